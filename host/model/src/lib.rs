@@ -1,0 +1,40 @@
+//! The vocabulary that every other crate speaks: ids, paths, events, runs, attempts, outcomes, limits,
+//! error codes, and the traits that a trigger kind, an executor and a builder implement. Pure: no I/O.
+
+pub mod attempt;
+pub mod auth;
+pub mod build;
+pub mod clock;
+pub mod code;
+pub mod digest;
+pub mod event;
+pub mod ids;
+pub mod json;
+pub mod language;
+pub mod limits;
+pub mod log;
+pub mod manifest;
+pub mod outcome;
+pub mod path;
+pub mod random;
+pub mod run;
+pub mod trigger;
+pub mod version;
+
+pub use attempt::{Attempt, Executor, Input};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use code::Code;
+pub use digest::Digest;
+pub use event::Event;
+pub use ids::{RequestId, RunId, TokenId, WorkspaceId};
+pub use json::JsonText;
+pub use language::Language;
+pub use limits::Limits;
+pub use log::{LogEntry, LogLevel, LogStream};
+pub use manifest::Manifest;
+pub use outcome::{Outcome, OutcomeKind, Output, RunError, Usage};
+pub use path::ScriptPath;
+pub use run::{RunRecord, RunStatus, RunSummary};
+
+/// A boxed future that may borrow: the form in which async calls cross crate borders.
+pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;

@@ -1,0 +1,40 @@
+//! Everything durable. Narrow traits by aggregate; SQL written once for SQLite and PostgreSQL.
+//!
+//! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
+
+mod error;
+pub mod history;
+pub mod queue;
+pub mod scripts;
+mod sql;
+pub mod state;
+pub mod tokens;
+pub mod workspaces;
+
+use std::sync::Arc;
+
+pub use error::StoreError;
+pub use sql::{Options, connect};
+
+/// The store's parts. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub workspaces: Arc<dyn workspaces::Workspaces>,
+    pub tokens: Arc<dyn tokens::Tokens>,
+    pub scripts: Arc<dyn scripts::Scripts>,
+    pub queue: Arc<dyn queue::Queue>,
+    pub history: Arc<dyn history::History>,
+    pub state: Arc<dyn state::State>,
+    /// Whether the database answers.
+    pub health: Arc<dyn Health>,
+}
+
+/// For readiness, and for a clean end.
+pub trait Health: Send + Sync + 'static {
+    /// # Errors
+    /// What the database said.
+    fn check(&self) -> sandmill_model::BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Finishes what is under way and closes the connections.
+    fn close(&self) -> sandmill_model::BoxFuture<'_, ()>;
+}

@@ -1,0 +1,64 @@
+//! One try of a run, as it is handed to an executor. Serialisable, so an executor can live in another process.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BoxFuture,
+    clock::Timestamp,
+    digest::Digest,
+    event::{Event, TriggerRef},
+    ids::{RunId, WorkspaceId},
+    json::JsonText,
+    limits::Limits,
+    outcome::Outcome,
+    path::ScriptPath,
+};
+
+/// What the attempt starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Arguments of `main`: a JSON object.
+    Arguments(JsonText),
+    /// An event; a preprocessor makes arguments of it, else its payload is the arguments.
+    Event(Event),
+}
+
+impl Input {
+    #[must_use]
+    pub fn trigger(&self) -> Option<&TriggerRef> {
+        match self {
+            Self::Arguments(_) => None,
+            Self::Event(event) => Some(&event.trigger),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub run: RunId,
+    /// 1 for the first try.
+    pub number: u32,
+    pub workspace: WorkspaceId,
+    pub workspace_name: Arc<str>,
+    pub path: ScriptPath,
+    pub version: Digest,
+    pub input: Input,
+    pub limits: Limits,
+    pub started_at: Timestamp,
+    /// Who it acts as, e.g. `u/admin`.
+    pub run_as: Arc<str>,
+}
+
+/// Executes attempts. It never fails: what goes wrong on our side is an outcome too.
+pub trait Executor: Send + Sync + 'static {
+    fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome>;
+
+    /// Ends the attempt of `run` soon with the outcome `cancelled`, if it executes here. Returns whether it does.
+    fn cancel(&self, run: RunId) -> bool;
+
+    /// Whether a run could start now without waiting for a slot or for memory.
+    fn has_free_slot(&self) -> bool;
+}

@@ -1,0 +1,207 @@
+//! Who is calling and what they may do.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    ids::{TokenId, WorkspaceId},
+};
+
+/// What a scope is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    Scripts,
+    Runs,
+    /// The installation itself.
+    Instance,
+}
+
+impl Domain {
+    const ALL: [Self; 3] = [Self::Scripts, Self::Runs, Self::Instance];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Scripts => "scripts",
+            Self::Runs => "runs",
+            Self::Instance => "instance",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Read,
+    Write,
+    Start,
+    Cancel,
+}
+
+impl Action {
+    const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Start, Self::Cancel];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Start => "start",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    domain: Option<Domain>,
+    action: Option<Action>,
+    glob: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is written domain:action or domain:action:path-glob, e.g. runs:start:f/billing/*")]
+pub struct InvalidScope;
+
+impl Scope {
+    /// Everything.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { domain: None, action: None, glob: None }
+    }
+
+    /// Whether it covers `action` on `path`; a scope with a glob covers nothing that has no path.
+    #[must_use]
+    pub fn covers(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
+        self.domain.is_none_or(|own| own == domain)
+            && self.action.is_none_or(|own| own == action)
+            && match (&self.glob, path) {
+                (None, _) => true,
+                (Some(glob), Some(path)) => matches(glob, path),
+                (Some(_), None) => false,
+            }
+    }
+}
+
+/// Linear in pattern times text, whatever the pattern.
+fn matches(glob: &str, text: &str) -> bool {
+    let mut parts = glob.split('*');
+    let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut rest = rest;
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+impl FromStr for Scope {
+    type Err = InvalidScope;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScope> {
+        let mut parts = text.splitn(3, ':');
+        let domain = match parts.next().ok_or(InvalidScope)? {
+            "*" => None,
+            name => Some(Domain::ALL.into_iter().find(|domain| domain.name() == name).ok_or(InvalidScope)?),
+        };
+        let action = match parts.next().ok_or(InvalidScope)? {
+            "*" => None,
+            name => Some(Action::ALL.into_iter().find(|action| action.name() == name).ok_or(InvalidScope)?),
+        };
+        let glob = parts.next().map(Into::into);
+        if glob.as_deref() == Some("") {
+            return Err(InvalidScope);
+        }
+        Ok(Self { domain, action, glob })
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.domain.map_or("*", Domain::name), self.action.map_or("*", Action::name))?;
+        self.glob.as_ref().map_or(Ok(()), |glob| write!(f, ":{glob}"))
+    }
+}
+
+/// A caller that has shown a valid token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    pub token: TokenId,
+    /// None: every workspace (an instance token).
+    pub workspace: Option<WorkspaceId>,
+    /// The identity that runs act as, e.g. `u/admin`.
+    pub identity: Arc<str>,
+    pub scopes: Vec<Scope>,
+}
+
+impl Principal {
+    #[must_use]
+    pub fn may(&self, workspace: WorkspaceId, domain: Domain, action: Action, path: Option<&str>) -> bool {
+        self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.covers(domain, action, path))
+    }
+}
+
+/// A token's stored form: only this is kept, never the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(pub Digest);
+
+impl TokenHash {
+    /// Tokens carry 256 bits of randomness, so one pass of SHA-256 is enough.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(Digest::of_parts(&[b"sandmill-token", token.as_bytes()]))
+    }
+}
+
+/// A new secret token, `sm_<52 characters>`.
+#[must_use]
+pub fn new_token() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let bytes: [u8; 52] = crate::random::bytes();
+    let secret: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    format!("sm_{secret}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_cover_what_they_say() {
+        let check = |scope: &str, domain, action, path: Option<&str>, expected| {
+            let parsed: Scope = scope.parse().unwrap();
+            assert_eq!(parsed.to_string(), scope);
+            assert_eq!(parsed.covers(domain, action, path), expected, "{scope} {path:?}");
+        };
+        check("*:*", Domain::Instance, Action::Write, None, true);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/billing/a/b"), true);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/billings/a"), false);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Read, Some("f/billing/a"), false);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Start, None, false);
+        check("runs:start:f/a/b", Domain::Runs, Action::Start, Some("f/a/bc"), false);
+        check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bzc"), true);
+        check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bz"), false);
+        check("scripts:read", Domain::Runs, Action::Read, None, false);
+        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
+            assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let token = new_token();
+        assert_eq!(token.len(), 55);
+        assert_ne!(token, new_token());
+        assert_ne!(TokenHash::of(&token), TokenHash::of("sm_"));
+    }
+}

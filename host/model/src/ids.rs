@@ -1,0 +1,89 @@
+//! Identifiers. All are UUIDv7: their order is their age, and history is partitioned by it.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{clock::Timestamp, random};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new id whose time part is `now`.
+            pub fn new(now: Timestamp) -> Self {
+                Self(v7(now))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0.as_hyphenated())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// A tenant. Immutable, unlike the workspace's name.
+    WorkspaceId
+}
+id! {
+    /// One accepted request to execute a version.
+    RunId
+}
+id! {
+    /// One API token.
+    TokenId
+}
+id! {
+    /// One HTTP request, in logs and problem details.
+    RequestId
+}
+
+fn v7(now: Timestamp) -> Uuid {
+    let micros = u64::try_from(now.micros()).unwrap_or(0);
+    let mut bytes: [u8; 16] = random::bytes();
+    bytes[..6].copy_from_slice(&(micros / 1000).to_be_bytes()[2..]);
+    // RFC 9562, method 3: the sub-millisecond part goes into the 12 bits after the version, so ids of one millisecond still sort by age.
+    let fraction = u16::try_from((micros % 1000) * 4096 / 1000).unwrap_or(0);
+    bytes[6] = 0x70 | u8::try_from(fraction >> 8).unwrap_or(0);
+    bytes[7] = fraction.to_be_bytes()[1];
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    Uuid::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_v7_and_sort_by_time_below_the_millisecond() {
+        let mut last = RunId::new(Timestamp::from_micros(1_700_000_000_000_000));
+        assert_eq!(last.0.get_version_num(), 7);
+        for step in 1..2000 {
+            let next = RunId::new(Timestamp::from_micros(1_700_000_000_000_000 + step * 7));
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+        assert_eq!(last.to_string().parse::<RunId>().unwrap(), last);
+    }
+}

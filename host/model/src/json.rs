@@ -1,0 +1,112 @@
+//! JSON that passes through as text: checked once where it enters, never parsed again on its way.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+/// Text of one valid JSON value. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonText(Arc<str>);
+
+impl JsonText {
+    /// Checks `text`. serde_json bounds nesting at 128 levels, so no later parser can be driven into the ground.
+    ///
+    /// # Errors
+    /// What is wrong, with line and column.
+    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, serde_json::Error> {
+        let text = text.into();
+        serde_json::from_str::<IgnoredAny>(&text)?;
+        Ok(Self(text))
+    }
+
+    /// For text that a serializer of this process wrote or that was checked when it was stored.
+    #[must_use]
+    pub fn trusted(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// # Errors
+    /// If `value` has no JSON form: a map with keys that are not strings.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(|text| Self(text.into()))
+    }
+
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    #[must_use]
+    pub fn empty_object() -> Self {
+        Self("{}".into())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
+    /// Whether the value is an object, by its first character.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.0.trim_start().starts_with('{')
+    }
+
+    /// # Errors
+    /// If the value does not have the shape of `T`.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Embeds the value itself, not a string of it.
+impl Serialize for JsonText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(String::from(Box::<str>::from(raw)).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_through_unaltered() {
+        let text = r#"{"a": 1e400, "b":12345678901234567890123, "a":2}"#;
+        let json = JsonText::parse(text).unwrap();
+        #[derive(Serialize, Deserialize)]
+        struct Holder {
+            inner: JsonText,
+        }
+        let outer = serde_json::to_string(&Holder { inner: json.clone() }).unwrap();
+        assert_eq!(outer, format!("{{\"inner\":{text}}}"));
+        assert_eq!(serde_json::from_str::<Holder>(&outer).unwrap().inner, json);
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        for bad in ["", "{", "{\"a\":}", "NaN", "1 2", &"[".repeat(100_000)] {
+            assert!(JsonText::parse(bad).is_err(), "{}", &bad[..bad.len().min(20)]);
+        }
+    }
+}

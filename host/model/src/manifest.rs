@@ -1,0 +1,18 @@
+//! What a script's author says about it beside the source. TOML in a file, JSON over HTTP.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::LimitsRequest;
+
+/// Unknown keys are errors: a misspelt limit must not be silently ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// For a component with several plain functions: which to call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
+    pub limits: LimitsRequest,
+}

@@ -1,0 +1,19 @@
+//! What can go wrong with a store, classified by what a caller can do about it.
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another writer was there first; the text says over what.
+    #[error("{0}")]
+    Conflict(String),
+    /// The disk or a quota of the database is full. Nothing was written; work goes on once there is space.
+    #[error("the database cannot store anything more: {0}")]
+    Full(String),
+    /// The database cannot be reached or is too busy; trying again may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// What was read is not what was written, or the schema is not ours.
+    #[error("the database holds something unexpected: {0}")]
+    Corrupt(String),
+    #[error("the database failed: {0}")]
+    Other(String),
+}

@@ -1,0 +1,49 @@
+//! State: JSON that a script keeps from one run to the next, per script and trigger.
+
+use sandmill_model::{BoxFuture, JsonText, ScriptPath, Timestamp, WorkspaceId};
+
+use crate::StoreError;
+
+/// Whose state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StateScope {
+    pub workspace: WorkspaceId,
+    pub path: ScriptPath,
+    /// Empty for runs that no configured trigger started.
+    pub trigger: String,
+}
+
+/// Bytes of a key.
+pub const KEY_BYTES_MAX: usize = 512;
+/// Bytes of one value's text.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Keys in one scope.
+pub const KEYS_MAX: u32 = 10_000;
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Yes,
+    /// Compare-and-swap found something else.
+    No,
+    /// The scope has `KEYS_MAX` keys already and this would be one more.
+    TooManyKeys,
+}
+
+/// Expected present value in a compare-and-swap: compared as JSON values (order of keys and spaces do not count).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected(pub Option<JsonText>);
+
+pub trait State: Send + Sync + 'static {
+    fn get<'a>(&'a self, scope: &'a StateScope, key: &'a str) -> BoxFuture<'a, Result<Option<JsonText>, StoreError>>;
+
+    /// Writes `value` (none deletes) if `expected` is none or matches. Durable when it returns.
+    fn put<'a>(
+        &'a self,
+        scope: &'a StateScope,
+        key: &'a str,
+        expected: Option<Expected>,
+        value: Option<JsonText>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Written, StoreError>>;
+}
