@@ -1,0 +1,173 @@
+//! The one way a run begins, waits, is tried and ends.
+//!
+//! [`Dispatch::accept`] makes a run durable; [`Dispatch::run`] answers a caller who waits, by the fast lane where that is safe.
+//! A [`Service`] beside it claims what is due, executes it and keeps its lease.
+
+mod accept;
+mod fast_lane;
+mod live;
+mod metering;
+mod read;
+mod service;
+mod targets;
+mod waiters;
+mod worker;
+mod write_behind;
+
+use std::{sync::Arc, time::Duration};
+
+use sandmill_model::{
+    Clock, Executor, Outcome, RunId, ScriptPath, WorkspaceId,
+    attempt::Input,
+    auth::Principal,
+    code::{Code, Refusal},
+    version::Selector,
+};
+use sandmill_store::{Store, StoreError, workspaces::Workspace};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use accept::Refused;
+pub use live::Progress;
+pub use service::Service;
+
+/// How long a claimed run stays ours without a sign of life.
+pub const LEASE: Duration = Duration::from_secs(3);
+/// How often a node shows a sign of life.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Runs that one claim takes at most.
+pub const CLAIM_RUNS_MAX: u32 = 64;
+/// How long the write-behind lane gathers before it writes.
+pub const WRITE_BEHIND_DELAY: Duration = Duration::from_millis(20);
+/// Records in the write-behind buffer; past it callers wait.
+pub const WRITE_BEHIND_RECORDS_MAX: usize = 10_000;
+/// Bytes in the write-behind buffer; past it callers wait.
+pub const WRITE_BEHIND_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Records that are written in one commit.
+pub const WRITE_BEHIND_BATCH_MAX: usize = 1_000;
+/// How long a target that was looked up is believed; a deploy on this node is seen at once, one on another within this time.
+pub const TARGET_TTL: Duration = Duration::from_secs(1);
+/// Targets kept in memory.
+pub const TARGETS_MAX: usize = 20_000;
+/// Outcomes of queued runs that wait for a commit.
+pub const COMPLETIONS_MAX: usize = 1_000;
+/// How long a shutdown waits for runs that execute.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// Tries of a run whose node died before it is given up as poisoned.
+pub const LOST_ATTEMPTS_MAX: u32 = 3;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Stable over restarts: a node that comes back takes its own runs again at once.
+    pub node: Arc<str>,
+    /// Runs from the queue that execute here at once.
+    pub queued_runs_max: usize,
+}
+
+/// A handle on dispatch. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    store: Store,
+    executor: Arc<dyn Executor>,
+    clock: Arc<dyn Clock>,
+    targets: targets::Targets,
+    live: Arc<live::Live>,
+    waiters: waiters::Waiters,
+    write_behind: write_behind::WriteBehind,
+    /// Poked when something became due.
+    due: tokio::sync::Notify,
+    tasks: TaskTracker,
+    /// From now on nothing new begins.
+    draining: CancellationToken,
+    metrics: metering::Metrics,
+    finished: worker::Finished,
+}
+
+/// A request to start a run.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    pub principal: Arc<Principal>,
+    pub workspace: Workspace,
+    pub path: ScriptPath,
+    pub selector: Selector,
+    pub input: Input,
+}
+
+/// What a caller who waited gets.
+#[derive(Clone, Debug)]
+pub enum Waited {
+    /// The outcome is without its log, which is read apart.
+    Ended { run: RunId, outcome: Arc<Outcome> },
+    /// The wait limit came first. The run is durable and goes on.
+    StillRunning(RunId),
+}
+
+impl Dispatch {
+    /// `output` becomes the place where progress of runs is seen.
+    #[must_use]
+    pub fn new(options: Options, store: Store, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>, live: &LiveRuns) -> Self {
+        let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                store,
+                executor,
+                clock,
+                targets: targets::Targets::default(),
+                live: Arc::clone(&live.0),
+                waiters: waiters::Waiters::default(),
+                write_behind,
+                due: tokio::sync::Notify::new(),
+                tasks: TaskTracker::new(),
+                draining: CancellationToken::new(),
+                metrics: metering::Metrics::default(),
+                finished: worker::Finished::default(),
+            }),
+        }
+    }
+
+    /// The part that claims and executes queued runs; run one for each process that is a worker.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Service::new(Arc::clone(&self.inner))
+    }
+
+    /// Forgets what is believed about a path: called after a deployment.
+    pub fn deployed(&self, workspace: WorkspaceId, path: &ScriptPath) {
+        self.inner.targets.forget(workspace, path);
+    }
+
+    /// Progress of a run that executes on this node.
+    #[must_use]
+    pub fn progress(&self, run: RunId) -> Option<Progress> {
+        self.inner.live.progress(run)
+    }
+}
+
+/// The runs that execute here, shared with whoever hears of their progress. Made before dispatch, because the executor needs it.
+#[derive(Clone, Default)]
+pub struct LiveRuns(Arc<live::Live>);
+
+impl LiveRuns {
+    /// A script reported progress. Kept only while the run executes here.
+    pub fn report(&self, run: RunId, percent: f64, text: &str) {
+        self.0.report(run, percent, text);
+    }
+}
+
+/// The refusal for a store that fails.
+fn refuse(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "store");
+    match error {
+        StoreError::Full(_) => {
+            Refusal::new(Code::StorageFull, "the database's disk is full; nothing was written. Try again once the operator has made space")
+        }
+        StoreError::Unavailable(_) => Refusal::new(Code::Unavailable, "the database cannot be reached at present; try again"),
+        StoreError::Conflict(text) => Refusal::new(Code::Conflict, text.clone()),
+        StoreError::Corrupt(_) | StoreError::Other(_) => Refusal::new(Code::Internal, "the database failed; the server's log says how"),
+    }
+}

@@ -12,7 +12,7 @@ use crate::{
     ids::{RunId, WorkspaceId},
     json::JsonText,
     limits::Limits,
-    outcome::Outcome,
+    outcome::{Outcome, RunError},
     path::ScriptPath,
 };
 
@@ -55,6 +55,10 @@ pub struct Attempt {
 /// Executes attempts. It never fails: what goes wrong on our side is an outcome too.
 pub trait Executor: Send + Sync + 'static {
     fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome>;
+
+    /// Whether `input` fits the version's schema, without executing anything: what a caller who does not wait is told at once.
+    /// An event for a version with a preprocessor always fits.
+    fn check<'a>(&'a self, workspace: WorkspaceId, version: Digest, input: &'a Input) -> BoxFuture<'a, Result<(), RunError>>;
 
     /// Ends the attempt of `run` soon with the outcome `cancelled`, if it executes here. Returns whether it does.
     fn cancel(&self, run: RunId) -> bool;

@@ -21,7 +21,8 @@ pub enum Domain {
 impl Domain {
     const ALL: [Self; 3] = [Self::Scripts, Self::Runs, Self::Instance];
 
-    const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Scripts => "scripts",
             Self::Runs => "runs",
@@ -41,7 +42,8 @@ pub enum Action {
 impl Action {
     const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Start, Self::Cancel];
 
-    const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
@@ -80,6 +82,12 @@ impl Scope {
                 (Some(glob), Some(path)) => matches(glob, path),
                 (Some(_), None) => false,
             }
+    }
+
+    /// Whether it covers `action` on some path at least.
+    #[must_use]
+    pub fn concerns(&self, domain: Domain, action: Action) -> bool {
+        self.domain.is_none_or(|own| own == domain) && self.action.is_none_or(|own| own == action)
     }
 }
 
@@ -147,6 +155,18 @@ impl Principal {
     #[must_use]
     pub fn may(&self, workspace: WorkspaceId, domain: Domain, action: Action, path: Option<&str>) -> bool {
         self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.covers(domain, action, path))
+    }
+
+    /// Whether `may` is true for some path at least: whether a list is worth reading.
+    #[must_use]
+    pub fn may_somewhere(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> bool {
+        self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.concerns(domain, action))
+    }
+
+    /// Whether it may do something to the installation itself, which no workspace's token may.
+    #[must_use]
+    pub fn may_instance(&self, action: Action) -> bool {
+        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(Domain::Instance, action, None))
     }
 }
 

@@ -1,1 +1,44 @@
-fn main() {}
+//! The `sandmill` binary: `serve`, `run FILE`, and the client commands.
+
+mod bootstrap;
+mod local;
+mod node;
+mod options;
+mod ports;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use crate::options::Command;
+
+/// Guests' memory is mapped by the sandbox itself; this is for everything else, where many small requests come from many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match options::parse().command {
+        // Before anything is started: a build worker has no threads but its own, no database and no keys.
+        Command::BuildWorker => sandmill_compiler::worker_main(),
+        Command::Serve(options) => finish(serve::serve(*options)),
+        Command::Client(command) => client(command),
+    }
+}
+
+fn client(command: sandmill_cli::ClientCommand) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(Err(error.into())),
+    };
+    runtime.block_on(sandmill_cli::execute(command, &local::Local))
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sandmill: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

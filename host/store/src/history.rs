@@ -1,9 +1,6 @@
 //! Runs that have ended, and reading any run.
 
-use sandmill_model::{
-    BoxFuture, LogEntry, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, WorkspaceId,
-    run::FinishedRun,
-};
+use sandmill_model::{BoxFuture, LogEntry, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, WorkspaceId, run::FinishedRun};
 
 use crate::StoreError;
 

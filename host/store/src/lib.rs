@@ -14,7 +14,7 @@ pub mod workspaces;
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use sql::{Options, connect};
+pub use sql::{Durability, Options, connect};
 
 /// The store's parts. Cheap to clone.
 #[derive(Clone)]

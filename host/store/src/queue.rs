@@ -32,6 +32,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes runs durable, all or none. Returns once they are on disk.
     fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// Makes a run durable that `node` executes already: it is in the queue as claimed by `node` until `now + lease`, in its first attempt.
+    fn adopt<'a>(&'a self, node: &'a str, run: NewRun, now: Timestamp, lease: Duration) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Takes up to `limit` due runs, oldest first, for `node`: until `now + lease` no other claim gets them.
     fn claim<'a>(&'a self, node: &'a str, now: Timestamp, lease: Duration, limit: u32) -> BoxFuture<'a, Result<Vec<Claimed>, StoreError>>;
 

@@ -9,7 +9,13 @@ use crate::StoreError;
 
 pub trait Tokens: Send + Sync + 'static {
     /// Keeps a token. A hash that is there already keeps its row and gets this principal's identity, workspace and scopes.
-    fn put<'a>(&'a self, hash: TokenHash, principal: &'a Principal, label: &'a str, now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn put<'a>(
+        &'a self,
+        hash: TokenHash,
+        principal: &'a Principal,
+        label: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     fn by_hash(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Principal>, StoreError>>;
 

@@ -1,1 +1,87 @@
-//! The traits on SQLite and PostgreSQL.
+//! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
+
+mod canonical;
+mod codes;
+mod db;
+mod dialect;
+mod finished;
+mod history;
+mod migrate;
+mod queue;
+mod queued;
+mod scripts;
+mod state;
+mod tokens;
+mod value;
+mod workspaces;
+mod writer;
+
+use std::{fmt, sync::Arc};
+
+use sandmill_model::BoxFuture;
+
+use crate::{Health, Store, StoreError};
+use db::Db;
+use value::values;
+
+/// What a write that was acknowledged survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// SQLite: the death of the process, not a loss of power: the last moments before one may be missing, the file is whole.
+    /// PostgreSQL: all that its own disk survives; its synchronous standbys are not waited for.
+    #[default]
+    Normal,
+    /// SQLite: a loss of power too, for one flush of the disk a commit. PostgreSQL: its synchronous standbys have it as well.
+    Full,
+}
+
+/// Where the database is.
+#[derive(Clone)]
+pub struct Options {
+    /// `sqlite:` and a file's path, taken as it is and made if it is not there; `sqlite::memory:`, gone when the store is; or `postgres:…`.
+    pub url: String,
+    pub durability: Durability,
+}
+
+/// Without the URL's secrets.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        f.debug_struct("Options").field("url", &format_args!("{scheme}:…")).field("durability", &self.durability).finish()
+    }
+}
+
+/// Opens the database, brings its schema up to date and returns the store. Must be called within a tokio runtime.
+///
+/// # Errors
+/// `Unavailable` if it cannot be reached, `Corrupt` if its schema is not ours or is of a newer release.
+pub async fn connect(options: &Options) -> Result<Store, StoreError> {
+    let sql = Arc::new(Sql { db: Db::open(options).await? });
+    Ok(Store {
+        workspaces: sql.clone(),
+        tokens: sql.clone(),
+        scripts: sql.clone(),
+        queue: sql.clone(),
+        history: sql.clone(),
+        state: sql.clone(),
+        health: sql,
+    })
+}
+
+/// Every trait of the store, each implemented in the file of its name.
+struct Sql {
+    db: Db,
+}
+
+impl Health for Sql {
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            self.db.read((), |(), mut conn| Box::pin(async move { conn.rows("SELECT 1", values![]).await.map(drop) })).await?;
+            self.db.write((), |(), mut conn| Box::pin(async move { conn.rows("SELECT 1", values![]).await.map(drop) })).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.db.close())
+    }
+}

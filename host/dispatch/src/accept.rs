@@ -1,0 +1,131 @@
+//! Accepting: rights, limits, and making the run durable.
+
+use std::{sync::Arc, time::Duration};
+
+use sandmill_model::{
+    Input, OutcomeKind, RunError, RunId,
+    auth::{Action, Domain, Principal},
+    code::{Code, Refusal},
+    run::NewRun,
+    version::Selector,
+};
+use sandmill_store::{queue::Cancelled, workspaces::Workspace};
+
+use crate::{Dispatch, StartRequest, Waited, refuse};
+
+impl Dispatch {
+    /// Makes a run durable; it executes as soon as a worker is free.
+    ///
+    /// # Errors
+    /// `forbidden`, `not_found`, `payload_too_large`, `storage_full`, `unavailable`.
+    pub async fn accept(&self, request: StartRequest) -> Result<RunId, Refused> {
+        let run = self.new_run(request).await?;
+        self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
+        Ok(self.enqueue(run).await?)
+    }
+
+    /// Starts a run and waits for its outcome, at most `wait_limit`.
+    ///
+    /// # Errors
+    /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here.
+    pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
+        let run = self.new_run(request).await?;
+        if self.may_use_fast_lane(&run) {
+            return self.run_in_fast_lane(run, wait_limit).await;
+        }
+        let ended = self.inner.waiters.register(run.id);
+        let id = self.enqueue(run).await?;
+        Ok(match tokio::time::timeout(wait_limit, ended.outcome()).await {
+            Ok(Some(outcome)) => Waited::Ended { run: id, outcome },
+            Ok(None) | Err(_) => Waited::StillRunning(id),
+        })
+    }
+
+    /// Asks for the end of a run: at once if it waits, soon if it executes.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable`.
+    pub async fn cancel(&self, workspace: sandmill_model::WorkspaceId, run: RunId) -> Result<Cancelled, Refusal> {
+        let inner = &self.inner;
+        if inner.live.belongs_to(run, workspace) && inner.executor.cancel(run) {
+            return Ok(Cancelled::Requested);
+        }
+        let cancelled = inner.store.queue.cancel(workspace, run, inner.clock.now()).await.map_err(|error| refuse(&error))?;
+        if cancelled == Cancelled::AtOnce {
+            let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
+            inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
+        }
+        Ok(cancelled)
+    }
+
+    /// Starts the newest version of a run's script with the arguments that the run had.
+    ///
+    /// # Errors
+    /// `not_found` for an unknown run; else as [`Dispatch::accept`].
+    pub async fn rerun(&self, principal: Arc<Principal>, workspace: Workspace, run: RunId) -> Result<RunId, Refused> {
+        let record = self.record(workspace.id, run).await?.ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no run {run}")))?;
+        let request = StartRequest {
+            principal,
+            workspace,
+            path: record.summary.path,
+            selector: Selector::Newest,
+            input: Input::Arguments(record.arguments),
+        };
+        self.accept(request).await
+    }
+
+    async fn enqueue(&self, run: NewRun) -> Result<RunId, Refusal> {
+        let id = run.id;
+        self.inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
+        self.inner.due.notify_one();
+        Ok(id)
+    }
+
+    async fn new_run(&self, request: StartRequest) -> Result<NewRun, Refusal> {
+        let StartRequest { principal, workspace, path, selector, input } = request;
+        if self.inner.draining.is_cancelled() {
+            return Err(Refusal::new(Code::Unavailable, "this node is shutting down"));
+        }
+        if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
+            return Err(Refusal::new(Code::Forbidden, format!("the token does not allow runs:start:{path}")));
+        }
+        let now = self.inner.clock.now();
+        let key = (workspace.id, path, selector);
+        let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
+        let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
+        let input_bytes = match &input {
+            Input::Arguments(json) => json.as_str().len(),
+            Input::Event(event) => event.payload.len(),
+        };
+        if input_bytes as u64 > target.limits.arguments_bytes {
+            let limit = target.limits.arguments_bytes;
+            return Err(Refusal::new(
+                Code::PayloadTooLarge,
+                format!("the arguments have {input_bytes} bytes; this script takes {limit} (limits.arguments_bytes)"),
+            ));
+        }
+        Ok(NewRun {
+            id: RunId::new(now),
+            workspace: workspace.id,
+            workspace_name: workspace.name,
+            path: target.path,
+            number: target.number,
+            version: target.version,
+            input,
+            limits: target.limits,
+            run_as: Arc::clone(&principal.identity),
+            created_at: now,
+            scheduled_for: now,
+        })
+    }
+}
+
+/// Why a run was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// The arguments do not fit the schema; details hold the faults.
+    #[error("{}", .0.message)]
+    Arguments(RunError),
+}

@@ -1,0 +1,169 @@
+//! The fast lane: a synchronous run that needs no promise beyond its answer is executed where it arrived, its record written behind.
+
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+
+use sandmill_model::{
+    Input, Outcome, Timestamp,
+    code::Refusal,
+    run::{FinishedRun, NewRun},
+};
+use sandmill_store::StoreError;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{Dispatch, Inner, LEASE, Waited, refuse};
+
+/// The first attempt's number: the fast lane knows no other.
+const FIRST: u32 = 1;
+
+impl Dispatch {
+    /// Whether `run` may take the fast lane: no key that needs the queue, a free slot here, and room for its record.
+    pub(crate) fn may_use_fast_lane(&self, run: &NewRun) -> bool {
+        let has_key = matches!(&run.input, Input::Event(event) if event.dedup_key.is_some() || event.ordering_key.is_some());
+        !has_key && self.inner.executor.has_free_slot() && self.inner.write_behind.has_room()
+    }
+
+    pub(crate) async fn run_in_fast_lane(&self, run: NewRun, wait_limit: Duration) -> Result<Waited, Refusal> {
+        let inner = Arc::clone(&self.inner);
+        let id = run.id;
+        let started_at = inner.clock.now();
+        let attempt = run.attempt(FIRST, started_at);
+        let executor = Arc::clone(&inner.executor);
+        let mut execution = Box::pin(async move { executor.execute(attempt).await });
+
+        // Most runs end within their first poll; only the others cost a task, a place among the live runs and a timer.
+        let first = poll_fn(|context| {
+            Poll::Ready(match execution.as_mut().poll(context) {
+                Poll::Ready(outcome) => Some(outcome),
+                Poll::Pending => None,
+            })
+        })
+        .await;
+        if let Some(outcome) = first {
+            return Ok(Waited::Ended { run: id, outcome: inner.record_behind(run, started_at, outcome) });
+        }
+
+        let mut ended = inner.go_on(run.clone(), started_at, execution);
+        match tokio::time::timeout(wait_limit, &mut ended.task).await {
+            Ok(outcome) => Ok(Waited::Ended { run: id, outcome: ended_well(outcome) }),
+            // It outlived the wait limit: from here on it is promised, so it becomes durable before the caller hears so.
+            Err(_) if ended.promise.begin() => {
+                inner.promise(run, ended.promise).await.map_err(|error| refuse(&error))?;
+                Ok(Waited::StillRunning(id))
+            }
+            Err(_) => Ok(Waited::Ended { run: id, outcome: ended_well(ended.task.await) }),
+        }
+    }
+}
+
+/// Where a run stands that did not end at once: who writes its record depends on which came first, its end or its promise.
+#[derive(Clone)]
+struct Promise {
+    state: Arc<watch::Sender<Promised>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promised {
+    /// The caller waits, or has gone.
+    No,
+    /// It is being written to the queue.
+    Writing,
+    Yes,
+    /// It ended first; its record is written behind.
+    Ended,
+}
+
+impl Promise {
+    /// False if the run has ended meanwhile.
+    fn begin(&self) -> bool {
+        self.state.send_if_modified(|state| {
+            let free = *state == Promised::No;
+            if free {
+                *state = Promised::Writing;
+            }
+            free
+        })
+    }
+
+    /// Whether the run was promised; from now on it cannot be any more.
+    async fn settle(&self) -> bool {
+        if self.state.send_if_modified(|state| {
+            let free = *state == Promised::No;
+            if free {
+                *state = Promised::Ended;
+            }
+            free
+        }) {
+            return false;
+        }
+        let mut changes = self.state.subscribe();
+        changes.wait_for(|state| *state != Promised::Writing).await.is_ok_and(|state| *state == Promised::Yes)
+    }
+}
+
+struct Going {
+    task: JoinHandle<Arc<Outcome>>,
+    promise: Promise,
+}
+
+fn ended_well(outcome: Result<Arc<Outcome>, tokio::task::JoinError>) -> Arc<Outcome> {
+    outcome.unwrap_or_else(|error| {
+        tracing::error!(%error, "a run's task ended badly");
+        Arc::new(Outcome::host_fault("the run's task ended badly"))
+    })
+}
+
+impl Inner {
+    /// Drives a run that did not end at once, whether its caller stays or not.
+    fn go_on(self: &Arc<Self>, run: NewRun, started_at: Timestamp, execution: impl Future<Output = Outcome> + Send + 'static) -> Going {
+        let promise = Promise { state: Arc::new(watch::Sender::new(Promised::No)) };
+        self.live.begin(run.clone(), FIRST, started_at);
+        let task = self.tasks.spawn({
+            let (inner, promise) = (Arc::clone(self), promise.clone());
+            async move {
+                let outcome = execution.await;
+                let answer = if promise.settle().await {
+                    inner.metrics.record(&outcome);
+                    let answer = Arc::new(without_log(&outcome));
+                    let ended_at = inner.clock.now();
+                    inner.complete(FinishedRun { run: run.clone(), attempt: FIRST, started_at: Some(started_at), ended_at, outcome }).await;
+                    answer
+                } else {
+                    inner.record_behind(run.clone(), started_at, outcome)
+                };
+                inner.live.end(run.id);
+                answer
+            }
+        });
+        Going { task, promise }
+    }
+
+    /// Makes a run durable that executes here. In a task of its own: a caller who leaves must not stop it half-way.
+    async fn promise(self: &Arc<Self>, run: NewRun, promise: Promise) -> Result<(), StoreError> {
+        let inner = Arc::clone(self);
+        let writing = self.tasks.spawn(async move {
+            let written = inner.store.queue.adopt(&inner.options.node, run, inner.clock.now(), LEASE).await;
+            promise.state.send_replace(if written.is_ok() { Promised::Yes } else { Promised::No });
+            written
+        });
+        writing.await.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+    }
+
+    /// Writes the record behind the answer and gives back the outcome without its log.
+    fn record_behind(&self, run: NewRun, started_at: Timestamp, outcome: Outcome) -> Arc<Outcome> {
+        self.metrics.record(&outcome);
+        let answer = Arc::new(without_log(&outcome));
+        self.write_behind.push(FinishedRun { run, attempt: FIRST, started_at: Some(started_at), ended_at: self.clock.now(), outcome });
+        answer
+    }
+}
+
+pub(crate) fn without_log(outcome: &Outcome) -> Outcome {
+    Outcome {
+        kind: outcome.kind,
+        output: outcome.output.clone(),
+        error: outcome.error.clone(),
+        arguments: None,
+        usage: outcome.usage,
+        log: Vec::new(),
+    }
+}

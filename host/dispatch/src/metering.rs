@@ -1,0 +1,40 @@
+//! Counting what was executed.
+
+use std::collections::HashMap;
+
+use metrics::{Counter, Histogram};
+use sandmill_model::{Outcome, OutcomeKind};
+
+/// Handles that are looked up once.
+pub(crate) struct Metrics {
+    outcomes: HashMap<OutcomeKind, Counter>,
+    wall: Histogram,
+    fuel: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        metrics::describe_counter!("sandmill_attempts_total", "Attempts that ended, by outcome");
+        metrics::describe_histogram!("sandmill_attempt_seconds", metrics::Unit::Seconds, "Wall time of attempts");
+        metrics::describe_counter!("sandmill_fuel_total", "Fuel that attempts used");
+        Self {
+            outcomes: OutcomeKind::ALL
+                .into_iter()
+                .map(|kind| (kind, metrics::counter!("sandmill_attempts_total", "outcome" => kind.name())))
+                .collect(),
+            wall: metrics::histogram!("sandmill_attempt_seconds"),
+            fuel: metrics::counter!("sandmill_fuel_total"),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn record(&self, outcome: &Outcome) {
+        if let Some(counter) = self.outcomes.get(&outcome.kind) {
+            counter.increment(1);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a histogram of seconds")]
+        self.wall.record(outcome.usage.wall_ns as f64 / 1e9);
+        self.fuel.increment(outcome.usage.fuel);
+    }
+}

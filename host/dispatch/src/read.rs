@@ -1,0 +1,57 @@
+//! Reading runs: history, queue, and what executes here without a row.
+
+use sandmill_model::{LogEntry, RunId, RunRecord, RunSummary, WorkspaceId, code::Refusal};
+use sandmill_store::history::RunFilter;
+
+use crate::{Dispatch, refuse};
+
+impl Dispatch {
+    /// A run of this workspace, whatever its status.
+    ///
+    /// # Errors
+    /// `unavailable`, `internal`.
+    pub async fn record(&self, workspace: WorkspaceId, run: RunId) -> Result<Option<RunRecord>, Refusal> {
+        // Taken before the store is read: a run that ends in between is then found in the store.
+        let live = self.inner.live.record(run, workspace);
+        self.inner.write_behind.flush().await;
+        let stored = self.inner.store.history.run(workspace, run).await.map_err(|error| refuse(&error))?;
+        Ok(stored.or(live))
+    }
+
+    /// The log of a run that has ended; empty while it executes. None if there is no such run.
+    ///
+    /// # Errors
+    /// `unavailable`, `internal`.
+    pub async fn log(&self, workspace: WorkspaceId, run: RunId) -> Result<Option<Vec<LogEntry>>, Refusal> {
+        let lives = self.inner.live.belongs_to(run, workspace);
+        self.inner.write_behind.flush().await;
+        let stored = self.inner.store.history.log(workspace, run).await.map_err(|error| refuse(&error))?;
+        Ok(stored.or_else(|| lives.then(Vec::new)))
+    }
+
+    /// Runs of this workspace, newest first.
+    ///
+    /// # Errors
+    /// `unavailable`, `internal`.
+    pub async fn runs(
+        &self,
+        workspace: WorkspaceId,
+        filter: RunFilter,
+        before: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, Refusal> {
+        let mut live = self.inner.live.summaries(workspace);
+        self.inner.write_behind.flush().await;
+        let mut runs = self.inner.store.history.list(workspace, &filter, before, limit).await.map_err(|error| refuse(&error))?;
+        live.retain(|run| {
+            before.is_none_or(|before| run.id < before)
+                && filter.path.as_ref().is_none_or(|path| *path == run.path)
+                && filter.status.is_none_or(|status| status == run.status)
+                && !runs.iter().any(|stored| stored.id == run.id)
+        });
+        runs.append(&mut live);
+        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(runs)
+    }
+}

@@ -1,0 +1,197 @@
+//! A store with one script, and an executor whose attempts end when and how the test says.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use sandmill_dispatch::{Dispatch, LiveRuns, Options, StartRequest};
+use sandmill_model::{
+    Attempt, BoxFuture, Clock, Digest, Event, Executor, Input, JsonText, Language, Manifest, Outcome, OutcomeKind, Output, RunError, RunId,
+    RunRecord, SystemClock, TokenId, Usage, WorkspaceId,
+    auth::{Principal, Scope},
+    event::TriggerRef,
+    version::{HostedModule, ProgramSpec, Selector, Version, version_digest},
+};
+use sandmill_store::{Store, scripts::NewDeployment, workspaces::Workspace};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) const PATH: &str = "f/demo/hello";
+
+/// Attempts end with `{"n": attempt number}` once the gate is open; arguments `{"bad": …}` do not fit.
+pub(crate) struct Gated {
+    gate: watch::Sender<bool>,
+    cancelled: Mutex<HashMap<RunId, Arc<tokio::sync::Notify>>>,
+    pub(crate) executed: Mutex<Vec<(RunId, u32)>>,
+    pub(crate) has_slot: AtomicBool,
+}
+
+impl Gated {
+    fn new(open: bool) -> Arc<Self> {
+        Arc::new(Self {
+            gate: watch::Sender::new(open),
+            cancelled: Mutex::default(),
+            executed: Mutex::default(),
+            has_slot: AtomicBool::new(true),
+        })
+    }
+
+    pub(crate) fn open(&self) {
+        self.gate.send_replace(true);
+    }
+}
+
+impl Executor for Gated {
+    fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            self.executed.lock().unwrap().push((attempt.run, attempt.number));
+            let stop = Arc::new(tokio::sync::Notify::new());
+            self.cancelled.lock().unwrap().insert(attempt.run, Arc::clone(&stop));
+            let mut gate = self.gate.subscribe();
+            tokio::select! {
+                biased;
+                _ = gate.wait_for(|open| *open) => ok(attempt.number),
+                () = stop.notified() => Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "cancelled")),
+            }
+        })
+    }
+
+    fn check<'a>(&'a self, _: WorkspaceId, _: Digest, input: &'a Input) -> BoxFuture<'a, Result<(), RunError>> {
+        let bad = matches!(input, Input::Arguments(json) if json.as_str().contains("bad"));
+        Box::pin(async move { if bad { Err(RunError::new("invalid_arguments", "bad")) } else { Ok(()) } })
+    }
+
+    fn cancel(&self, run: RunId) -> bool {
+        self.cancelled.lock().unwrap().get(&run).inspect(|stop| stop.notify_one()).is_some()
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.has_slot.load(Ordering::SeqCst)
+    }
+}
+
+fn ok(number: u32) -> Outcome {
+    let output = Some(Output::Json(JsonText::trusted(format!("{{\"n\":{number}}}"))));
+    Outcome { kind: OutcomeKind::Ok, output, error: None, arguments: None, usage: Usage::default(), log: Vec::new() }
+}
+
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) executor: Arc<Gated>,
+    pub(crate) workspace: Workspace,
+    pub(crate) version: Digest,
+    folder: tempfile::TempDir,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Bench {
+    pub(crate) async fn start(open: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, open).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, open: bool) -> Self {
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let store =
+            sandmill_store::connect(&sandmill_store::Options { url, durability: sandmill_store::Durability::Normal }).await.unwrap();
+        let clock = SystemClock::shared();
+        let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
+        let version = deploy(&store, &workspace, clock.as_ref()).await;
+        let executor = Gated::new(open);
+        let options = Options { node: "node-1".into(), queued_runs_max: 8 };
+        let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &LiveRuns::default());
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(dispatch.service().run(stop.clone()));
+        Self { store, dispatch, executor, workspace, version, folder, stop, tasks }
+    }
+
+    /// Ends the service cleanly and gives back what it wrote to.
+    pub(crate) async fn stop(self) -> Store {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        drop(self.folder.keep());
+        self.store
+    }
+
+    pub(crate) fn request(&self, input: Input) -> StartRequest {
+        StartRequest {
+            principal: Arc::new(principal("*:*")),
+            workspace: self.workspace.clone(),
+            path: PATH.parse().unwrap(),
+            selector: Selector::Newest,
+            input,
+        }
+    }
+
+    /// The run's record once `done` says so.
+    pub(crate) async fn record_when(&self, run: RunId, done: impl Fn(&RunRecord) -> bool) -> RunRecord {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(record) = self.dispatch.record(self.workspace.id, run).await.unwrap()
+                && done(&record)
+            {
+                return record;
+            }
+            assert!(Instant::now() < deadline, "the run does not get there");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+pub(crate) fn principal(scope: &str) -> Principal {
+    Principal {
+        token: TokenId::new(SystemClock.now()),
+        workspace: None,
+        identity: "u/test".into(),
+        scopes: vec![scope.parse::<Scope>().unwrap()],
+    }
+}
+
+pub(crate) fn arguments(text: &str) -> Input {
+    Input::Arguments(JsonText::parse(text).unwrap())
+}
+
+pub(crate) fn keyed_event() -> Input {
+    Input::Event(Event {
+        trigger: TriggerRef { kind: "test".into(), path: None },
+        metadata: JsonText::empty_object(),
+        payload: Bytes::from_static(b"{}"),
+        dedup_key: Some("key".into()),
+        ordering_key: None,
+    })
+}
+
+async fn deploy(store: &Store, workspace: &Workspace, clock: &dyn Clock) -> Digest {
+    let manifest = Manifest::default();
+    let digest = version_digest(Language::JavaScript, b"source", &manifest).unwrap();
+    let module =
+        HostedModule { file_name: "a.js".into(), source: String::new(), parameters: vec![], has_preprocessor: false, source_map: None };
+    let version = Version {
+        digest,
+        language: Language::JavaScript,
+        source: Some("source".into()),
+        manifest,
+        schema: JsonText::trusted("{\"type\":\"object\"}"),
+        program: ProgramSpec::Hosted(module),
+        created_at: clock.now(),
+    };
+    let new = NewDeployment {
+        workspace: workspace.id,
+        path: PATH.parse().unwrap(),
+        version,
+        component: None,
+        created_by: "u/test".into(),
+        now: clock.now(),
+    };
+    store.scripts.deploy(new).await.unwrap();
+    digest
+}

@@ -1,0 +1,118 @@
+//! Synchronous runs.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use sandmill_dispatch::{WRITE_BEHIND_DELAY, Waited};
+use sandmill_model::{Clock, OutcomeKind, RunStatus, SystemClock, code::Code, version::Selector};
+use sandmill_store::history::RunFilter;
+
+use crate::fake::{Bench, arguments, keyed_event, principal};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_see_a_run_as_soon_as_its_caller_does() {
+    let bench = Bench::start(true).await;
+    for _ in 0..20 {
+        let Waited::Ended { run, outcome } = bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap() else {
+            panic!("it ended")
+        };
+        assert_eq!(outcome.kind, OutcomeKind::Ok);
+        let record = bench.dispatch.record(bench.workspace.id, run).await.unwrap().expect("its record is there");
+        assert_eq!((record.summary.status, record.summary.version), (RunStatus::Succeeded, bench.version));
+    }
+    let listed = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 100).await.unwrap();
+    assert_eq!(listed.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_loses_no_record() {
+    let bench = Bench::start(true).await;
+    let workspace = bench.workspace.id;
+    for _ in 0..500 {
+        bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap();
+    }
+    let store = bench.stop().await;
+    assert_eq!(store.history.list(workspace, &RunFilter::default(), None, 1000).await.unwrap().len(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outlives_the_wait_is_durable_before_the_answer() {
+    let bench = Bench::start(false).await;
+    let Waited::StillRunning(run) = bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(30)).await.unwrap() else {
+        panic!("the gate is shut")
+    };
+    let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap().expect("it is in the queue");
+    assert_eq!(stored.summary.status, RunStatus::Running);
+    bench.executor.open();
+    let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
+    assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
+    assert_eq!(bench.executor.executed.lock().unwrap().len(), 1, "it was executed once");
+    assert_eq!(bench.store.queue.recover(Some("node-1"), SystemClock.now()).await.unwrap(), 0, "the queue is empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_and_wait_limits_that_meet_give_one_record_each() {
+    let bench = Bench::start(false).await;
+    let mut runs = Vec::new();
+    let waits: Vec<_> = (0..40_u64)
+        .map(|n| {
+            let (dispatch, request) = (bench.dispatch.clone(), bench.request(arguments("{}")));
+            let tasks = tokio_util::task::TaskTracker::new();
+            tasks.spawn(async move { dispatch.run(request, Duration::from_millis(20 + n / 8)).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(21)).await;
+    bench.executor.open();
+    for wait in waits {
+        runs.push(match wait.await.unwrap().unwrap() {
+            Waited::Ended { run, .. } | Waited::StillRunning(run) => run,
+        });
+    }
+    for run in &runs {
+        let record = bench.record_when(*run, |record| record.summary.status.has_ended()).await;
+        assert_eq!(record.summary.status, RunStatus::Succeeded);
+    }
+    assert_eq!(bench.executor.executed.lock().unwrap().len(), 40, "none was executed twice");
+    let listed = bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 100).await.unwrap();
+    assert_eq!(listed.len(), 40, "none has two records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_leaves_does_not_take_the_run_along() {
+    let bench = Bench::start(false).await;
+    let left = tokio::time::timeout(Duration::from_millis(20), bench.dispatch.run(bench.request(arguments("{}")), LONG)).await;
+    assert!(left.is_err(), "the caller left first");
+    let running = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap();
+    assert_eq!((running.len(), running[0].status), (1, RunStatus::Running));
+    bench.executor.open();
+    bench.record_when(running[0].id, |record| record.summary.status == RunStatus::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_full_slots_take_the_durable_way() {
+    let bench = Bench::start(true).await;
+    let Waited::Ended { run, .. } = bench.dispatch.run(bench.request(keyed_event()), LONG).await.unwrap() else { panic!("it ended") };
+    let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap();
+    assert!(stored.is_some(), "it is on disk before the answer, not {WRITE_BEHIND_DELAY:?} after it");
+    bench.executor.has_slot.store(false, Ordering::SeqCst);
+    let Waited::Ended { run, .. } = bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap() else { panic!("it ended") };
+    assert!(bench.store.history.run(bench.workspace.id, run).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals() {
+    let bench = Bench::start(true).await;
+    let mut request = bench.request(arguments("{}"));
+    request.principal = principal("runs:start:f/other/*").into();
+    assert_eq!(bench.dispatch.run(request, LONG).await.unwrap_err().code, Code::Forbidden);
+    let mut request = bench.request(arguments("{}"));
+    request.path = "f/demo/missing".parse().unwrap();
+    assert_eq!(bench.dispatch.run(request, LONG).await.unwrap_err().code, Code::NotFound);
+    let mut request = bench.request(arguments("{}"));
+    request.selector = Selector::Number(7);
+    assert_eq!(bench.dispatch.run(request, LONG).await.unwrap_err().code, Code::NotFound);
+    let large = format!("{{\"a\":\"{}\"}}", "x".repeat(8 * 1024 * 1024));
+    assert_eq!(bench.dispatch.run(bench.request(arguments(&large)), LONG).await.unwrap_err().code, Code::PayloadTooLarge);
+    assert_eq!(bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap(), []);
+}

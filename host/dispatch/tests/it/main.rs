@@ -1,0 +1,5 @@
+//! Dispatch on a real SQLite with an executor that does what a test says.
+
+mod fake;
+mod fast_lane;
+mod queue;

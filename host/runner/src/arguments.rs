@@ -1,0 +1,131 @@
+//! Arguments against a version's schema.
+
+use jsonschema::{PatternOptions, Validator};
+use sandmill_model::{JsonText, OutcomeKind, RunError};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Faults that one refusal lists.
+const FAULTS_MAX: usize = 20;
+/// Characters of one fault's message.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// Bytes that one pattern of a schema may compile to: patterns come from users.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
+/// A version's schema, compiled once.
+pub(crate) enum Arguments {
+    /// Every object fits.
+    Anything,
+    Schema(Box<Validator>),
+}
+
+#[derive(Serialize)]
+struct Faults {
+    faults: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    /// JSON pointer into the arguments; for a missing one, where it should be.
+    pointer: String,
+    message: String,
+}
+
+impl Arguments {
+    /// # Errors
+    /// Why the schema is not one.
+    pub(crate) fn compile(schema: &JsonText) -> Result<Self, String> {
+        let schema: Value = schema.read().map_err(|error| error.to_string())?;
+        if let Value::Object(keys) = &schema
+            && keys.keys().all(|key| matches!(key.as_str(), "$schema" | "type" | "title" | "description"))
+            && keys.get("type").is_none_or(|kind| kind == "object")
+        {
+            return Ok(Self::Anything);
+        }
+        // Without file and network resolvers, and with an engine whose time is linear in the text.
+        jsonschema::options()
+            .offline()
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
+            .build(&schema)
+            .map(|validator| Self::Schema(Box::new(validator)))
+            .map_err(|error| error.to_string())
+    }
+
+    /// # Errors
+    /// The faults, each with its pointer.
+    pub(crate) fn check(&self, arguments: &JsonText) -> Result<(), RunError> {
+        if !arguments.is_object() {
+            return Err(refusal(vec![Fault { pointer: String::new(), message: "the arguments must be a JSON object".to_owned() }]));
+        }
+        let Self::Schema(validator) = self else { return Ok(()) };
+        let value: Value = arguments.read().map_err(|error| refusal(vec![Fault { pointer: String::new(), message: error.to_string() }]))?;
+        if validator.is_valid(&value) {
+            return Ok(());
+        }
+        let faults = validator
+            .iter_errors(&value)
+            .take(FAULTS_MAX)
+            .map(|error| {
+                let mut pointer = error.instance_path().as_str().to_owned();
+                if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind()
+                    && let Some(name) = property.as_str()
+                {
+                    pointer.push('/');
+                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                }
+                Fault { pointer, message: error.to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
+            })
+            .collect();
+        Err(refusal(faults))
+    }
+}
+
+fn refusal(faults: Vec<Fault>) -> RunError {
+    let message = faults
+        .iter()
+        .map(|fault| if fault.pointer.is_empty() { fault.message.clone() } else { format!("{}: {}", fault.pointer, fault.message) })
+        .collect::<Vec<_>>()
+        .join("; ");
+    let mut error = RunError::new(OutcomeKind::InvalidArguments.name(), message);
+    error.details = JsonText::of(&Faults { faults }).ok();
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_each_fault_by_its_pointer() {
+        let schema = r#"{"type":"object","properties":{"name":{"type":"string"},"a/b":{"type":"integer"},"list":{"items":{"type":"number"}}},"required":["name","a/b"]}"#;
+        let arguments = Arguments::compile(&JsonText::trusted(schema)).unwrap();
+        let check = |text: &str, pointers: &[&str]| {
+            let found = match arguments.check(&JsonText::trusted(text)) {
+                Ok(()) => Vec::new(),
+                Err(error) => {
+                    let details: Value = error.details.unwrap().read().unwrap();
+                    let mut found: Vec<String> =
+                        details["faults"].as_array().unwrap().iter().map(|fault| fault["pointer"].as_str().unwrap().to_owned()).collect();
+                    found.sort();
+                    found
+                }
+            };
+            assert_eq!(found, pointers, "{text}");
+        };
+        check(r#"{"name":"x","a/b":1,"unknown":true}"#, &[]);
+        check("{}", &["/a~1b", "/name"]);
+        check(r#"{"name":1,"a/b":1.5,"list":[1,"x"]}"#, &["/a~1b", "/list/1", "/name"]);
+        check("[1]", &[""]);
+    }
+
+    #[test]
+    fn a_hostile_schema_is_refused_or_harmless() {
+        let compile = |text: &str| Arguments::compile(&JsonText::trusted(text));
+        assert!(compile(r#"{"$ref":"file:///etc/passwd"}"#).is_err());
+        assert!(compile(r#"{"$ref":"http://127.0.0.1/x"}"#).is_err());
+        assert!(compile(r#"{"properties":{"a":{"pattern":"(?=x)"}}}"#).is_err(), "look-around needs a backtracking engine");
+        let slow = compile(r#"{"properties":{"a":{"pattern":"^(a+)+$"}}}"#).unwrap();
+        let text = format!(r#"{{"a":"{}b"}}"#, "a".repeat(50_000));
+        assert!(slow.check(&JsonText::trusted(text)).is_err());
+    }
+}

@@ -1,0 +1,263 @@
+//! The runner itself.
+
+use std::sync::Arc;
+
+use sandmill_capabilities::{Host, Ports, RunFacts};
+use sandmill_compiler::Compiler;
+use sandmill_model::{
+    Attempt, BoxFuture, Digest, Executor, Input, JsonText, Outcome, OutcomeKind, RunError, RunId, WorkspaceId,
+    version::{HostedModule, ProgramSpec, Version},
+};
+use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Versions,
+    arguments::Arguments,
+    program::{Loaded, Source, Tier},
+    programs::Programs,
+    stack,
+};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Runs in the shared runtime after which a script gets a program of its own.
+    pub snapshot_after_runs: u32,
+    /// Versions in memory.
+    pub versions_max: usize,
+    /// Snapshots that wait to be built; beyond it a script stays in the shared runtime until it is called again.
+    pub snapshots_waiting_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { snapshot_after_runs: 5, versions_max: 20_000, snapshots_waiting_max: 4_000 }
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Runner(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    sandbox: Sandbox<Host>,
+    compiler: Compiler,
+    versions: Arc<dyn Versions>,
+    ports: Ports,
+    programs: Programs,
+    javascript: OnceCell<Arc<Program<Host>>>,
+    snapshots_waiting: Semaphore,
+    tasks: TaskTracker,
+}
+
+impl Runner {
+    #[must_use]
+    pub fn new(options: Options, sandbox: Sandbox<Host>, compiler: Compiler, versions: Arc<dyn Versions>, ports: Ports) -> Self {
+        let programs = Programs::new(options.versions_max);
+        let snapshots_waiting = Semaphore::new(options.snapshots_waiting_max);
+        Self(Arc::new(Inner {
+            options,
+            sandbox,
+            compiler,
+            versions,
+            ports,
+            programs,
+            javascript: OnceCell::new(),
+            snapshots_waiting,
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Makes the shared language runtimes ready, so that the first run does not wait for them.
+    ///
+    /// # Errors
+    /// Why a runtime cannot be made ready.
+    pub async fn warm_up(&self) -> Result<(), String> {
+        self.0.javascript().await.map(drop)
+    }
+}
+
+impl Executor for Runner {
+    fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome> {
+        Box::pin(self.0.execute(attempt))
+    }
+
+    fn check<'a>(&'a self, workspace: WorkspaceId, version: Digest, input: &'a Input) -> BoxFuture<'a, Result<(), RunError>> {
+        Box::pin(async move {
+            // A version that cannot be loaded is the run's outcome, not the caller's fault.
+            let Ok(loaded) = self.0.load(workspace, version).await else { return Ok(()) };
+            match input {
+                Input::Event(_) if loaded.has_preprocessor => Ok(()),
+                Input::Event(event) => loaded.arguments.check(&event.arguments()),
+                Input::Arguments(arguments) => loaded.arguments.check(arguments),
+            }
+        })
+    }
+
+    fn cancel(&self, run: RunId) -> bool {
+        self.0.sandbox.cancel(run)
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.0.sandbox.has_free_slot()
+    }
+}
+
+impl Inner {
+    async fn execute(self: &Arc<Self>, attempt: Attempt) -> Outcome {
+        let loaded = match self.load(attempt.workspace, attempt.version).await {
+            Ok(loaded) => loaded,
+            Err(message) => {
+                tracing::error!(run = %attempt.run, version = %attempt.version, message, "a version could not be loaded");
+                return Outcome::host_fault(message);
+            }
+        };
+        let input = match call_input(&attempt.input, &loaded) {
+            Ok(input) => input,
+            Err(error) => return Outcome::failed(OutcomeKind::InvalidArguments, error),
+        };
+        let (program, module) = loaded.program();
+        let call = Call {
+            run: attempt.run,
+            workspace: attempt.workspace,
+            program,
+            module,
+            input,
+            limits: attempt.limits,
+            host: Host { run: Arc::new(RunFacts::of(attempt)), ports: self.ports.clone() },
+        };
+        let mut outcome = self.sandbox.run(call).await;
+        if let Tier::Source(source) = &loaded.tier {
+            if let Some(stack) = outcome.error.as_mut().and_then(|error| error.stack.as_mut()) {
+                *stack = stack::map(stack, &source.module);
+            }
+            if source.snapshot.get().is_none() && source.becomes_warm(self.options.snapshot_after_runs) {
+                self.snapshot_later(&loaded);
+            }
+        }
+        outcome
+    }
+
+    async fn load(&self, workspace: WorkspaceId, version: Digest) -> Result<Arc<Loaded>, String> {
+        self.programs
+            .get((workspace, version), async || {
+                let found = self.versions.version(workspace, version).await?;
+                let version = found.ok_or_else(|| format!("version {version} is gone"))?;
+                self.prepare(workspace, version).await
+            })
+            .await
+    }
+
+    async fn prepare(&self, workspace: WorkspaceId, version: Version) -> Result<Loaded, String> {
+        let arguments = Arguments::compile(&version.schema)?;
+        let has_preprocessor = version.program.has_preprocessor();
+        let tier = match version.program {
+            ProgramSpec::Component { component, .. } => Tier::Component(self.component(workspace, component).await?),
+            ProgramSpec::Hosted(module) => {
+                let source = Source::new(module, self.javascript().await?);
+                if let Some(program) = self.cached(snapshot_key(&source.module)).await? {
+                    // Nobody else has the cell yet, so this cannot be refused.
+                    let _ = source.snapshot.set(program);
+                }
+                Tier::Source(Box::new(source))
+            }
+        };
+        Ok(Loaded { arguments, has_preprocessor, tier })
+    }
+
+    async fn javascript(&self) -> Result<Arc<Program<Host>>, String> {
+        self.javascript
+            .get_or_try_init(async || {
+                let key = Compiler::runtime_digest();
+                if let Some(program) = self.cached(key).await? {
+                    return Ok(program);
+                }
+                let code = self.compiler.runtime_compiled().await.map_err(|error| error.to_string())?;
+                self.install(key, code).await
+            })
+            .await
+            .map(Arc::clone)
+    }
+
+    async fn component(&self, workspace: WorkspaceId, digest: Digest) -> Result<Arc<Program<Host>>, String> {
+        if let Some(program) = self.cached(digest).await? {
+            return Ok(program);
+        }
+        let component = self.versions.component(workspace, digest).await?;
+        let component = component.ok_or_else(|| format!("component {digest} is gone"))?;
+        let code = self.compiler.compile(component).await.map_err(|error| error.to_string())?;
+        self.install(digest, code).await
+    }
+
+    /// Reading and mapping compiled code takes milliseconds: not on the threads that answer requests.
+    async fn cached(&self, key: Digest) -> Result<Option<Arc<Program<Host>>>, String> {
+        let sandbox = self.sandbox.clone();
+        let loaded = tokio::task::spawn_blocking(move || sandbox.load(&key)).await;
+        loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    async fn install(&self, key: Digest, code: bytes::Bytes) -> Result<Arc<Program<Host>>, String> {
+        let sandbox = self.sandbox.clone();
+        let installed = tokio::task::spawn_blocking(move || sandbox.install(&key, &code)).await;
+        installed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// Builds the script's own program behind its runs, one after another.
+    fn snapshot_later(self: &Arc<Self>, loaded: &Arc<Loaded>) {
+        let (inner, loaded) = (Arc::clone(self), Arc::clone(loaded));
+        self.tasks.spawn(async move {
+            let Tier::Source(source) = &loaded.tier else { return };
+            let Ok(_place) = inner.snapshots_waiting.try_acquire() else { return };
+            match inner.snapshot(&source.module).await {
+                Ok(program) => {
+                    let _ = source.snapshot.set(program);
+                    metrics::counter!("sandmill_snapshots_total", "result" => "ok").increment(1);
+                }
+                Err(message) => {
+                    // It goes on in the shared runtime: slower, not broken.
+                    tracing::warn!(file = source.module.file_name, message, "a script could not be snapshotted");
+                    metrics::counter!("sandmill_snapshots_total", "result" => "failed").increment(1);
+                }
+            }
+        });
+    }
+
+    async fn snapshot(&self, module: &Arc<HostedModule>) -> Result<Arc<Program<Host>>, String> {
+        let key = snapshot_key(module);
+        if let Some(program) = self.cached(key).await? {
+            return Ok(program);
+        }
+        let code = self.compiler.snapshot(HostedModule::clone(module)).await.map_err(|error| error.to_string())?;
+        self.install(key, code).await
+    }
+}
+
+/// Compiled code of a snapshot depends on the module and on the runtime around it.
+fn snapshot_key(module: &HostedModule) -> Digest {
+    let parameters = module.parameters.join(",");
+    Digest::of_parts(&[
+        b"snapshot",
+        Compiler::runtime_digest().as_bytes(),
+        module.file_name.as_bytes(),
+        parameters.as_bytes(),
+        module.source.as_bytes(),
+    ])
+}
+
+fn call_input(input: &Input, loaded: &Arc<Loaded>) -> Result<CallInput, RunError> {
+    let arguments: JsonText = match input {
+        Input::Event(event) if loaded.has_preprocessor => {
+            let loaded = Arc::clone(loaded);
+            return Ok(CallInput::Event {
+                event: event.preprocessor_event(),
+                validate: Box::new(move |arguments| loaded.arguments.check(arguments)),
+            });
+        }
+        Input::Event(event) => event.arguments(),
+        Input::Arguments(arguments) => arguments.clone(),
+    };
+    loaded.arguments.check(&arguments)?;
+    Ok(CallInput::Arguments(arguments))
+}

@@ -1,0 +1,107 @@
+//! The composition root: every part made once and joined, for `serve` and for `run FILE` alike.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use sandmill_api::{ApiOptions, ApiState};
+use sandmill_capabilities::Ports;
+use sandmill_compiler::Compiler;
+use sandmill_dispatch::{Dispatch, LiveRuns, Service};
+use sandmill_model::{Clock, Executor, SystemClock};
+use sandmill_runner::Runner;
+use sandmill_sandbox::Sandbox;
+use sandmill_store::Store;
+
+use crate::ports::{SeenOutput, StoredState, StoredVersions};
+
+/// Running guests for each core.
+const SLOTS_PER_CORE: usize = 32;
+/// Programs in memory at most.
+const PROGRAMS_MAX: usize = 2_000;
+const MIB: u64 = 1024 * 1024;
+
+pub(crate) struct NodeOptions {
+    pub(crate) name: Arc<str>,
+    pub(crate) store: sandmill_store::Options,
+    pub(crate) code_cache: PathBuf,
+    pub(crate) code_cache_bytes_max: u64,
+    pub(crate) slots: Option<usize>,
+    pub(crate) guest_memory_bytes_max: Option<u64>,
+    pub(crate) snapshot_after_runs: u32,
+}
+
+/// All parts of one node, before anything listens or works.
+pub(crate) struct Node {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) compiler: Compiler,
+    pub(crate) runner: Runner,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) service: Service,
+}
+
+impl Node {
+    pub(crate) async fn compose(options: NodeOptions) -> anyhow::Result<Self> {
+        let clock = SystemClock::shared();
+        let store = sandmill_store::connect(&options.store).await.context("the database cannot be opened")?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let slots = options.slots.unwrap_or(SLOTS_PER_CORE * cores);
+        let sandbox_options = sandmill_sandbox::Options {
+            slots,
+            guest_memory_bytes_max: options.guest_memory_bytes_max.unwrap_or_else(half_of_memory),
+            cache_dir: options.code_cache,
+            cache_bytes_max: options.code_cache_bytes_max,
+            programs_max: PROGRAMS_MAX,
+            threads: cores,
+            clock: Arc::clone(&clock),
+        };
+        let sandbox = Sandbox::new(sandbox_options, sandmill_capabilities::link).context("the sandbox cannot be set up")?;
+        let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
+        let compiler = Compiler::new(sandmill_compiler::Options::new(executable));
+        let live = LiveRuns::default();
+        let ports = Ports {
+            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
+            output: Arc::new(SeenOutput(live.clone())),
+        };
+        let runner_options = sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
+        let versions = Arc::new(StoredVersions(store.clone()));
+        let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
+        let executor: Arc<dyn Executor> = Arc::new(runner.clone());
+        let dispatch_options = sandmill_dispatch::Options { node: options.name, queued_runs_max: slots };
+        let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
+        let service = dispatch.service();
+        Ok(Self { store, clock, compiler, runner, dispatch, service })
+    }
+
+    /// What the API needs of the node.
+    pub(crate) fn api(&self, wait_limit: Duration, metrics: metrics_exporter_prometheus::PrometheusHandle) -> ApiState {
+        ApiState {
+            store: self.store.clone(),
+            dispatch: self.dispatch.clone(),
+            builder: Arc::new(self.compiler.clone()),
+            endpoints: sandmill_triggers::endpoints(),
+            clock: Arc::clone(&self.clock),
+            options: ApiOptions { wait_limit, ..ApiOptions::default() },
+            downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
+            metrics,
+        }
+    }
+}
+
+/// Compiled code of a data folder.
+pub(crate) fn code_cache(data: &Path) -> PathBuf {
+    data.join("code")
+}
+
+pub(crate) const fn mib(count: u64) -> u64 {
+    count * MIB
+}
+
+fn half_of_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit)) / 2
+}

@@ -1,0 +1,162 @@
+//! Every option of the server, read once.
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
+
+/// Runs scripts in fresh WebAssembly sandboxes.
+#[derive(Debug, Parser)]
+#[command(name = "sandmill", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    Serve(Box<ServeOptions>),
+    /// Build one thing after another, as the server asks (internal).
+    #[command(hide = true)]
+    BuildWorker,
+    #[command(flatten)]
+    Client(sandmill_cli::ClientCommand),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// An acknowledged write survives the death of the process; the last milliseconds may be lost with the machine's power.
+    Normal,
+    /// An acknowledged write survives the loss of power.
+    Full,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "SANDMILL_LISTEN", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: SocketAddr,
+    /// Folder for the embedded database, compiled code and keys; made if it is not there.
+    #[arg(long, env = "SANDMILL_DATA", default_value = "./sandmill-data")]
+    pub(crate) data: PathBuf,
+    /// `sqlite:FILE` or `postgres://…`; by default a SQLite file in the data folder.
+    #[arg(long, env = "SANDMILL_DATABASE_URL")]
+    pub(crate) database_url: Option<String>,
+    #[arg(long, env = "SANDMILL_DURABILITY", value_enum, default_value = "normal")]
+    pub(crate) durability: Durability,
+    /// An admin token to accept; by default the first start makes one and writes it to DATA/admin-token.
+    #[arg(long, env = "SANDMILL_ADMIN_TOKEN", hide_env_values = true)]
+    pub(crate) admin_token: Option<String>,
+    /// A TOML file with any of these options, named as here; what is said on the command line or in the environment counts more.
+    #[arg(long, env = "SANDMILL_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[arg(long, env = "SANDMILL_LOG_FORMAT", value_enum, default_value = "pretty")]
+    pub(crate) log_format: LogFormat,
+    /// What to log, e.g. `info` or `sandmill_dispatch=debug,info`.
+    #[arg(long, env = "SANDMILL_LOG", default_value = "info")]
+    pub(crate) log: String,
+    /// Send traces by OTLP over HTTP to this collector, e.g. `http://127.0.0.1:4318/v1/traces`.
+    #[arg(long, env = "SANDMILL_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Runs that execute at once; by default 32 for each core.
+    #[arg(long, env = "SANDMILL_SLOTS")]
+    pub(crate) slots: Option<usize>,
+    /// Memory for all running guests together, in MiB; by default half of the machine's.
+    #[arg(long, env = "SANDMILL_GUEST_MEMORY_MIB")]
+    pub(crate) guest_memory_mib: Option<u64>,
+    /// Compiled code kept on disk, in MiB.
+    #[arg(long, env = "SANDMILL_CODE_CACHE_MIB", default_value_t = 8 * 1024)]
+    pub(crate) code_cache_mib: u64,
+    /// How long a synchronous call waits for its result before it is answered 202, in milliseconds.
+    #[arg(long, env = "SANDMILL_WAIT_LIMIT_MS", default_value_t = 20_000)]
+    pub(crate) wait_limit_ms: u64,
+    /// Runs in the shared language runtime after which a script is compiled on its own.
+    #[arg(long, env = "SANDMILL_SNAPSHOT_AFTER_RUNS", default_value_t = 5)]
+    pub(crate) snapshot_after_runs: u32,
+}
+
+impl ServeOptions {
+    pub(crate) fn database_url(&self) -> String {
+        self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join("sandmill.db").display()))
+    }
+}
+
+/// Reads the command line, the environment and, for `serve`, the config file; in this order of weight.
+pub(crate) fn parse() -> Cli {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = Cli::parse_from(&arguments);
+    let Command::Serve(options) = &cli.command else { return cli };
+    let Some(file) = &options.config else { return cli };
+    match with_config(arguments, file) {
+        Ok(arguments) => Cli::parse_from(arguments),
+        Err(error) => Cli::command().error(clap::error::ErrorKind::ValueValidation, format!("{error:#}")).exit(),
+    }
+}
+
+/// The arguments with those of the file that neither the command line nor the environment sets.
+fn with_config(mut arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Vec<OsString>> {
+    let text = fs::read_to_string(file).with_context(|| format!("the config file {} cannot be read", file.display()))?;
+    let config: toml::Table = toml::from_str(&text).with_context(|| format!("the config file {} is not valid", file.display()))?;
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").context("there is no command serve")?.clone();
+    let matches = command.try_get_matches_from(&arguments)?;
+    let given = matches.subcommand_matches("serve").context("the command is not serve")?;
+    for (key, value) in config {
+        let known = serve.get_arguments().find(|argument| argument.get_long().is_some_and(|long| long == key || long.replace('-', "_") == key));
+        let argument = known.filter(|argument| argument.get_id() != "config");
+        let argument = argument.with_context(|| format!("{}: there is no option `{key}`", file.display()))?;
+        let set = matches!(given.value_source(argument.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+        if set {
+            continue;
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            other => anyhow::bail!("{}: `{key}` cannot be {other}", file.display()),
+        };
+        arguments.push(format!("--{}={value}", argument.get_long().unwrap_or_default()).into());
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(config: &str, arguments: &[&str]) -> anyhow::Result<ServeOptions> {
+        let file = std::env::temp_dir().join(format!("sandmill-config-{}", u64::from_be_bytes(sandmill_model::random::bytes())));
+        fs::write(&file, config)?;
+        let arguments = ["sandmill", "serve"].iter().chain(arguments).map(OsString::from).collect();
+        let merged = with_config(arguments, &file);
+        fs::remove_file(&file)?;
+        match Cli::try_parse_from(merged?)?.command {
+            Command::Serve(options) => Ok(*options),
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_counts_more_than_the_file() {
+        let options = merged("listen = '127.0.0.1:1'\nslots = 3\ncode_cache_mib = 7", &["--slots", "5"]).unwrap();
+        assert_eq!((options.listen.port(), options.slots, options.code_cache_mib), (1, Some(5), 7));
+    }
+
+    #[test]
+    fn unknown_options_in_the_file_are_errors() {
+        for bad in ["lisen = 'x'", "config = 'x'", "slots = [1]", "slots = 'many'", "= 3"] {
+            assert!(merged(bad, &[]).is_err(), "{bad}");
+        }
+    }
+}

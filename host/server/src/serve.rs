@@ -1,0 +1,104 @@
+//! `sandmill serve`.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    bootstrap,
+    node::{self, Node, NodeOptions},
+    options::{Durability, ServeOptions},
+    telemetry,
+};
+
+/// How long open connections may take to finish once the server shuts down.
+const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
+
+pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(&options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")?;
+    let result = runtime.block_on(run(options));
+    drop(runtime);
+    drop(telemetry);
+    result
+}
+
+async fn run(options: ServeOptions) -> anyhow::Result<()> {
+    bootstrap::data_folder(&options.data)?;
+    let metrics = telemetry::metrics()?;
+    let node = Node::compose(NodeOptions {
+        name: bootstrap::node_name(&options.data)?,
+        store: sandmill_store::Options {
+            url: options.database_url(),
+            durability: match options.durability {
+                Durability::Normal => sandmill_store::Durability::Normal,
+                Durability::Full => sandmill_store::Durability::Full,
+            },
+        },
+        code_cache: node::code_cache(&options.data),
+        code_cache_bytes_max: node::mib(options.code_cache_mib),
+        slots: options.slots,
+        guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
+        snapshot_after_runs: options.snapshot_after_runs,
+    })
+    .await?;
+    bootstrap::first_start(&node.store, &options.data, options.admin_token.as_deref(), node.clock.as_ref()).await?;
+    node.runner.warm_up().await.map_err(anyhow::Error::msg).context("the language runtimes cannot be made ready")?;
+
+    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr().context("the listening address is not known")?;
+    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics));
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let stop_service = CancellationToken::new();
+    let service = tasks.spawn(node.service.run(stop_service.clone()));
+    tasks.spawn(stop_on_signal(shutdown.clone()));
+
+    tracing::info!("listening on http://{address}");
+    // Answers are one small packet each: waiting to fill it would only delay them.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let served = tokio::select! {
+        served = serving => served,
+        () = drained(&shutdown) => {
+            tracing::warn!("closing connections that are still open");
+            Ok(())
+        }
+    };
+    tracing::info!("shutting down");
+    stop_service.cancel();
+    service.await.context("dispatch ended badly")?;
+    node.store.health.close().await;
+    served.context("serving ended badly")
+}
+
+async fn drained(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(CONNECTIONS_DRAIN).await;
+}
+
+async fn stop_on_signal(shutdown: CancellationToken) {
+    let signals = (tokio::signal::unix::signal(SignalKind::terminate()), tokio::signal::unix::signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        tracing::error!("signals cannot be heard; stop the server with SIGKILL");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shutdown.cancel();
+    // A second signal means: now.
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    std::process::exit(130);
+}

@@ -1,0 +1,55 @@
+//! Logs, traces and metrics of the process.
+
+use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::options::{LogFormat, ServeOptions};
+
+/// Upper bounds of the histograms' buckets, in seconds.
+const BUCKETS_SECONDS: [f64; 14] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
+
+/// Ends the export of traces when it is dropped.
+pub(crate) struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(traces) = self.traces.take()
+            && let Err(error) = traces.shutdown()
+        {
+            eprintln!("sandmill: traces could not be sent: {error}");
+        }
+    }
+}
+
+/// Sets up logging and, if asked, the export of traces.
+pub(crate) fn start(options: &ServeOptions) -> anyhow::Result<Telemetry> {
+    let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is not a filter", options.log))?;
+    let logs = match options.log_format {
+        LogFormat::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+    };
+    let traces = options.otlp_endpoint.as_deref().map(exporter).transpose()?;
+    let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("sandmill")));
+    tracing_subscriber::registry().with(spans).with(logs).with(filter).try_init().context("logging is set up already")?;
+    Ok(Telemetry { traces })
+}
+
+fn exporter(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build().with_context(|| format!("--otlp-endpoint {endpoint}"))?;
+    let resource = Resource::builder().with_service_name("sandmill").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// The registry behind `/metrics`.
+pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_SECONDS)?
+        .install_recorder()
+        .context("metrics are set up already")
+}

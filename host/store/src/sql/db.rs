@@ -1,0 +1,139 @@
+//! The open database: connections for reading, and the way to its writers.
+
+use std::{path::Path, time::Duration};
+
+use sandmill_model::BoxFuture;
+use sqlx::{ConnectOptions, PgPool, SqlitePool, pool::PoolOptions, sqlite::SqliteConnectOptions};
+use tokio::time::Instant;
+
+use super::{
+    Durability, Options,
+    dialect::{self, Conn},
+    migrate,
+    writer::{Source, Writer},
+};
+use crate::StoreError;
+
+/// Connections that read a SQLite file.
+const READERS_MAX: u32 = 4;
+/// Batches that are written to PostgreSQL at the same time.
+const POSTGRES_LANES: usize = 4;
+/// How long opening waits for another process that is opening the same new file.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// One whole operation on a connection lent to it. It may be run again after it failed, so it keeps nothing between.
+pub(super) type Work<D, T> = for<'c> fn(&'c D, Conn<'c>) -> BoxFuture<'c, Result<T, StoreError>>;
+
+enum Backend {
+    /// A database in memory belongs to one connection, so it has no readers beside its writer.
+    Sqlite {
+        readers: Option<SqlitePool>,
+    },
+    Postgres(PgPool),
+}
+
+pub(super) struct Db {
+    backend: Backend,
+    writer: Writer,
+}
+
+impl Db {
+    pub(super) async fn open(options: &Options) -> Result<Self, StoreError> {
+        match options.url.split_once(':') {
+            Some(("sqlite", rest)) => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let file = (path != ":memory:").then(|| Path::new(path));
+                open_sqlite(file, options.durability).await
+            }
+            Some(("postgres" | "postgresql", _)) => open_postgres(&options.url, options.durability).await,
+            _ => Err(StoreError::Other("a database's URL starts with `sqlite:` or `postgres:`".to_owned())),
+        }
+    }
+
+    /// For operations that change nothing; they see what was committed before them.
+    pub(super) async fn read<D, T>(&self, data: D, work: Work<D, T>) -> Result<T, StoreError>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { readers: Some(readers) } => {
+                let mut conn = readers.acquire().await.map_err(dialect::error)?;
+                work(&data, Conn::Sqlite(&mut conn)).await
+            }
+            Backend::Sqlite { readers: None } => self.writer.call(data, work).await,
+            Backend::Postgres(pool) => {
+                let mut conn = pool.acquire().await.map_err(dialect::error)?;
+                work(&data, Conn::Postgres(&mut conn)).await
+            }
+        }
+    }
+
+    /// Runs an operation in a transaction. On SQLite it shares the commit of others; if one of them fails, each is run again in a transaction of its own.
+    pub(super) async fn write<D, T>(&self, data: D, work: Work<D, T>) -> Result<T, StoreError>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite { .. } => self.writer.call(data, work).await,
+            Backend::Postgres(pool) => {
+                let mut transaction = pool.begin().await.map_err(dialect::error)?;
+                let done = work(&data, Conn::Postgres(&mut transaction)).await?;
+                transaction.commit().await.map_err(dialect::error)?;
+                Ok(done)
+            }
+        }
+    }
+
+    /// For the operations that are merged with others of their kind.
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+        match &self.backend {
+            Backend::Sqlite { readers: Some(readers) } => readers.close().await,
+            Backend::Sqlite { readers: None } => {}
+            Backend::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, StoreError> {
+    let options = dialect::sqlite::options(file, durability);
+    let deadline = Instant::now() + OPEN_TIMEOUT;
+    let mut writer = loop {
+        // Turning on the write-ahead log needs the file alone, and SQLite does not wait for that as it does for other locks.
+        match options.connect().await.map_err(dialect::error) {
+            Ok(conn) => break conn,
+            Err(StoreError::Unavailable(_)) if Instant::now() < deadline && file.is_some_and(Path::exists) => {
+                tokio::time::sleep(OPEN_PAUSE).await
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    migrate::run(Conn::Sqlite(&mut writer)).await?;
+    let readers = file.is_some().then(|| readers(options));
+    Ok(Db { backend: Backend::Sqlite { readers }, writer: Writer::start(vec![Source::Sqlite(writer)]) })
+}
+
+fn readers(options: SqliteConnectOptions) -> SqlitePool {
+    PoolOptions::new()
+        .max_connections(READERS_MAX)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"))
+}
+
+async fn open_postgres(url: &str, durability: Durability) -> Result<Db, StoreError> {
+    let pool = dialect::postgres::open(url, durability).await?;
+    let mut conn = pool.acquire().await.map_err(dialect::error)?;
+    migrate::run(Conn::Postgres(&mut conn)).await?;
+    drop(conn);
+    let lanes = (0..POSTGRES_LANES).map(|_| Source::Postgres(pool.clone())).collect();
+    Ok(Db { backend: Backend::Postgres(pool), writer: Writer::start(lanes) })
+}

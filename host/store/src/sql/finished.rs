@@ -1,0 +1,145 @@
+//! Rows of ended runs and of their logs.
+
+use sandmill_model::{JsonText, LogEntry, Output, attempt::Input, run::FinishedRun};
+
+use super::{
+    codes,
+    dialect::{Conn, Insert},
+    value::{Kind, Value, big, to_json, values},
+};
+use crate::StoreError;
+
+/// Bytes of lines in one chunk of a log, unless one line alone is longer.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A run that is there already stays: an append that is tried again after its answer was lost does no harm.
+const RUNS: Insert = Insert {
+    table: "runs",
+    columns: &[
+        ("workspace", Kind::Bytes),
+        ("id", Kind::Bytes),
+        ("path", Kind::Text),
+        ("number", Kind::Int),
+        ("version", Kind::Bytes),
+        ("status", Kind::Int),
+        ("outcome", Kind::Int),
+        ("trigger_kind", Kind::Text),
+        ("run_as", Kind::Text),
+        ("attempt", Kind::Int),
+        ("created_at", Kind::Int),
+        ("scheduled_for", Kind::Int),
+        ("started_at", Kind::Int),
+        ("ended_at", Kind::Int),
+        ("fuel", Kind::Int),
+        ("memory_peak_bytes", Kind::Int),
+        ("cpu_ns", Kind::Int),
+        ("wall_ns", Kind::Int),
+        ("arguments", Kind::Text),
+        ("event", Kind::Text),
+        ("output", Kind::Text),
+        ("output_type", Kind::Bytes),
+        ("output_bytes", Kind::Bytes),
+        ("error", Kind::Text),
+    ],
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+const LOGS: Insert = Insert {
+    table: "run_logs",
+    columns: &[("workspace", Kind::Bytes), ("run", Kind::Bytes), ("chunk", Kind::Int), ("lines", Kind::Text)],
+    on_conflict: "ON CONFLICT DO NOTHING",
+};
+
+/// Writes runs with their logs.
+pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&FinishedRun]) -> Result<(), StoreError> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(runs.len() * RUNS.columns.len());
+    let mut logs = Vec::new();
+    for done in runs {
+        push_run(&mut rows, done)?;
+        push_log(&mut logs, done)?;
+    }
+    conn.insert(&RUNS, rows).await?;
+    if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
+}
+
+fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
+    let (run, outcome) = (&done.run, &done.outcome);
+    let arguments = outcome.arguments.clone().unwrap_or_else(|| arguments(&run.input));
+    let (json, content_type, bytes): (_, Option<&[u8]>, _) = match &outcome.output {
+        None => (None, None, None),
+        Some(Output::Json(json)) => (Some(json), None, None),
+        Some(Output::Bytes { content_type, data }) => (None, Some(content_type.as_bytes()), Some(data)),
+    };
+    let error = outcome.error.as_ref().map(to_json).transpose()?;
+    rows.extend([
+        run.workspace.into(),
+        run.id.into(),
+        (&run.path).into(),
+        run.number.into(),
+        run.version.into(),
+        codes::status(done.status()).into(),
+        codes::outcome(outcome.kind).into(),
+        run.input.trigger().map(|trigger| &trigger.kind).into(),
+        (&run.run_as).into(),
+        done.attempt.into(),
+        run.created_at.into(),
+        run.scheduled_for.into(),
+        done.started_at.into(),
+        done.ended_at.into(),
+        big(outcome.usage.fuel).into(),
+        big(outcome.usage.memory_peak_bytes).into(),
+        big(outcome.usage.cpu_ns).into(),
+        big(outcome.usage.wall_ns).into(),
+        arguments.into(),
+        event(&run.input).into(),
+        json.into(),
+        content_type.into(),
+        bytes.into(),
+        error.into(),
+    ]);
+    Ok(())
+}
+
+fn push_log(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
+    let mut lines = String::new();
+    let mut chunk: i64 = 0;
+    for entry in &done.outcome.log {
+        let line = to_json(entry)?;
+        if !lines.is_empty() && lines.len() + line.len() > CHUNK_BYTES {
+            rows.extend(values![done.run.workspace, done.run.id, chunk, std::mem::take(&mut lines)]);
+            chunk += 1;
+        }
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    if !lines.is_empty() {
+        rows.extend(values![done.run.workspace, done.run.id, chunk, lines]);
+    }
+    Ok(())
+}
+
+/// The entries in one chunk.
+pub(super) fn read_lines(lines: &str) -> Result<Vec<LogEntry>, StoreError> {
+    // Not by line: fields are kept as the script wrote them, with their own line breaks.
+    let entries = serde_json::Deserializer::from_str(lines).into_iter();
+    entries.map(|entry| entry.map_err(|error| StoreError::Corrupt(format!("a log: {error}")))).collect()
+}
+
+/// Arguments of a run that has not ended: as accepted.
+pub(super) fn arguments(input: &Input) -> JsonText {
+    match input {
+        Input::Arguments(arguments) => arguments.clone(),
+        Input::Event(event) => event.arguments(),
+    }
+}
+
+/// Metadata of the event that started a run.
+pub(super) fn event(input: &Input) -> Option<&JsonText> {
+    match input {
+        Input::Arguments(_) => None,
+        Input::Event(event) => Some(&event.metadata),
+    }
+}

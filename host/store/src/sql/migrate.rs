@@ -1,0 +1,99 @@
+//! The schema, brought up to date when the database is opened. The files are part of the binary.
+
+use super::{dialect::Conn, value::values};
+use crate::StoreError;
+
+struct Migration {
+    number: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! migrations {
+    ($($number:literal $name:literal $file:literal),* $(,)?) => {
+        &[$(Migration {
+            number: $number,
+            name: $name,
+            sqlite: include_str!(concat!("../../../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../../../migrations/postgres/", $file)),
+        }),*]
+    };
+}
+
+const MIGRATIONS: &[Migration] = migrations![
+    1 "workspaces_tokens" "0001_workspaces_tokens.sql",
+    2 "scripts" "0002_scripts.sql",
+    3 "runs" "0003_runs.sql",
+    4 "state" "0004_state.sql",
+];
+
+/// Any number that no other program takes locks by: "sandmill" in ASCII.
+const LOCK: i64 = 0x7361_6e64_6d69_6c6c;
+
+/// Applies what is missing, all of it or nothing. Processes that start at once take turns.
+///
+/// # Errors
+/// `Corrupt` if the database knows migrations that this binary does not.
+pub(super) async fn run(mut conn: Conn<'_>) -> Result<(), StoreError> {
+    match &conn {
+        Conn::Sqlite(_) => conn.script("BEGIN IMMEDIATE").await?,
+        Conn::Postgres(_) => {
+            conn.script("BEGIN").await?;
+            conn.rows("SELECT pg_advisory_xact_lock($1)", values![LOCK]).await?;
+        }
+    }
+    if let Err(error) = apply(&mut conn).await {
+        // The first error tells more than that of a rollback.
+        let _ = conn.script("ROLLBACK").await;
+        return Err(error);
+    }
+    conn.script("COMMIT").await
+}
+
+async fn apply(conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    conn.script("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)").await?;
+    let present = conn.rows("SELECT number, name FROM migrations ORDER BY number", values![]).await?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    for row in &present {
+        let (number, name) = (row.int(0)?, row.text(1)?);
+        if number > known {
+            return Err(StoreError::Corrupt(format!(
+                "its schema is of a newer release of Sandmill: it has migration {number} ({name}), this release knows {known}; start the newer release, or restore a backup of before the upgrade"
+            )));
+        }
+        if !MIGRATIONS.iter().any(|own| own.number == number && own.name == name) {
+            return Err(StoreError::Corrupt(format!("it has migration {number} ({name}), which is none of Sandmill's")));
+        }
+    }
+    for migration in MIGRATIONS.iter().skip(present.len()) {
+        let text = match conn {
+            Conn::Sqlite(_) => migration.sqlite,
+            Conn::Postgres(_) => migration.postgres,
+        };
+        conn.script(text).await?;
+        conn.execute("INSERT INTO migrations (number, name) VALUES ($1, $2)", values![migration.number, migration.name]).await?;
+        tracing::info!(number = migration.number, name = migration.name, "migrated the database");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_under_its_number_and_name() {
+        let listed: Vec<String> = MIGRATIONS.iter().map(|own| format!("{:04}_{}.sql", own.number, own.name)).collect();
+        for folder in ["sqlite", "postgres"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(folder);
+            let mut files: Vec<String> =
+                std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+            files.sort();
+            assert_eq!(files, listed);
+        }
+        assert!(MIGRATIONS.iter().zip(1..).all(|(own, number)| own.number == number), "numbers count up from 1");
+    }
+}

@@ -1,0 +1,156 @@
+//! State of scripts. Whoever adds or deletes a key locks its scope first and the key's row after it; whoever replaces a value locks the row alone.
+//! With that order nobody waits in a circle.
+
+use sandmill_model::{BoxFuture, Digest, JsonText, Timestamp};
+
+use super::{
+    Sql,
+    canonical::canonical_digest,
+    dialect::Conn,
+    value::{Value, values},
+};
+use crate::{
+    StoreError,
+    state::{Expected, KEYS_MAX, State, StateScope, Written},
+};
+
+/// A write with what can be worked out before the transaction.
+struct Put {
+    scope: StateScope,
+    key: String,
+    /// Outer none: whatever is there. Inner none: nothing may be there.
+    expected: Option<Option<Digest>>,
+    value: Option<(JsonText, Digest)>,
+    now: Timestamp,
+}
+
+impl State for Sql {
+    fn get<'a>(&'a self, scope: &'a StateScope, key: &'a str) -> BoxFuture<'a, Result<Option<JsonText>, StoreError>> {
+        Box::pin(self.db.read((scope.clone(), key.to_owned()), |(scope, key), mut conn| {
+            Box::pin(async move {
+                let row = conn
+                    .row("SELECT value FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4", key_values(scope, key))
+                    .await?;
+                row.map(|row| row.json(0)).transpose()
+            })
+        }))
+    }
+
+    fn put<'a>(
+        &'a self,
+        scope: &'a StateScope,
+        key: &'a str,
+        expected: Option<Expected>,
+        value: Option<JsonText>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Written, StoreError>> {
+        let put = Put {
+            scope: scope.clone(),
+            key: key.to_owned(),
+            expected: expected.map(|Expected(value)| value.as_ref().map(canonical_digest)),
+            value: value.map(|value| {
+                let digest = canonical_digest(&value);
+                (value, digest)
+            }),
+            now,
+        };
+        Box::pin(self.db.write(put, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
+    }
+}
+
+fn key_values(scope: &StateScope, key: &str) -> Vec<Value> {
+    values![scope.workspace, &scope.path, scope.trigger.as_str(), key.as_bytes()]
+}
+
+impl Put {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Written, StoreError> {
+        let Some((value, digest)) = &self.value else { return self.delete(conn).await };
+        if let Some(present) = self.lock_row(conn).await? {
+            if !self.expects(Some(present)) {
+                return Ok(Written::No);
+            }
+            return self.replace(value, *digest, conn).await;
+        }
+        let keys = self.lock_scope(conn).await?;
+        // Somebody may have added it before the scope was locked; nobody can now.
+        let present = self.lock_row(conn).await?;
+        if !self.expects(present) {
+            return Ok(Written::No);
+        }
+        if present.is_some() {
+            return self.replace(value, *digest, conn).await;
+        }
+        if keys >= i64::from(KEYS_MAX) {
+            return Ok(Written::TooManyKeys);
+        }
+        let mut row = key_values(&self.scope, &self.key);
+        row.extend(values![value, *digest, self.now]);
+        conn.execute(
+            "INSERT INTO state (workspace, path, trigger, key, value, digest, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            row,
+        )
+        .await?;
+        self.count(1, conn).await?;
+        Ok(Written::Yes)
+    }
+
+    async fn delete(&self, conn: &mut Conn<'_>) -> Result<Written, StoreError> {
+        self.lock_scope(conn).await?;
+        let present = self.lock_row(conn).await?;
+        if !self.expects(present) {
+            return Ok(Written::No);
+        }
+        if present.is_some() {
+            conn.execute(
+                "DELETE FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4",
+                key_values(&self.scope, &self.key),
+            )
+            .await?;
+            self.count(-1, conn).await?;
+        }
+        Ok(Written::Yes)
+    }
+
+    fn expects(&self, present: Option<Digest>) -> bool {
+        self.expected.is_none_or(|expected| expected == present)
+    }
+
+    async fn lock_row(&self, conn: &mut Conn<'_>) -> Result<Option<Digest>, StoreError> {
+        let row = conn
+            .row(
+                "SELECT digest FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 {lock}",
+                key_values(&self.scope, &self.key),
+            )
+            .await?;
+        row.map(|row| row.digest(0)).transpose()
+    }
+
+    /// Locks the scope; returns how many keys it has.
+    async fn lock_scope(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
+        let scope = || values![self.scope.workspace, &self.scope.path, self.scope.trigger.as_str()];
+        conn.execute("INSERT INTO state_scopes (workspace, path, trigger, keys) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING", scope())
+            .await?;
+        let row = conn.row("SELECT keys FROM state_scopes WHERE workspace = $1 AND path = $2 AND trigger = $3 {lock}", scope()).await?;
+        row.ok_or_else(|| StoreError::Conflict("the state's scope is being deleted".to_owned()))?.int(0)
+    }
+
+    async fn count(&self, more: i64, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        conn.execute(
+            "UPDATE state_scopes SET keys = keys + $4 WHERE workspace = $1 AND path = $2 AND trigger = $3",
+            values![self.scope.workspace, &self.scope.path, self.scope.trigger.as_str(), more],
+        )
+        .await
+        .map(drop)
+    }
+
+    async fn replace(&self, value: &JsonText, digest: Digest, conn: &mut Conn<'_>) -> Result<Written, StoreError> {
+        let mut row = key_values(&self.scope, &self.key);
+        row.extend(values![value, digest, self.now]);
+        conn.execute(
+            "UPDATE state SET value = $5, digest = $6, updated_at = $7 WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4",
+            row,
+        )
+        .await?;
+        Ok(Written::Yes)
+    }
+}

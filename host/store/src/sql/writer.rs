@@ -1,0 +1,253 @@
+//! Group commit: operations that arrive while a transaction is being written share the next one, and each caller is answered after its
+//! commit. Enqueues, completions and appended runs are merged into one statement for all rows of a kind.
+//!
+//! A failure is not shared: the transaction is rolled back and each operation is tried again alone.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sandmill_model::{
+    BoxFuture, RunId,
+    run::{FinishedRun, NewRun},
+};
+use sqlx::{Connection, PgPool, SqliteConnection};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    db::Work,
+    dialect::{self, Conn},
+    finished, queued,
+    value::{RunKey, run_key, values},
+};
+use crate::StoreError;
+
+/// Operations in one transaction.
+const COMMANDS_MAX: usize = 256;
+/// Operations that wait for their transaction; then callers wait.
+const WAITING_MAX: usize = 1024;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Command {
+    Enqueue(Vec<NewRun>, Reply<()>),
+    Append(Vec<FinishedRun>, Reply<()>),
+    Complete { node: Arc<str>, runs: Vec<FinishedRun>, reply: Reply<Vec<RunId>> },
+    Call(Box<dyn Operation>),
+}
+
+/// Any other operation, with its types hidden.
+trait Operation: Send {
+    /// Runs it and keeps its answer; may be called again after a failure.
+    fn run<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<(), StoreError>>;
+    /// Gives the answer that was kept, now that it is committed, or the failure.
+    fn answer(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+struct Call<D, T> {
+    data: D,
+    work: Work<D, T>,
+    kept: Option<T>,
+    reply: Reply<T>,
+}
+
+impl<D: Send + Sync, T: Send> Operation for Call<D, T> {
+    fn run<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
+        Box::pin(async {
+            self.kept = Some((self.work)(&self.data, conn).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, result: Result<(), StoreError>) {
+        let Call { kept, reply, .. } = *self;
+        // A caller that has gone away needs no answer.
+        let _ = reply.send(result.and_then(|()| kept.ok_or_else(|| StoreError::Other("an operation that was not run".to_owned()))));
+    }
+}
+
+impl Command {
+    fn answer(self, result: Result<&mut HashSet<RunKey>, StoreError>) {
+        match self {
+            Self::Enqueue(_, reply) | Self::Append(_, reply) => drop(reply.send(result.map(drop))),
+            Self::Complete { runs, reply, .. } => drop(reply.send(result.map(|moved| {
+                let ids = runs.iter().filter(|done| moved.remove(&run_key(done.run.workspace, done.run.id)));
+                ids.map(|done| done.run.id).collect()
+            }))),
+            Self::Call(operation) => operation.answer(result.map(drop)),
+        }
+    }
+}
+
+/// Where a lane's transactions come from.
+pub(super) enum Source {
+    Sqlite(SqliteConnection),
+    Postgres(PgPool),
+}
+
+pub(super) struct Writer {
+    commands: mpsc::Sender<Command>,
+    lanes: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Writer {
+    /// Starts a lane for each source; a lane writes one transaction at a time.
+    pub(super) fn start(sources: Vec<Source>) -> Self {
+        let (commands, receiver) = mpsc::channel(WAITING_MAX);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let (lanes, stop) = (TaskTracker::new(), CancellationToken::new());
+        for source in sources {
+            lanes.spawn(lane(source, Arc::clone(&receiver), stop.clone()));
+        }
+        lanes.close();
+        Self { commands, lanes, stop }
+    }
+
+    pub(super) async fn enqueue(&self, runs: Vec<NewRun>) -> Result<(), StoreError> {
+        self.send(|reply| Command::Enqueue(runs, reply)).await
+    }
+
+    pub(super) async fn append(&self, runs: Vec<FinishedRun>) -> Result<(), StoreError> {
+        self.send(|reply| Command::Append(runs, reply)).await
+    }
+
+    pub(super) async fn complete(&self, node: Arc<str>, runs: Vec<FinishedRun>) -> Result<Vec<RunId>, StoreError> {
+        self.send(|reply| Command::Complete { node, runs, reply }).await
+    }
+
+    pub(super) async fn call<D, T>(&self, data: D, work: Work<D, T>) -> Result<T, StoreError>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }))).await
+    }
+
+    async fn send<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Takes nothing more, and returns once all that was taken is written.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.lanes.wait().await;
+    }
+}
+
+async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, stop: CancellationToken) {
+    let mut commands = Vec::with_capacity(COMMANDS_MAX);
+    loop {
+        {
+            let mut receiver = receiver.lock().await;
+            let taken = tokio::select! {
+                biased;
+                taken = receiver.recv_many(&mut commands, COMMANDS_MAX) => taken,
+                () = stop.cancelled() => {
+                    receiver.close();
+                    receiver.recv_many(&mut commands, COMMANDS_MAX).await
+                }
+            };
+            if taken == 0 {
+                break;
+            }
+        }
+        write(&mut source, &mut commands).await;
+    }
+    if let Source::Sqlite(conn) = source
+        && let Err(error) = conn.close().await
+    {
+        tracing::warn!(%error, "the database was not closed cleanly");
+    }
+}
+
+/// Writes a batch and answers everyone.
+async fn write(source: &mut Source, commands: &mut Vec<Command>) {
+    match source.transact(commands).await {
+        Ok(mut moved) => commands.drain(..).for_each(|command| command.answer(Ok(&mut moved))),
+        Err(StoreError::Unavailable(why)) => {
+            commands.drain(..).for_each(|command| command.answer(Err(StoreError::Unavailable(why.clone()))));
+        }
+        Err(error) if commands.len() == 1 => {
+            commands.drain(..).take(1).zip([error]).for_each(|(command, error)| command.answer(Err(error)))
+        }
+        Err(_) => {
+            for mut command in commands.drain(..) {
+                match source.transact(std::slice::from_mut(&mut command)).await {
+                    Ok(mut moved) => command.answer(Ok(&mut moved)),
+                    Err(error) => command.answer(Err(error)),
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Runs all commands in one transaction; returns the runs that completions moved to history.
+    async fn transact(&mut self, commands: &mut [Command]) -> Result<HashSet<RunKey>, StoreError> {
+        match self {
+            Self::Sqlite(conn) => {
+                let mut conn = Conn::Sqlite(conn);
+                begin(&mut conn).await?;
+                let written = async {
+                    let moved = apply(&mut conn, commands).await?;
+                    conn.execute("COMMIT", values![]).await?;
+                    Ok(moved)
+                };
+                let written = written.await;
+                if written.is_err() {
+                    // SQLite may have rolled back by itself, as it does when the disk is full; then this has nothing to do.
+                    let _ = conn.execute("ROLLBACK", values![]).await;
+                }
+                written
+            }
+            Self::Postgres(pool) => {
+                let mut transaction = pool.begin().await.map_err(dialect::error)?;
+                let moved = apply(&mut Conn::Postgres(&mut transaction), commands).await?;
+                transaction.commit().await.map_err(dialect::error)?;
+                Ok(moved)
+            }
+        }
+    }
+}
+
+async fn begin(conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    // At once, because a transaction that reads before it writes could not wait for another process's lock.
+    if conn.execute("BEGIN IMMEDIATE", values![]).await.is_ok() {
+        return Ok(());
+    }
+    let _ = conn.execute("ROLLBACK", values![]).await;
+    conn.execute("BEGIN IMMEDIATE", values![]).await.map(drop)
+}
+
+async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<HashSet<RunKey>, StoreError> {
+    let (mut enqueued, mut appended) = (Vec::new(), Vec::new());
+    let mut completed: Vec<(&Arc<str>, Vec<&FinishedRun>)> = Vec::new();
+    for command in commands.iter() {
+        match command {
+            Command::Enqueue(runs, _) => enqueued.extend(runs),
+            Command::Append(runs, _) => appended.extend(runs),
+            Command::Complete { node, runs, .. } => match completed.iter_mut().find(|(of, _)| *of == node) {
+                Some((_, all)) => all.extend(runs),
+                None => completed.push((node, runs.iter().collect())),
+            },
+            Command::Call(_) => {}
+        }
+    }
+    queued::insert(conn, &enqueued, None).await?;
+    let mut moved = HashSet::new();
+    for (node, runs) in completed {
+        let gone = queued::take(conn, node, runs.iter().map(|done| run_key(done.run.workspace, done.run.id)).collect()).await?;
+        appended.extend(runs.into_iter().filter(|done| gone.contains(&run_key(done.run.workspace, done.run.id))));
+        moved.extend(gone);
+    }
+    finished::insert(conn, &appended).await?;
+    for command in commands {
+        if let Command::Call(operation) = command {
+            operation.run(conn.reborrow()).await?;
+        }
+    }
+    Ok(moved)
+}

@@ -1,0 +1,71 @@
+// The module `sandmill`.
+import { toBytes } from "./bytes.js";
+import { native } from "./native.js";
+
+export class StateError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = "StateError";
+    this.code = code;
+  }
+}
+
+function taken([value, code, text]) {
+  if (code !== undefined) throw new StateError(code, text);
+  return value;
+}
+
+function toJson(what, value) {
+  const json = JSON.stringify(value);
+  if (json === undefined) throw new TypeError(`${what}: a ${typeof value} cannot be turned into JSON`);
+  return json;
+}
+
+// Absent (undefined) is not null, which is a value like any other.
+const optionalJson = (what, value) => (value === undefined ? undefined : toJson(what, value));
+
+const state = {
+  get(key) {
+    const json = taken(native.stateGet(String(key)));
+    return json === undefined || json === null ? undefined : JSON.parse(json);
+  },
+  set(key, value) {
+    taken(native.stateSet(String(key), toJson("state.set", value)));
+  },
+  delete(key) {
+    taken(native.stateDelete(String(key)));
+  },
+  compareAndSwap(key, expected, replacement) {
+    const what = "state.compareAndSwap";
+    return taken(native.stateSwap(String(key), optionalJson(what, expected), optionalJson(what, replacement)));
+  },
+};
+
+const line = (level) => (message, fields) =>
+  native.log(level, String(message), fields === undefined ? undefined : toJson("log", { ...fields }));
+
+const log = { trace: line(0), debug: line(1), info: line(2), warn: line(3), error: line(4) };
+
+const output = {
+  progress(percent, text = "") {
+    native.progress(Number(percent), String(text));
+  },
+  write(chunk) {
+    native.write(typeof chunk === "string" ? native.encode(chunk) : toBytes(chunk, "output.write"));
+  },
+};
+
+// Asked of the host once a run and only if somebody looks.
+let info;
+const lazy = (name) => () => (info ??= native.context(`context.${name}`))[name];
+
+const context = { payload: () => native.payload() };
+for (const name of ["runId", "script", "version", "workspace", "trigger", "attempt", "runAs"]) {
+  Object.defineProperty(context, name, { enumerable: true, get: lazy(name) });
+}
+Object.defineProperty(context, "deadline", {
+  enumerable: true,
+  get: () => new Date((info ??= native.context("context.deadline")).deadlineMs),
+});
+
+export const sandmill = { context, log, output, state, StateError };

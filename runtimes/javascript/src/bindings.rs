@@ -1,0 +1,16 @@
+//! What wit-bindgen generates from the WIT packages.
+
+wit_bindgen::generate!({
+    path: [
+        "../../wit/script",
+        "../../wit/context",
+        "../../wit/log",
+        "../../wit/output",
+        "../../wit/state",
+        "../../wit/guest",
+        "wit",
+    ],
+    world: "sandmill:runtime/javascript-uninitialised",
+    generate_all,
+    pub_export_macro: true,
+});

@@ -1,0 +1,85 @@
+//! Runs that nobody waits for: status, result, log, cancel, rerun; and more of them than there are slots.
+
+use serde_json::{Value, json};
+
+use crate::shared::server;
+use sandmill_testkit::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_then_read_everything() {
+    let server = server();
+    let source = "export async function main(n: number) { console.log('got', n); console.error('careful'); await new Promise(r => setTimeout(r, 50)); return {twice: n * 2}; }";
+    server.deploy("f/async/double", "typescript", source).await.unwrap();
+    let id = server.start_run("f/async/double", &json!({"n": 21})).await.unwrap();
+    let run = server.ended_run(&id).await.unwrap();
+    assert_eq!((run["status"].as_str(), run["outcome"].as_str(), run["path"].as_str()), (Some("succeeded"), Some("ok"), Some("f/async/double")));
+    assert_eq!(run["arguments"], json!({"n": 21}));
+    for key in ["fuel", "memory_peak_bytes", "cpu_ns", "wall_ns"] {
+        assert!(run["usage"][key].as_u64().unwrap() > 0, "{key}: {run}");
+    }
+    assert!(run["usage"]["wall_ns"].as_u64().unwrap() >= 50_000_000, "{run}");
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!({"twice": 42}));
+    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    assert!(log.contains("got 21") && log.contains("careful"), "{log}");
+    let again: Value = server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/rerun")).send().await.unwrap().json().await.unwrap();
+    let again = again["run_id"].as_str().unwrap().to_owned();
+    assert_ne!(again, id);
+    assert_eq!(server.ended_run(&again).await.unwrap()["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_wait_limit_the_answer_is_where_to_look() {
+    let server = Server::start(&["--wait-limit-ms", "200"]).unwrap();
+    let source = "export async function main() { await new Promise(r => setTimeout(r, 1500)); return 'late'; }";
+    server.deploy("f/async/late", "typescript", source).await.unwrap();
+    let answer = server.call("f/async/late", &json!({})).await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let location = answer.header("location").unwrap().to_owned();
+    let pending = server.request(reqwest::Method::GET, &location).send().await.unwrap();
+    assert_eq!(pending.status().as_u16(), 202);
+    let id = answer.header("sandmill-run-id").unwrap();
+    assert_eq!(server.ended_run(id).await.unwrap()["status"], "succeeded");
+    assert_eq!(server.get_json(&location).await.unwrap(), json!("late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_runs_than_slots_all_end() {
+    let server = Server::start(&["--slots", "2"]).unwrap();
+    let source = "export async function main(n: number) { await new Promise(r => setTimeout(r, 20)); return n; }";
+    server.deploy("f/async/slots", "typescript", source).await.unwrap();
+    let calls = (0..40).map(|n| {
+        let server = &server;
+        async move { (n, server.call("f/async/slots", &json!({"n": n})).await.unwrap()) }
+    });
+    for (n, answer) in futures_util::future::join_all(calls).await {
+        assert_eq!((answer.status, answer.text()), (200, n.to_string()));
+    }
+    let mut ids = Vec::new();
+    for n in 0..40 {
+        ids.push((n, server.start_run("f/async/slots", &json!({"n": n})).await.unwrap()));
+    }
+    for (n, id) in ids {
+        server.ended_run(&id).await.unwrap();
+        assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!(n));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_listed_newest_first_page_by_page() {
+    let server = Server::start(&[]).unwrap();
+    server.deploy("f/async/list", "typescript", "export function main(n: number) { return n; }").await.unwrap();
+    for n in 0..7 {
+        server.call("f/async/list", &json!({"n": n})).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut page = server.get_json("/api/w/default/runs?limit=3").await.unwrap();
+    loop {
+        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        page = server.get_json(&format!("/api/w/default/runs?limit=3&cursor={next}")).await.unwrap();
+    }
+    let mut sorted = seen.clone();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    sorted.dedup();
+    assert_eq!((seen.len(), &seen), (7, &sorted));
+}

@@ -1,0 +1,75 @@
+//! What survives the end of the process, and what a broken disk does.
+
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write},
+};
+
+use serde_json::json;
+
+use sandmill_testkit::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_runs_are_found_again_after_a_kill() {
+    let mut server = Server::start(&["--slots", "4"]).unwrap();
+    let source = "export async function main(n: number) { await new Promise(r => setTimeout(r, 400)); return n; }";
+    server.deploy("f/restart/slow", "typescript", source).await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        ids.push((n, server.start_run("f/restart/slow", &json!({"n": n})).await.unwrap()));
+    }
+    server.kill().unwrap();
+    server.restart().unwrap();
+    for (n, id) in ids {
+        let run = server.ended_run(&id).await.unwrap();
+        assert_eq!(run["status"], "succeeded", "{run}");
+        assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!(n));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_writes_every_record() {
+    let mut server = Server::start(&[]).unwrap();
+    server.deploy("f/restart/quick", "typescript", "export function main(n: number) { return n; }").await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..50 {
+        ids.push(server.call("f/restart/quick", &json!({"n": n})).await.unwrap().header("sandmill-run-id").unwrap().to_owned());
+    }
+    let status = server.stop().unwrap();
+    assert!(status.success(), "{status}: {}", server.log());
+    server.restart().unwrap();
+    for id in ids {
+        assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"], "succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn altered_and_truncated_code_is_never_run() {
+    let mut server = Server::start(&[]).unwrap();
+    server.deploy("f/restart/code", "typescript", "export function main() { return 'right'; }").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(server.call("f/restart/code", &json!({})).await.unwrap().text(), "\"right\"");
+    }
+    for truncate in [false, true] {
+        server.stop().unwrap();
+        let mut damaged = 0;
+        for entry in fs::read_dir(server.data().join("code")).unwrap() {
+            let entry = entry.unwrap();
+            let bytes = entry.metadata().unwrap().len();
+            if bytes < 100_000 {
+                continue;
+            }
+            let mut file = fs::OpenOptions::new().write(true).open(entry.path()).unwrap();
+            if truncate {
+                file.set_len(bytes / 2).unwrap();
+            } else {
+                file.seek(SeekFrom::Start(bytes / 2)).unwrap();
+                file.write_all(&[0xcc; 64]).unwrap();
+            }
+            damaged += 1;
+        }
+        assert!(damaged > 0, "there is compiled code to damage");
+        server.restart().unwrap();
+        assert_eq!(server.call("f/restart/code", &json!({})).await.unwrap().text(), "\"right\"");
+    }
+}

@@ -1,0 +1,268 @@
+//! A server of the built binary: its own process, data folder and port, gone when the value is dropped.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::{binary::binary, process};
+
+/// How long a start may take; compiling the language runtime for the first time is part of it.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Compiled code that all tests share, so that the language runtime is compiled once.
+const SHARED_CODE: &str = "testkit-code";
+
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub token: String,
+    data: PathBuf,
+    folder: Option<tempfile::TempDir>,
+    log: Arc<Mutex<Vec<String>>>,
+    arguments: Vec<String>,
+    http: reqwest::Client,
+}
+
+impl Server {
+    /// A server with a fresh data folder.
+    pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        Self::start_in(data, Some(folder), arguments)
+    }
+
+    /// A server on a data folder that is already there.
+    pub fn start_on(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(data.to_owned(), None, arguments)
+    }
+
+    fn start_in(data: PathBuf, folder: Option<tempfile::TempDir>, arguments: &[&str]) -> anyhow::Result<Self> {
+        share_code(&data)?;
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let (child, url, log) = spawn(&data, &arguments)?;
+        let token = std::fs::read_to_string(data.join("admin-token")).context("the first start writes an admin token")?.trim().to_owned();
+        Ok(Self { child, url, token, data, folder, log, arguments, http: reqwest::Client::new() })
+    }
+
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything the server has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().map(|lines| lines.join("\n")).unwrap_or_default()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Ends it as an operator would, and waits.
+    pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id())?).context("a process has an id")?;
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        Ok(self.child.wait()?)
+    }
+
+    /// Starts it again on the same data folder, at another port.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let (child, url, log) = spawn(&self.data, &self.arguments)?;
+        (self.child, self.url, self.log) = (child, url, log);
+        Ok(())
+    }
+
+    /// A request with the admin token. `path` starts with `/`.
+    #[must_use]
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// Deploys source and returns the answer's body; fails unless it was accepted.
+    pub async fn deploy(&self, path: &str, language: &str, source: &str) -> anyhow::Result<Value> {
+        self.deploy_with(path, serde_json::json!({"language": language, "source": source})).await
+    }
+
+    /// Deploys what `body` says.
+    pub async fn deploy_with(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        let response = self.request(reqwest::Method::PUT, &format!("/api/w/default/scripts/{path}")).json(&body).send().await?;
+        let status = response.status();
+        let body = response.text().await?;
+        anyhow::ensure!(status.is_success(), "deploying {path}: {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Deploys an uploaded component.
+    pub async fn deploy_component(&self, path: &str, component: Vec<u8>) -> anyhow::Result<Value> {
+        let request = self.request(reqwest::Method::PUT, &format!("/api/w/default/scripts/{path}"));
+        let response = request.header("content-type", "application/wasm").body(component).send().await?;
+        let status = response.status();
+        let body = response.text().await?;
+        anyhow::ensure!(status.is_success(), "deploying {path}: {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Calls a script's webhook and waits.
+    pub async fn call(&self, path: &str, arguments: &Value) -> anyhow::Result<Answer> {
+        Answer::read(self.request(reqwest::Method::POST, &format!("/hooks/default/run/{path}")).json(arguments).send().await?).await
+    }
+
+    /// Starts a run and returns its id.
+    pub async fn start_run(&self, path: &str, arguments: &Value) -> anyhow::Result<String> {
+        let response = self.request(reqwest::Method::POST, &format!("/hooks/default/start/{path}")).json(arguments).send().await?;
+        let answer = Answer::read(response).await?;
+        anyhow::ensure!(answer.status == 202, "starting {path}: {answer:?}");
+        Ok(answer.json()?["run_id"].as_str().context("a receipt has a run id")?.to_owned())
+    }
+
+    /// The run once it has ended.
+    pub async fn ended_run(&self, id: &str) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let run: Value = self.get_json(&format!("/api/w/default/runs/{id}")).await?;
+            if matches!(run["status"].as_str(), Some("succeeded" | "failed" | "cancelled" | "skipped")) {
+                return Ok(run);
+            }
+            anyhow::ensure!(Instant::now() < deadline, "the run does not end: {run}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The body of a GET that must be answered 200.
+    pub async fn get_json(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = Answer::read(self.request(reqwest::Method::GET, path).send().await?).await?;
+        anyhow::ensure!(answer.status == 200, "GET {path}: {answer:?}");
+        answer.json()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        drop(self.folder.take());
+    }
+}
+
+/// A response that was read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: bytes::Bytes,
+}
+
+impl Answer {
+    pub async fn read(response: reqwest::Response) -> anyhow::Result<Self> {
+        Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body: response.bytes().await? })
+    }
+
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {self:?}"))
+    }
+
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Lets the data folder begin with the code that earlier servers compiled.
+fn share_code(data: &Path) -> anyhow::Result<()> {
+    let own = data.join("code");
+    if own.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(data)?;
+    let shared = binary().parent().context("the binary is in a folder")?.join(SHARED_CODE);
+    if shared.is_dir() {
+        copy_folder(&shared, &own)?;
+    }
+    Ok(())
+}
+
+/// Keeps the code that this server compiled at its start for the servers after it.
+fn keep_code(data: &Path) -> anyhow::Result<()> {
+    let shared = binary().parent().context("the binary is in a folder")?.join(SHARED_CODE);
+    if shared.exists() {
+        return Ok(());
+    }
+    let own = tempfile::tempdir_in(binary().parent().context("the binary is in a folder")?)?.keep();
+    copy_folder(&data.join("code"), &own)?;
+    // Of several at once one wins; the others' folders are of no use.
+    if std::fs::rename(&own, &shared).is_err() {
+        std::fs::remove_dir_all(&own)?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+type Spawned = (Child, String, Arc<Mutex<Vec<String>>>);
+
+fn spawn(data: &Path, arguments: &[String]) -> anyhow::Result<Spawned> {
+    let mut command = process::mortal(binary().as_os_str());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("SANDMILL_")));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut child = process::spawn(command).context("the server cannot be started")?;
+    let stderr = child.stderr.take().context("stderr is piped")?;
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (found, address) = mpsc::sync_channel(1);
+    thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(at) = line.find("listening on http://") {
+                    let _ = found.try_send(line[at + "listening on ".len()..].split(['"', ' ', '\u{1b}']).next().unwrap_or_default().to_owned());
+                }
+                if let Ok(mut log) = log.lock() {
+                    log.push(line);
+                }
+            }
+        }
+    });
+    match address.recv_timeout(START_LIMIT) {
+        Ok(url) => {
+            keep_code(data)?;
+            Ok((child, url, log))
+        }
+        Err(_) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            anyhow::bail!("the server did not start:\n{}", log.lock().map(|lines| lines.join("\n")).unwrap_or_default())
+        }
+    }
+}
