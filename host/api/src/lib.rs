@@ -1,0 +1,89 @@
+//! HTTP: routes by resource, authentication, problem details, OpenAPI. Mounts the endpoints of trigger kinds without naming any.
+//!
+//! [`router`] is the whole of it: everything that it needs comes in an [`ApiState`].
+
+mod answers;
+mod app;
+mod auth;
+mod mount;
+mod observe;
+mod openapi;
+mod pages;
+mod problem;
+mod recent;
+mod request;
+mod router;
+mod routes;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sandmill_dispatch::Dispatch;
+use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
+use sandmill_store::Store;
+
+pub use openapi::openapi;
+pub use router::router;
+
+/// What the API works with.
+pub struct ApiState {
+    pub store: Store,
+    pub dispatch: Dispatch,
+    pub builder: Arc<dyn Builder>,
+    /// One for each kind that HTTP requests start.
+    pub endpoints: Vec<Arc<dyn DynEndpoint>>,
+    pub clock: Arc<dyn Clock>,
+    pub options: ApiOptions,
+    pub downloads: Arc<dyn Downloads>,
+    pub metrics: PrometheusHandle,
+}
+
+/// Bytes of a request's body: arguments of the default limit (8 MiB) and a margin for what is around them.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
+/// Bytes of an uploaded component.
+pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a caller waits for a result before it is told where to look for it.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    pub body_bytes_max: usize,
+    pub component_bytes_max: usize,
+    pub wait_limit: Duration,
+    pub metrics: MetricsAccess,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: BODY_BYTES_MAX,
+            component_bytes_max: COMPONENT_BYTES_MAX,
+            wait_limit: WAIT_LIMIT,
+            metrics: MetricsAccess::Token,
+        }
+    }
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Holders of a token of the installation.
+    Token,
+    /// Everybody who can reach the port.
+    Public,
+}
+
+/// In what form a version is downloaded as a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownloadForm {
+    /// As it runs here: it imports the interfaces of this host.
+    Snapshot,
+    /// Imports that it does not need are replaced, so that another host can run it.
+    Standalone,
+}
+
+/// Makes components of versions, for download.
+pub trait Downloads: Send + Sync + 'static {
+    fn component(&self, workspace: WorkspaceId, version: Version, form: DownloadForm) -> BoxFuture<'_, Result<Bytes, Refusal>>;
+}

@@ -1,0 +1,37 @@
+//! The sandbox: from a program and its input to an outcome, in a fresh WebAssembly instance for every run.
+//!
+//! A run waits for a slot ([`admission`]), is instantiated and polled where it was accepted, and mostly ends in that first poll.
+//! One that does not moves to the sandbox's own threads ([`schedule`]), where workspaces share the processor fairly.
+//! Whatever happens to it — an error, a trap, a limit, a cancellation — becomes an [`Outcome`](sandmill_model::Outcome) with
+//! what it used and logged until then. Nothing of one run is seen by the next.
+
+mod admission;
+mod bindings;
+mod cache;
+mod call;
+mod control;
+mod engine;
+mod error;
+mod exports;
+mod fair;
+mod guest;
+mod limiter;
+mod log;
+mod machine;
+mod options;
+mod outcome;
+mod program;
+mod run;
+mod sandbox;
+mod schedule;
+mod stop;
+mod wasi;
+
+pub use call::{Call, CallInput, Validate};
+pub use engine::{PoolSize, engine_config};
+pub use error::Error;
+pub use guest::{Guest, Pace};
+pub use options::Options;
+pub use program::{Program, unlinkable};
+pub use sandbox::Sandbox;
+pub use stop::Stop;

@@ -1,6 +1,7 @@
 //! The `sandmill` binary: `serve`, `run FILE`, and the client commands.
 
 mod bootstrap;
+mod downloads;
 mod local;
 mod node;
 mod options;

@@ -18,10 +18,6 @@ use sandmill_store::Store;
 
 use crate::ports::{SeenOutput, StoredState, StoredVersions};
 
-/// Running guests for each core.
-const SLOTS_PER_CORE: usize = 32;
-/// Programs in memory at most.
-const PROGRAMS_MAX: usize = 2_000;
 const MIB: u64 = 1024 * 1024;
 
 pub(crate) struct NodeOptions {
@@ -48,17 +44,12 @@ impl Node {
     pub(crate) async fn compose(options: NodeOptions) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
         let store = sandmill_store::connect(&options.store).await.context("the database cannot be opened")?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let slots = options.slots.unwrap_or(SLOTS_PER_CORE * cores);
-        let sandbox_options = sandmill_sandbox::Options {
-            slots,
-            guest_memory_bytes_max: options.guest_memory_bytes_max.unwrap_or_else(half_of_memory),
-            cache_dir: options.code_cache,
-            cache_bytes_max: options.code_cache_bytes_max,
-            programs_max: PROGRAMS_MAX,
-            threads: cores,
-            clock: Arc::clone(&clock),
-        };
+        let mut sandbox_options = sandmill_sandbox::Options::new(options.code_cache);
+        sandbox_options.cache_bytes_max = options.code_cache_bytes_max;
+        sandbox_options.clock = Arc::clone(&clock);
+        sandbox_options.slots = options.slots.unwrap_or(sandbox_options.slots);
+        sandbox_options.guest_memory_bytes_max = options.guest_memory_bytes_max.unwrap_or(sandbox_options.guest_memory_bytes_max);
+        let queued_runs_max = sandbox_options.slots;
         let sandbox = Sandbox::new(sandbox_options, sandmill_capabilities::link).context("the sandbox cannot be set up")?;
         let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(executable));
@@ -71,7 +62,7 @@ impl Node {
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());
-        let dispatch_options = sandmill_dispatch::Options { node: options.name, queued_runs_max: slots };
+        let dispatch_options = sandmill_dispatch::Options { node: options.name, queued_runs_max };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
         Ok(Self { store, clock, compiler, runner, dispatch, service })
@@ -99,9 +90,4 @@ pub(crate) fn code_cache(data: &Path) -> PathBuf {
 
 pub(crate) const fn mib(count: u64) -> u64 {
     count * MIB
-}
-
-fn half_of_memory() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram.saturating_mul(u64::from(info.mem_unit)) / 2
 }

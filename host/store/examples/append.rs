@@ -16,6 +16,9 @@ use sandmill_model::{
 };
 use sandmill_store::{Durability, Options, Store, connect};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROWS: usize = 200_000;
 const QUEUED: usize = 50_000;
 /// Callers that enqueue at the same time, one run each.
@@ -54,7 +57,10 @@ async fn queue(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
     let callers = futures_util::future::try_join_all((0..CALLERS).map(|_| {
         let left = Arc::clone(&left);
         async move {
-            while left.fetch_update(std::sync::atomic::Ordering::Relaxed, std::sync::atomic::Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            while left
+                .fetch_update(std::sync::atomic::Ordering::Relaxed, std::sync::atomic::Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_ok()
+            {
                 store.queue.enqueue(vec![new_run(workspace)]).await?;
             }
             Ok::<_, sandmill_store::StoreError>(())
@@ -65,15 +71,19 @@ async fn queue(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
     measured.print(&format!("enqueue, one run a call, {CALLERS} callers"), QUEUED);
 
     let mut measured = Measured::default();
-    measured.start();
     let mut done = 0;
+    let mut completing = Measured::default();
     while done < QUEUED {
+        measured.start();
         let claimed = store.queue.claim("bench", SystemClock.now(), Duration::from_secs(60), 100).await?;
+        measured.stop();
         let ended = claimed.into_iter().map(|claimed| finished(claimed.run, 0)).collect();
+        completing.start();
         done += store.queue.complete("bench", ended).await?.len();
+        completing.stop();
     }
-    measured.stop();
-    measured.print("claim and complete, batches of 100, one after the other", QUEUED);
+    measured.print("claim, batches of 100", QUEUED);
+    completing.print("complete, batches of 100", QUEUED);
     Ok(())
 }
 
@@ -81,7 +91,9 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
     let now = SystemClock.now();
     let event = Event {
         trigger: TriggerRef { kind: "webhook".into(), path: None },
-        metadata: JsonText::trusted(r#"{"method":"POST","path":"/hooks/default/run/f/demo/hello","query":{},"headers":{"content-type":"application/json","host":"localhost"}}"#),
+        metadata: JsonText::trusted(
+            r#"{"method":"POST","path":"/hooks/default/run/f/demo/hello","query":{},"headers":{"content-type":"application/json","host":"localhost"}}"#,
+        ),
         payload: bytes::Bytes::from_static(br#"{"name":"bob"}"#),
         dedup_key: None,
         ordering_key: None,
@@ -137,7 +149,12 @@ impl Measured {
 
     fn print(&self, what: &str, rows: usize) {
         let a_row = |time: Duration| time.as_secs_f64() * 1e6 / rows as f64;
-        println!("{what}: {:.0} rows/s, {:.2} us wall and {:.2} us CPU a row", rows as f64 / self.wall.as_secs_f64(), a_row(self.wall), a_row(self.cpu));
+        println!(
+            "{what}: {:.0} rows/s, {:.2} us wall and {:.2} us CPU a row",
+            rows as f64 / self.wall.as_secs_f64(),
+            a_row(self.wall),
+            a_row(self.cpu)
+        );
     }
 }
 

@@ -47,8 +47,8 @@ enum Ending {
     Trapped(String),
 }
 
-pub async fn run(runtime: &[u8], folder: &Path, filters: &[&str]) -> Result<()> {
-    let engine = program::engine()?;
+pub(crate) async fn run(runtime: &[u8], folder: &Path, filters: &[&str]) -> Result<()> {
+    let engine = program::engine(program::RESIDENT_BYTES)?;
     let hosted = program::prepare(&engine, runtime)?;
     let snapshotter = Snapshotter::new(&engine, runtime)?;
     let mut names: Vec<String> = Vec::new();
@@ -158,11 +158,11 @@ fn compare(tier: &str, case: &Case, store: &Store<Host>, ending: Ending) -> Vec<
 }
 
 /// Loads one script, calls it and prints what happens.
-pub async fn eval(runtime: &[u8], path: &Path, args: &str) -> Result<()> {
+pub(crate) async fn eval(runtime: &[u8], path: &Path, args: &str) -> Result<()> {
     let source = std::fs::read_to_string(path)?;
     let parameters = source.lines().next().and_then(|line| line.strip_prefix("// parameters: "));
     let parameters = parameters.map(|names| names.split(' ').map(str::to_owned).collect()).unwrap_or_default();
-    let engine = program::engine()?;
+    let engine = program::engine(program::RESIDENT_BYTES)?;
     let mut store = program::store(&engine)?;
     let script = program::prepare(&engine, runtime)?.instantiate_async(&mut store).await?;
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

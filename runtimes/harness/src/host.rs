@@ -21,25 +21,25 @@ mod bindings {
     });
 }
 
-pub use bindings::{
+pub(crate) use bindings::{
     Javascript, JavascriptPre,
     exports::sandmill::runtime::loader::Module,
     sandmill::script::types::{Error, Output},
 };
 use bindings::sandmill::{context::context, log::log, output::output, script::types, state::state};
 
-pub struct Host {
+pub(crate) struct Host {
     wasi: WasiCtx,
     table: ResourceTable,
-    pub log: Vec<String>,
-    pub written: Vec<u8>,
+    pub(crate) log: Vec<String>,
+    pub(crate) written: Vec<u8>,
     state: BTreeMap<String, String>,
 }
 
 impl Default for Host {
     fn default() -> Self {
         Self {
-            wasi: WasiCtxBuilder::new().build(),
+            wasi: WasiCtxBuilder::new().inherit_stderr().build(),
             table: ResourceTable::new(),
             log: Vec::new(),
             written: Vec::new(),
@@ -48,7 +48,7 @@ impl Default for Host {
     }
 }
 
-pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     Javascript::add_to_linker::<_, wasmtime::component::HasSelf<Host>>(linker, |host| host)
 }

@@ -12,21 +12,28 @@ use crate::{
 
 const ROUNDS: usize = 500;
 
-pub async fn run(runtime: &[u8]) -> Result<()> {
-    let engine = program::engine()?;
+pub(crate) async fn run(runtime: &[u8]) -> Result<()> {
+    for resident_bytes in [program::RESIDENT_BYTES, 0] {
+        println!("\n{resident_bytes} bytes kept resident");
+        measure_all(runtime, &program::engine(resident_bytes)?).await?;
+    }
+    Ok(())
+}
+
+async fn measure_all(runtime: &[u8], engine: &Engine) -> Result<()> {
     let start = Instant::now();
-    let hosted = program::prepare(&engine, runtime)?;
+    let hosted = program::prepare(engine, runtime)?;
     println!("runtime: {} KB, compiled in {:?}", runtime.len() / 1024, start.elapsed());
-    let snapshotter = Snapshotter::new(&engine, runtime)?;
-    println!("{:24} {:>12} {:>12} {:>12} {:>12} {:>12}", "p50", "instantiate", "load", "call", "drop", "all");
+    let snapshotter = Snapshotter::new(engine, runtime)?;
+    println!("{:20} {:>10} {:>10} {:>10} {:>10} {:>10}", "p50", "instantiate", "load", "call", "drop", "all");
     for (name, source) in sources() {
         let module = Module { file_name: "measured.js".to_owned(), source, parameters: vec!["name".to_owned(), "count".to_owned()] };
-        measure(&format!("hosted {name}"), &engine, &hosted, Some(&module)).await?;
+        measure(&format!("hosted {name}"), engine, &hosted, Some(&module)).await?;
         let start = Instant::now();
         let component = snapshotter.snapshot(&module).await?.map_err(|error| anyhow!("{}: {}", error.name, error.message))?;
         let snapshot_took = start.elapsed();
-        let snapshot = program::prepare(&engine, &component)?;
-        measure(&format!("snapshot {name}"), &engine, &snapshot, None).await?;
+        let snapshot = program::prepare(engine, &component)?;
+        measure(&format!("snapshot {name}"), engine, &snapshot, None).await?;
         println!("  {} KB, snapshotted in {snapshot_took:?}, compiled in {:?}", component.len() / 1024, start.elapsed() - snapshot_took);
     }
     Ok(())
@@ -49,6 +56,7 @@ fn sources() -> Vec<(&'static str, String)> {
 async fn measure(name: &str, engine: &Engine, program: &JavascriptPre<Host>, module: Option<&Module>) -> Result<()> {
     let args = r#"{"name":"world","count":7}"#.to_owned();
     let mut times: [Vec<Duration>; 5] = Default::default();
+    let faults_before = page_faults();
     for _ in 0..ROUNDS {
         let mut store = program::store(engine)?;
         let start = Instant::now();
@@ -68,8 +76,16 @@ async fn measure(name: &str, engine: &Engine, program: &JavascriptPre<Host>, mod
     }
     let p50 = times.map(|mut times| {
         times.sort();
-        format!("{:?}", times[times.len() / 2])
+        format!("{:.1?}", times[times.len() / 2])
     });
-    println!("{name:24} {:>12} {:>12} {:>12} {:>12} {:>12}", p50[0], p50[1], p50[2], p50[3], p50[4]);
+    let faults = (page_faults() - faults_before) / ROUNDS as u64;
+    println!("{name:20} {:>10} {:>10} {:>10} {:>10} {:>10}  {faults} page faults", p50[0], p50[1], p50[2], p50[3], p50[4]);
     Ok(())
+}
+
+/// Minor faults of this process so far: with nothing kept resident, the pages that runs touch.
+fn page_faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().nth(7).and_then(|faults| faults.parse().ok()).unwrap_or(0)
 }

@@ -9,19 +9,21 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 use crate::host::{self, Error, Host, Javascript, JavascriptPre, Module};
 
-pub const FUEL: u64 = 40_000_000_000;
+pub(crate) const FUEL: u64 = 40_000_000_000;
+pub(crate) const RESIDENT_BYTES: usize = 4 << 20;
 const MEMORY_BYTES_MAX: usize = 256 << 20;
 
-/// As host/sandbox configures it, as far as it matters to a guest.
-pub fn engine() -> Result<Engine> {
+/// As host/sandbox configures it, as far as it matters to a guest. With nothing kept resident a measurement shows
+/// how many pages a run touches.
+pub(crate) fn engine(resident_bytes: usize) -> Result<Engine> {
     let mut pool = PoolingAllocationConfig::default();
     pool.max_memory_size(MEMORY_BYTES_MAX)
-        .total_component_instances(8)
-        .total_memories(8)
-        .total_tables(32)
-        .total_core_instances(32)
-        .total_stacks(8)
-        .linear_memory_keep_resident(4 << 20)
+        .total_component_instances(64)
+        .total_memories(64)
+        .total_tables(256)
+        .total_core_instances(256)
+        .total_stacks(64)
+        .linear_memory_keep_resident(resident_bytes)
         .table_keep_resident(64 << 10)
         .decommit_batch_size(16)
         .pagemap_scan(wasmtime::Enabled::Auto);
@@ -34,14 +36,14 @@ pub fn engine() -> Result<Engine> {
     Ok(Engine::new(&config)?)
 }
 
-pub fn store(engine: &Engine) -> Result<Store<Host>> {
+pub(crate) fn store(engine: &Engine) -> Result<Store<Host>> {
     let mut store = Store::new(engine, Host::default());
     store.set_fuel(FUEL)?;
     store.fuel_async_yield_interval(Some(1_000_000))?;
     Ok(store)
 }
 
-pub fn prepare(engine: &Engine, component: &[u8]) -> Result<JavascriptPre<Host>> {
+pub(crate) fn prepare(engine: &Engine, component: &[u8]) -> Result<JavascriptPre<Host>> {
     let component = Component::new(engine, component)?;
     Ok(JavascriptPre::new(linker(engine)?.instantiate_pre(&component)?)?)
 }
@@ -53,11 +55,11 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
 }
 
 /// Runs `initialize` and keeps the memory that it leaves.
-pub async fn preinitialise(runtime: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn preinitialise(runtime: &[u8]) -> Result<Vec<u8>> {
     let mut wizer = Wizer::new();
     // Dropping it as an export fails: Wizer 48 drops the core function of that name and keeps the lift that uses it.
     wizer.init_func("initialize").keep_init_func(true);
-    let engine = engine()?;
+    let engine = engine(RESIDENT_BYTES)?;
     let linker = linker(&engine)?;
     let mut store = store(&engine)?;
     let instantiate = async |store: &mut Store<Host>, component: &Component| linker.instantiate_async(store, component).await;
@@ -66,7 +68,7 @@ pub async fn preinitialise(runtime: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// A runtime made ready for snapshots of scripts: instrumented and compiled once.
-pub struct Snapshotter<'a> {
+pub(crate) struct Snapshotter<'a> {
     engine: Engine,
     wizer: Wizer,
     context: wasmtime_wizer::ComponentContext<'a>,
@@ -74,7 +76,7 @@ pub struct Snapshotter<'a> {
 }
 
 impl<'a> Snapshotter<'a> {
-    pub fn new(engine: &Engine, runtime: &'a [u8]) -> Result<Self> {
+    pub(crate) fn new(engine: &Engine, runtime: &'a [u8]) -> Result<Self> {
         let mut wizer = Wizer::new();
         wizer.keep_init_func(true);
         let (context, instrumented) = wizer.instrument_component(runtime)?;
@@ -82,7 +84,7 @@ impl<'a> Snapshotter<'a> {
         Ok(Self { engine: engine.clone(), wizer, context, instrumented })
     }
 
-    pub async fn snapshot(&self, module: &Module) -> Result<Result<Vec<u8>, Error>> {
+    pub(crate) async fn snapshot(&self, module: &Module) -> Result<Result<Vec<u8>, Error>> {
         let mut store = store(&self.engine)?;
         let instance = self.instrumented.instance_pre().instantiate_async(&mut store).await?;
         let script = Javascript::new(&mut store, &instance)?;

@@ -93,9 +93,7 @@ fn settle<'js>(engine: &Engine, ctx: &Ctx<'js>, what: &str, value: Value<'js>) -
     let promise = match output::as_promise(ctx, value)? {
         Ok(promise) => promise,
         Err(value) => {
-            if engine.context.runtime().is_job_pending() {
-                while ctx.execute_pending_job() {}
-            }
+            while ctx.execute_pending_job() {}
             return Ok(ManuallyDrop::new(value));
         }
     };

@@ -246,7 +246,8 @@ fn spawn(data: &Path, arguments: &[String]) -> anyhow::Result<Spawned> {
         move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(at) = line.find("listening on http://") {
-                    let _ = found.try_send(line[at + "listening on ".len()..].split(['"', ' ', '\u{1b}']).next().unwrap_or_default().to_owned());
+                    let _ = found
+                        .try_send(line[at + "listening on ".len()..].split(['"', ' ', '\u{1b}']).next().unwrap_or_default().to_owned());
                 }
                 if let Ok(mut log) = log.lock() {
                     log.push(line);

@@ -18,8 +18,8 @@ use crate::{
 const ENDED: &str =
     "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for, started_at, ended_at";
 const QUEUED: &str =
-    "id, path, number, version, CASE WHEN lease_node IS NULL THEN 1 ELSE 3 END AS status, NULL AS outcome, trigger_kind, attempt,
-    run_as, created_at, scheduled_for, started_at, NULL AS ended_at";
+    "id, path, number, version, CAST(CASE WHEN lease_node IS NULL THEN 1 ELSE 3 END AS BIGINT) AS status, CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt,
+    run_as, created_at, scheduled_for, started_at, CAST(NULL AS BIGINT) AS ended_at";
 /// Columns in a summary.
 const SUMMARY_COLUMNS: usize = 13;
 

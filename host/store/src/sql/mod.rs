@@ -85,3 +85,6 @@ impl Health for Sql {
         Box::pin(self.db.close())
     }
 }
+
+#[cfg(test)]
+mod tests;

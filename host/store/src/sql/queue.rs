@@ -1,6 +1,6 @@
 //! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
@@ -11,7 +11,7 @@ use super::{
     Sql,
     dialect::Conn,
     finished,
-    queued::{self, Lease, input_columns, queue_columns},
+    queued::{self, Lease, select_queued},
     value::{RunKey, Value, run_key, values},
 };
 use crate::{
@@ -57,7 +57,7 @@ impl Queue for Sql {
             Box::pin(async move {
                 conn.execute(
                     "WITH lapsed AS MATERIALIZED (
-                         SELECT workspace, id FROM queue WHERE lease_node IS NOT NULL AND (lease_until < $1 OR lease_node = $2) {skip locked}
+                         SELECT workspace, id FROM queue WHERE lease_node IS NOT NULL AND (lease_until < $1 OR lease_node = $2) {lock free queue}
                      )
                      UPDATE queue SET lease_node = NULL, lease_until = NULL
                      FROM lapsed WHERE queue.workspace = lapsed.workspace AND queue.id = lapsed.id",
@@ -77,42 +77,29 @@ async fn claim(lease: Lease<'_>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<C
     let rows = conn
         .rows(
             concat!(
-                "WITH due AS MATERIALIZED (
-                     SELECT workspace AS in_workspace, id AS run FROM queue WHERE lease_node IS NULL AND scheduled_for <= $3
-                     ORDER BY scheduled_for, id LIMIT $4 {skip locked}
-                 )
-                 UPDATE queue SET lease_node = $1, lease_until = $2, started_at = $3, attempt = attempt + 1
-                 FROM due WHERE workspace = due.in_workspace AND id = due.run
-                 RETURNING ",
-                queue_columns!()
+                select_queued!(),
+                "WHERE lease_node IS NULL AND scheduled_for <= $1 ORDER BY scheduled_for, queue.id LIMIT $2 {lock free queue}"
             ),
-            values![lease.node, lease.until, lease.from, limit],
+            values![lease.from, limit],
         )
         .await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let keys: Vec<RunKey> = rows.iter().map(queued::read_key).collect::<Result<_, _>>()?;
-    let inputs = conn
-        .rows(concat!("SELECT ", input_columns!(), " FROM queue_inputs WHERE (workspace, id) IN {keys $1}"), vec![Value::Keys(keys)])
-        .await?;
-    let mut inputs =
-        inputs.iter().map(|row| Ok((queued::read_key(row)?, queued::read_input(row)?))).collect::<Result<HashMap<_, _>, StoreError>>()?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let input =
-            inputs.remove(&queued::read_key(row)?).ok_or_else(|| StoreError::Corrupt("the input of a queued run is missing".to_owned()))?;
-        let queued = queued::read(row, input)?;
-        claimed.push(Claimed { run: queued.run, attempt: queued.attempt });
-    }
-    claimed.sort_by_key(|claimed| (claimed.run.scheduled_for, claimed.run.id));
-    Ok(claimed)
+    conn.execute(
+        "UPDATE queue SET lease_node = $1, lease_until = $2, started_at = $3, attempt = attempt + 1 WHERE (workspace, id) IN {keys $4}",
+        vec![lease.node.into(), lease.until.into(), lease.from.into(), Value::Keys(keys)],
+    )
+    .await?;
+    let claimed = rows.iter().map(queued::read).map(|queued| queued.map(|queued| Claimed { attempt: queued.attempt + 1, run: queued.run }));
+    claimed.collect()
 }
 
 async fn heartbeat(node: &str, until: Timestamp, mut conn: Conn<'_>) -> Result<Vec<RunId>, StoreError> {
     let rows = conn
         .rows(
-            "WITH held AS MATERIALIZED (SELECT workspace AS in_workspace, id AS run FROM queue WHERE lease_node = $1 {skip locked})
+            "WITH held AS MATERIALIZED (SELECT workspace AS in_workspace, id AS run FROM queue WHERE lease_node = $1 {lock free queue})
              UPDATE queue SET lease_until = $2 FROM held WHERE workspace = held.in_workspace AND id = held.run
              RETURNING id, cancel_requested",
             values![node, until],

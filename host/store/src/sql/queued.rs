@@ -112,39 +112,41 @@ fn input_values(input: &Input) -> Result<Vec<Value>, StoreError> {
 
 /// Takes runs that `node` holds out of the queue; returns those that it held.
 pub(super) async fn take(conn: &mut Conn<'_>, node: &str, keys: Vec<RunKey>) -> Result<HashSet<RunKey>, StoreError> {
-    let gone = conn
-        .rows(
-            "DELETE FROM queue WHERE lease_node = $1 AND (workspace, id) IN {keys $2} RETURNING workspace, id",
-            vec![node.into(), Value::Keys(keys)],
-        )
-        .await?;
-    let gone: HashSet<RunKey> = gone.iter().map(read_key).collect::<Result<_, _>>()?;
-    if !gone.is_empty() {
-        conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(gone.iter().copied().collect())])
+    let held = |keys: &[RunKey]| vec![node.into(), Value::Keys(keys.to_vec())];
+    let gone = conn.execute("DELETE FROM queue WHERE lease_node = $1 AND (workspace, id) IN {keys $2}", held(&keys)).await?;
+    let mut taken: HashSet<RunKey> = keys.iter().copied().collect();
+    if gone != taken.len() as u64 {
+        // Rarely it held less. Those that are gone have left only their input behind.
+        let rows = conn
+            .rows(
+                "SELECT workspace, id FROM queue_inputs WHERE (workspace, id) IN {keys $1} AND NOT EXISTS (
+                     SELECT 1 FROM queue WHERE queue.workspace = queue_inputs.workspace AND queue.id = queue_inputs.id
+                 )",
+                vec![Value::Keys(keys)],
+            )
+            .await?;
+        taken = rows.iter().map(read_key).collect::<Result<_, _>>()?;
+    }
+    if !taken.is_empty() {
+        conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(taken.iter().copied().collect())])
             .await?;
     }
-    Ok(gone)
+    Ok(taken)
 }
 
 pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
     Ok(run_key(WorkspaceId(row.uuid(0)?), RunId(row.uuid(1)?)))
 }
 
-/// Columns of `queue` in the order of [`read`], for `SELECT` and `RETURNING`.
-macro_rules! queue_columns {
+/// What [`read`] reads; conditions on `queue` come after it.
+macro_rules! select_queued {
     () => {
-        "workspace, id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt, started_at, lease_node"
+        "SELECT queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt, started_at,
+             lease_node, arguments, event, origin, payload
+         FROM queue JOIN queue_inputs ON queue_inputs.workspace = queue.workspace AND queue_inputs.id = queue.id "
     };
 }
-pub(super) use queue_columns;
-
-/// Columns of `queue_inputs` in the order of [`read_input`].
-macro_rules! input_columns {
-    () => {
-        "workspace, id, arguments, event, origin, payload"
-    };
-}
-pub(super) use input_columns;
+pub(super) use select_queued;
 
 /// A run of the queue beside what it starts from.
 pub(super) struct Queued {
@@ -154,7 +156,7 @@ pub(super) struct Queued {
     pub(super) is_leased: bool,
 }
 
-pub(super) fn read(row: &Row, input: Input) -> Result<Queued, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
     let run = NewRun {
         id: RunId(row.uuid(1)?),
         workspace: WorkspaceId(row.uuid(0)?),
@@ -162,7 +164,7 @@ pub(super) fn read(row: &Row, input: Input) -> Result<Queued, StoreError> {
         path: row.path(3)?,
         number: row.int(4)?,
         version: row.digest(5)?,
-        input,
+        input: read_input(row)?,
         limits: row.parsed(6)?,
         run_as: row.text(7)?.into(),
         created_at: row.time(8)?,
@@ -171,36 +173,31 @@ pub(super) fn read(row: &Row, input: Input) -> Result<Queued, StoreError> {
     Ok(Queued { run, attempt: row.small_count(10)?, started_at: row.opt_time(11)?, is_leased: row.opt_text(12)?.is_some() })
 }
 
-pub(super) fn read_input(row: &Row) -> Result<Input, StoreError> {
-    if let Some(arguments) = row.opt_json(2)? {
+fn read_input(row: &Row) -> Result<Input, StoreError> {
+    if let Some(arguments) = row.opt_json(13)? {
         return Ok(Input::Arguments(arguments));
     }
-    let origin: Origin = row.parsed(4)?;
+    let origin: Origin = row.parsed(15)?;
     Ok(Input::Event(Event {
         trigger: origin.trigger,
-        metadata: row.json(3)?,
-        payload: row.opt_bytes(5)?.unwrap_or_default().to_vec().into(),
+        metadata: row.json(14)?,
+        payload: row.opt_bytes(16)?.unwrap_or_default().to_vec().into(),
         dedup_key: origin.dedup_key,
         ordering_key: origin.ordering_key,
     }))
 }
 
-/// One run with its input.
+/// One run.
 pub(super) async fn read_one(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId) -> Result<Option<Queued>, StoreError> {
-    // A run leaves both tables in one commit, so the input is asked for first: where it is gone, the run is history.
-    let input = conn
-        .row(concat!("SELECT ", input_columns!(), " FROM queue_inputs WHERE workspace = $1 AND id = $2"), values![workspace, id])
-        .await?;
-    let Some(input) = input else { return Ok(None) };
-    let row =
-        conn.row(concat!("SELECT ", queue_columns!(), " FROM queue WHERE workspace = $1 AND id = $2"), values![workspace, id]).await?;
-    row.map(|row| read(&row, read_input(&input)?)).transpose()
+    let row = conn.row(concat!(select_queued!(), "WHERE queue.workspace = $1 AND queue.id = $2"), values![workspace, id]).await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// The same, locked until the transaction ends.
 pub(super) async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId) -> Result<Option<Queued>, StoreError> {
-    let locked = conn.row("SELECT 1 FROM queue WHERE workspace = $1 AND id = $2 {lock}", values![workspace, id]).await?;
-    if locked.is_none() { Ok(None) } else { read_one(conn, workspace, id).await }
+    let row =
+        conn.row(concat!(select_queued!(), "WHERE queue.workspace = $1 AND queue.id = $2 {lock queue}"), values![workspace, id]).await?;
+    row.as_ref().map(read).transpose()
 }
 
 impl Queued {

@@ -99,7 +99,7 @@ async fn deploy(new: &NewDeployment, mut conn: Conn<'_>) -> Result<Deployment, S
     let (workspace, path) = (new.workspace, &new.path);
     conn.execute("INSERT INTO scripts (workspace, path, newest) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", values![workspace, path])
         .await?;
-    let locked = conn.row("SELECT newest FROM scripts WHERE workspace = $1 AND path = $2 {lock}", values![workspace, path]).await?;
+    let locked = conn.row("SELECT newest FROM scripts WHERE workspace = $1 AND path = $2 {lock scripts}", values![workspace, path]).await?;
     let newest = locked.ok_or_else(|| StoreError::Conflict(format!("{path} is being deleted")))?.int(0)?;
     let present = conn
         .row(

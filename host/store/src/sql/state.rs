@@ -118,7 +118,7 @@ impl Put {
     async fn lock_row(&self, conn: &mut Conn<'_>) -> Result<Option<Digest>, StoreError> {
         let row = conn
             .row(
-                "SELECT digest FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 {lock}",
+                "SELECT digest FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 {lock state}",
                 key_values(&self.scope, &self.key),
             )
             .await?;
@@ -130,7 +130,9 @@ impl Put {
         let scope = || values![self.scope.workspace, &self.scope.path, self.scope.trigger.as_str()];
         conn.execute("INSERT INTO state_scopes (workspace, path, trigger, keys) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING", scope())
             .await?;
-        let row = conn.row("SELECT keys FROM state_scopes WHERE workspace = $1 AND path = $2 AND trigger = $3 {lock}", scope()).await?;
+        let row = conn
+            .row("SELECT keys FROM state_scopes WHERE workspace = $1 AND path = $2 AND trigger = $3 {lock state_scopes}", scope())
+            .await?;
         row.ok_or_else(|| StoreError::Conflict("the state's scope is being deleted".to_owned()))?.int(0)
     }
 

@@ -1,7 +1,7 @@
 //! All that differs between the two databases. Statements are written once, with `$n` for values and these words for what differs:
 //!
-//! - `{lock}`: rows that are read stay locked until the transaction ends. SQLite has one writer, so nothing is needed.
-//! - `{skip locked}`: the same, and rows that somebody else has locked are passed over.
+//! - `{lock t}`: rows of table `t` that are read stay locked until the transaction ends. SQLite has one writer, so nothing is needed.
+//! - `{lock free t}`: the same, and rows that somebody else has locked are passed over.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
 
 pub(super) mod postgres;

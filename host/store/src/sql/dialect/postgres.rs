@@ -65,13 +65,14 @@ pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<Pg
 }
 
 pub(super) fn word(name: &str) -> String {
-    match (name, name.strip_prefix("keys ")) {
-        (_, Some(bind)) => {
-            format!("(SELECT substring(key FROM 1 FOR 16), substring(key FROM 17) FROM unnest({bind}::bytea[]) AS keys (key))")
-        }
-        ("lock", _) => "FOR UPDATE".to_owned(),
-        ("skip locked", _) => "FOR UPDATE SKIP LOCKED".to_owned(),
-        _ => String::new(),
+    if let Some(bind) = name.strip_prefix("keys ") {
+        format!("(SELECT substring(key FROM 1 FOR 16), substring(key FROM 17) FROM unnest({bind}::bytea[]) AS keys (key))")
+    } else if let Some(table) = name.strip_prefix("lock free ") {
+        format!("FOR UPDATE OF {table} SKIP LOCKED")
+    } else if let Some(table) = name.strip_prefix("lock ") {
+        format!("FOR UPDATE OF {table}")
+    } else {
+        String::new()
     }
 }
 

@@ -1,0 +1,135 @@
+//! inst: a whole run in process — instantiate, call, drop — per language and tier.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
+use sandmill_compiler::Compiler;
+use sandmill_model::{
+    Attempt, BoxFuture, Digest, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, SystemClock, WorkspaceId, Clock,
+    build::{BuildRequest, Builder},
+    version::{HostedModule, ProgramSpec},
+};
+use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
+use serde_json::json;
+
+use crate::{report, scripts};
+
+const RUNS: usize = 20_000;
+const WARM_UP: usize = 500;
+
+/// State and output that nobody reads: these scripts use neither.
+struct Nothing;
+
+impl StatePort for Nothing {
+    fn get(&self, _: StateScope, _: String) -> BoxFuture<'_, Result<Option<JsonText>, StateError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn put(&self, _: StateScope, _: String, _: Option<Option<JsonText>>, _: Option<JsonText>) -> BoxFuture<'_, Result<bool, StateError>> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
+impl OutputPort for Nothing {
+    fn progress(&self, _: RunId, _: f64, _: &str) {}
+
+    fn write(&self, _: RunId, _: &[u8]) {}
+}
+
+/// A sandbox and a compiler without a server around them.
+pub(crate) struct Bare {
+    pub(crate) sandbox: Sandbox<Host>,
+    pub(crate) compiler: Compiler,
+    ports: Ports,
+    _folder: tempfile::TempDir,
+}
+
+impl Bare {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let sandbox = Sandbox::new(sandmill_sandbox::Options::new(folder.path().join("code")), sandmill_capabilities::link)?;
+        let compiler = Compiler::new(sandmill_compiler::Options::new(crate::server::binary()));
+        let ports = Ports { state: Arc::new(Nothing), output: Arc::new(Nothing) };
+        Ok(Self { sandbox, compiler, ports, _folder: folder })
+    }
+
+    pub(crate) async fn module(&self, source: &str) -> anyhow::Result<HostedModule> {
+        let source = Bytes::copy_from_slice(source.as_bytes());
+        let request = BuildRequest { file_name: "bench.ts".to_owned(), language: Language::TypeScript, source, manifest: Manifest::default() };
+        match self.compiler.build(request).await?.program {
+            ProgramSpec::Hosted(module) => Ok(module),
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn install(&self, code: &Bytes) -> anyhow::Result<Arc<Program<Host>>> {
+        Ok(self.sandbox.install(&Digest::of(code), code)?)
+    }
+
+    pub(crate) async fn run(&self, program: &Arc<Program<Host>>, module: Option<&Arc<HostedModule>>, arguments: &str) -> Outcome {
+        let (run, workspace) = (RunId::new(SystemClock.now()), WorkspaceId::new(SystemClock.now()));
+        let arguments = JsonText::trusted(arguments);
+        let limits = Limits { fuel: 4_000_000_000_000, wall_ms: 600_000, ..Limits::default() };
+        let attempt = Attempt {
+            run,
+            number: 1,
+            workspace,
+            workspace_name: "default".into(),
+            path: "f/bench/hello".parse().unwrap_or_else(|_| unreachable!("a path")),
+            version: *program.key(),
+            input: Input::Arguments(arguments.clone()),
+            limits,
+            started_at: SystemClock.now(),
+            run_as: "u/bench".into(),
+        };
+        let host = Host { run: Arc::new(RunFacts::of(attempt)), ports: self.ports.clone() };
+        let (program, module) = (Arc::clone(program), module.cloned());
+        self.sandbox.run(Call { run, workspace, program, module, input: CallInput::Arguments(arguments), limits, host }).await
+    }
+}
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let bare = Bare::new()?;
+    let mut rows = vec![["program", "whole run p50 us", "p99 us"].map(str::to_owned).to_vec()];
+    let mut figures = Vec::new();
+
+    let rust = std::fs::read(sandmill_testkit::guests::guest("hello")).context("the Rust guest")?;
+    let rust = bare.install(&bare.compiler.compile(rust.into()).await?)?;
+    let runtime = bare.install(&bare.compiler.runtime_compiled().await?)?;
+    let hello = bare.module(scripts::HELLO_TS).await?;
+    let snapshot = bare.install(&bare.compiler.snapshot(hello.clone()).await?)?;
+
+    measure(&bare, ("Rust component", &rust, None), &mut rows, &mut figures).await?;
+    measure(&bare, ("TypeScript, snapshotted", &snapshot, None), &mut rows, &mut figures).await?;
+    for (name, kibibytes) in [("TypeScript, hosted, hello", 0), ("TypeScript, hosted, 1 KiB", 1), ("TypeScript, hosted, 5 KiB", 5), ("TypeScript, hosted, 100 KiB", 100)] {
+        let module = Arc::new(bare.module(&scripts::of_size(kibibytes)).await?);
+        measure(&bare, (name, &runtime, Some(&module)), &mut rows, &mut figures).await?;
+    }
+    report::table(&rows);
+    report::keep("inst", &json!(figures))
+}
+
+async fn measure(
+    bare: &Bare,
+    (name, program, module): (&str, &Arc<Program<Host>>, Option<&Arc<HostedModule>>),
+    rows: &mut Vec<Vec<String>>,
+    figures: &mut Vec<serde_json::Value>,
+) -> anyhow::Result<()> {
+    let mut times = Vec::with_capacity(RUNS);
+    for number in 0..WARM_UP + RUNS {
+        let began = Instant::now();
+        let outcome = bare.run(program, module, scripts::BODY).await;
+        let time = began.elapsed().as_secs_f64() * 1e6;
+        anyhow::ensure!(outcome.kind == OutcomeKind::Ok, "{name}: {outcome:?}");
+        if number >= WARM_UP {
+            times.push(time);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let (p50, p99) = (report::percentile(&times, 0.5), report::percentile(&times, 0.99));
+    rows.push(vec![name.to_owned(), format!("{p50:.1}"), format!("{p99:.1}")]);
+    figures.push(json!({"name": name, "p50_us": p50, "p99_us": p99}));
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The measurements of docs/performance.md. Each prints a table and appends one line to `benches/results.jsonl`.
+
+mod density;
+mod deploy;
+mod hello;
+mod inst;
+mod load;
+mod meter;
+mod mix;
+mod peers;
+mod report;
+mod scripts;
+mod server;
+mod start;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Requests per second and latency of a synchronous webhook, a fresh sandbox for each, beside peers.
+    Hello(hello::Options),
+    /// Instantiate, call and drop in process, per language and tier.
+    Inst,
+    /// The hello bench over many different scripts, round robin.
+    Mix(mix::Options),
+    /// A new script: push to first result; an edited one likewise.
+    Deploy,
+    /// Process start to ready with many deployed scripts; first run of a script that is not in memory.
+    Start(start::Options),
+    /// Memory and disk with many deployed scripts idle, and with many runs asleep.
+    Density(density::Options),
+    /// What metering costs: bare, with fuel.
+    Meter,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Cli::parse().bench {
+        Bench::Hello(options) => hello::run(&options).await,
+        Bench::Inst => inst::run().await,
+        Bench::Mix(options) => mix::run(&options).await,
+        Bench::Deploy => deploy::run().await,
+        Bench::Start(options) => start::run(&options).await,
+        Bench::Density(options) => density::run(&options).await,
+        Bench::Meter => meter::run().await,
+    }
+}

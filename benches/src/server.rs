@@ -1,0 +1,137 @@
+//! The server under measurement: the release binary on the first core.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) token: String,
+    pub(crate) data: PathBuf,
+    /// From the start of the process to the moment that it listens.
+    pub(crate) started_in: Duration,
+    http: reqwest::Client,
+}
+
+/// The release binary, which `cargo xtask bench` has built.
+pub(crate) fn binary() -> PathBuf {
+    // Beside this program.
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name("sandmill")
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let mut child = Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("the server cannot be started")?;
+        let mut lines = BufReader::new(child.stderr.take().context("stderr is piped")?).lines();
+        let mut log = String::new();
+        let url = loop {
+            let line = lines.next().with_context(|| format!("the server did not start:\n{log}"))??;
+            if let Some(at) = line.find("http://127") {
+                break line[at..].split([' ', '"', '\u{1b}']).next().unwrap_or_default().to_owned();
+            }
+            log.push_str(&line);
+            log.push('\n');
+        };
+        let started_in = began.elapsed();
+        std::thread::spawn(move || lines.for_each(drop));
+        let token = std::fs::read_to_string(data.join("admin-token"))?.trim().to_owned();
+        Ok(Self { child, url, token, data: data.to_owned(), started_in, http: reqwest::Client::new() })
+    }
+
+    pub(crate) fn hook(&self, path: &str) -> String {
+        format!("{}/hooks/default/run/{path}", self.url)
+    }
+
+    pub(crate) async fn deploy(&self, path: &str, source: &str) -> anyhow::Result<()> {
+        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.json(&json!({"language": "typescript", "source": source})).send().await?;
+        let status = response.status();
+        anyhow::ensure!(status.is_success(), "{path}: {status}: {}", response.text().await?);
+        Ok(())
+    }
+
+    pub(crate) async fn deploy_component(&self, path: &str, component: Vec<u8>) -> anyhow::Result<()> {
+        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.header("content-type", "application/wasm").body(component).send().await?;
+        let status = response.status();
+        anyhow::ensure!(status.is_success(), "{path}: {status}: {}", response.text().await?);
+        Ok(())
+    }
+
+    /// Calls a script and checks that it does what hello does.
+    pub(crate) async fn hello(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.http.post(self.hook(path)).bearer_auth(&self.token).header("content-type", "application/json");
+        let text = request.body(crate::scripts::BODY).send().await?.text().await?;
+        let found: Value = serde_json::from_str(&text)?;
+        anyhow::ensure!(found == serde_json::from_str::<Value>(crate::scripts::EXPECTED)?, "{path}: {text}");
+        Ok(())
+    }
+
+    /// Starts a run that nobody waits for.
+    pub(crate) async fn start_run(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.http.post(format!("{}/hooks/default/start/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.json(&json!({})).send().await?;
+        anyhow::ensure!(response.status().as_u16() == 202, "{path}: {}", response.status());
+        Ok(())
+    }
+
+    /// Calls scripts until each has a program of its own.
+    pub(crate) async fn warm(&self, paths: &[String]) -> anyhow::Result<()> {
+        let goal = self.snapshots().await? + paths.len() as u64;
+        for path in paths {
+            for _ in 0..5 {
+                self.hello(path).await?;
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        loop {
+            let done = self.snapshots().await?;
+            if done >= goal {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{done} of {goal} scripts have a program of their own");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn snapshots(&self) -> anyhow::Result<u64> {
+        let text = self.http.get(format!("{}/metrics", self.url)).bearer_auth(&self.token).send().await?.text().await?;
+        let failed = text.lines().find(|line| line.starts_with("sandmill_snapshots_total{result=\"failed\"}"));
+        anyhow::ensure!(failed.is_none(), "a script could not be snapshotted: {failed:?}");
+        let line = text.lines().find_map(|line| line.strip_prefix("sandmill_snapshots_total{result=\"ok\"} "));
+        Ok(line.map_or(Ok(0), str::parse)?)
+    }
+
+    /// Resident memory, in KiB.
+    pub(crate) fn rss_kib(&self) -> anyhow::Result<u64> {
+        // taskset replaces itself by the server.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

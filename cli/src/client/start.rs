@@ -1,0 +1,121 @@
+//! Starting runs, and waiting for their ends.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response, Url, header};
+use sandmill_model::JsonText;
+use serde::Serialize;
+
+use super::{Receipt, Server, is_pending};
+use crate::error::CliError;
+
+/// Between two looks at a run that takes longer than the server lets a caller wait.
+const POLL_MIN: Duration = Duration::from_millis(100);
+const POLL_MAX: Duration = Duration::from_secs(2);
+const RUN_ID: &str = "sandmill-run-id";
+
+/// What a finished run answered.
+pub(crate) struct Answer {
+    pub(crate) run_id: Option<String>,
+    pub(crate) content_type: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn is_json(&self) -> bool {
+        let media = self.content_type.split(';').next().unwrap_or_default().trim();
+        media == "application/json" || media.ends_with("+json")
+    }
+}
+
+#[derive(Serialize)]
+struct Submission<'a> {
+    path: &'a str,
+    args: &'a JsonText,
+    wait: bool,
+}
+
+impl Server {
+    /// Starts a run and returns its id once it is durable.
+    pub(crate) async fn start(&self, target: &str, arguments: &JsonText) -> Result<String, CliError> {
+        let receipt: Receipt = self.read(self.submission(&Submission { path: target, args: arguments, wait: false })).await?;
+        Ok(receipt.run_id)
+    }
+
+    /// Starts a run and waits for its end, however long it takes. `waiting` hears of a run that takes long.
+    pub(crate) async fn run(&self, target: &str, arguments: &JsonText, waiting: impl FnOnce(&str)) -> Result<Answer, CliError> {
+        let request = self.submission(&Submission { path: target, args: arguments, wait: true });
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !is_pending(&response) {
+            return self.answer(response).await;
+        }
+        let Some(location) = location(&response) else {
+            return Err(CliError::Unreachable(format!("{} does not say where the result will be", self.base)));
+        };
+        waiting(&run_id(&response).unwrap_or_default());
+        self.follow(&location).await
+    }
+
+    fn submission(&self, submission: &Submission<'_>) -> reqwest::RequestBuilder {
+        self.request(Method::POST, "runs").json(submission)
+    }
+
+    async fn follow(&self, location: &str) -> Result<Answer, CliError> {
+        let mut pause = POLL_MIN;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(POLL_MAX);
+            let response = self.request_at(Method::GET, location).send().await.map_err(|error| self.unreachable(&error))?;
+            if !is_pending(&response) {
+                return self.answer(response).await;
+            }
+        }
+    }
+
+    async fn answer(&self, response: Response) -> Result<Answer, CliError> {
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let run_id = run_id(&response);
+        let content_type =
+            response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?.to_vec();
+        Ok(Answer { run_id, content_type, body })
+    }
+}
+
+fn run_id(response: &Response) -> Option<String> {
+    response.headers().get(RUN_ID)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// The path of the `Location`, without its slash at the start. Its host does not count: the token goes to our server only.
+fn location(response: &Response) -> Option<String> {
+    let text = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    path_of(text)
+}
+
+fn path_of(location: &str) -> Option<String> {
+    let path = match Url::parse(location) {
+        Ok(url) => url.path().to_owned(),
+        Err(_) => location.to_owned(),
+    };
+    path.strip_prefix('/').filter(|path| path.starts_with("api/")).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_path_of_a_location_counts() {
+        for (location, expected) in [
+            ("/api/w/default/runs/1/result", Some("api/w/default/runs/1/result")),
+            ("http://other.test/api/w/default/runs/1/result", Some("api/w/default/runs/1/result")),
+            ("//other.test/x", None),
+            ("/elsewhere", None),
+            ("relative", None),
+        ] {
+            assert_eq!(path_of(location).as_deref(), expected, "{location}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Bodies of the API, as far as the commands look into them.
+
+use sandmill_model::build::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
+}
+
+/// Who answers, and as whom we are known.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Instance {
+    /// E.g. `u/ann`.
+    pub(crate) identity: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Receipt {
+    pub(crate) run_id: String,
+    pub(crate) status: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Deployed {
+    pub(crate) path: String,
+    pub(crate) number: i64,
+    #[serde(default)]
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Script {
+    pub(crate) path: String,
+    pub(crate) number: i64,
+    pub(crate) version: String,
+    pub(crate) language: String,
+    pub(crate) created_at: String,
+    pub(crate) created_by: String,
+    pub(crate) description: Option<String>,
+    /// Only where one script is shown.
+    pub(crate) schema: Option<serde_json::Value>,
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) number: i64,
+    pub(crate) status: String,
+    pub(crate) outcome: Option<String>,
+    pub(crate) trigger: Option<String>,
+    pub(crate) attempt: u32,
+    pub(crate) run_as: String,
+    pub(crate) created_at: String,
+    pub(crate) started_at: Option<String>,
+    pub(crate) ended_at: Option<String>,
+    /// The rest only where one run is shown.
+    pub(crate) arguments: Option<serde_json::Value>,
+    pub(crate) error: Option<RunError>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) progress: Option<Progress>,
+}
+
+impl Run {
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.outcome.is_some()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) fuel: u64,
+    pub(crate) memory_peak_bytes: u64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) wall_ns: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) percent: f64,
+    pub(crate) text: String,
+}
+
+/// What a script threw, or what stopped it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct RunError {
+    pub(crate) name: String,
+    pub(crate) message: String,
+    pub(crate) stack: Option<String>,
+}
+
+/// One line of a run's log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LogLine {
+    pub(crate) at: String,
+    pub(crate) level: String,
+    pub(crate) stream: String,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fields: Option<serde_json::Value>,
+}

@@ -1,0 +1,24 @@
+//! One file for each command.
+
+pub(crate) mod init;
+pub(crate) mod login;
+pub(crate) mod push;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod scripts;
+
+use crate::{ClientCommand, Session, error::CliError};
+
+pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -> Result<(), CliError> {
+    match command {
+        ClientCommand::Login(with) => login::execute(with.own, session).await,
+        ClientCommand::Init(with) => init::execute(&with.own, session),
+        ClientCommand::Push(with) => push::execute(with.own, session).await,
+        ClientCommand::Run(with) => run::execute(with.own, session).await,
+        ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,
+        ClientCommand::Scripts(with) => scripts::execute(with.own.command, session).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

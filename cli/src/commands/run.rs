@@ -1,0 +1,144 @@
+//! `sandmill run PATH|FILE`: a deployed script on a server, or a file in a local sandbox.
+
+use std::path::{Path, PathBuf};
+
+use sandmill_model::{Language, LogEntry, Outcome, OutcomeKind, Output, RunError, build::BuildError, version::Selector};
+use serde_json::json;
+
+use crate::{
+    Session,
+    arguments::Arguments,
+    client::{LogLine, Server},
+    error::CliError,
+    files::ScriptFile,
+    local::{LocalRunError, LocalRunRequest},
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Path of a deployed script, with @N for a version; or a file, if it has a known extension or starts with ./ or /
+    #[arg(value_name = "PATH|FILE")]
+    what: String,
+    #[command(flatten)]
+    arguments: Arguments,
+    /// Only start the run, and print its id
+    #[arg(long)]
+    start: bool,
+}
+
+pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
+    let arguments = options.arguments.read()?;
+    if is_file(&options.what) {
+        if options.start {
+            return Err(CliError::input("--start is for runs on a server; a local run is over when the command is"));
+        }
+        return local(PathBuf::from(options.what), arguments, session).await;
+    }
+    Selector::split(&options.what)
+        .map_err(|error| CliError::input(format!("{:?}: {error}. A file is named with ./ in front", options.what)))?;
+    let server = Server::of(&session.globals)?;
+    if options.start {
+        let run_id = server.start(&options.what, &arguments).await?;
+        if session.console.is_json() {
+            session.console.json(&json!({"run_id": run_id}));
+        } else {
+            session.console.say(&run_id);
+        }
+        return Ok(());
+    }
+    let console = &mut session.console;
+    let answer =
+        server.run(&options.what, &arguments, |run_id| console.progress(&format!("run {run_id} goes on; waiting for its end"))).await?;
+    if session.console.is_json() && answer.is_json() {
+        // The result as it is, digits and all, in an envelope.
+        let run_id = json!(answer.run_id);
+        session.console.say(&format!("{{\"run_id\":{run_id},\"result\":{}}}", String::from_utf8_lossy(&answer.body)));
+    } else if answer.is_json() {
+        session.console.say(&String::from_utf8_lossy(&answer.body));
+    } else {
+        session.console.write(&answer.body);
+    }
+    Ok(())
+}
+
+/// Whether the argument names a file rather than a deployed script.
+fn is_file(what: &str) -> bool {
+    let starts = ["./", "../", "/", "~"].iter().any(|start| what.starts_with(start));
+    // `f/demo/x.ts` could be either; paths that end like sources are rare, files that do are not.
+    starts || Language::of_file(Path::new(what)).is_some()
+}
+
+async fn local(file: PathBuf, arguments: sandmill_model::JsonText, session: &mut Session<'_>) -> Result<(), CliError> {
+    let ScriptFile { file, language, source, manifest } = ScriptFile::read(&file)?;
+    let request = LocalRunRequest { file, language, source, manifest, arguments };
+    let outcome = session.local.run(request).await.map_err(|error| match error {
+        LocalRunError::Build(BuildError::Diagnostics(faults)) => CliError::Diagnostics(faults),
+        LocalRunError::Build(error) => CliError::input(error.to_string()),
+        LocalRunError::Setup(text) => CliError::Unreachable(text),
+    })?;
+    report(outcome, session)
+}
+
+fn report(outcome: Outcome, session: &mut Session<'_>) -> Result<(), CliError> {
+    let lines: Vec<LogLine> = outcome.log.iter().map(line).collect();
+    session.console.log(&lines);
+    match (outcome.kind, outcome.output, outcome.error) {
+        (OutcomeKind::Ok, Some(Output::Json(text)), _) => {
+            let envelope = session.console.is_json();
+            session.console.say(&if envelope { format!("{{\"result\":{}}}", text.as_str()) } else { text.as_str().to_owned() });
+            Ok(())
+        }
+        (OutcomeKind::Ok, Some(Output::Bytes { data, .. }), _) => {
+            session.console.write(&data);
+            Ok(())
+        }
+        (OutcomeKind::Ok | OutcomeKind::Skipped, ..) => {
+            session.console.say("null");
+            Ok(())
+        }
+        (kind, _, error) => Err(CliError::RunFailed(kind, error.unwrap_or_else(|| RunError::new(kind.name(), "the run failed")))),
+    }
+}
+
+fn line(entry: &LogEntry) -> LogLine {
+    LogLine {
+        at: entry.at.to_string(),
+        level: name(&entry.level),
+        stream: name(&entry.stream),
+        message: entry.message.clone(),
+        fields: entry.fields.as_ref().and_then(|fields| fields.read().ok()),
+    }
+}
+
+/// As the API writes it.
+fn name(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_paths_are_told_apart() {
+        for (what, expected) in [
+            ("./hello", true),
+            ("/x/hello", true),
+            ("../hello.py", true),
+            ("hello.ts", true),
+            ("dir/hello.mjs", true),
+            ("x.wasm", true),
+            ("f/demo/hello", false),
+            ("u/ann/hello@3", false),
+            ("hello", false),
+        ] {
+            assert_eq!(is_file(what), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn levels_have_the_names_of_the_api() {
+        assert_eq!(name(&sandmill_model::LogLevel::Warn), "warn");
+        assert_eq!(name(&sandmill_model::LogStream::Stdout), "stdout");
+    }
+}

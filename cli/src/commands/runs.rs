@@ -1,0 +1,247 @@
+//! `sandmill runs list | show | log | cancel | rerun`
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use reqwest::Method;
+use sandmill_model::{OutcomeKind, RunId, RunStatus, ScriptPath};
+
+use crate::{
+    Session,
+    client::{LogLine, Page, Receipt, Run, Server},
+    error::CliError,
+    render::{clean_line, run_error, table},
+};
+
+/// Between two looks at a run that is followed.
+const FOLLOW_POLL: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List runs, newest first
+    List {
+        /// Only runs of this script
+        #[arg(long)]
+        path: Option<ScriptPath>,
+        /// Only runs in this status, e.g. `failed`
+        #[arg(long, value_parser = status)]
+        status: Option<RunStatus>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        /// Where the page starts: `next` of the one before
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show a run: arguments, outcome, what it used
+    Show { id: RunId },
+    /// Print a run's log
+    Log {
+        id: RunId,
+        /// Wait for the run's end
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Cancel a run
+    Cancel { id: RunId },
+    /// Start the newest version of a run's script with the same arguments
+    Rerun { id: RunId },
+}
+
+fn status(name: &str) -> Result<RunStatus, String> {
+    RunStatus::from_name(name).ok_or_else(|| format!("one of {}", RunStatus::ALL.map(RunStatus::name).join(", ")))
+}
+
+pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
+    let server = Server::of(&session.globals)?;
+    match command {
+        Command::List { path, status, limit, cursor } => {
+            let mut query = vec![("limit", limit.to_string())];
+            query.extend(path.map(|path| ("path", path.to_string())));
+            query.extend(status.map(|status| ("status", status.name().to_owned())));
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            list(&server, &query, session).await
+        }
+        Command::Show { id } => show(&server, id, session).await,
+        Command::Log { id, follow: false } => log(&server, id, session).await,
+        Command::Log { id, follow: true } => follow(&server, id, session).await,
+        Command::Cancel { id } => steer(&server, &format!("runs/{id}/cancel"), session).await,
+        Command::Rerun { id } => steer(&server, &format!("runs/{id}/rerun"), session).await,
+    }
+}
+
+async fn list(server: &Server, query: &[(&str, String)], session: &mut Session<'_>) -> Result<(), CliError> {
+    let request = server.request(Method::GET, "runs").query(query);
+    if session.console.is_json() {
+        return pass_on(server, request, session).await;
+    }
+    let page: Page<Run> = server.read(request).await?;
+    let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
+    session.console.say(&table(&["ID", "STATUS", "SCRIPT", "TRIGGER", "CREATED", "OUTCOME"], &rows));
+    if let Some(next) = page.next {
+        session.console.progress(&format!("more: --cursor {next}"));
+    }
+    Ok(())
+}
+
+fn row(run: &Run) -> Vec<String> {
+    let script = format!("{}@{}", run.path, run.number);
+    let trigger = run.trigger.clone().unwrap_or_else(|| "-".to_owned());
+    let outcome = run.outcome.clone().unwrap_or_else(|| "-".to_owned());
+    [run.id.clone(), run.status.clone(), script, trigger, seconds(&run.created_at), outcome].iter().map(|cell| clean_line(cell)).collect()
+}
+
+/// `2026-01-02T03:04:05.678901Z` to the second.
+fn seconds(at: &str) -> String {
+    at.get(..19).map_or_else(|| at.to_owned(), |start| format!("{start}Z"))
+}
+
+async fn show(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
+    let request = server.request(Method::GET, &format!("runs/{id}"));
+    if session.console.is_json() {
+        return pass_on(server, request, session).await;
+    }
+    let run: Run = server.read(request).await?;
+    let rows = facts(&run);
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let paint = session.console.paint();
+    for (name, value) in rows {
+        session.console.say(&format!("{} {}", paint.dim(&format!("{name:width$}")), clean_line(&value)));
+    }
+    if let (Some(error), Some(kind)) = (&run.error, run.outcome.as_deref().and_then(OutcomeKind::from_name)) {
+        session.console.say(&format!("\n{}", run_error(kind, &error.name, &error.message, error.stack.as_deref(), paint)));
+    }
+    Ok(())
+}
+
+fn facts(run: &Run) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("run", run.id.clone()),
+        ("script", format!("{}@{}", run.path, run.number)),
+        ("status", run.status.clone()),
+        ("outcome", run.outcome.clone().unwrap_or_else(|| "-".to_owned())),
+        ("trigger", run.trigger.clone().unwrap_or_else(|| "-".to_owned())),
+        ("attempt", run.attempt.to_string()),
+        ("run as", run.run_as.clone()),
+        ("created", run.created_at.clone()),
+    ];
+    rows.extend(run.started_at.clone().map(|at| ("started", at)));
+    rows.extend(run.ended_at.clone().map(|at| ("ended", at)));
+    rows.extend(run.progress.as_ref().map(|progress| ("progress", format!("{} % {}", progress.percent, progress.text))));
+    rows.extend(run.arguments.as_ref().map(|arguments| ("arguments", arguments.to_string())));
+    if let Some(usage) = run.usage.as_ref().filter(|_| run.has_ended()) {
+        let millis = |ns: u64| format!("{:.3} ms", ns as f64 / 1e6);
+        rows.push(("fuel", usage.fuel.to_string()));
+        rows.push(("peak memory", format!("{:.1} MiB", usage.memory_peak_bytes as f64 / (1024.0 * 1024.0))));
+        rows.push(("CPU time", millis(usage.cpu_ns)));
+        rows.push(("wall time", millis(usage.wall_ns)));
+    }
+    rows
+}
+
+async fn log(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
+    let lines = read_log(server, id).await?;
+    print(&lines, session);
+    Ok(())
+}
+
+/// Prints what there is until the run has ended. Its failure is ours.
+async fn follow(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
+    let mut printed = 0;
+    let mut progress = String::new();
+    loop {
+        // The run before its log: what was logged before its end is then in the log.
+        let run: Run = server.read(server.request(Method::GET, &format!("runs/{id}"))).await?;
+        let lines = read_log(server, id).await?;
+        print(lines.get(printed..).unwrap_or_default(), session);
+        printed = printed.max(lines.len());
+        if run.has_ended() {
+            return match run.outcome.as_deref() {
+                Some("ok" | "skipped") => Ok(()),
+                _ => Err(failure(run)),
+            };
+        }
+        if let Some(now) = run.progress.map(|now| format!("{:3.0} % {}", now.percent, now.text)).filter(|now| *now != progress) {
+            session.console.progress(&clean_line(&now));
+            progress = now;
+        }
+        tokio::time::sleep(FOLLOW_POLL).await;
+    }
+}
+
+fn failure(run: Run) -> CliError {
+    let outcome = run.outcome.unwrap_or_default();
+    let kind = OutcomeKind::from_name(&outcome).unwrap_or(OutcomeKind::HostFault);
+    let error = run.error.unwrap_or_default();
+    let name = if error.name.is_empty() { outcome } else { error.name };
+    CliError::RunFailed(kind, sandmill_model::RunError { name, message: error.message, stack: error.stack, details: None })
+}
+
+async fn read_log(server: &Server, id: RunId) -> Result<Vec<LogLine>, CliError> {
+    let body = server
+        .bytes(server.request(Method::GET, &format!("runs/{id}/log")).header(reqwest::header::ACCEPT, "application/x-ndjson"))
+        .await?;
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = lines.map(serde_json::from_slice).collect::<Result<Vec<LogLine>, _>>();
+    lines.map_err(|error| CliError::Unreachable(format!("the server's log is not of the form expected: {error}")))
+}
+
+/// The log is what was asked for, so it goes to stdout.
+fn print(lines: &[LogLine], session: &mut Session<'_>) {
+    let paint = session.console.paint();
+    for line in lines {
+        let text =
+            if session.console.is_json() { serde_json::to_string(line).unwrap_or_default() } else { crate::render::log_line(line, paint) };
+        session.console.say(&text);
+    }
+}
+
+async fn steer(server: &Server, rest: &str, session: &mut Session<'_>) -> Result<(), CliError> {
+    let request = server.request(Method::POST, rest);
+    if session.console.is_json() {
+        return pass_on(server, request, session).await;
+    }
+    let receipt: Receipt = server.read(request).await?;
+    session.console.say(&format!("{} {}", receipt.run_id, receipt.status));
+    Ok(())
+}
+
+/// The server's own JSON.
+async fn pass_on(server: &Server, request: reqwest::RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+    let body = server.bytes(request).await?;
+    session.console.say(String::from_utf8_lossy(&body).trim_end());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_rows() {
+        let body = serde_json::json!({"id": "r", "path": "f/a/b", "number": 3, "version": "sha256:0", "status": "failed", "outcome": "error", "trigger": null,
+            "attempt": 1, "run_as": "u/admin", "created_at": "2026-01-02T03:04:05.678901Z", "scheduled_for": "x", "started_at": null, "ended_at": null,
+            "arguments": {"a": 1}, "usage": {"fuel": 5, "memory_peak_bytes": 1048576, "cpu_ns": 1500000, "wall_ns": 2000000}});
+        let run: Run = serde_json::from_value(body).unwrap();
+        assert_eq!(row(&run), ["r", "failed", "f/a/b@3", "-", "2026-01-02T03:04:05Z", "error"]);
+        let facts = facts(&run);
+        assert!(
+            facts.contains(&("peak memory", "1.0 MiB".to_owned())) && facts.contains(&("CPU time", "1.500 ms".to_owned())),
+            "{facts:?}"
+        );
+        let error = failure(run);
+        assert_eq!(error.exit() as u8, 1);
+    }
+
+    #[test]
+    fn statuses_are_known() {
+        assert_eq!(status("failed"), Ok(RunStatus::Failed));
+        assert!(status("broken").unwrap_err().contains("succeeded"));
+    }
+}

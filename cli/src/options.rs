@@ -1,0 +1,63 @@
+//! What can be said on the command line.
+
+use clap::{Args, Subcommand};
+
+use crate::commands::{init, login, push, run, runs, scripts};
+
+/// Under this heading `--help` lists what all commands share.
+pub(crate) const SHARED_HEADING: &str = "Server";
+
+/// Options of every command that talks to a server.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Globals {
+    /// Address of the server [default: what `login` saved, else `http://127.0.0.1:8000`]
+    #[arg(long, env = "SANDMILL_SERVER", global = true, value_name = "URL", help_heading = SHARED_HEADING)]
+    pub server: Option<String>,
+    /// Token to show to the server [default: what `login` saved]
+    #[arg(long, env = "SANDMILL_TOKEN", global = true, hide_env_values = true, help_heading = SHARED_HEADING)]
+    pub token: Option<String>,
+    /// Workspace to work in [default: what `login` saved, else `default`]
+    #[arg(long, env = "SANDMILL_WORKSPACE", global = true, help_heading = SHARED_HEADING)]
+    pub workspace: Option<String>,
+    /// Print JSON for other programs to read
+    #[arg(long, global = true, help_heading = SHARED_HEADING)]
+    pub json: bool,
+}
+
+/// Options of one command and those that all share.
+#[derive(Clone, Debug, Args)]
+pub struct With<T: Args> {
+    #[command(flatten)]
+    pub(crate) own: T,
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Save a server, a token and a workspace for later commands
+    Login(With<login::Options>),
+    /// Make a project folder: sandmill.toml, an example script, editor types
+    Init(With<init::Options>),
+    /// Deploy a script, a component or every script of a project folder
+    Push(With<push::Options>),
+    /// Run a deployed script, or a file in a local sandbox without any server
+    Run(With<run::Options>),
+    /// Follow and steer runs
+    Runs(With<runs::Options>),
+    /// Look at what is deployed
+    Scripts(With<scripts::Options>),
+}
+
+impl ClientCommand {
+    pub(crate) fn globals(&self) -> &Globals {
+        match self {
+            Self::Login(with) => &with.globals,
+            Self::Init(with) => &with.globals,
+            Self::Push(with) => &with.globals,
+            Self::Run(with) => &with.globals,
+            Self::Runs(with) => &with.globals,
+            Self::Scripts(with) => &with.globals,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use super::*;
+
+fn project(settings: &str, files: &[&str]) -> (tempfile::TempDir, Result<Project, CliError>) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE_NAME), settings).unwrap();
+    for file in files {
+        let file = folder.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "").unwrap();
+    }
+    let project = Project::open(folder.path());
+    (folder, project)
+}
+
+#[test]
+fn every_script_has_its_path() {
+    let settings =
+        "folder = \"f/demo\"\nsource = \"./scripts\"\n[paths]\n\"other/x.js\" = \"u/ann/x\"\n\"scripts/b.ts\" = \"f/demo/renamed\"\n";
+    let files = [
+        "scripts/a.ts",
+        "scripts/b.ts",
+        "scripts/mail/send.mjs",
+        "scripts/a.d.ts",
+        "scripts/.hidden.ts",
+        "scripts/node_modules/y.js",
+        "scripts/notes.md",
+        "other/x.js",
+        "other/z.js",
+    ];
+    let (folder, project) = project(settings, &files);
+    let project = project.unwrap();
+    let entries: Vec<_> = project
+        .entries()
+        .unwrap()
+        .into_iter()
+        .map(|entry| (plain(entry.file.strip_prefix(folder.path()).unwrap()).display().to_string(), entry.path.to_string()))
+        .collect();
+    let expected = [
+        ("scripts/a.ts", "f/demo/a"),
+        ("scripts/mail/send.mjs", "f/demo/mail/send"),
+        ("scripts/b.ts", "f/demo/renamed"),
+        ("other/x.js", "u/ann/x"),
+    ];
+    assert_eq!(entries, expected.map(|(file, path)| (file.to_owned(), path.to_owned())));
+    let path_of = |file: &str| project.path_of(&folder.path().join(file)).unwrap().map(|path| path.to_string());
+    assert_eq!(path_of("scripts/a.ts").as_deref(), Some("f/demo/a"));
+    assert_eq!(path_of("scripts/b.ts").as_deref(), Some("f/demo/renamed"));
+    assert_eq!(path_of("other/z.js"), None);
+}
+
+#[test]
+fn a_file_finds_its_project_upwards() {
+    let (folder, _) = project("folder = \"f/demo\"\nsource = \".\"\n", &["deep/down/a.ts"]);
+    let file = folder.path().join("deep/down/a.ts");
+    let found = Project::around(&file).unwrap().unwrap();
+    assert_eq!(found.path_of(&file).unwrap().unwrap().as_str(), "f/demo/deep/down/a");
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (settings, files, expected) in [
+        ("soruce = \".\"", &[][..], "unknown field"),
+        ("source = \".\"", &["a.ts"], "needs `folder`"),
+        ("folder = \"f/demo\"\nsource = \".\"", &[], "names no script"),
+        ("folder = \"f/demo\"\nsource = \".\"", &["a b.ts"], "rename it"),
+        ("folder = \"f/demo\"\nsource = \".\"", &["a.ts", "a.js"], "both go to"),
+        ("folder = \"f/demo\"\nsource = \"gone\"", &[], "cannot list"),
+        ("[paths]\n\"a.ts\" = \"demo/a\"", &["a.ts"], "`f` or `u`"),
+    ] {
+        let (_folder, project) = project(settings, files);
+        let error = project.and_then(|project| project.entries()).unwrap_err();
+        assert!(format!("{error:?}").contains(expected), "{settings}: {error:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! What handlers share: the state, and short memories of tokens and workspaces.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sandmill_dispatch::Dispatch;
+use sandmill_model::{
+    Clock,
+    auth::{Principal, TokenHash},
+    build::Builder,
+};
+use sandmill_store::{Store, workspaces::Workspace};
+
+use crate::{ApiOptions, ApiState, Downloads, recent::Recent};
+
+/// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Tokens kept in memory.
+const TOKENS_MAX: usize = 10_000;
+/// Unknown tokens kept in memory, apart from the others: a flood of them must not push those out.
+const UNKNOWN_TOKENS_MAX: usize = 1_000;
+/// Workspaces kept in memory.
+const WORKSPACES_MAX: usize = 10_000;
+
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) builder: Arc<dyn Builder>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: ApiOptions,
+    pub(crate) downloads: Arc<dyn Downloads>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) tokens: Recent<TokenHash, Arc<Principal>>,
+    pub(crate) unknown_tokens: Recent<TokenHash, ()>,
+    pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+}
+
+impl App {
+    pub(crate) fn new(state: ApiState) -> Self {
+        Self {
+            store: state.store,
+            dispatch: state.dispatch,
+            builder: state.builder,
+            clock: state.clock,
+            options: state.options,
+            downloads: state.downloads,
+            metrics: state.metrics,
+            tokens: Recent::new(TOKENS_MAX, BELIEVED),
+            unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
+            workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The endpoints of trigger kinds: each under its own prefix, whatever it is called.
+//!
+//! The hot path: a request comes in, an event goes to dispatch, an outcome comes back. Rights are checked before the body is read.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use http::{HeaderValue, Method};
+use sandmill_dispatch::{StartRequest, Waited};
+use sandmill_model::{
+    Code, Input, JsonText, Output, RunStatus,
+    auth::{Action, Domain},
+    trigger::{Address, DynEndpoint, Reply},
+};
+
+use crate::{
+    answers,
+    app::App,
+    auth::{Caller, forbidden},
+    observe::{self, Surface},
+    problem::Problem,
+    request::{body, headers},
+};
+
+struct Mount {
+    app: Arc<App>,
+    endpoint: Arc<dyn DynEndpoint>,
+    surface: Surface,
+}
+
+/// A router for one kind.
+pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
+    let pattern = format!("/{}/{{*rest}}", endpoint.prefix());
+    let surface = Surface::new(endpoint.kind());
+    let mount = Arc::new(Mount { app: Arc::clone(app), endpoint, surface });
+    Router::new().route(
+        &pattern,
+        any(move |request: Request| {
+            let mount = Arc::clone(&mount);
+            async move { observe::observed(&mount.app, &mount.surface, request, |request| mount.answer(request)).await }
+        }),
+    )
+}
+
+impl Mount {
+    async fn answer(&self, request: Request) -> Response {
+        let mut response = self.call(request).await.unwrap_or_else(IntoResponse::into_response);
+        headers::sandbox(response.headers_mut());
+        response
+    }
+
+    async fn call(&self, request: Request) -> Result<Response, Problem> {
+        let app = &self.app;
+        let (parts, body) = request.into_parts();
+        let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
+        let principal = app.principal(&parts.headers, &parts.uri).await?;
+        let workspace = app.workspace(workspace, &principal).await?;
+        if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
+            return Err(forbidden(Domain::Runs, Action::Start, Some(path.as_str())));
+        }
+        let body = body::read(&parts.headers, body, app.options.body_bytes_max).await?;
+        let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
+        let caller = Caller { principal: Arc::clone(&principal), workspace: workspace.clone() };
+        let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event) };
+        match reply {
+            Reply::Receipt => {
+                let run = app.dispatch.accept(request).await?;
+                observe::note_run(run);
+                Ok(answers::accepted(&caller.workspace.name, run))
+            }
+            Reply::Result => self.wait(&caller, request).await,
+        }
+    }
+
+    async fn wait(&self, caller: &Caller, request: StartRequest) -> Result<Response, Problem> {
+        let path = request.path.clone();
+        let (run, outcome) = match self.app.dispatch.run(request, self.app.options.wait_limit).await? {
+            Waited::Ended { run, outcome } => (run, outcome),
+            Waited::StillRunning(run) => {
+                observe::note_run(run);
+                return Ok(answers::not_ended(&caller.workspace.name, run, RunStatus::Running));
+            }
+        };
+        observe::note_run(run);
+        if Code::of_outcome(outcome.kind).is_some() {
+            return Err(answers::failure(caller, &path, run, outcome.kind, outcome.error.as_ref()));
+        }
+        let answer = match &outcome.output {
+            Some(output) => self.endpoint.answer(output),
+            None => self.endpoint.answer(&Output::Json(JsonText::null())),
+        };
+        let mut response = answer.map_err(|refusal| answers::unanswerable(refusal, run))?.map(Body::from);
+        answers::name_run(response.headers_mut(), run);
+        Ok(response)
+    }
+
+    fn address<'a>(&self, method: &Method, path: &'a str) -> Result<Address<'a>, Problem> {
+        // The router has matched `/PREFIX/` and something behind it.
+        let rest = path.get(self.endpoint.prefix().len() + 2..).unwrap_or_default();
+        self.endpoint.address(method, rest).map_err(|refusal| {
+            let wrong_method = refusal.code == Code::MethodNotAllowed;
+            let problem = Problem::from(refusal);
+            if wrong_method { problem.allow(self.methods(rest)) } else { problem }
+        })
+    }
+
+    /// The methods that the kind takes at this URL, found by asking it.
+    fn methods(&self, rest: &str) -> HeaderValue {
+        let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let taken =
+            |method: &Method| !matches!(self.endpoint.address(method, rest), Err(refusal) if refusal.code == Code::MethodNotAllowed);
+        let names: Vec<String> = all.into_iter().filter(taken).map(|method| method.to_string()).collect();
+        HeaderValue::from_maybe_shared(names.join(",")).unwrap_or(HeaderValue::from_static(""))
+    }
+}

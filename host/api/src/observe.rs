@@ -1,0 +1,125 @@
+//! Around every request: its id, its span, its metrics, the body of its problem, and a net below panics.
+//!
+//! The query of a URL is never logged: a token may be in it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use metrics::{Counter, Histogram};
+use sandmill_model::{Clock, RequestId, RunId};
+use tracing::{Instrument, Span, field};
+
+use crate::{app::App, problem::Problem, request::headers::REQUEST_ID};
+
+/// Characters of a request id that a caller chose.
+const REQUEST_ID_CHARACTERS_MAX: usize = 64;
+/// Statuses are below this.
+const STATUSES: usize = 600;
+
+/// A part of the API that is counted apart. Handles are made once, so that a request costs an addition.
+pub(crate) struct Surface {
+    name: &'static str,
+    answered: Vec<OnceLock<Counter>>,
+    latency: Histogram,
+}
+
+impl Surface {
+    pub(crate) fn new(name: &'static str) -> Self {
+        metrics::describe_counter!("sandmill_http_requests_total", "Requests answered, by surface and status");
+        metrics::describe_histogram!(
+            "sandmill_http_request_seconds",
+            metrics::Unit::Seconds,
+            "Time from a request's headers to its answer"
+        );
+        Self {
+            name,
+            answered: (0..STATUSES).map(|_| OnceLock::new()).collect(),
+            latency: metrics::histogram!("sandmill_http_request_seconds", "surface" => name),
+        }
+    }
+
+    fn record(&self, status: StatusCode, started: Instant) {
+        self.latency.record(started.elapsed().as_secs_f64());
+        if let Some(counter) = self.answered.get(usize::from(status.as_u16())) {
+            let register =
+                || metrics::counter!("sandmill_http_requests_total", "surface" => self.name, "status" => status.as_str().to_owned());
+            counter.get_or_init(register).increment(1);
+        }
+    }
+}
+
+/// What the layer of a router needs.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    pub(crate) app: Arc<App>,
+    pub(crate) surface: Arc<Surface>,
+}
+
+/// As a layer.
+pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+    let mut response = observed(&observer.app, &observer.surface, request, |request| next.run(request)).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What a token may see is for no cache; a handler may know better.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Answers `request` with `answer`.
+pub(crate) async fn observed<F>(app: &App, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let started = Instant::now();
+    let id = request_id(request.headers(), app.clock.as_ref());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path(), run = field::Empty);
+    let answered = AssertUnwindSafe(async { answer(request).await }).catch_unwind().instrument(span.clone()).await;
+    let mut response = answered.unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        report(&problem, &id, &method, &uri);
+        problem.write(id.to_str().unwrap_or_default(), &mut response);
+    }
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed_us = started.elapsed().as_micros() as u64, "answered"));
+    surface.record(response.status(), started);
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// The log says what the caller is not told.
+fn report(problem: &Problem, id: &HeaderValue, method: &Method, uri: &Uri) {
+    if let Some(cause) = problem.cause() {
+        tracing::error!(id = id.to_str().unwrap_or_default(), %method, path = uri.path(), code = problem.code().name(), cause, "a request failed");
+    }
+}
+
+/// Puts the run into the span of the request that started it.
+pub(crate) fn note_run(run: RunId) {
+    Span::current().record("run", field::display(run));
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a text"))
+}
+
+/// The caller's, if it cannot upset a log or a header; else a new one.
+fn request_id(headers: &HeaderMap, clock: &dyn Clock) -> HeaderValue {
+    let sane = |value: &&HeaderValue| {
+        (1..=REQUEST_ID_CHARACTERS_MAX).contains(&value.len())
+            && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        HeaderValue::from_maybe_shared(RequestId::new(clock.now()).to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+    })
+}

@@ -1,0 +1,75 @@
+//! The description of the API, from the handlers. Endpoints of trigger kinds are theirs to describe: this crate does not know them.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, Ref, RefOr, ResponseBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::{
+    pages,
+    problem::ProblemBody,
+    routes::{instance, runs, scripts},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Sandmill", description = "Run untrusted scripts, each run in a fresh WebAssembly sandbox.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    paths(
+        scripts::list::list,
+        scripts::show::show,
+        scripts::deploy::deploy,
+        scripts::versions::versions,
+        scripts::download::component,
+        scripts::download::program,
+        runs::list::list,
+        runs::start::start,
+        runs::show::show,
+        runs::result::result,
+        runs::log::log,
+        runs::steer::cancel,
+        runs::steer::rerun,
+        instance::version,
+        instance::health,
+        instance::ready,
+        instance::metrics,
+        instance::openapi,
+        pages::page,
+    ),
+    components(schemas(ProblemBody)),
+    tags((name = "scripts", description = "Named pieces of user code, their versions and deployments"),
+        (name = "runs", description = "Accepted requests to execute a version"),
+        (name = "instance", description = "The installation itself")),
+    security(("token" = [])),
+    modifiers(&Common),
+)]
+struct Description;
+
+/// What holds for every operation.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        if let Some(components) = &mut openapi.components {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("or `?token=` in the URL"));
+            components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+        }
+        let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+        let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
+        for item in openapi.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(failure.clone()));
+            }
+        }
+    }
+}
+
+/// OpenAPI 3.1 as JSON, as it is checked in and served.
+#[must_use]
+pub fn openapi() -> String {
+    let mut text = Description::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}

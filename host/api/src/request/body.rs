@@ -1,0 +1,62 @@
+//! Bodies: whole, within a limit, and in time.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sandmill_model::Code;
+use serde::de::DeserializeOwned;
+
+use crate::{app::App, problem::Problem};
+
+/// How long a body may take to arrive: whoever sends slower only holds memory.
+const ARRIVAL_MAX: Duration = Duration::from_secs(120);
+
+pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::PayloadTooLarge, format!("the body has more than {bytes_max} bytes"));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(ARRIVAL_MAX, Limited::new(body, bytes_max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::BadRequest, "the body ended early")),
+        Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
+    }
+}
+
+/// Media type without parameters, lower-case; empty if there is none.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// A JSON body of a known shape.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let media_type = media_type(&parts.headers);
+        if !matches!(media_type.as_str(), "" | "application/json") {
+            return Err(Problem::new(Code::UnsupportedMediaType, "send `application/json`"));
+        }
+        parse(&read(&parts.headers, body, app.options.body_bytes_max).await?).map(Self)
+    }
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| Problem::new(Code::InvalidJson, "the body is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| {
+        let code = if error.is_data() { Code::BadRequest } else { Code::InvalidJson };
+        Problem::new(code, format!("the body: {error}"))
+    })
+}

@@ -1,0 +1,6 @@
+//! Reading requests: bodies, URLs, paging; and names of headers.
+
+pub(crate) mod body;
+pub(crate) mod headers;
+pub(crate) mod paging;
+pub(crate) mod url;

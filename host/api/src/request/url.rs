@@ -1,0 +1,92 @@
+//! What a URL under `/api/w/{workspace}/{resource}/…` means. Read from the raw text: an encoded `/` must not make two segments of one.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use sandmill_model::{Code, RunId, ScriptPath, version::Selector};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// Everything after `n` segments, with their slashes.
+fn after(path: &str, n: usize) -> &str {
+    path.splitn(n + 2, '/').nth(n + 1).unwrap_or_default()
+}
+
+/// `/api/w/{this}/…`
+pub(crate) fn workspace(parts: &Parts) -> &str {
+    after(parts.uri.path(), 2).split('/').next().unwrap_or_default()
+}
+
+/// `/api/w/{workspace}/{resource}/{this, to the end}`
+fn tail(parts: &Parts) -> &str {
+    after(parts.uri.path(), 4)
+}
+
+/// The path of a script, with or without a version: always the last part of a URL.
+pub(crate) struct ScriptRef {
+    pub(crate) path: ScriptPath,
+    pub(crate) selector: Selector,
+}
+
+impl<S: Sync> FromRequestParts<S> for ScriptRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let (path, selector) = Selector::from_url(tail(parts)).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
+        Ok(Self { path, selector })
+    }
+}
+
+/// The path of a script as a whole: where a version would make no sense.
+pub(crate) struct WholePath(pub(crate) ScriptPath);
+
+impl<S: Sync> FromRequestParts<S> for WholePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ScriptRef { path, selector } = ScriptRef::from_request_parts(parts, state).await?;
+        match selector {
+            Selector::Newest => Ok(Self(path)),
+            Selector::Number(_) | Selector::Digest(_) => {
+                Err(Problem::new(Code::InvalidPath, "no version can be named here: leave out `@…`"))
+            }
+        }
+    }
+}
+
+/// `/api/w/{workspace}/runs/{this}/…`
+pub(crate) struct RunRef(pub(crate) RunId);
+
+impl<S: Sync> FromRequestParts<S> for RunRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let id = tail(parts).split('/').next().unwrap_or_default();
+        id.parse().map(Self).map_err(|_| no_run())
+    }
+}
+
+/// The same for a run that never was and for one of another workspace.
+pub(crate) fn no_run() -> Problem {
+    Problem::new(Code::NotFound, "there is no such run in this workspace")
+}
+
+/// `/api/w/{workspace}/{resource}/{this}`
+pub(crate) fn last(parts: &Parts) -> &str {
+    tail(parts)
+}
+
+/// The part of a URL after `?`. Keys that are not known are left alone: `token` is among them.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            // The rejection's own text may repeat a value, and a token may be among them.
+            Err(_) => Err(Problem::new(Code::BadRequest, "the query has a value of the wrong form")),
+        }
+    }
+}

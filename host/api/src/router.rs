@@ -1,0 +1,61 @@
+//! The table of contents.
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{get, post},
+};
+use sandmill_model::Code;
+
+use crate::{
+    ApiState,
+    app::App,
+    mount,
+    observe::{self, Observer, Surface},
+    pages,
+    problem::Problem,
+    routes::{instance, runs, scripts},
+};
+
+/// The name under which everything but the kinds' endpoints is counted.
+const SURFACE: &str = "api";
+
+/// All of HTTP.
+pub fn router(state: ApiState) -> Router {
+    let endpoints = state.endpoints.clone();
+    let app = Arc::new(App::new(state));
+
+    let routes = Router::new()
+        .route("/api/w/{workspace}/scripts", get(scripts::list))
+        .route("/api/w/{workspace}/scripts/{*path}", get(scripts::show).put(scripts::deploy))
+        .route("/api/w/{workspace}/versions/{*path}", get(scripts::versions))
+        .route("/api/w/{workspace}/components/{digest}", get(scripts::component))
+        .route("/api/w/{workspace}/programs/{*path}", get(scripts::program))
+        .route("/api/w/{workspace}/runs", get(runs::list).post(runs::start))
+        .route("/api/w/{workspace}/runs/{id}", get(runs::show))
+        .route("/api/w/{workspace}/runs/{id}/result", get(runs::result))
+        .route("/api/w/{workspace}/runs/{id}/log", get(runs::log))
+        .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
+        .route("/api/instance/version", get(instance::version))
+        .route("/health", get(instance::health))
+        .route("/ready", get(instance::ready))
+        .route("/metrics", get(instance::metrics))
+        .route("/openapi.json", get(instance::openapi))
+        .route("/errors/{code}", get(pages::page))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method);
+
+    let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
+    let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
+    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this URL; /openapi.json lists what there is")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(Code::MethodNotAllowed, "`Allow` lists the methods that this URL takes")
+}

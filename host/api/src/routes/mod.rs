@@ -1,0 +1,5 @@
+//! Handlers, by resource: one file for each endpoint or small group.
+
+pub(crate) mod instance;
+pub(crate) mod runs;
+pub(crate) mod scripts;

@@ -1,0 +1,81 @@
+//! `POST /api/w/{workspace}/runs`
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use sandmill_dispatch::{StartRequest, Waited};
+use sandmill_model::{
+    Code, Input, JsonText, RunStatus,
+    auth::{Action, Domain},
+    version::Selector,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answers::{self, RunReceipt},
+    app::App,
+    auth::Caller,
+    observe,
+    problem::{Fault, Problem},
+    request::body::JsonBody,
+};
+
+/// Which script, with what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunSubmission {
+    /// With `@number` or `@digest` for a version.
+    path: String,
+    /// The arguments of `main`: an object.
+    #[schema(value_type = Option<Object>)]
+    args: Option<JsonText>,
+    /// Whether to wait for the result, up to the wait limit.
+    #[serde(default)]
+    wait: bool,
+}
+
+/// Starts a run. Its arguments are those of `main`: a preprocessor is passed over.
+///
+/// Without `wait` the answer is 202 as soon as the run is durable; with it, 200 and the result as the script returned it.
+#[utoipa::path(post, path = "/api/w/{workspace}/runs", tag = "runs", params(("workspace" = String, Path)), request_body = RunSubmission,
+    responses((status = 202, description = "Accepted, or still running at the wait limit", body = RunReceipt),
+        (status = 200, description = "With `wait`: the result", body = serde_json::Value)))]
+pub(crate) async fn start(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    JsonBody(submission): JsonBody<RunSubmission>,
+) -> Result<Response, Problem> {
+    let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
+    caller.must(Domain::Runs, Action::Start, path.as_str())?;
+    let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
+    if !arguments.is_object() {
+        let fault = Fault { pointer: String::new(), message: "must be an object".to_owned() };
+        return Err(Problem::new(Code::InvalidArguments, "`args` must be an object").faults(vec![fault]));
+    }
+    let request = StartRequest {
+        principal: Arc::clone(&caller.principal),
+        workspace: caller.workspace.clone(),
+        path: path.clone(),
+        selector,
+        input: Input::Arguments(arguments),
+    };
+    if !submission.wait {
+        let run = app.dispatch.accept(request).await?;
+        observe::note_run(run);
+        return Ok(answers::accepted(&caller.workspace.name, run));
+    }
+    match app.dispatch.run(request, app.options.wait_limit).await? {
+        Waited::StillRunning(run) => {
+            observe::note_run(run);
+            Ok(answers::not_ended(&caller.workspace.name, run, RunStatus::Running))
+        }
+        Waited::Ended { run, outcome } => {
+            observe::note_run(run);
+            match Code::of_outcome(outcome.kind) {
+                Some(_) => Err(answers::failure(&caller, &path, run, outcome.kind, outcome.error.as_ref())),
+                None => Ok(answers::result(outcome.output.as_ref(), run)),
+            }
+        }
+    }
+}

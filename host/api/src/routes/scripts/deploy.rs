@@ -1,0 +1,158 @@
+//! `PUT /api/w/{workspace}/scripts/{path}`
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use sandmill_model::{
+    Digest, JsonText, Language, Manifest, ScriptPath, Timestamp,
+    auth::{Action, Domain},
+    build::BuildRequest,
+    version::{Deployment, ProgramSpec, Selector, Version, version_digest},
+};
+use sandmill_store::scripts::NewDeployment;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::submission::{SourceSubmission, Submission};
+use crate::{
+    app::App,
+    auth::Caller,
+    problem::{Diagnostic, Problem},
+    request::url::WholePath,
+};
+
+/// What a path points at now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Deployed {
+    path: String,
+    /// Counts the path's deployments: `path@number` names this one.
+    number: i64,
+    /// Digest of the version.
+    version: String,
+    language: &'static str,
+    /// JSON Schema of the arguments.
+    #[schema(value_type = Object)]
+    schema: JsonText,
+    warnings: Vec<Diagnostic>,
+    created_at: String,
+}
+
+/// Deploys source or a component: builds it and points the path at the new version.
+///
+/// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
+/// Deploying what the path points at already changes nothing and answers 200.
+#[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
+    params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
+    request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
+    responses((status = 201, description = "Deployed", body = Deployed), (status = 200, description = "Unchanged", body = Deployed)))]
+pub(crate) async fn deploy(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    WholePath(path): WholePath,
+    _: Permit,
+    submission: Submission,
+) -> Result<Response, Problem> {
+    let digest = name(submission.language, submission.source.clone(), submission.manifest.clone()).await?;
+    if let Some((deployment, version)) = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?
+        && version.digest == digest
+    {
+        return Ok((StatusCode::OK, Json(Deployed::of(deployment, version.language, version.schema, Vec::new()))).into_response());
+    }
+
+    let now = app.clock.now();
+    let (new, warnings) = build(&app, &Destination { caller: &caller, path: &path, now }, digest, submission).await?;
+    let (language, schema) = (new.version.language, new.version.schema.clone());
+    let deployment = app.store.scripts.deploy(new).await?;
+    app.dispatch.deployed(caller.workspace.id, &path);
+    tracing::info!(%path, number = deployment.number, version = %digest, workspace = &*caller.workspace.name, "deployed");
+
+    // Somebody who deployed the same at the same moment may have been first.
+    let status = if deployment.created_at == now { StatusCode::CREATED } else { StatusCode::OK };
+    let location = location(&caller, &path, deployment.number);
+    let mut response = (status, Json(Deployed::of(deployment, language, schema, warnings))).into_response();
+    if let Ok(location) = HeaderValue::from_maybe_shared(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+async fn build(
+    app: &App,
+    to: &Destination<'_>,
+    digest: Digest,
+    submission: Submission,
+) -> Result<(NewDeployment, Vec<Diagnostic>), Problem> {
+    let Submission { language, source, text, manifest, file_name } = submission;
+    let file_name = file_name.unwrap_or_else(|| format!("{}.{}", to.path.name(), language.extension()));
+    let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };
+    let built = app.builder.build(request).await?;
+    let component = match &built.program {
+        ProgramSpec::Hosted(_) => None,
+        ProgramSpec::Component { component, .. } => Some((*component, source)),
+    };
+    let version = Version { digest, language, source: text, manifest, schema: built.schema, program: built.program, created_at: to.now };
+    let new = NewDeployment {
+        workspace: to.caller.workspace.id,
+        path: to.path.clone(),
+        version,
+        component,
+        created_by: Arc::clone(&to.caller.principal.identity),
+        now: to.now,
+    };
+    Ok((new, built.warnings.into_iter().map(Diagnostic::from).collect()))
+}
+
+/// Where and by whom something is deployed.
+struct Destination<'a> {
+    caller: &'a Caller,
+    path: &'a ScriptPath,
+    now: Timestamp,
+}
+
+fn location(caller: &Caller, path: &ScriptPath, number: i64) -> String {
+    format!("/api/w/{}/scripts/{path}@{number}", caller.workspace.name)
+}
+
+/// The version's digest, off the threads that answer requests: a component may be large.
+async fn name(language: Language, source: Bytes, manifest: Manifest) -> Result<Digest, Problem> {
+    let digest = tokio::task::spawn_blocking(move || version_digest(language, &source, &manifest)).await;
+    match digest {
+        Ok(Ok(digest)) => Ok(digest),
+        Ok(Err(error)) => Err(Problem::internal(error.to_string())),
+        Err(error) => Err(Problem::internal(error.to_string())),
+    }
+}
+
+impl Deployed {
+    fn of(deployment: Deployment, language: Language, schema: JsonText, warnings: Vec<Diagnostic>) -> Self {
+        Self {
+            path: deployment.path.to_string(),
+            number: deployment.number,
+            version: deployment.version.to_string(),
+            language: language.name(),
+            schema,
+            warnings,
+            created_at: deployment.created_at.to_string(),
+        }
+    }
+}
+
+/// That the caller may deploy here. An extractor, so that it is settled before a body of up to 64 MiB is read.
+pub(crate) struct Permit;
+
+impl axum::extract::FromRequestParts<Arc<App>> for Permit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let WholePath(path) = WholePath::from_request_parts(parts, app).await?;
+        caller.must(Domain::Scripts, Action::Write, path.as_str())?;
+        Ok(Self)
+    }
+}

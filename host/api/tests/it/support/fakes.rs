@@ -1,0 +1,218 @@
+//! What the API works with, played: an executor that does what the path says, a builder that does what the source says, a kind of trigger.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use sandmill_api::{DownloadForm, Downloads};
+use sandmill_model::{
+    Attempt, BoxFuture, Code, Digest, Event, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind,
+    Output, RunError, RunId, Usage, WorkspaceId,
+    build::{BuildError, BuildRequest, Builder, Built, Diagnostic},
+    code::Refusal,
+    event::TriggerRef,
+    trigger::{Address, Endpoint, Reply},
+    version::{Entry, HostedModule, ProgramSpec, Selector, Version},
+};
+use std::sync::Mutex;
+use tokio::sync::watch;
+
+/// Executor, builder and downloads.
+pub(crate) struct Stage {
+    /// `f/t/gate` waits until this is true.
+    gate: watch::Sender<bool>,
+    cancelled: watch::Sender<Vec<RunId>>,
+    pub(crate) attempts: Mutex<Vec<Attempt>>,
+    pub(crate) builds: Mutex<Vec<BuildRequest>>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            gate: watch::Sender::new(false),
+            cancelled: watch::Sender::new(Vec::new()),
+            attempts: Mutex::default(),
+            builds: Mutex::default(),
+        }
+    }
+}
+
+impl Stage {
+    pub(crate) fn open_gate(&self) {
+        self.gate.send_replace(true);
+    }
+
+    pub(crate) fn last_attempt(&self) -> Attempt {
+        self.attempts.lock().unwrap().last().unwrap().clone()
+    }
+
+    async fn act(&self, attempt: &Attempt) -> Outcome {
+        let arguments = match &attempt.input {
+            Input::Arguments(json) => json.clone(),
+            Input::Event(event) => event.arguments(),
+        };
+        let name = attempt.path.name();
+        match name {
+            "echo" => ok(Output::Json(arguments)),
+            "null" => ok(Output::Json(JsonText::null())),
+            "bytes" => ok(Output::Bytes { content_type: "image/png".into(), data: Bytes::from_static(b"\x89PNG") }),
+            "unanswerable" => ok(Output::Json(JsonText::trusted("\"unanswerable\""))),
+            "panics" => panic!("the executor panics"),
+            "gate" => {
+                let mut gate = self.gate.subscribe();
+                let mut cancelled = self.cancelled.subscribe();
+                tokio::select! {
+                    _ = gate.wait_for(|open| *open) => ok(Output::Json(arguments)),
+                    _ = cancelled.wait_for(|runs| runs.contains(&attempt.run)) => failed(OutcomeKind::Cancelled),
+                }
+            }
+            "invalid" => Outcome::failed(OutcomeKind::InvalidArguments, invalid()),
+            name => match OutcomeKind::from_name(name) {
+                Some(OutcomeKind::Skipped) => Outcome { kind: OutcomeKind::Skipped, output: None, ..ok(Output::Json(JsonText::null())) },
+                Some(kind) => failed(kind),
+                None => ok(Output::Json(JsonText::null())),
+            },
+        }
+    }
+}
+
+fn ok(output: Output) -> Outcome {
+    Outcome { kind: OutcomeKind::Ok, output: Some(output), error: None, arguments: None, usage: Usage::default(), log: Vec::new() }
+}
+
+fn failed(kind: OutcomeKind) -> Outcome {
+    let stack = Some("at main (secret.ts:7:1)".to_owned());
+    Outcome::failed(kind, RunError { name: "SecretError".into(), message: "secret message".into(), stack, details: None })
+}
+
+fn invalid() -> RunError {
+    let details = JsonText::trusted(r#"{"faults":[{"pointer":"/n","message":"must be a number"}]}"#);
+    RunError { details: Some(details), ..RunError::new("invalid_arguments", "the arguments do not fit: /n must be a number") }
+}
+
+impl Executor for Stage {
+    fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            self.attempts.lock().unwrap().push(attempt.clone());
+            let mut outcome = self.act(&attempt).await;
+            let line = |level, message: &str, fields| LogEntry {
+                at: attempt.started_at,
+                level,
+                stream: LogStream::Log,
+                message: message.into(),
+                fields,
+            };
+            outcome.log =
+                vec![line(LogLevel::Info, "first", None), line(LogLevel::Warn, "second \"quoted\"", Some(JsonText::trusted(r#"{"n":1}"#)))];
+            outcome.usage = Usage { fuel: 7, memory_peak_bytes: 65_536, cpu_ns: 1_000, wall_ns: 2_000 };
+            outcome
+        })
+    }
+
+    fn check<'a>(&'a self, _: WorkspaceId, _: Digest, input: &'a Input) -> BoxFuture<'a, Result<(), RunError>> {
+        let arguments = match input {
+            Input::Arguments(json) => json.clone(),
+            Input::Event(event) => event.arguments(),
+        };
+        let unfit = arguments.as_str().contains("unfit");
+        Box::pin(async move { if unfit { Err(invalid()) } else { Ok(()) } })
+    }
+
+    fn cancel(&self, run: RunId) -> bool {
+        self.cancelled.send_modify(|runs| runs.push(run));
+        true
+    }
+
+    fn has_free_slot(&self) -> bool {
+        true
+    }
+}
+
+impl Builder for Stage {
+    fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
+        self.builds.lock().unwrap().push(request.clone());
+        let diagnostic = |message: &str| Diagnostic {
+            file: request.file_name.clone(),
+            line: 1,
+            column: 8,
+            message: message.into(),
+            source_line: "export functoin main() {}".into(),
+            help: Some("did you mean `function`?".into()),
+        };
+        let text = String::from_utf8_lossy(&request.source).into_owned();
+        let result = match text.as_str() {
+            "FAULTY" => Err(BuildError::Diagnostics(vec![diagnostic("unexpected token")])),
+            "LIMIT" => Err(BuildError::LimitReached("the build took more than 60 s".into())),
+            "UNAVAILABLE" => Err(BuildError::Unavailable("secret: no worker at /dev/null".into())),
+            "PANIC" => panic!("secret: the builder panics"),
+            _ if request.language == Language::Component && !text.starts_with("\0asm") => {
+                Err(BuildError::InvalidComponent("these bytes are not WebAssembly".into()))
+            }
+            _ => Ok(Built {
+                program: program(&request, text.clone()),
+                schema: JsonText::trusted(r#"{"type":"object"}"#),
+                warnings: if text.contains("WARN") { vec![diagnostic("this looks odd")] } else { Vec::new() },
+            }),
+        };
+        Box::pin(async move { result })
+    }
+}
+
+fn program(request: &BuildRequest, source: String) -> ProgramSpec {
+    if request.language == Language::Component {
+        return ProgramSpec::Component { component: Digest::of(&request.source), entry: Entry::Script { has_preprocessor: false } };
+    }
+    ProgramSpec::Hosted(HostedModule {
+        file_name: request.file_name.clone(),
+        source,
+        parameters: Vec::new(),
+        has_preprocessor: false,
+        source_map: None,
+    })
+}
+
+impl Downloads for Stage {
+    fn component(&self, _: WorkspaceId, version: Version, form: DownloadForm) -> BoxFuture<'_, Result<Bytes, Refusal>> {
+        Box::pin(async move { Ok(Bytes::from(format!("\0asm {form:?} of {}", version.digest))) })
+    }
+}
+
+/// A kind of trigger as small as one can be: `POST /probe/{workspace}/{run|start}/{path}`, `GET` on `run`.
+pub(crate) struct Probe;
+
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct ProbeConfig {}
+
+impl Endpoint for Probe {
+    const KIND: &'static str = "probe";
+    const PREFIX: &'static str = "probe";
+    type Config = ProbeConfig;
+
+    fn address<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
+        let mut parts = rest.splitn(3, '/');
+        let (Some(workspace), Some(verb), Some(target)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Refusal::new(Code::NotFound, "not the shape of a probe"));
+        };
+        let reply = if verb == "run" { Reply::Result } else { Reply::Receipt };
+        if *method != Method::POST && !(*method == Method::GET && reply == Reply::Result) {
+            return Err(Refusal::new(Code::MethodNotAllowed, "not with this method"));
+        }
+        let (path, selector) = Selector::from_url(target).map_err(|error| Refusal::new(Code::InvalidPath, error.to_string()))?;
+        Ok(Address { workspace, path, selector, reply })
+    }
+
+    fn receive(_: &ProbeConfig, request: Request<Bytes>) -> Result<Event, Refusal> {
+        let payload = request.into_body();
+        if payload.starts_with(b"refuse") {
+            return Err(Refusal::new(Code::InvalidJson, "the probe refuses this"));
+        }
+        let trigger = TriggerRef { kind: "probe".into(), path: None };
+        Ok(Event { trigger, metadata: JsonText::empty_object(), payload, dedup_key: None, ordering_key: None })
+    }
+
+    fn answer(_: &ProbeConfig, output: &Output) -> Result<Response<Bytes>, Refusal> {
+        match output {
+            Output::Json(json) if json.as_str().contains("unanswerable") => Err(Refusal::new(Code::RunError, "not an answer")),
+            Output::Json(json) => Ok(Response::new(Bytes::from(format!("probe:{}", json.as_str())))),
+            Output::Bytes { data, .. } => Ok(Response::new(data.clone())),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! An API in this process, and requests to it.
+
+mod fakes;
+mod http;
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sandmill_api::{ApiOptions, ApiState};
+use sandmill_dispatch::{Dispatch, LiveRuns};
+use sandmill_model::{
+    Clock, Timestamp, TokenId, WorkspaceId,
+    auth::{Principal, TokenHash},
+    trigger::Mounted,
+};
+use sandmill_store::{Durability, Store};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use fakes::{Probe, Stage};
+pub(crate) use http::{Call, delete, get, post, put};
+
+/// Moves when a test says so, and a microsecond with every look, so that ids of a test are in order.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Everything that a test touches.
+pub(crate) struct Api {
+    pub(crate) router: axum::Router,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) workspace: WorkspaceId,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A token for everything.
+pub(crate) const ADMIN: &str = "sm_admin";
+
+impl Api {
+    pub(crate) async fn new() -> Self {
+        Self::with(ApiOptions::default()).await
+    }
+
+    pub(crate) async fn with(options: ApiOptions) -> Self {
+        let database = sandmill_store::Options { url: "sqlite::memory:".into(), durability: Durability::Normal };
+        let store = sandmill_store::connect(&database).await.unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(1_760_000_000_000_000)));
+        let stage = Arc::new(Stage::default());
+        let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+        let dispatch_options = sandmill_dispatch::Options { node: "node".into(), queued_runs_max: 8 };
+        let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(dispatch.service().run(shutdown.clone()));
+        let router = sandmill_api::router(ApiState {
+            store: store.clone(),
+            dispatch,
+            builder: stage.clone(),
+            endpoints: vec![Arc::new(Mounted::<Probe>::default())],
+            clock: clock.clone(),
+            options,
+            downloads: stage.clone(),
+            metrics: metrics(),
+        });
+        let api = Self { router, store, clock, stage, workspace, shutdown, tasks };
+        api.token(ADMIN, None, &["*:*"]).await;
+        api
+    }
+
+    /// Makes `token` known, for one workspace or for all.
+    pub(crate) async fn token(&self, token: &str, workspace: Option<WorkspaceId>, scopes: &[&str]) -> TokenId {
+        let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let id = TokenId::new(self.clock.now());
+        let principal = Principal { token: id, workspace, identity: "u/ann".into(), scopes };
+        self.store.tokens.put(TokenHash::of(token), &principal, "test", self.clock.now()).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn workspace(&self, name: &str) -> WorkspaceId {
+        self.store.workspaces.ensure(WorkspaceId::new(self.clock.now()), name, self.clock.now()).await.unwrap().id
+    }
+
+    /// Deploys a script; what it does is decided by the last segment of its path, see [`Stage`].
+    pub(crate) async fn deploy(&self, path: &str) {
+        let body = serde_json::json!({"language": "typescript", "source": format!("export function main() {{ return {path:?} }}")});
+        let answer = put(format!("/api/w/w/scripts/{path}")).json(body).to(self).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
+    /// Waits until a run has ended, and returns it.
+    pub(crate) async fn ended(&self, run: &str) -> serde_json::Value {
+        self.wait(run, |run| !run["outcome"].is_null()).await
+    }
+
+    pub(crate) async fn wait(&self, run: &str, is_so: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let waiting = async {
+            loop {
+                let answer = get(format!("/api/w/w/runs/{run}")).to(self).await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                let run = answer.value();
+                if is_so(&run) {
+                    return run;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("in time")
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// One recorder for the process, as in the server.
+fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).unwrap();
+        handle
+    };
+    HANDLE.get_or_init(install).clone()
+}

@@ -1,0 +1,163 @@
+//! The compiler as the server holds it: a cheap handle whose every build happens in a worker process.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use sandmill_model::{
+    BoxFuture, Digest, Language,
+    build::{BuildError, BuildRequest, Builder, Built},
+    version::HostedModule,
+};
+
+use crate::{
+    limits::{COMPONENT_BYTES_MAX, REQUEST_WALL, SOURCE_BYTES_MAX},
+    pool::{Lane, Shared, Spawner},
+    protocol::{Artefact, Request, Response},
+    runtime,
+};
+
+/// How far workers stand back from the server on the processor: builds that someone waits for, and snapshots.
+const NICE_INTERACTIVE: i32 = 5;
+const NICE_BACKGROUND: i32 = 15;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Worker processes for builds that someone waits for. One more makes snapshots.
+    pub workers: usize,
+    /// A binary whose subcommand `build-worker` calls [`crate::worker_main`]: this one.
+    pub executable: PathBuf,
+    /// Clock time of one request; then its worker is killed.
+    pub wall: Duration,
+}
+
+impl Options {
+    #[must_use]
+    pub fn new(executable: PathBuf) -> Self {
+        Self { workers: 2, executable, wall: REQUEST_WALL }
+    }
+}
+
+/// Cheap to clone. Workers end when the last clone is dropped.
+#[derive(Clone)]
+pub struct Compiler(Arc<Inner>);
+
+struct Inner {
+    interactive: Lane,
+    background: Lane,
+    shared: Arc<Shared>,
+}
+
+impl Compiler {
+    /// Starts no worker yet: the first build does.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let shared = Arc::new(Shared::new(options.executable, options.wall, Spawner::start()));
+        Self(Arc::new(Inner {
+            interactive: Lane::new(Arc::clone(&shared), options.workers, NICE_INTERACTIVE),
+            background: Lane::new(Arc::clone(&shared), 1, NICE_BACKGROUND),
+            shared,
+        }))
+    }
+
+    /// Machine code of a component, for engines made from `sandmill_sandbox::engine_config`.
+    ///
+    /// # Errors
+    /// If it is not a valid component, or a limit was met.
+    pub async fn compile(&self, component: Bytes) -> Result<Bytes, BuildError> {
+        check_component_size(&component)?;
+        bytes_of(self.0.interactive.call(&Request::Compile, &component).await?)
+    }
+
+    /// Machine code of the script's own component: the JavaScript runtime with the module already loaded.
+    ///
+    /// # Errors
+    /// If the module does not load, or a limit was met.
+    pub async fn snapshot(&self, module: HostedModule) -> Result<Bytes, BuildError> {
+        bytes_of(self.0.background.call(&Request::Snapshot, &module_body(&module)?).await?)
+    }
+
+    /// The script's own component, as a file that another host can run.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn snapshot_component(&self, module: HostedModule) -> Result<Bytes, BuildError> {
+        bytes_of(self.0.interactive.call(&Request::SnapshotComponent, &module_body(&module)?).await?)
+    }
+
+    /// The component with all that only Sandmill provides satisfied inside it: what returns nothing does nothing, the
+    /// rest traps. Imports of WASI stay.
+    ///
+    /// # Errors
+    /// If it is not a valid component, or a limit was met.
+    pub async fn standalone(&self, component: Bytes) -> Result<Bytes, BuildError> {
+        check_component_size(&component)?;
+        bytes_of(self.0.interactive.call(&Request::Standalone, &component).await?)
+    }
+
+    /// Machine code of [`Self::javascript_runtime`], compiled by a worker unless it is known already.
+    ///
+    /// # Errors
+    /// If no worker could be had.
+    pub async fn runtime_compiled(&self) -> Result<Bytes, BuildError> {
+        self.0.interactive.artefact(Artefact::Runtime).await
+    }
+
+    /// Hands over machine code of the runtime from a cache, so that the first build need not compile it.
+    pub fn provide_runtime(&self, code: Bytes) {
+        self.0.shared.keep(Artefact::Runtime, code);
+    }
+
+    /// Digest of the JavaScript runtime: part of the key of everything built with it.
+    #[must_use]
+    pub fn runtime_digest() -> Digest {
+        runtime::digest()
+    }
+
+    /// The JavaScript runtime: a component.
+    #[must_use]
+    pub fn javascript_runtime() -> Bytes {
+        runtime::component()
+    }
+}
+
+impl Builder for Compiler {
+    fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
+        Box::pin(async move {
+            let BuildRequest { file_name, language, source, manifest } = request;
+            match language {
+                Language::Component => check_component_size(&source)?,
+                Language::TypeScript | Language::JavaScript => check_source_size(&source)?,
+            }
+            let (_, body) = self.0.interactive.call(&Request::Build { file_name, language, manifest }, &source).await?;
+            serde_json::from_slice(&body).map_err(|error| BuildError::Unavailable(format!("a build worker's answer is broken: {error}")))
+        })
+    }
+}
+
+fn check_source_size(source: &[u8]) -> Result<(), BuildError> {
+    if source.len() <= SOURCE_BYTES_MAX {
+        return Ok(());
+    }
+    let (size, max) = (source.len(), SOURCE_BYTES_MAX / (1024 * 1024));
+    Err(BuildError::LimitReached(format!("the source has {size} bytes; the most is {max} MiB")))
+}
+
+fn check_component_size(component: &[u8]) -> Result<(), BuildError> {
+    if component.len() <= COMPONENT_BYTES_MAX {
+        return Ok(());
+    }
+    let (size, max) = (component.len(), COMPONENT_BYTES_MAX / (1024 * 1024));
+    Err(BuildError::LimitReached(format!("the component has {size} bytes; the most is {max} MiB")))
+}
+
+fn module_body(module: &HostedModule) -> Result<Bytes, BuildError> {
+    let body = serde_json::to_vec(module).map_err(|error| BuildError::Unavailable(format!("the module has no JSON form: {error}")))?;
+    Ok(body.into())
+}
+
+fn bytes_of((response, body): (Response, Bytes)) -> Result<Bytes, BuildError> {
+    match response {
+        Response::Bytes => Ok(body),
+        other => Err(BuildError::Unavailable(format!("a build worker answered {other:?}"))),
+    }
+}

@@ -1,0 +1,155 @@
+//! Lanes of build workers. Builds that someone waits for and snapshots that nobody waits for have lanes of their own, so
+//! neither stands behind the other; within a lane it is first come, first served.
+
+mod process;
+mod spawner;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sandmill_model::build::BuildError;
+use tokio::sync::Semaphore;
+
+use crate::{
+    limits::{QUEUE_MAX, WORKER_REQUESTS_MAX},
+    protocol::{Artefact, Request, Response},
+};
+use process::Process;
+pub(crate) use spawner::Spawner;
+
+/// What all lanes share.
+pub(crate) struct Shared {
+    pub(crate) executable: PathBuf,
+    pub(crate) wall: Duration,
+    pub(crate) spawner: Spawner,
+    /// Machine code of the runtime, made by the first worker that needed it and handed to the others.
+    artefacts: Mutex<HashMap<Artefact, Bytes>>,
+}
+
+impl Shared {
+    pub(crate) fn new(executable: PathBuf, wall: Duration, spawner: Spawner) -> Self {
+        Self { executable, wall, spawner, artefacts: Mutex::default() }
+    }
+
+    pub(crate) fn artefact(&self, artefact: Artefact) -> Option<Bytes> {
+        self.artefacts.lock().unwrap_or_else(PoisonError::into_inner).get(&artefact).cloned()
+    }
+
+    pub(crate) fn keep(&self, artefact: Artefact, code: Bytes) {
+        self.artefacts.lock().unwrap_or_else(PoisonError::into_inner).insert(artefact, code);
+    }
+}
+
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    nice: i32,
+    /// Its queue is fair.
+    workers: Semaphore,
+    waiting: AtomicUsize,
+    idle: Mutex<VecDeque<Process>>,
+}
+
+impl Lane {
+    pub(crate) fn new(shared: Arc<Shared>, workers: usize, nice: i32) -> Self {
+        Self { shared, nice, workers: Semaphore::new(workers.max(1)), waiting: AtomicUsize::new(0), idle: Mutex::default() }
+    }
+
+    /// Sends `request` to a worker, starting one if none is idle. A worker that fails is replaced by the next call, and
+    /// one whose caller went away is killed with the call.
+    pub(crate) async fn call(&self, request: &Request, body: &Bytes) -> Result<(Response, Bytes), BuildError> {
+        let waiting = Waiting::enter(&self.waiting)?;
+        let _permit = self.workers.acquire().await.map_err(|_| BuildError::Unavailable("the server is stopping".to_owned()))?;
+        drop(waiting);
+        let mut process = match self.take_idle() {
+            Some(process) => process,
+            None => self.start().await?,
+        };
+        if let Some(artefact) = request.needs() {
+            self.provide(&mut process, artefact).await?;
+        }
+        let answer = process.call(request, body).await?;
+        self.put_back(process);
+        match answer {
+            (Response::Failed(error), _) => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    /// The compiled form of the runtime, made now if nobody has made it yet.
+    pub(crate) async fn artefact(&self, artefact: Artefact) -> Result<Bytes, BuildError> {
+        if let Some(code) = self.shared.artefact(artefact) {
+            return Ok(code);
+        }
+        let (_, code) = self.call(&Request::Make(artefact), &Bytes::new()).await?;
+        self.shared.keep(artefact, code.clone());
+        Ok(code)
+    }
+
+    async fn start(&self) -> Result<Process, BuildError> {
+        let mut process = Process::start(&self.shared).await?;
+        process.call(&Request::Settle { nice: self.nice }, &Bytes::new()).await?;
+        Ok(process)
+    }
+
+    async fn provide(&self, process: &mut Process, artefact: Artefact) -> Result<(), BuildError> {
+        if process.holds(artefact) {
+            return Ok(());
+        }
+        let known = self.shared.artefact(artefact);
+        let (request, body) = match &known {
+            Some(code) => (Request::Adopt(artefact), code.clone()),
+            None => (Request::Make(artefact), Bytes::new()),
+        };
+        match process.call(&request, &body).await? {
+            (Response::Failed(error), _) => return Err(error),
+            (Response::Bytes, code) if known.is_none() => self.shared.keep(artefact, code),
+            _ => {}
+        }
+        process.now_holds(artefact);
+        Ok(())
+    }
+
+    fn take_idle(&self) -> Option<Process> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one used last is the warmest.
+        while let Some(mut process) = idle.pop_back() {
+            if process.is_alive() {
+                return Some(process);
+            }
+        }
+        None
+    }
+
+    fn put_back(&self, process: Process) {
+        if process.requests() < WORKER_REQUESTS_MAX && !process.is_spent() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(process);
+        }
+    }
+}
+
+/// Counts who waits, however the waiting ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Result<Self, BuildError> {
+        let waiting = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) >= QUEUE_MAX {
+            return Err(BuildError::Unavailable(format!("{QUEUE_MAX} builds are waiting already")));
+        }
+        Ok(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,99 @@
+//! Places in a stack trace, from the module that runs back to the file that its author wrote.
+
+use oxc_sourcemap::SourceMap;
+use sandmill_model::version::HostedModule;
+
+/// Frames `… hello.ts:12:5 …` of one module.
+pub struct StackMap<'a> {
+    file_name: &'a str,
+    map: Option<SourceMap<'a>>,
+}
+
+/// Line and column from 1.
+pub type Place = (u32, u32);
+
+impl<'a> StackMap<'a> {
+    /// A module without a source map is what its author wrote.
+    #[must_use]
+    pub fn new(module: &'a HostedModule) -> Self {
+        let map = module.source_map.as_deref().and_then(|map| SourceMap::from_json_string(map).ok());
+        Self { file_name: &module.file_name, map }
+    }
+
+    /// `stack` with every place in the module replaced by the place in the file.
+    #[must_use]
+    pub fn map(&self, stack: &str) -> String {
+        if self.map.is_none() {
+            return stack.to_owned();
+        }
+        let mut mapped = String::with_capacity(stack.len());
+        let mut rest = stack;
+        while let Some((before, (line, column), after)) = self.next_place(rest) {
+            let (line, column) = self.original((line, column)).unwrap_or((line, column));
+            mapped += before;
+            mapped += &format!("{}:{line}:{column}", self.file_name);
+            rest = after;
+        }
+        mapped + rest
+    }
+
+    /// The first place in the file that `stack` names.
+    #[must_use]
+    pub fn first_place(&self, stack: &str) -> Option<Place> {
+        let (_, place, _) = self.next_place(stack)?;
+        self.original(place)
+    }
+
+    fn original(&self, (line, column): Place) -> Option<Place> {
+        let Some(map) = &self.map else { return Some((line, column)) };
+        let table = map.generate_lookup_table();
+        let token = map.lookup_token(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
+        Some((token.get_src_line() + 1, token.get_src_col() + 1))
+    }
+
+    /// What is before the next `file:line:column`, the place, and what is after it.
+    fn next_place<'s>(&self, text: &'s str) -> Option<(&'s str, Place, &'s str)> {
+        for (start, _) in text.match_indices(self.file_name) {
+            let after_name = &text[start + self.file_name.len()..];
+            if let Some((line, rest)) = number_after_colon(after_name)
+                && let Some((column, rest)) = number_after_colon(rest)
+            {
+                return Some((&text[..start], (line, column), rest));
+            }
+        }
+        None
+    }
+}
+
+fn number_after_colon(text: &str) -> Option<(u32, &str)> {
+    let digits = text.strip_prefix(':')?;
+    let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok().map(|number| (number, &digits[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(source_map: Option<String>) -> HostedModule {
+        HostedModule { file_name: "a.ts".to_owned(), source: String::new(), parameters: Vec::new(), has_preprocessor: false, source_map }
+    }
+
+    #[test]
+    fn places_are_mapped_and_the_rest_is_kept() {
+        // Line 2 from column 0 on comes from line 5, column 2.
+        let module_with_map = module(Some(r#"{"version":3,"names":[],"sources":["a.ts"],"mappings":";AAIE"}"#.to_owned()));
+        let map = StackMap::new(&module_with_map);
+        assert_eq!(map.map("    at main (a.ts:2:1)\n    at b.ts:2:1\n    at a.ts:x\n"), "    at main (a.ts:5:3)\n    at b.ts:2:1\n    at a.ts:x\n");
+        assert_eq!(map.first_place("at <anonymous> (a.ts:2:7)"), Some((5, 3)));
+        assert_eq!(map.first_place("nowhere"), None);
+        assert_eq!(map.map("a.ts:99999999999:1 a.ts:1:1"), "a.ts:99999999999:1 a.ts:1:1", "what is out of range stays");
+    }
+
+    #[test]
+    fn without_a_map_nothing_changes() {
+        let plain = module(None);
+        assert_eq!(StackMap::new(&plain).map("a.ts:2:1"), "a.ts:2:1");
+        assert_eq!(StackMap::new(&plain).first_place("x a.ts:2:1"), Some((2, 1)));
+    }
+}

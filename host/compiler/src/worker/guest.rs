@@ -1,0 +1,75 @@
+//! The shapes of `sandmill:script` and of `sandmill:runtime/loader` as they cross the border, and the runtime's `load`.
+
+use sandmill_model::version::HostedModule;
+use wasmtime::{
+    Result, Store,
+    component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower},
+};
+
+use super::closed::Closed;
+
+pub(super) const MAIN: &str = "sandmill:script/main@0.1.0";
+pub(super) const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
+pub(super) const SCHEMA: &str = "sandmill:script/schema@0.1.0";
+pub(super) const LOADER: &str = "sandmill:runtime/loader@0.1.0";
+
+#[derive(Clone, Debug, ComponentType, Lift)]
+#[component(record)]
+pub(super) struct ScriptError {
+    pub(super) name: String,
+    pub(super) message: String,
+    pub(super) stack: Option<String>,
+    pub(super) details: Option<String>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Binary {
+    #[component(name = "content-type")]
+    pub(super) content_type: String,
+    pub(super) data: Vec<u8>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum ScriptOutput {
+    #[component(name = "json")]
+    Json(String),
+    #[component(name = "bytes")]
+    Bytes(Binary),
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct Module<'a> {
+    #[component(name = "file-name")]
+    file_name: &'a str,
+    source: &'a str,
+    parameters: &'a [String],
+}
+
+pub(super) type RunParams<'a> = (&'a str,);
+pub(super) type RunResults = (std::result::Result<ScriptOutput, ScriptError>,);
+pub(super) type PreprocessResults = (std::result::Result<Option<String>, ScriptError>,);
+pub(super) type DescribeResults = (String,);
+type LoadResults = (std::result::Result<(), ScriptError>,);
+
+/// Evaluates the module's top level.
+pub(super) async fn load(
+    store: &mut Store<Closed>,
+    instance: &Instance,
+    component: &Component,
+    module: &HostedModule,
+) -> Result<std::result::Result<(), ScriptError>> {
+    let index = export(component, LOADER, "load").ok_or_else(|| wasmtime::format_err!("the runtime has no loader"))?;
+    let function = instance.get_typed_func::<(Module<'_>,), LoadResults>(&mut *store, index)?;
+    let module = Module { file_name: &module.file_name, source: &module.source, parameters: &module.parameters };
+    let (result,) = function.call_async(&mut *store, (module,)).await?;
+    Ok(result)
+}
+
+/// Function `name` of the exported `interface`, of any compatible version.
+pub(super) fn export(component: &Component, interface: &str, name: &str) -> Option<ComponentExportIndex> {
+    let interface = component.get_export_index(None, interface)?;
+    component.get_export_index(Some(&interface), name)
+}

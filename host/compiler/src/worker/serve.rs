@@ -1,0 +1,166 @@
+//! One request at a time, on the thread with the large stack.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use sandmill_model::{
+    Digest, Language,
+    build::{BuildError, Built},
+    version::{HostedModule, ProgramSpec},
+};
+use wasmtime::component::Component;
+
+use super::{
+    component::{self, Inspected},
+    confine,
+    engines::{self, Engines},
+    hosted::{Hosted, engine_failed},
+    snapshot::{self, Instrumented},
+    standalone,
+};
+use crate::{
+    protocol::{Artefact, Request, Response},
+    runtime, script,
+};
+
+type Answer = Result<(Response, Bytes), BuildError>;
+
+/// What a worker keeps between requests.
+#[derive(Default)]
+pub(super) struct Server {
+    engines: Option<Engines>,
+    hosted: Option<Hosted>,
+    instrumented: Option<Instrumented>,
+    /// Machine code of the component inspected last: whoever uploads one wants it compiled next.
+    inspected: Option<(Digest, Bytes)>,
+    is_broken: bool,
+}
+
+impl Server {
+    /// A panic of a library on hostile input is an answer too, but the last one of this worker.
+    pub(super) fn serve(&mut self, request: &Request, body: &Bytes) -> (Response, Bytes) {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.answer(request, body)));
+        let answer = answer.unwrap_or_else(|panic| {
+            self.is_broken = true;
+            Err(BuildError::Unavailable(format!("the compiler panicked: {}", panic_text(&*panic))))
+        });
+        answer.unwrap_or_else(|error| (Response::Failed(error), Bytes::new()))
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    fn answer(&mut self, request: &Request, body: &Bytes) -> Answer {
+        match request {
+            Request::Settle { nice } => {
+                confine::stand_back(*nice).map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
+                done()
+            }
+            Request::Build { language: Language::Component, .. } => self.inspect(body),
+            Request::Build { file_name, language, .. } => self.translate(file_name, *language, body),
+            Request::Compile => self.compile(body),
+            Request::Snapshot => {
+                let component = self.snapshot(body)?;
+                bytes(self.engines()?.compile(&component)?)
+            }
+            Request::SnapshotComponent => bytes(self.snapshot(body)?),
+            Request::Standalone => bytes(standalone::standalone(body)?),
+            Request::Make(artefact) => self.make(*artefact),
+            Request::Adopt(artefact) => {
+                self.adopt(*artefact, body)?;
+                done()
+            }
+        }
+    }
+
+    fn engines(&mut self) -> Result<&Engines, BuildError> {
+        let engines = match self.engines.take() {
+            Some(engines) => engines,
+            None => Engines::new()?,
+        };
+        Ok(self.engines.insert(engines))
+    }
+
+    fn translate(&mut self, file_name: &str, language: Language, source: &[u8]) -> Answer {
+        let translated = script::translate(file_name, language, source).map_err(BuildError::Diagnostics)?;
+        let (Some(engines), Some(hosted)) = (&self.engines, &self.hosted) else {
+            return Err(BuildError::Unavailable("a build worker was not given the runtime".to_owned()));
+        };
+        hosted.check(engines, &translated.module, &String::from_utf8_lossy(source))?;
+        let program = ProgramSpec::Hosted(translated.module);
+        Response::of_built(&Built { program, schema: translated.schema, warnings: translated.warnings })
+    }
+
+    fn inspect(&mut self, body: &Bytes) -> Answer {
+        let Inspected { built, digest, code } = component::inspect(self.engines()?, body)?;
+        self.inspected = Some((digest, code.into()));
+        Response::of_built(&built)
+    }
+
+    fn compile(&mut self, body: &Bytes) -> Answer {
+        let digest = Digest::of(body);
+        match self.inspected.take_if(|(known, _)| *known == digest) {
+            Some((_, code)) => Ok((Response::Bytes, code)),
+            None => bytes(self.engines()?.compile(body)?),
+        }
+    }
+
+    fn snapshot(&self, body: &Bytes) -> Result<Vec<u8>, BuildError> {
+        let module: HostedModule = serde_json::from_slice(body).map_err(|error| BuildError::Unavailable(format!("the module is broken: {error}")))?;
+        let (Some(engines), Some(instrumented)) = (&self.engines, &self.instrumented) else {
+            return Err(BuildError::Unavailable("a build worker was not given the runtime".to_owned()));
+        };
+        instrumented.snapshot(engines, &module)
+    }
+
+    fn make(&mut self, artefact: Artefact) -> Answer {
+        let engines = self.engines()?;
+        let component = match artefact {
+            Artefact::Runtime => Component::new(&engines.plain, runtime::bytes()),
+            Artefact::Instrumented => {
+                let (_, instrumented, _) = snapshot::instrument()?;
+                Component::new(&engines.instrumented, instrumented)
+            }
+        };
+        let component = component.map_err(engine_failed)?;
+        let code = component.serialize().map_err(engine_failed)?;
+        self.hold(artefact, &component)?;
+        bytes(code)
+    }
+
+    fn adopt(&mut self, artefact: Artefact, code: &[u8]) -> Result<(), BuildError> {
+        let engines = self.engines()?;
+        let engine = match artefact {
+            Artefact::Runtime => &engines.plain,
+            Artefact::Instrumented => &engines.instrumented,
+        };
+        let component = engines::adopt(engine, code)?;
+        self.hold(artefact, &component)
+    }
+
+    fn hold(&mut self, artefact: Artefact, component: &Component) -> Result<(), BuildError> {
+        let engines = self.engines()?;
+        match artefact {
+            Artefact::Runtime => self.hosted = Some(Hosted::new(engines, component).map_err(engine_failed)?),
+            Artefact::Instrumented => {
+                let (context, _, wizer) = snapshot::instrument()?;
+                self.instrumented = Some(Instrumented::new(engines, component, (context, wizer))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bytes(bytes: Vec<u8>) -> Answer {
+    Ok((Response::Bytes, bytes.into()))
+}
+
+fn done() -> Answer {
+    Ok((Response::Done, Bytes::new()))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of unknown cause")
+}

@@ -1,0 +1,2 @@
+class A { accessor x = 1 }
+export function main() { return A; }

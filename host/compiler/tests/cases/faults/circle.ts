@@ -1,0 +1,3 @@
+export const main = other;
+const other = another;
+const another = () => 1;

@@ -1,0 +1,3 @@
+import fs = require("fs");
+export = { main };
+function main() { return fs; }

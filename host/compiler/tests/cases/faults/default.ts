@@ -1,0 +1,1 @@
+/* é */ export default async function main(name: string) {}

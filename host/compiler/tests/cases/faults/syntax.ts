@@ -1,0 +1,3 @@
+export function main(a: string {
+  return a;
+}

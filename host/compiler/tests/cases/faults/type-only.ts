@@ -1,0 +1,2 @@
+export type { main };
+type main = string;

@@ -1,0 +1,2 @@
+export const main = wrap((a: string) => a);
+function wrap<T>(x: T) { return x; }

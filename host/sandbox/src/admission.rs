@@ -1,0 +1,251 @@
+//! Who may run: slots for those that run, room in the pool for those that hold an instance, and the memory of all guests together.
+//!
+//! The common case — something is free and nobody waits — is one compare-and-swap. Otherwise starts wait in a queue for each
+//! workspace, served in turn, behind runs that already hold an instance and only want their slot back.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sandmill_model::WorkspaceId;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{fair::FairQueue, schedule::Task};
+
+/// A run that is under way waits this long for memory that others hold.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Counts of what is free: slots in the low half, instances in the high half, so that a start takes both at once.
+const INSTANCE: u64 = 1 << 32;
+const SLOT: u64 = 1;
+
+pub(crate) struct Admission {
+    slots_total: u64,
+    free: AtomicU64,
+    waiting: AtomicUsize,
+    queues: Mutex<Queues>,
+    memory_used_bytes: AtomicU64,
+    memory_max_bytes: u64,
+    memory_waiting: AtomicUsize,
+    memory_freed: Notify,
+}
+
+#[derive(Default)]
+struct Queues {
+    resumes: VecDeque<Arc<Task>>,
+    starts: FairQueue<WorkspaceId, Start>,
+}
+
+struct Start {
+    weight: u32,
+    grant: oneshot::Sender<Permits>,
+}
+
+/// What a run holds while it runs.
+pub(crate) struct Permits {
+    pub(crate) slot: Slot,
+    pub(crate) room: Room,
+}
+
+/// The right to be polled.
+pub(crate) struct Slot(Arc<Admission>);
+
+/// Room in the pool for the run's instance.
+pub(crate) struct Room(Arc<Admission>, u32);
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the memory for guests on this node is used up ({max_bytes} bytes); the run may be tried again")]
+pub(crate) struct MemoryFull {
+    max_bytes: u64,
+}
+
+impl Admission {
+    pub(crate) fn new(slots: u32, instances: u32, memory_max_bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            slots_total: u64::from(slots),
+            free: AtomicU64::new(u64::from(slots) * SLOT + u64::from(instances) * INSTANCE),
+            waiting: AtomicUsize::new(0),
+            queues: Mutex::default(),
+            memory_used_bytes: AtomicU64::new(0),
+            memory_max_bytes,
+            memory_waiting: AtomicUsize::new(0),
+            memory_freed: Notify::new(),
+        })
+    }
+
+    /// Slot and room, waiting for them if there are none or if others waited before.
+    pub(crate) async fn start(self: &Arc<Self>, workspace: WorkspaceId, weight: u32) -> Permits {
+        loop {
+            if let Some(permits) = self.try_start(weight) {
+                return permits;
+            }
+            let (grant, granted) = oneshot::channel();
+            self.queues().starts.push(workspace, Start { weight, grant });
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            // Something may have become free between the attempt and the entry in the queue.
+            self.serve();
+            if let Ok(permits) = granted.await {
+                return permits;
+            }
+        }
+    }
+
+    /// What can be had without waiting.
+    pub(crate) fn try_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
+        (self.waiting.load(Ordering::SeqCst) == 0).then(|| self.take_for_start(weight)).flatten()
+    }
+
+    pub(crate) fn has_free_slot(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0 && self.may_start(self.free.load(Ordering::SeqCst), 1)
+    }
+
+    /// A slot for a run that gave its own back; [`Task::resume`] gets it.
+    pub(crate) fn resume(self: &Arc<Self>, task: Arc<Task>) {
+        self.queues().resumes.push_back(task);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.serve();
+    }
+
+    /// Charges memory to the budget. Over it, waits for others to give some back: runs that are under way must not fail at once
+    /// because many of them happen to peak together, and must not wait for one another for ever.
+    pub(crate) async fn charge(&self, bytes: u64) -> Result<(), MemoryFull> {
+        let full = MemoryFull { max_bytes: self.memory_max_bytes };
+        if self.try_charge(bytes) {
+            return Ok(());
+        }
+        if bytes > self.memory_max_bytes {
+            return Err(full);
+        }
+        let _waiting = Counted::new(&self.memory_waiting);
+        let charged = async {
+            loop {
+                let freed = self.memory_freed.notified();
+                if self.try_charge(bytes) {
+                    return;
+                }
+                freed.await;
+            }
+        };
+        tokio::time::timeout(MEMORY_WAIT_MAX, charged).await.map_err(|_| full)
+    }
+
+    pub(crate) fn discharge(self: &Arc<Self>, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.memory_used_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if self.memory_waiting.load(Ordering::SeqCst) > 0 {
+            self.memory_freed.notify_waiters();
+        }
+        self.serve();
+    }
+
+    pub(crate) fn memory_used_bytes(&self) -> u64 {
+        self.memory_used_bytes.load(Ordering::SeqCst)
+    }
+
+    fn try_charge(&self, bytes: u64) -> bool {
+        let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.memory_max_bytes);
+        self.memory_used_bytes.try_update(Ordering::SeqCst, Ordering::SeqCst, add).is_ok()
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A start needs a slot, room, and memory left; without the last it may start if nothing runs that would give memory back.
+    fn may_start(&self, free: u64, weight: u32) -> bool {
+        let slots = free % INSTANCE;
+        slots > 0 && free / INSTANCE >= u64::from(weight) && (self.memory_used_bytes() < self.memory_max_bytes || slots == self.slots_total)
+    }
+
+    fn take_for_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
+        let take = |free: u64| self.may_start(free, weight).then(|| free - SLOT - u64::from(weight) * INSTANCE);
+        self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
+        Some(Permits { slot: Slot(Arc::clone(self)), room: Room(Arc::clone(self), weight) })
+    }
+
+    fn take_slot(self: &Arc<Self>) -> Option<Slot> {
+        let take = |free: u64| (free % INSTANCE > 0).then(|| free - SLOT);
+        self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+
+    fn give_back(self: &Arc<Self>, amount: u64) {
+        self.free.fetch_add(amount, Ordering::SeqCst);
+        self.serve();
+    }
+
+    /// Hands what is free to those who wait. Grants are delivered with no lock held: they may run code that comes back here.
+    fn serve(self: &Arc<Self>) {
+        while self.waiting.load(Ordering::SeqCst) > 0 {
+            let Some(grant) = self.next_grant() else { return };
+            match grant {
+                Grant::Resume(task, slot) => task.resume(slot),
+                // Whoever waited has given up if this fails: the permits come back as they are dropped.
+                Grant::Start(grant, permits) => drop(grant.send(permits)),
+                Grant::Abandoned => {}
+            }
+        }
+    }
+
+    fn next_grant(self: &Arc<Self>) -> Option<Grant> {
+        let mut queues = self.queues();
+        let grant = if queues.resumes.is_empty() {
+            let start = queues.starts.peek()?;
+            let abandoned = start.grant.is_closed();
+            let permits = if abandoned { None } else { Some(self.take_for_start(start.weight)?) };
+            let (workspace, start) = queues.starts.pop()?;
+            queues.starts.charge(workspace, 0);
+            permits.map_or(Grant::Abandoned, |permits| Grant::Start(start.grant, permits))
+        } else {
+            let slot = self.take_slot()?;
+            let task = queues.resumes.pop_front()?;
+            Grant::Resume(task, slot)
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        Some(grant)
+    }
+}
+
+enum Grant {
+    Resume(Arc<Task>, Slot),
+    Start(oneshot::Sender<Permits>, Permits),
+    Abandoned,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.give_back(SLOT);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.give_back(u64::from(self.1) * INSTANCE);
+    }
+}
+
+/// Counts itself in for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests;

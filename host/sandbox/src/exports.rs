@@ -1,0 +1,60 @@
+//! What a component exports of the script contract, looked up and checked once.
+
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower,
+    types::{ComponentFunc, ComponentItem},
+};
+
+use crate::{
+    bindings::{DescribeResults, LoadParams, LoadResults, PreprocessParams, PreprocessResults, RunParams, RunResults},
+    error::Error,
+};
+
+const MAIN: &str = "sandmill:script/main@0.1.0";
+const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
+const SCHEMA: &str = "sandmill:script/schema@0.1.0";
+const LOADER: &str = "sandmill:runtime/loader@0.1.0";
+
+pub(crate) struct Exports {
+    pub(crate) run: ComponentExportIndex,
+    pub(crate) preprocess: Option<ComponentExportIndex>,
+    pub(crate) describe: Option<ComponentExportIndex>,
+    /// Only a language runtime has one.
+    pub(crate) load: Option<ComponentExportIndex>,
+}
+
+impl Exports {
+    /// # Errors
+    /// If it is no script, or if a function of the contract has another type than it should.
+    pub(crate) fn of<T: 'static>(pre: &InstancePre<T>) -> Result<Self, Error> {
+        let run = typed::<T, RunParams<'_>, RunResults>(pre, MAIN, "run")?;
+        let run = run.ok_or_else(|| Error::NotAScript(format!("the component exports no `{MAIN}`, which every script has")))?;
+        Ok(Self {
+            run,
+            preprocess: typed::<T, PreprocessParams<'_>, PreprocessResults>(pre, PREPROCESSOR, "preprocess")?,
+            describe: typed::<T, (), DescribeResults>(pre, SCHEMA, "describe")?,
+            load: typed::<T, LoadParams<'_>, LoadResults>(pre, LOADER, "load")?,
+        })
+    }
+}
+
+fn typed<T, Params, Results>(pre: &InstancePre<T>, interface: &str, name: &str) -> Result<Option<ComponentExportIndex>, Error>
+where
+    T: 'static,
+    Params: ComponentNamedList + Lower,
+    Results: ComponentNamedList + Lift,
+{
+    let Some((function, index)) = function(pre.component(), interface, name) else { return Ok(None) };
+    match function.typecheck::<Params, Results>(&pre.instance_type()) {
+        Ok(()) => Ok(Some(index)),
+        Err(error) => Err(Error::NotAScript(format!("`{interface}` has a function `{name}` of another type: {error:#}"))),
+    }
+}
+
+fn function(component: &Component, interface: &str, name: &str) -> Option<(ComponentFunc, ComponentExportIndex)> {
+    let instance = component.get_export_index(None, interface)?;
+    match component.get_export(Some(&instance), name)? {
+        (ComponentItem::ComponentFunc(function), index) => Some((function, index)),
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! What belongs to one run: the data of its store, reached by host functions.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use sandmill_model::{Clock, JsonText, Limits, LogLevel, LogStream, RunId, Timestamp};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{filesystem::WasiFilesystemCtx, sockets::WasiSocketsCtx};
+
+use crate::{admission::Admission, control::Control, limiter::Limiter, log};
+
+/// Handles that a guest may hold at once: streams, pollables.
+const HANDLES_MAX: usize = 4_096;
+
+/// A run's data. `host` is what the capabilities need; the rest is the sandbox's.
+pub struct Guest<H> {
+    pub(crate) core: Core,
+    pub host: H,
+}
+
+pub(crate) struct Core {
+    pub(crate) table: ResourceTable,
+    pub(crate) control: Arc<Control>,
+    pub(crate) limiter: Limiter,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When the run got its slot.
+    pub(crate) began: Instant,
+    pub(crate) limits: Limits,
+    /// Without any directory.
+    pub(crate) filesystem: WasiFilesystemCtx,
+    /// Without any right; made when a guest first asks.
+    pub(crate) sockets: Option<WasiSocketsCtx>,
+    /// What the preprocessor made of the event.
+    pub(crate) arguments: Option<JsonText>,
+}
+
+impl Core {
+    pub(crate) fn new(control: Arc<Control>, admission: Arc<Admission>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self {
+            table,
+            control,
+            limiter: Limiter::new(admission, limits.memory_bytes),
+            clock,
+            began: Instant::now(),
+            limits,
+            filesystem: WasiFilesystemCtx::default(),
+            sockets: None,
+            arguments: None,
+        }
+    }
+
+    /// Lets others have their turn if the run's own has lasted long enough. Host functions that do more than a few microseconds
+    /// of work for little fuel wait for it, or a guest could keep its thread by calling nothing but them.
+    pub(crate) fn pace(&self) -> Pace {
+        if self.control.turn_is_over() { Pace::Yield } else { Pace::Done }
+    }
+}
+
+impl<H> Guest<H> {
+    pub fn run(&self) -> RunId {
+        self.core.control.run
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+
+    /// When the run's time is up.
+    pub fn deadline(&self) -> Timestamp {
+        let left = Duration::from_millis(self.core.limits.wall_ms).saturating_sub(self.core.began.elapsed());
+        self.now().plus(left)
+    }
+
+    /// Appends to the run's log; past the log's limit it is dropped.
+    pub fn log(&self, level: LogLevel, stream: LogStream, message: String, fields: Option<JsonText>) {
+        let entry = log::entry(self.now(), level, stream, message, fields);
+        self.core.control.log().push(entry);
+    }
+
+    /// Whether a log entry would be dropped.
+    pub fn log_is_full(&self) -> bool {
+        self.core.control.log().is_cut()
+    }
+
+    /// Host functions that take text or lists, or that do more than a few microseconds of work, wait for this first: it lets
+    /// others have their turn if the run's own has lasted long enough.
+    pub fn pace(&self) -> Pace {
+        self.core.pace()
+    }
+}
+
+/// See [`Guest::pace`].
+#[must_use]
+#[derive(Debug)]
+pub enum Pace {
+    Done,
+    Yield,
+}
+
+impl Future for Pace {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match *self {
+            Self::Done => Poll::Ready(()),
+            Self::Yield => {
+                *self = Self::Done;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Memory and tables of one run: held to its own limit, charged to the budget that all runs share.
+
+use std::sync::Arc;
+
+use wasmtime::{ResourceLimiterAsync, Result};
+use wasmtime_wasi::async_trait;
+
+use crate::{admission::Admission, stop::Stop};
+
+/// What a table's element takes.
+const TABLE_ELEMENT_BYTES: u64 = 8;
+
+pub(crate) struct Limiter {
+    admission: Arc<Admission>,
+    limit_bytes: u64,
+    used_bytes: u64,
+    peak_bytes: u64,
+    /// The last growth, to be taken back if the engine then fails to carry it out.
+    last_bytes: u64,
+}
+
+impl Limiter {
+    pub(crate) fn new(admission: Arc<Admission>, limit_bytes: u64) -> Self {
+        Self { admission, limit_bytes, used_bytes: 0, peak_bytes: 0, last_bytes: 0 }
+    }
+
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
+    async fn grow(&mut self, bytes: u64) -> Result<()> {
+        let used_bytes = self.used_bytes.saturating_add(bytes);
+        if used_bytes > self.limit_bytes {
+            self.peak_bytes = self.limit_bytes;
+            return Err(Stop::OutOfMemory { limit_bytes: self.limit_bytes }.into());
+        }
+        self.admission.charge(bytes).await.map_err(|full| Stop::HostFault(full.to_string()))?;
+        self.used_bytes = used_bytes;
+        self.peak_bytes = self.peak_bytes.max(used_bytes);
+        self.last_bytes = bytes;
+        Ok(())
+    }
+
+    fn take_back(&mut self) {
+        let bytes = std::mem::take(&mut self.last_bytes);
+        self.used_bytes -= bytes;
+        self.admission.discharge(bytes);
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.admission.discharge(self.used_bytes);
+    }
+}
+
+#[async_trait]
+impl ResourceLimiterAsync for Limiter {
+    async fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current) as u64).await?;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
+        self.take_back();
+        Ok(())
+    }
+
+    async fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT_BYTES)).await?;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
+        self.take_back();
+        Ok(())
+    }
+}

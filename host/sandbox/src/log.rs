@@ -1,0 +1,141 @@
+//! The log of one run: entries in order, up to its limit; lines of stdout and stderr put together from what is written.
+
+use sandmill_model::{JsonText, LogEntry, LogLevel, LogStream, Timestamp};
+
+/// A line of stdout or stderr that is longer is cut into several entries.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+pub(crate) struct LogBuffer {
+    entries: Vec<LogEntry>,
+    used_bytes: usize,
+    limit_bytes: usize,
+    is_cut: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl LogBuffer {
+    pub(crate) fn new(limit_bytes: u64) -> Self {
+        Self {
+            entries: Vec::new(),
+            used_bytes: 0,
+            limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
+            is_cut: false,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        }
+    }
+
+    /// Appends an entry, or drops it if the limit is met: the first that is dropped leaves a note.
+    pub(crate) fn push(&mut self, entry: LogEntry) {
+        if self.is_cut {
+            return;
+        }
+        let used_bytes = self.used_bytes.saturating_add(entry.charge_bytes());
+        if used_bytes > self.limit_bytes {
+            self.is_cut = true;
+            let message = format!("the log's limit of {} bytes is met; the rest is dropped", self.limit_bytes);
+            self.entries.push(LogEntry { at: entry.at, level: LogLevel::Warn, stream: LogStream::Host, message, fields: None });
+            return;
+        }
+        self.used_bytes = used_bytes;
+        self.entries.push(entry);
+    }
+
+    /// Whether anything more would be dropped, so that nobody needs to make it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Bytes that the guest wrote to `stream`, stdout or stderr: an entry for each line.
+    pub(crate) fn write(&mut self, at: Timestamp, stream: LogStream, bytes: &[u8]) {
+        if self.is_cut {
+            return;
+        }
+        let mut pending = std::mem::take(self.pending(stream));
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            for part in text.chunks(LINE_BYTES_MAX) {
+                if pending.len() + part.len() > LINE_BYTES_MAX {
+                    self.push(line(at, stream, &pending));
+                    pending.clear();
+                }
+                pending.extend_from_slice(part);
+            }
+            if ends {
+                self.push(line(at, stream, pending.strip_suffix(b"\r").unwrap_or(&pending)));
+                pending.clear();
+            }
+        }
+        *self.pending(stream) = pending;
+    }
+
+    /// The entries, with what stdout and stderr had not ended with a newline.
+    pub(crate) fn take(&mut self, at: Timestamp) -> Vec<LogEntry> {
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            let pending = std::mem::take(self.pending(stream));
+            if !pending.is_empty() {
+                self.push(line(at, stream, &pending));
+            }
+        }
+        std::mem::take(&mut self.entries)
+    }
+
+    fn pending(&mut self, stream: LogStream) -> &mut Vec<u8> {
+        if stream == LogStream::Stderr { &mut self.stderr } else { &mut self.stdout }
+    }
+}
+
+fn line(at: Timestamp, stream: LogStream, bytes: &[u8]) -> LogEntry {
+    let level = if stream == LogStream::Stderr { LogLevel::Warn } else { LogLevel::Info };
+    entry(at, level, stream, String::from_utf8_lossy(bytes).into_owned(), None)
+}
+
+pub(crate) fn entry(at: Timestamp, level: LogLevel, stream: LogStream, message: String, fields: Option<JsonText>) -> LogEntry {
+    LogEntry { at, level, stream, message, fields }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_micros(1);
+
+    fn messages(log: &mut LogBuffer) -> Vec<String> {
+        log.take(AT).into_iter().map(|entry| format!("{:?}: {}", entry.stream, entry.message)).collect()
+    }
+
+    #[test]
+    fn lines_are_put_together() {
+        let mut log = LogBuffer::new(10_000);
+        log.write(AT, LogStream::Stdout, b"a");
+        log.write(AT, LogStream::Stderr, b"x\r\ny");
+        log.write(AT, LogStream::Stdout, b"b\n\nc");
+        log.write(AT, LogStream::Stdout, b"\xff");
+        assert_eq!(messages(&mut log), ["Stderr: x", "Stdout: ab", "Stdout: ", "Stdout: c\u{fffd}", "Stderr: y"]);
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let mut log = LogBuffer::new(1_000_000);
+        log.write(AT, LogStream::Stdout, &vec![b'x'; LINE_BYTES_MAX * 2 + 1]);
+        log.write(AT, LogStream::Stdout, b"\n");
+        let lengths: Vec<usize> = log.take(AT).iter().map(|entry| entry.message.len()).collect();
+        assert_eq!(lengths, [LINE_BYTES_MAX, LINE_BYTES_MAX, 1]);
+    }
+
+    #[test]
+    fn past_the_limit_one_note_and_nothing_else() {
+        let entry = |text: &str| entry(AT, LogLevel::Info, LogStream::Log, text.to_owned(), None);
+        let charge = u64::try_from(entry("12345").charge_bytes()).unwrap();
+        let mut log = LogBuffer::new(2 * charge);
+        for text in ["12345", "67890", "x", "y"] {
+            log.push(entry(text));
+        }
+        log.write(AT, LogStream::Stdout, b"more\n");
+        assert!(log.is_cut());
+        let found = messages(&mut log);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[2].starts_with("Host: the log's limit"), "{found:?}");
+    }
+}

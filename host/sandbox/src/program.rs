@@ -1,0 +1,107 @@
+//! A program: compiled code in memory, linked, ready to be instantiated.
+
+use sandmill_model::Digest;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use crate::{engine::instance_weight, error::Error, exports::Exports, guest::Guest};
+
+/// Weight of a component whose needs cannot be told before it is instantiated.
+const UNKNOWN_WEIGHT: u32 = 8;
+
+pub struct Program<H: 'static> {
+    key: Digest,
+    pub(crate) pre: InstancePre<Guest<H>>,
+    pub(crate) exports: Exports,
+    /// Instances' worth of the pool that it takes.
+    pub(crate) weight: u32,
+}
+
+impl<H: 'static> Program<H> {
+    pub(crate) fn link(key: Digest, component: &Component, linker: &Linker<Guest<H>>) -> Result<Self, Error> {
+        let pre = linker.instantiate_pre(component).map_err(|_| Error::Unlinkable(unlinkable(component, linker)))?;
+        let exports = Exports::of(&pre)?;
+        let weight = component.resources_required().map_or(UNKNOWN_WEIGHT, |needs| instance_weight(needs.num_memories, needs.num_tables));
+        // Else the first run would pay for it.
+        component.initialize_copy_on_write_image().map_err(|error| Error::Incompatible(format!("{error:#}")))?;
+        Ok(Self { key, pre, exports, weight })
+    }
+
+    /// The digest that it was installed under.
+    pub fn key(&self) -> &Digest {
+        &self.key
+    }
+
+    /// Whether it takes events.
+    pub fn has_preprocessor(&self) -> bool {
+        self.exports.preprocess.is_some()
+    }
+
+    /// Whether it describes its own arguments.
+    pub fn has_schema(&self) -> bool {
+        self.exports.describe.is_some()
+    }
+
+    /// Whether it is a language runtime.
+    pub fn has_loader(&self) -> bool {
+        self.exports.load.is_some()
+    }
+}
+
+/// Imports of `component` that `linker` cannot provide, each with what is missing of it.
+///
+/// The engine reports the first one only. So each that it reports is replaced by a stub, and it is asked again.
+pub fn unlinkable<T: 'static>(component: &Component, linker: &Linker<T>) -> Vec<String> {
+    let mut linker = linker.clone();
+    linker.allow_shadowing(true);
+    let engine = linker.engine().clone();
+    let ty = component.component_type();
+    let names: Vec<String> = ty.imports(&engine).map(|(name, _)| name.to_owned()).collect();
+    let mut found = Vec::new();
+    let mut stubbed = Vec::new();
+    while let Err(error) = linker.instantiate_pre(component) {
+        let outer = error.to_string();
+        let Some(name) = names.iter().find(|name| outer.contains(&format!("`{name}`")) && !stubbed.contains(name)) else {
+            if found.is_empty() {
+                found.push(format!("{error:#}"));
+            }
+            break;
+        };
+        found.push(format!("`{name}` ({})", missing(&error)));
+        stubbed.push(name);
+        if stub(&mut linker, component, name).is_err() {
+            break;
+        }
+    }
+    found
+}
+
+/// The causes below the outermost, which only repeats the import's name.
+fn missing(error: &wasmtime::Error) -> String {
+    let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+/// Replaces one import by functions that trap.
+fn stub<T: 'static>(linker: &mut Linker<T>, component: &Component, name: &str) -> wasmtime::Result<()> {
+    use wasmtime::component::{ResourceType, types::ComponentItem};
+    let engine = linker.engine().clone();
+    let ty = component.component_type();
+    let trap = || wasmtime::format_err!("not provided");
+    let Some(item) = ty.get_import(&engine, name) else { return Ok(()) };
+    match item.ty {
+        ComponentItem::ComponentInstance(instance) => {
+            let mut stubs = linker.instance(name)?;
+            for (item_name, item) in instance.exports(&engine) {
+                match item.ty {
+                    ComponentItem::ComponentFunc(_) => stubs.func_new(item_name, move |_, _, _, _| Err(trap()))?,
+                    ComponentItem::Resource(_) => stubs.resource(item_name, ResourceType::host::<()>(), |_, _| Ok(()))?,
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+        ComponentItem::ComponentFunc(_) => linker.root().func_new(name, move |_, _, _, _| Err(trap())),
+        ComponentItem::Resource(_) => linker.root().resource(name, ResourceType::host::<()>(), |_, _| Ok(())),
+        _ => Err(trap()),
+    }
+}

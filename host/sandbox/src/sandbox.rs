@@ -1,0 +1,238 @@
+//! The sandbox itself: the long-lived parts, and the way of a run through them.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+};
+
+use sandmill_model::{Clock, Digest, Outcome, OutcomeKind, RunError, RunId};
+use tokio::runtime::Handle;
+use wasmtime::{Engine, component::Linker};
+
+use crate::{
+    admission::{Admission, Permits},
+    cache::CodeCache,
+    call::{Call, Steps},
+    control::{Control, Registry},
+    engine::{PoolSize, engine_config},
+    error::Error,
+    guest::{Core, Guest},
+    log::LogBuffer,
+    options::{BLOCKED_RUNS_MAX, Options},
+    outcome,
+    program::{self, Program},
+    run,
+    schedule::Scheduler,
+    wasi,
+};
+
+/// Cheap to clone.
+pub struct Sandbox<H: 'static>(Arc<Inner<H>>);
+
+impl<H: 'static> Clone for Sandbox<H> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<H: 'static> {
+    engine: Engine,
+    linker: Linker<Guest<H>>,
+    cache: CodeCache,
+    programs: Programs<H>,
+    admission: Arc<Admission>,
+    registry: Arc<Registry>,
+    scheduler: Scheduler,
+    clock: Arc<dyn Clock>,
+}
+
+impl<H: Send + 'static> Sandbox<H> {
+    /// Makes the engine, opens the code cache and starts the scheduler's threads, which enter the calling tokio runtime. `link`
+    /// adds the capabilities; WASI is added here.
+    ///
+    /// # Errors
+    /// If the engine cannot be made, the cache not opened, or if no tokio runtime is entered.
+    pub fn new(options: Options, link: impl FnOnce(&mut Linker<Guest<H>>) -> anyhow::Result<()>) -> Result<Self, Error> {
+        let slots = u32::try_from(options.slots.max(1)).unwrap_or(u32::MAX);
+        let instances = slots.saturating_add(u32::try_from(BLOCKED_RUNS_MAX).unwrap_or(u32::MAX));
+        let engine = Engine::new(&engine_config(Some(&PoolSize { instances }))).map_err(setup)?;
+        let mut linker = Linker::new(&engine);
+        wasi::link(&mut linker).map_err(setup)?;
+        link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        let runtime = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
+        let admission = Admission::new(slots, instances, options.guest_memory_bytes_max);
+        let scheduler =
+            Scheduler::start(options.threads, Arc::clone(&admission), runtime).map_err(|error| Error::Engine(error.to_string()))?;
+        let cache = CodeCache::open(&options, compatibility_hash(&engine))?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            linker,
+            cache,
+            programs: Programs { loaded: Mutex::default(), uses: AtomicU64::new(0), programs_max: options.programs_max.max(1) },
+            admission,
+            registry: Arc::default(),
+            scheduler,
+            clock: options.clock,
+        })))
+    }
+
+    /// Stands for the engine's version and configuration: code that was compiled under another one does not load.
+    #[must_use]
+    pub fn compatibility_hash(&self) -> u64 {
+        compatibility_hash(&self.0.engine)
+    }
+
+    /// The program that was installed under `key`, from memory or from the cache on disk. None if it is not there, or if its file
+    /// was altered or cut short: it is then removed, and must be compiled and installed again. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// If the cache cannot be read.
+    pub fn load(&self, key: &Digest) -> Result<Option<Arc<Program<H>>>, Error> {
+        if let Some(program) = self.0.programs.get(key) {
+            return Ok(Some(program));
+        }
+        let Some(component) = self.0.cache.load(&self.0.engine, key)? else { return Ok(None) };
+        let program = Program::link(*key, &component, &self.0.linker)?;
+        Ok(Some(self.0.programs.insert(Arc::new(program))))
+    }
+
+    /// Keeps what a build worker compiled, and makes it ready. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// If it cannot be written, was compiled for another engine, cannot be linked, or is no script.
+    pub fn install(&self, key: &Digest, compiled: &[u8]) -> Result<Arc<Program<H>>, Error> {
+        let component = self.0.cache.install(&self.0.engine, key, compiled)?;
+        match Program::link(*key, &component, &self.0.linker) {
+            Ok(program) => Ok(self.0.programs.insert(Arc::new(program))),
+            Err(error) => {
+                self.0.cache.remove(key);
+                Err(error)
+            }
+        }
+    }
+
+    /// Imports of a compiled component that cannot be linked, each with what is missing; empty if all can.
+    ///
+    /// # Errors
+    /// If it was compiled for another engine.
+    pub fn unlinkable(&self, compiled: &[u8]) -> Result<Vec<String>, Error> {
+        let component = self.0.cache.read(&self.0.engine, compiled)?;
+        Ok(program::unlinkable(&component, &self.0.linker))
+    }
+
+    /// Ends a run that is under way here, soon, with the outcome `cancelled`. Returns whether there was one.
+    pub fn cancel(&self, run: RunId) -> bool {
+        self.0.registry.cancel(run)
+    }
+
+    /// Whether a run could start without waiting.
+    pub fn has_free_slot(&self) -> bool {
+        self.0.admission.has_free_slot()
+    }
+
+    /// Linear memory and tables of all runs at present.
+    pub fn guest_memory_bytes(&self) -> u64 {
+        self.0.admission.memory_used_bytes()
+    }
+
+    /// Runs the call to its outcome, in an instance of its own. The run starts when this is first polled and ends, with all that
+    /// it holds, when it is dropped.
+    pub async fn run(&self, call: Call<H>) -> Outcome {
+        let Call { run, workspace, program, module, input, limits, host } = call;
+        let inner = &*self.0;
+        let control = Arc::new(Control::new(run, LogBuffer::new(limits.log_bytes)));
+        let registered = inner.registry.enter(&control);
+        let permits = match inner.admission.try_start(program.weight) {
+            Some(permits) => permits,
+            None => match wait_for_start(inner.admission.start(workspace, program.weight), &control).await {
+                Some(permits) => permits,
+                None => {
+                    return Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started"));
+                }
+            },
+        };
+        let Permits { slot, room } = permits;
+        let core = Core::new(control, Arc::clone(&inner.admission), Arc::clone(&inner.clock), limits);
+        let steps = Steps { program, module, input };
+        let mut running: sandmill_model::BoxFuture<'static, Outcome> =
+            Box::pin(run::run(run::Start { engine: inner.engine.clone(), core, host, steps, room }));
+        let first = std::future::poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+            Poll::Ready(polled.unwrap_or_else(|panic| Poll::Ready(outcome::panicked(&*panic))))
+        })
+        .await;
+        let outcome = match first {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => inner.scheduler.take_over(workspace, running, slot).await,
+        };
+        drop(registered);
+        outcome
+    }
+}
+
+/// The permits of a run that waits for its turn; none if it is cancelled before.
+async fn wait_for_start(start: impl Future<Output = Permits>, control: &Control) -> Option<Permits> {
+    let mut start = std::pin::pin!(start);
+    std::future::poll_fn(|cx| {
+        control.wake_on_cancel(cx.waker());
+        if control.is_cancelled() { Poll::Ready(None) } else { start.as_mut().poll(cx).map(Some) }
+    })
+    .await
+}
+
+fn setup(error: wasmtime::Error) -> Error {
+    Error::Engine(format!("{error:#}"))
+}
+
+fn compatibility_hash(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Programs in memory, the longest unused forgotten first.
+struct Programs<H: 'static> {
+    loaded: Mutex<HashMap<Digest, Loaded<H>>>,
+    /// Counts uses; a program's stamp is the count at its last use.
+    uses: AtomicU64,
+    programs_max: usize,
+}
+
+struct Loaded<H: 'static> {
+    program: Arc<Program<H>>,
+    last_use: u64,
+}
+
+impl<H: 'static> Programs<H> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<Digest, Loaded<H>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, key: &Digest) -> Option<Arc<Program<H>>> {
+        let mut loaded = self.loaded();
+        let found = loaded.get_mut(key)?;
+        found.last_use = self.uses.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&found.program))
+    }
+
+    fn insert(&self, program: Arc<Program<H>>) -> Arc<Program<H>> {
+        let last_use = self.uses.fetch_add(1, Ordering::Relaxed);
+        let mut loaded = self.loaded();
+        if loaded.len() >= self.programs_max && !loaded.contains_key(program.key()) {
+            let oldest = loaded.iter().min_by_key(|(_, loaded)| loaded.last_use).map(|(key, _)| *key);
+            let evicted = oldest.and_then(|key| loaded.remove(&key));
+            drop(loaded);
+            // Unmapping takes a while; not under the lock.
+            drop(evicted);
+            loaded = self.loaded();
+        }
+        loaded.insert(*program.key(), Loaded { program: Arc::clone(&program), last_use });
+        program
+    }
+}

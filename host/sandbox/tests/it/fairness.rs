@@ -1,0 +1,105 @@
+//! Many runs at once: those who compute share fairly, those who wait hold nobody up, those who are too many wait.
+
+use sandmill_model::{JsonText, Limits, OutcomeKind};
+use sandmill_sandbox::{Call, CallInput};
+
+use crate::testing::{assert_kind, json, soon, testbed, until, workspace};
+
+const MIB: u64 = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_loops_beside_a_quiet_workspace() {
+    let bed = testbed(|options| {
+        options.slots = 100;
+        options.threads = 2;
+    });
+    let storm: Vec<_> = (0..64).map(|_| bed.start(bed.chaos(r#"{"mode":"loop"}"#))).collect();
+    until("all of them loop", || bed.sandbox.guest_memory_bytes() > 64 * MIB).await;
+    let quiet = Call { workspace: workspace(2), ..bed.chaos(r#"{"mode":"work","n":60000000}"#) };
+    let quiet = soon(bed.sandbox.run(quiet)).await;
+    assert_kind(&quiet, OutcomeKind::Ok);
+    let mut storm_cpu_ns = 0;
+    for started in &storm {
+        assert!(bed.sandbox.cancel(started.run));
+    }
+    for started in storm {
+        let outcome = started.outcome().await;
+        assert_kind(&outcome, OutcomeKind::Cancelled);
+        storm_cpu_ns += outcome.usage.cpu_ns;
+    }
+    // Half each would be fair, and a part goes to the storm before and after the quiet run. One share in 65 would not be.
+    assert!(storm_cpu_ns < 20 * quiet.usage.cpu_ns, "the storm used {storm_cpu_ns} ns, the quiet run {} ns", quiet.usage.cpu_ns);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_runs_than_slots() {
+    let bed = testbed(|options| {
+        options.slots = 2;
+        options.threads = 2;
+    });
+    let modes = [r#"{"mode":"work","n":3000000}"#, r#"{"mode":"sleep","n":10}"#, r#"{"mode":"count"}"#, r#"{"mode":"print","text":"x"}"#];
+    let started: Vec<_> = (0..60)
+        .map(|number| {
+            let call = bed.chaos(modes[number % modes.len()]);
+            bed.start(Call { workspace: workspace(u8::try_from(number % 3).unwrap()), ..call })
+        })
+        .collect();
+    for started in started {
+        assert_kind(&started.outcome().await, OutcomeKind::Ok);
+    }
+    assert!(bed.sandbox.has_free_slot());
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_a_host_call_gives_its_slot_away_and_gets_one_back() {
+    let bed = testbed(|options| options.slots = 1);
+    let sleepers: Vec<_> = (0..8).map(|_| bed.start(bed.chaos(r#"{"mode":"sleep","n":200}"#))).collect();
+    let long = bed.start(bed.chaos(r#"{"mode":"sleep","n":1000000}"#));
+    for _ in 0..5 {
+        assert_kind(&bed.run(r#"{"mode":"count"}"#).await, OutcomeKind::Ok);
+    }
+    for sleeper in sleepers {
+        assert_eq!(json(&sleeper.outcome().await), "slept");
+    }
+    assert!(bed.sandbox.cancel(long.run), "it sleeps all the while");
+    assert_kind(&long.outcome().await, OutcomeKind::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_wait_while_the_memory_of_all_guests_is_used_up() {
+    let bed = testbed(|options| options.guest_memory_bytes_max = 64 * MIB);
+    let large = bed.start(bed.chaos(r#"{"mode":"allocate_and_loop","n":20000000}"#));
+    let larger = bed.start(bed.chaos(r#"{"mode":"allocate_and_loop","n":30000000}"#));
+    until("most is used", || bed.sandbox.guest_memory_bytes() > 50 * MIB).await;
+    // It starts, but what it then asks for is not there until another gives it back.
+    let third = bed.start(bed.chaos(r#"{"mode":"allocate","n":25000000}"#));
+    until("it has started", || bed.sandbox.guest_memory_bytes() > 51 * MIB).await;
+    assert!(bed.sandbox.cancel(larger.run));
+    assert_eq!(json(&third.outcome().await), 25_000_000);
+    assert!(bed.sandbox.cancel(large.run));
+    for started in [large, larger] {
+        assert_kind(&started.outcome().await, OutcomeKind::Cancelled);
+    }
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_bombs_together_do_not_pass_the_budget() {
+    let bed = testbed(|options| options.guest_memory_bytes_max = 48 * MIB);
+    let limits = Limits { memory_bytes: 32 * MIB, ..Limits::default() };
+    let bombs: Vec<_> = (0..6)
+        .map(|_| {
+            let input = CallInput::Arguments(JsonText::trusted(r#"{"mode":"bomb"}"#));
+            bed.start(bed.call("chaos", input, limits))
+        })
+        .collect();
+    for bomb in bombs {
+        let outcome = bomb.outcome().await;
+        // Their own limit, or, where they all wait for one another, the node's.
+        assert!(matches!(outcome.kind, OutcomeKind::OutOfMemory | OutcomeKind::HostFault), "{outcome:?}");
+        assert!(bed.sandbox.guest_memory_bytes() <= 48 * MIB);
+    }
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+    assert_kind(&bed.run(r#"{"mode":"count"}"#).await, OutcomeKind::Ok);
+}

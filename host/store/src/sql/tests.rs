@@ -1,0 +1,54 @@
+//! What cannot be brought about from outside: a full disk.
+
+use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
+
+use super::{value::values, *};
+use crate::{queue::Queue as _, workspaces::Workspaces as _};
+
+fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
+    let now = SystemClock.now();
+    NewRun {
+        id: RunId::new(now),
+        workspace,
+        workspace_name: "default".into(),
+        path: "f/demo/hello".parse().unwrap(),
+        number: 1,
+        version: sandmill_model::Digest::of(b""),
+        input: Input::Arguments(sandmill_model::JsonText::trusted(format!("{{\"x\":\"{}\"}}", "x".repeat(arguments_bytes)))),
+        limits: Limits::default(),
+        run_as: "u/admin".into(),
+        created_at: now,
+        scheduled_for: now,
+    }
+}
+
+async fn limit_pages(sql: &Sql, pragma: &'static str) {
+    let limited = sql.db.write(pragma, |pragma, mut conn| Box::pin(async move { conn.rows(*pragma, values![]).await.map(drop) })).await;
+    limited.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("full.db").display());
+    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap() };
+    let workspace = WorkspaceId::new(SystemClock.now());
+    sql.enqueue(vec![run(workspace, 10)]).await.unwrap();
+    limit_pages(&sql, "PRAGMA max_page_count = 60").await;
+    let (small, large) = (run(workspace, 10), run(workspace, 1024 * 1024));
+    // In one commit: only the one that does not fit is told so.
+    let (large_answer, small_answer) = futures_util::join!(sql.enqueue(vec![run(workspace, 10), large.clone()]), sql.enqueue(vec![small]));
+    assert!(matches!(large_answer, Err(StoreError::Full(_))), "{large_answer:?}");
+    small_answer.unwrap();
+    for _ in 0..3 {
+        let again = sql.enqueue(vec![large.clone()]).await;
+        assert!(matches!(again, Err(StoreError::Full(_))), "{again:?}");
+        assert!(sql.list().await.unwrap().is_empty(), "reading goes on");
+    }
+    sql.ensure(workspace, "default", SystemClock.now()).await.unwrap();
+    limit_pages(&sql, "PRAGMA max_page_count = 100000").await;
+    sql.enqueue(vec![large]).await.unwrap();
+    let claimed = sql.claim("node", SystemClock.now(), std::time::Duration::from_secs(1), 10).await.unwrap();
+    assert_eq!(claimed.len(), 3, "nothing of the failed writes was kept");
+    sql.db.close().await;
+}

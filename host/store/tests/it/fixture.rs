@@ -1,0 +1,166 @@
+//! Databases, and things to put into them.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use sandmill_model::{
+    Digest, Event, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, Output, RunError, RunId, ScriptPath, Timestamp, Usage,
+    WorkspaceId,
+    attempt::Input,
+    event::TriggerRef,
+    run::{FinishedRun, NewRun},
+    version::{HostedModule, ProgramSpec, Version, version_digest},
+};
+use sandmill_store::{Durability, Options, Store, connect, scripts::NewDeployment};
+use sandmill_testkit::postgres::Postgres;
+use tempfile::TempDir;
+
+/// A database of the test's own, empty at first.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub(crate) fn sqlite() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        // A path may hold what a URL may not.
+        let url = format!("sqlite:{}", folder.path().join("store %20?#ü.db").display());
+        Some(Self { url, _folder: Some(folder) })
+    }
+
+    pub(crate) fn postgres() -> Option<Self> {
+        Postgres::shared().map(|server| Self { url: server.database(), _folder: None })
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options { url: self.url.clone(), durability: Durability::Normal }
+    }
+
+    /// Opens it; once more is another node.
+    pub(crate) async fn open(&self) -> Store {
+        connect(&self.options()).await.unwrap()
+    }
+}
+
+/// Lists tests, each `async fn(Database)`, and runs them on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = crate::fixture::Database::sqlite() {
+                        super::$name(database).await;
+                    }
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = crate::fixture::Database::postgres() {
+                        super::$name(database).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// Ends the test if `condition` is not met in time.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Microseconds; every call is later than the one before.
+pub(crate) fn tick() -> Timestamp {
+    static NOW: AtomicI64 = AtomicI64::new(1_800_000_000_000_000);
+    Timestamp::from_micros(NOW.fetch_add(1000, Ordering::Relaxed))
+}
+
+pub(crate) fn workspace() -> WorkspaceId {
+    WorkspaceId::new(tick())
+}
+
+pub(crate) fn path(text: &str) -> ScriptPath {
+    text.parse().unwrap()
+}
+
+pub(crate) fn json(text: &str) -> JsonText {
+    JsonText::parse(text).unwrap()
+}
+
+pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
+    let now = tick();
+    NewRun {
+        id: RunId::new(now),
+        workspace,
+        workspace_name: "default".into(),
+        path: path(at),
+        number: 3,
+        version: Digest::of(b"version"),
+        input: Input::Arguments(json(r#"{"name": "bob"}"#)),
+        limits: Limits { fuel: 7, ..Limits::default() },
+        run_as: "u/admin".into(),
+        created_at: now,
+        scheduled_for: now,
+    }
+}
+
+pub(crate) fn new_run(workspace: WorkspaceId) -> NewRun {
+    run_of(workspace, "f/demo/hello")
+}
+
+pub(crate) fn event() -> Event {
+    Event {
+        trigger: TriggerRef { kind: "webhook".into(), path: Some("f/demo/hook".into()) },
+        metadata: json(" {\"method\": \"POST\",\n \"query\": {\"ü\": \"\\u0000\"}} "),
+        payload: Bytes::from_static(b"{\"a\": 1}"),
+        dedup_key: Some("de\0dup".to_owned()),
+        ordering_key: None,
+    }
+}
+
+pub(crate) fn outcome(kind: OutcomeKind) -> Outcome {
+    let usage = Usage { fuel: u64::from(u32::MAX) * 9, memory_peak_bytes: 65536, cpu_ns: 12, wall_ns: 34 };
+    let ok = matches!(kind, OutcomeKind::Ok);
+    let error = (!ok && kind != OutcomeKind::Skipped).then(|| RunError {
+        name: "TypeError".to_owned(),
+        message: "not\0a ✓".to_owned(),
+        stack: Some("at main (hello.ts:3:1)".to_owned()),
+        details: Some(json(r#"{"code": "x"}"#)),
+    });
+    Outcome { kind, output: ok.then(|| Output::Json(json(r#"{"n": 1.50}"#))), error, arguments: None, usage, log: Vec::new() }
+}
+
+pub(crate) fn finished(run: NewRun, kind: OutcomeKind) -> FinishedRun {
+    FinishedRun { run, attempt: 1, started_at: Some(tick()), ended_at: tick(), outcome: outcome(kind) }
+}
+
+pub(crate) fn deployment(workspace: WorkspaceId, at: &str, source: &str) -> NewDeployment {
+    let manifest = Manifest { description: Some(format!("describes {source}")), ..Manifest::default() };
+    let program = ProgramSpec::Hosted(HostedModule {
+        file_name: "hello.ts".to_owned(),
+        source: source.to_owned(),
+        parameters: vec!["name".to_owned()],
+        has_preprocessor: false,
+        source_map: None,
+    });
+    let version = Version {
+        digest: version_digest(Language::TypeScript, source.as_bytes(), &manifest).unwrap(),
+        language: Language::TypeScript,
+        source: Some(source.to_owned()),
+        manifest,
+        schema: json(r#"{"type": "object"}"#),
+        program,
+        created_at: tick(),
+    };
+    NewDeployment { workspace, path: path(at), version, component: None, created_by: "u/admin".into(), now: tick() }
+}

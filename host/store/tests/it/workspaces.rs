@@ -1,0 +1,48 @@
+//! Workspaces.
+
+use sandmill_store::StoreError;
+
+use crate::fixture::{Database, on_both, tick, workspace};
+
+on_both![ensure_keeps_the_first, two_at_once_make_one, names_and_ids_are_unique, list_is_oldest_first];
+
+async fn ensure_keeps_the_first(database: Database) {
+    let store = database.open().await;
+    let (id, now) = (workspace(), tick());
+    let made = store.workspaces.ensure(id, "défaut", now).await.unwrap();
+    assert_eq!((made.id, &*made.name, made.created_at), (id, "défaut", now));
+    assert_eq!(store.workspaces.ensure(workspace(), "défaut", tick()).await.unwrap(), made);
+    assert_eq!(store.workspaces.by_name("défaut").await.unwrap(), Some(made));
+    for absent in ["default", "", "a\0b", "DÉFAUT"] {
+        assert_eq!(store.workspaces.by_name(absent).await.unwrap(), None, "{absent:?}");
+    }
+}
+
+async fn two_at_once_make_one(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    let calls = (0..20).map(|index| if index % 2 == 0 { &one } else { &other }.workspaces.ensure(workspace(), "default", tick()));
+    let made = futures_util::future::try_join_all(calls).await.unwrap();
+    assert!(made.iter().all(|each| *each == made[0]), "{made:?}");
+    assert_eq!(one.workspaces.list().await.unwrap(), made[..1]);
+}
+
+async fn names_and_ids_are_unique(database: Database) {
+    let store = database.open().await;
+    let id = workspace();
+    store.workspaces.ensure(id, "a", tick()).await.unwrap();
+    let again = store.workspaces.ensure(id, "b", tick()).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    let nul = store.workspaces.ensure(workspace(), "a\0b", tick()).await;
+    assert!(matches!(nul, Err(StoreError::Other(_))), "{nul:?}");
+    assert_eq!(store.workspaces.list().await.unwrap().len(), 1);
+}
+
+async fn list_is_oldest_first(database: Database) {
+    let store = database.open().await;
+    assert_eq!(store.workspaces.list().await.unwrap(), []);
+    for name in ["c", "a", "b"] {
+        store.workspaces.ensure(workspace(), name, tick()).await.unwrap();
+    }
+    let names: Vec<_> = store.workspaces.list().await.unwrap().into_iter().map(|each| each.name).collect();
+    assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["c", "a", "b"]);
+}

@@ -1,0 +1,29 @@
+//! Whom a webhook's URL means: `{workspace}/{run|start}/{path}[@N|@digest]`.
+
+use http::Method;
+use sandmill_model::{
+    Code,
+    code::Refusal,
+    trigger::{Address, Reply},
+    version::Selector,
+};
+
+pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
+    let shape = || Refusal::new(Code::NotFound, "a webhook is called at /hooks/{workspace}/run/{path} or /hooks/{workspace}/start/{path}");
+    let (workspace, rest) = rest.split_once('/').ok_or_else(shape)?;
+    let (verb, target) = rest.split_once('/').ok_or_else(shape)?;
+    let reply = match verb {
+        "run" => Reply::Result,
+        "start" => Reply::Receipt,
+        "stream" => {
+            return Err(Refusal::new(Code::NotFound, "results are not streamed yet: call `run` and wait, or `start` and follow the run"));
+        }
+        _ => return Err(shape()),
+    };
+    let allowed = *method == Method::POST || *method == Method::GET && reply == Reply::Result;
+    if !allowed {
+        return Err(Refusal::new(Code::MethodNotAllowed, format!("{method} does not go with `{verb}`")));
+    }
+    let (path, selector) = Selector::from_url(target).map_err(|error| Refusal::new(Code::InvalidPath, error.to_string()))?;
+    Ok(Address { workspace, path, selector, reply })
+}

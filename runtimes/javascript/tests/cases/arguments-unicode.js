@@ -1,0 +1,1 @@
+export const main = (text) => [text, text.length];

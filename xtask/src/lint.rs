@@ -1,0 +1,108 @@
+//! `cargo xtask lint`: every check that is not a test, each with its time and a budget.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    cache, codegen,
+    exec::{self, Strictness, answers, cargo, command, missing, timed},
+    test, tidy,
+};
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_MACHETE: &str = "0.9.2";
+const TYPOS: &str = "1.52.0";
+
+struct Step {
+    name: &'static str,
+    budget: Duration,
+    run: fn(Strictness) -> Result<()>,
+}
+
+/// Cheap ones first. Budgets are for two cores with nothing built.
+const STEPS: &[Step] = &[
+    Step { name: "format", budget: Duration::from_secs(30), run: |_| exec::run(cargo().args(["fmt", "--all", "--check"])) },
+    Step { name: "tidy", budget: Duration::from_secs(30), run: |_| tidy::run() },
+    Step { name: "spelling", budget: Duration::from_secs(60), run: spelling },
+    Step { name: "dependencies that nothing uses", budget: Duration::from_secs(120), run: unused },
+    Step { name: "bans, licences and sources of dependencies", budget: Duration::from_secs(420), run: dependencies },
+    Step { name: "clippy", budget: Duration::from_secs(600), run: |_| clippy() },
+    Step { name: "generated files", budget: Duration::from_secs(900), run: |_| codegen::run(codegen::Mode::Check) },
+];
+
+/// # Errors
+/// The names of all steps that failed.
+pub fn run(strictness: Strictness) -> Result<()> {
+    let mut failed = Vec::new();
+    for step in STEPS {
+        if let Err(error) = timed(step.name, step.budget, || (step.run)(strictness)) {
+            eprintln!("{error:#}");
+            failed.push(step.name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("lint: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    exec::run(cargo().args(["clippy", "--profile", test::PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn spelling(strictness: Strictness) -> Result<()> {
+    match python_tool("typos", TYPOS) {
+        Ok(program) => exec::run(&mut command(program)),
+        Err(error) => missing(strictness, &format!("spelling: {error:#}")),
+    }
+}
+
+fn unused(strictness: Strictness) -> Result<()> {
+    match cargo_tool("cargo-machete", CARGO_MACHETE) {
+        Ok(program) => exec::run(command(program).args(["host", "cli", "xtask", "tests", "benches"])),
+        Err(error) => missing(strictness, &format!("unused dependencies: {error:#}")),
+    }
+}
+
+fn dependencies(strictness: Strictness) -> Result<()> {
+    let program = match cargo_tool("cargo-deny", CARGO_DENY) {
+        Ok(program) => program,
+        Err(error) => return missing(strictness, &format!("licences and bans: {error:#}")),
+    };
+    exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    // The database of advisories is a git repository: not every network lets us fetch it, and that is no fault of the code.
+    if exec::read(command(&program).arg("fetch").arg("db")).is_err() {
+        eprintln!("advisories: NOT CHECKED, their database is out of reach here");
+        return Ok(());
+    }
+    exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "--disable-fetch", "advisories"]))
+}
+
+/// A tool in a virtual environment of its own.
+fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    if !runs(&program) {
+        exec::run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        exec::run(command(folder.join("bin/pip")).args(["install", "--quiet", &format!("{name}=={version}")]))?;
+    }
+    Ok(program)
+}
+
+/// A tool built by cargo, without optimisation: building it would take longer than it will ever run.
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    if !runs(&program) {
+        let mut install = cargo();
+        install.args(["install", "--quiet", "--locked", "--debug", "--force", "--version", version, "--root"]).arg(&folder).arg(name);
+        exec::run(install.env_remove("CARGO_TARGET_DIR"))?;
+    }
+    Ok(program)
+}
+
+/// A cached tool that does not even start is as good as none.
+fn runs(program: &std::path::Path) -> bool {
+    program.to_str().is_some_and(|program| answers(program, "--version"))
+}

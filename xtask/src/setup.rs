@@ -1,0 +1,119 @@
+//! `cargo xtask setup`: what building and testing need beyond Rust, PostgreSQL and the wasm32-wasip2 target.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    exec::{self, Strictness, answers, command, missing},
+    tree::root,
+};
+
+mod standard_library;
+
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
+
+/// # Errors
+/// If something cannot be had and that is a failure here.
+pub fn run(strictness: Strictness) -> Result<()> {
+    wasm_target(strictness)?;
+    postgres(strictness)
+}
+
+/// # Errors
+/// If the target cannot be had and that is a failure here.
+pub fn wasm_target(strictness: Strictness) -> Result<()> {
+    if has_wasm_target()? {
+        return Ok(());
+    }
+    let by_rustup = exec::run(command("rustup").args(["target", "add", WASM_TARGET]));
+    if by_rustup.is_ok() && has_wasm_target()? {
+        return Ok(());
+    }
+    eprintln!("rustup cannot provide {WASM_TARGET}; building its standard library from the distribution's sources");
+    match standard_library::build() {
+        Ok(()) if has_wasm_target()? => Ok(()),
+        Ok(()) => bail!("the standard library for {WASM_TARGET} was built, but rustc does not find it"),
+        Err(error) => missing(strictness, &format!("guests written in Rust: no {WASM_TARGET} target ({error:#})")),
+    }
+}
+
+pub(crate) fn target_libraries() -> Result<PathBuf> {
+    let folder = exec::read(command("rustc").args(["--print", "target-libdir", "--target", WASM_TARGET]))?;
+    Ok(PathBuf::from(folder.trim()))
+}
+
+fn has_wasm_target() -> Result<bool> {
+    let Ok(entries) = fs::read_dir(target_libraries()?) else { return Ok(false) };
+    Ok(entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+}
+
+/// # Errors
+/// If there is no server, none can be installed, and that is a failure here.
+pub fn postgres(strictness: Strictness) -> Result<()> {
+    if has_postgres() {
+        return Ok(());
+    }
+    eprintln!("installing a PostgreSQL server: the store's tests run on both databases");
+    let installed = install_postgres();
+    if has_postgres() {
+        return Ok(());
+    }
+    let why = installed.err().map_or_else(|| "the package brought no server".to_owned(), |error| format!("{error:#}"));
+    missing(strictness, &format!("the store on PostgreSQL: no server here ({why}); install the package postgresql"))
+}
+
+/// On PATH, or where Debian keeps the servers of all its versions.
+fn has_postgres() -> bool {
+    answers("postgres", "--version") || fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some())
+}
+
+fn install_postgres() -> Result<()> {
+    if exec::read(command("id").arg("-u"))?.trim() != "0" {
+        bail!("only root can install packages");
+    }
+    // A list of packages that is out of date is no reason to give up: the install will tell.
+    let _updated = exec::run(command("apt-get").arg("update"));
+    exec::run(
+        command("apt-get").args(["install", "--yes", "--no-install-recommends", "postgresql"]).env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// Rust programs that the tests upload: the guests, and the example.
+///
+/// # Errors
+/// If one does not build.
+pub fn guests(strictness: Strictness) -> Result<()> {
+    if !has_wasm_target()? {
+        return missing(strictness, "guests written in Rust");
+    }
+    for manifest in guest_manifests()? {
+        let target = crate::tree::target_folder()?.join("guests");
+        let mut build = exec::cargo();
+        build.args(["build", "--release", "--locked", "--target", WASM_TARGET, "--manifest-path"]).arg(&manifest);
+        build.arg("--target-dir").arg(target);
+        exec::run(&mut build)?;
+    }
+    Ok(())
+}
+
+/// One workspace of guests, and every example that is a Rust package.
+fn guest_manifests() -> Result<Vec<PathBuf>> {
+    let mut manifests = Vec::new();
+    let guests = root().join("tests/guests");
+    if guests.join("Cargo.toml").is_file() {
+        manifests.push(guests.join("Cargo.toml"));
+    } else {
+        manifests.extend(manifests_in(&guests)?);
+    }
+    manifests.extend(manifests_in(&root().join("examples"))?);
+    Ok(manifests)
+}
+
+fn manifests_in(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut manifests: Vec<_> =
+        entries.flatten().map(|entry| entry.path().join("Cargo.toml")).filter(|manifest| manifest.is_file()).collect();
+    manifests.sort();
+    Ok(manifests)
+}

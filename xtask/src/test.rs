@@ -1,0 +1,119 @@
+//! `cargo xtask test`: everything built first, then every test, then one line with the totals.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    exec::{self, Strictness, cargo, shown},
+    setup, tree,
+};
+
+pub(crate) const PROFILE: &str = "ci";
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run only tests whose name contains this
+    filter: Option<String>,
+    /// Only these packages
+    #[arg(long, short)]
+    package: Vec<String>,
+    /// Passed on to the test binaries
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+/// # Errors
+/// If something does not build, a test fails, or something is missing and that is a failure here.
+pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
+    setup::run(strictness)?;
+    exec::run(cargo().args(["build", "--profile", PROFILE, "--package", "sandmill"]))?;
+    setup::guests(strictness)?;
+    let totals = tests(options)?;
+    println!("{} passed, {} failed", totals.passed, totals.failed);
+    if !totals.complete {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+/// The binary that end-to-end tests spawn.
+///
+/// # Errors
+/// If cargo cannot read the workspace.
+pub fn binary() -> Result<std::path::PathBuf> {
+    Ok(tree::target_folder()?.join(PROFILE).join("sandmill"))
+}
+
+fn tests(options: &Options) -> Result<Totals> {
+    let mut command = cargo();
+    command.args(["test", "--profile", PROFILE, "--no-fail-fast"]).env("SANDMILL_BIN", binary()?);
+    if options.package.is_empty() {
+        command.arg("--workspace");
+    }
+    for package in &options.package {
+        command.args(["--package", package]);
+    }
+    command.args(&options.filter);
+    if !options.extra.is_empty() {
+        command.arg("--").args(&options.extra);
+    }
+    eprintln!("$ {}", shown(&command));
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let mut totals = Totals::default();
+    let mut out = std::io::stdout().lock();
+    let lines = BufReader::new(child.stdout.take().context("cargo has no stdout")?).split(b'\n');
+    for line in lines {
+        let line = line?;
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+        totals.count(&String::from_utf8_lossy(&line));
+    }
+    totals.complete = child.wait()?.success();
+    Ok(totals)
+}
+
+/// Summed over all test binaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    /// Whether cargo says that all went well: a binary that crashed has no line to count.
+    complete: bool,
+}
+
+impl Totals {
+    /// Reads `test result: ok. 3 passed; 0 failed; …`.
+    fn count(&mut self, line: &str) {
+        let Some((_, figures)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
+        for figure in figures.split("; ") {
+            match figure.split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse::<u64>().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse::<u64>().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_summed() {
+        let mut totals = Totals::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "error: test failed",
+        ] {
+            totals.count(line);
+        }
+        assert_eq!(totals, Totals { passed: 7, failed: 2, complete: false });
+    }
+}
