@@ -44,7 +44,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         vec!["disk a script beyond its source".to_owned(), format!("{per_script} bytes")],
         vec![format!("RSS, {} runs asleep", options.asleep), format!("{asleep} MiB")],
     ]);
-    report::keep("density", &json!({"scripts": options.scripts, "idle_mib": idle, "disk_bytes_a_script": per_script, "asleep": options.asleep, "asleep_mib": asleep}))
+    report::keep(
+        "density",
+        &json!({"scripts": options.scripts, "idle_mib": idle, "disk_bytes_a_script": per_script, "asleep": options.asleep, "asleep_mib": asleep}),
+    )
 }
 
 fn disk_bytes(folder: &Path) -> anyhow::Result<u64> {

@@ -2,7 +2,12 @@
 
 use serde_json::json;
 
-use crate::{load, load::{Figures, Load}, peers, report, scripts, server::Server};
+use crate::{
+    load,
+    load::{Figures, Load},
+    peers, report, scripts,
+    server::Server,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

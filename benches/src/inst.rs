@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
 use sandmill_compiler::Compiler;
 use sandmill_model::{
-    Attempt, BoxFuture, Digest, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, SystemClock, WorkspaceId, Clock,
+    Attempt, BoxFuture, Clock, Digest, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, SystemClock, WorkspaceId,
     build::{BuildRequest, Builder},
     version::{HostedModule, ProgramSpec},
 };
@@ -57,7 +57,8 @@ impl Bare {
 
     pub(crate) async fn module(&self, source: &str) -> anyhow::Result<HostedModule> {
         let source = Bytes::copy_from_slice(source.as_bytes());
-        let request = BuildRequest { file_name: "bench.ts".to_owned(), language: Language::TypeScript, source, manifest: Manifest::default() };
+        let request =
+            BuildRequest { file_name: "bench.ts".to_owned(), language: Language::TypeScript, source, manifest: Manifest::default() };
         match self.compiler.build(request).await?.program {
             ProgramSpec::Hosted(module) => Ok(module),
             other => anyhow::bail!("{other:?}"),
@@ -103,7 +104,12 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
     measure(&bare, ("Rust component", &rust, None), &mut rows, &mut figures).await?;
     measure(&bare, ("TypeScript, snapshotted", &snapshot, None), &mut rows, &mut figures).await?;
-    for (name, kibibytes) in [("TypeScript, hosted, hello", 0), ("TypeScript, hosted, 1 KiB", 1), ("TypeScript, hosted, 5 KiB", 5), ("TypeScript, hosted, 100 KiB", 100)] {
+    for (name, kibibytes) in [
+        ("TypeScript, hosted, hello", 0),
+        ("TypeScript, hosted, 1 KiB", 1),
+        ("TypeScript, hosted, 5 KiB", 5),
+        ("TypeScript, hosted, 100 KiB", 100),
+    ] {
         let module = Arc::new(bare.module(&scripts::of_size(kibibytes)).await?);
         measure(&bare, (name, &runtime, Some(&module)), &mut rows, &mut figures).await?;
     }

@@ -17,9 +17,18 @@ const TIMES: usize = 5;
 /// Work in TypeScript: each takes tens of milliseconds.
 const SCRIPTS: [(&str, &str); 4] = [
     ("fib(24)", "const fib = (n: number): number => (n < 2 ? n : fib(n - 1) + fib(n - 2));\nexport function main() { return fib(24); }"),
-    ("JSON", "export function main() { let text = JSON.stringify(Array.from({ length: 2000 }, (_, i) => ({ id: i, name: `n${i}` }))); for (let i = 0; i < 10; i++) text = JSON.stringify(JSON.parse(text)); return text.length; }"),
-    ("sha256", "export async function main() { const data = new Uint8Array(1 << 20); let last; for (let i = 0; i < 4; i++) last = await crypto.subtle.digest('SHA-256', data); return new Uint8Array(last!)[0]; }"),
-    ("regex", "export function main() { const text = 'the quick brown fox '.repeat(5000); return text.match(/\\b[a-z]+o[a-z]*\\b/g)!.length; }"),
+    (
+        "JSON",
+        "export function main() { let text = JSON.stringify(Array.from({ length: 2000 }, (_, i) => ({ id: i, name: `n${i}` }))); for (let i = 0; i < 10; i++) text = JSON.stringify(JSON.parse(text)); return text.length; }",
+    ),
+    (
+        "sha256",
+        "export async function main() { const data = new Uint8Array(1 << 20); let last; for (let i = 0; i < 4; i++) last = await crypto.subtle.digest('SHA-256', data); return new Uint8Array(last!)[0]; }",
+    ),
+    (
+        "regex",
+        "export function main() { const text = 'the quick brown fox '.repeat(5000); return text.match(/\\b[a-z]+o[a-z]*\\b/g)!.length; }",
+    ),
 ];
 
 pub(crate) async fn run() -> anyhow::Result<()> {
@@ -38,7 +47,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
             with_fuel.push(outcome.usage.cpu_ns as f64 / 1e6);
         }
         // A runtime of its own, so on a thread of its own.
-        let bare_ms = std::thread::spawn(move || unmetered(&component)).join().map_err(|_| anyhow::anyhow!("{name}: the bare run panicked"))??;
+        let bare_ms =
+            std::thread::spawn(move || unmetered(&component)).join().map_err(|_| anyhow::anyhow!("{name}: the bare run panicked"))??;
         let fuel_ms = report::median(with_fuel);
         rows.push(vec![name.to_owned(), format!("{fuel_ms:.1}"), format!("{bare_ms:.1}"), format!("{:.2}", fuel_ms / bare_ms)]);
         figures.push(json!({"name": name, "fuel_ms": fuel_ms, "bare_ms": bare_ms}));

@@ -32,7 +32,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// The value below which a share (0 to 1) of the sorted values lies.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into a list of measurements")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index into a list of measurements"
+    )]
     let index = ((sorted.len() as f64 - 1.0) * share).round() as usize;
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
@@ -44,7 +49,8 @@ fn commit() -> String {
 
 fn machine() -> Value {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|rest| rest.trim_start_matches(['\t', ' ', ':']).to_owned());
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|rest| rest.trim_start_matches(['\t', ' ', ':']).to_owned());
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     json!({"cpu": model, "cores": std::thread::available_parallelism().map_or(1, usize::from), "kernel": kernel.trim()})
 }

@@ -52,5 +52,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         vec!["first run, shared runtime, p50".to_owned(), format!("{p50:.2}")],
         vec!["first run, shared runtime, p99".to_owned(), format!("{p99:.2}")],
     ]);
-    report::keep("start", &json!({"scripts": options.scripts, "start_ms": start, "first_own_ms": own, "first_hosted_p50_ms": p50, "first_hosted_p99_ms": p99}))
+    report::keep(
+        "start",
+        &json!({"scripts": options.scripts, "start_ms": start, "first_own_ms": own, "first_hosted_p50_ms": p50, "first_hosted_p99_ms": p99}),
+    )
 }

@@ -25,7 +25,14 @@ async fn bad_requests_get_clear_answers() {
         (Method::GET, "/api/w/default/runs/01890000-0000-7000-8000-000000000000", json_type, vec![], 404, "not_found"),
         (Method::GET, "/nothing/here", json_type, vec![], 404, "not_found"),
         (Method::PUT, "/api/w/default/scripts/f/api/bad", json_type, br#"{"language":"cobol","source":""}"#.to_vec(), 400, ""),
-        (Method::PUT, "/api/w/default/scripts/f/api/bad", json_type, br#"{"language":"typescript","source":"export function main() {}","manifest":{"limit":1}}"#.to_vec(), 422, "invalid_manifest"),
+        (
+            Method::PUT,
+            "/api/w/default/scripts/f/api/bad",
+            json_type,
+            br#"{"language":"typescript","source":"export function main() {}","manifest":{"limit":1}}"#.to_vec(),
+            422,
+            "invalid_manifest",
+        ),
         (Method::PUT, "/api/w/default/scripts/f/api/bad", "application/wasm", b"\0asm\x01\0\0\0".to_vec(), 422, "invalid_component"),
         (Method::PUT, "/api/w/default/scripts/f/api/bad", "application/wasm", b"not wasm".to_vec(), 422, "invalid_component"),
     ];

@@ -12,7 +12,10 @@ async fn start_then_read_everything() {
     server.deploy("f/async/double", "typescript", source).await.unwrap();
     let id = server.start_run("f/async/double", &json!({"n": 21})).await.unwrap();
     let run = server.ended_run(&id).await.unwrap();
-    assert_eq!((run["status"].as_str(), run["outcome"].as_str(), run["path"].as_str()), (Some("succeeded"), Some("ok"), Some("f/async/double")));
+    assert_eq!(
+        (run["status"].as_str(), run["outcome"].as_str(), run["path"].as_str()),
+        (Some("succeeded"), Some("ok"), Some("f/async/double"))
+    );
     assert_eq!(run["arguments"], json!({"n": 21}));
     for key in ["fuel", "memory_peak_bytes", "cpu_ns", "wall_ns"] {
         assert!(run["usage"][key].as_u64().unwrap() > 0, "{key}: {run}");
@@ -21,7 +24,8 @@ async fn start_then_read_everything() {
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!({"twice": 42}));
     let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
     assert!(log.contains("got 21") && log.contains("careful"), "{log}");
-    let again: Value = server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/rerun")).send().await.unwrap().json().await.unwrap();
+    let again: Value =
+        server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/rerun")).send().await.unwrap().json().await.unwrap();
     let again = again["run_id"].as_str().unwrap().to_owned();
     assert_ne!(again, id);
     assert_eq!(server.ended_run(&again).await.unwrap()["status"], "succeeded");
@@ -74,7 +78,7 @@ async fn runs_are_listed_newest_first_page_by_page() {
     let mut seen = Vec::new();
     let mut page = server.get_json("/api/w/default/runs?limit=3").await.unwrap();
     loop {
-        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()));
+        seen.extend(page["items"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_str() else { break };
         page = server.get_json(&format!("/api/w/default/runs?limit=3&cursor={next}")).await.unwrap();
     }

@@ -33,12 +33,33 @@ fn cases() -> Vec<Case> {
         limited(case("loop-fuel", "export function main() { for (;;) {} }", 500, "out_of_fuel", "fuel"), fuel()),
         limited(case("loop-wall", "export function main() { for (;;) {} }", 504, "timeout", "400"), short()),
         limited(case("await-forever", "export async function main() { while (true) await null; }", 504, "timeout", "400"), short()),
-        limited(case("sleep", "export async function main() { await new Promise(r => setTimeout(r, 60000)); }", 504, "timeout", "400"), short()),
+        limited(
+            case("sleep", "export async function main() { await new Promise(r => setTimeout(r, 60000)); }", 504, "timeout", "400"),
+            short(),
+        ),
         case("never", "export async function main() { await new Promise(() => {}); }", 500, "error", "never"),
-        case("memory", "export function main() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)); }", 500, "out_of_memory", "memory"),
-        case("memory-caught", "export function main() { const a = []; for (;;) { try { a.push(new Uint8Array(1 << 20).fill(1)); } catch {} } }", 500, "out_of_memory", "memory"),
+        case(
+            "memory",
+            "export function main() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)); }",
+            500,
+            "out_of_memory",
+            "memory",
+        ),
+        case(
+            "memory-caught",
+            "export function main() { const a = []; for (;;) { try { a.push(new Uint8Array(1 << 20).fill(1)); } catch {} } }",
+            500,
+            "out_of_memory",
+            "memory",
+        ),
         case("recursion", "export function main() { const f = (n: number): number => f(n + 1) + 1; return f(0); }", 500, "error", "stack"),
-        case("recursion-caught", "export function main() { const f = (n: number): number => f(n + 1) + 1; try { return f(0); } catch (e) { return 'caught'; } }", 200, "", "caught"),
+        case(
+            "recursion-caught",
+            "export function main() { const f = (n: number): number => f(n + 1) + 1; try { return f(0); } catch (e) { return 'caught'; } }",
+            200,
+            "",
+            "caught",
+        ),
         case("huge-result", "export function main() { return 'x'.repeat(9 * 1024 * 1024); }", 500, "result_too_large", "result_bytes"),
         case("throw-string", "export function main() { throw 'just text'; }", 500, "error", "just text"),
         case("throw-null", "export function main() { throw null; }", 500, "error", "null"),
@@ -50,8 +71,20 @@ fn cases() -> Vec<Case> {
         case("bigint", "export function main() { return 12345678901234567890n; }", 500, "error", "BigInt"),
         case("nan", "export function main() { return [NaN, Infinity, -0]; }", 200, "", "[null,null,0]"),
         case("undefined", "export function main() {}", 200, "", "null"),
-        case("throwing-getter", "export function main() { return { get a() { throw new Error('from a getter'); } }; }", 500, "error", "from a getter"),
-        case("throwing-message", "export function main() { throw { get message() { throw 1; }, toString() { throw 2; } }; }", 500, "error", ""),
+        case(
+            "throwing-getter",
+            "export function main() { return { get a() { throw new Error('from a getter'); } }; }",
+            500,
+            "error",
+            "from a getter",
+        ),
+        case(
+            "throwing-message",
+            "export function main() { throw { get message() { throw 1; }, toString() { throw 2; } }; }",
+            500,
+            "error",
+            "",
+        ),
         case("exit", "export function main() { return typeof (globalThis as any).process?.exit; }", 200, "", "undefined"),
         case("eval", "export function main() { return eval('6 * 7'); }", 200, "", "42"),
         case("regex-bomb", "export function main() { return /^(a+)+$/.test('a'.repeat(40) + 'b'); }", 500, "out_of_fuel", ""),
@@ -85,20 +118,22 @@ async fn each_ends_as_it_should_in_both_tiers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_flood_is_cut_and_what_came_before_is_kept() {
     let server = server();
-    let source = "export function main() { for (let i = 0; i < 100000; i++) console.log('line ' + i + ' ' + 'x'.repeat(100)); return 'done'; }";
+    let source =
+        "export function main() { for (let i = 0; i < 100000; i++) console.log('line ' + i + ' ' + 'x'.repeat(100)); return 'done'; }";
     server.deploy("f/hostile/log-flood", "typescript", source).await.unwrap();
     let answer = server.call("f/hostile/log-flood", &json!({})).await.unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "\"done\""));
     let run = answer.header("sandmill-run-id").unwrap().to_owned();
     let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
     assert!(log.contains("line 0 ") && log.len() < 4 * 1024 * 1024, "{} bytes", log.len());
-    assert!(log.contains("log_bytes"), "the cut is named: {}", &log[log.len().saturating_sub(500)..]);
+    assert!(log.contains("log's limit"), "the cut is named: {}", &log[log.len().saturating_sub(500)..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn looping_runs_do_not_hold_up_a_quiet_one() {
     let server = server();
-    let body = json!({"language": "typescript", "source": "export function main() { for (;;) {} }", "manifest": {"limits": {"wall_ms": 6000}}});
+    let body =
+        json!({"language": "typescript", "source": "export function main() { for (;;) {} }", "manifest": {"limits": {"wall_ms": 6000}}});
     server.deploy_with("f/hostile/spin", body).await.unwrap();
     server.deploy("f/hostile/quiet", "typescript", "export function main() { return 'quiet'; }").await.unwrap();
     server.call("f/hostile/quiet", &json!({})).await.unwrap();
@@ -143,7 +178,8 @@ async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
         assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")), "{run}");
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert!(run["usage"]["wall_ns"].as_u64().unwrap() > 0, "{run}");
-        let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+        let log =
+            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
         assert!(log.contains("before"), "{log}");
     }
 }
@@ -158,7 +194,6 @@ async fn faults_at_the_top_level_are_compile_errors() {
         ("no-main", "export function other() {}", "main"),
         ("syntax", "export function main( {", ""),
         ("npm", "import _ from 'lodash';\nexport function main() { return _; }", "lodash"),
-        ("deep", &format!("export function main() {{ return {}1{}; }}", "(".repeat(50_000), ")".repeat(50_000)), ""),
     ] {
         let request = server.request(reqwest::Method::PUT, &format!("/api/w/default/scripts/f/hostile/{name}"));
         let response = request.json(&json!({"language": "typescript", "source": source})).send().await.unwrap();

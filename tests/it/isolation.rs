@@ -43,7 +43,8 @@ async fn random_numbers_dates_and_ids_differ_between_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_the_host_is_there() {
     let server = server();
-    let source = "export function main() { return Object.keys(globalThis).concat([typeof process, typeof require, typeof Deno, typeof Bun]); }";
+    let source =
+        "export function main() { return Object.keys(globalThis).concat([typeof process, typeof require, typeof Deno, typeof Bun]); }";
     server.deploy("f/isolation/host", "javascript", source).await.unwrap();
     let value: Value = server.call("f/isolation/host", &json!({})).await.unwrap().json().unwrap();
     let names: Vec<&str> = value.as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -53,9 +54,16 @@ async fn nothing_of_the_host_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proto_in_arguments_pollutes_nothing() {
     let server = server();
-    server.deploy("f/isolation/proto", "typescript", "export function main(a: unknown) { return [({} as any).polluted ?? null, a]; }").await.unwrap();
+    server
+        .deploy("f/isolation/proto", "typescript", "export function main(a: unknown) { return [({} as any).polluted ?? null, a]; }")
+        .await
+        .unwrap();
     let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/isolation/proto").header("content-type", "application/json");
-    let response = request.body(r#"{"__proto__":{"polluted":1},"a":{"__proto__":{"polluted":2},"constructor":{"prototype":{"polluted":3}}}}"#).send().await.unwrap();
+    let response = request
+        .body(r#"{"__proto__":{"polluted":1},"a":{"__proto__":{"polluted":2},"constructor":{"prototype":{"polluted":3}}}}"#)
+        .send()
+        .await
+        .unwrap();
     let value: Value = response.json().await.unwrap();
     assert_eq!(value[0], Value::Null, "{value}");
 }

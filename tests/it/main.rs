@@ -1,9 +1,15 @@
 //! End to end: the built binary, called as its users call it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod api;
 mod asynchronous;
+mod commands;
+mod components;
+mod examples;
 mod hostile;
 mod isolation;
 mod restart;
 mod scripts;
 mod shared;
+mod tour;

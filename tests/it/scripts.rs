@@ -107,7 +107,8 @@ async fn state_counts_on_without_loss_under_concurrency() {
     let source = "import { state } from 'sandmill';\nexport function main() {\n  for (;;) {\n    const before = state.get('n');\n    if (state.compareAndSwap('n', before, (before ?? 0) + 1)) return (before ?? 0) + 1;\n  }\n}\n";
     server.deploy("f/scripts/counter", "javascript", source).await.unwrap();
     let calls = (0..40).map(|_| server.call("f/scripts/counter", &Value::Null));
-    let mut seen: Vec<i64> = futures_util::future::join_all(calls).await.into_iter().map(|answer| answer.unwrap().json().unwrap().as_i64().unwrap()).collect();
+    let mut seen: Vec<i64> =
+        futures_util::future::join_all(calls).await.into_iter().map(|answer| answer.unwrap().json().unwrap().as_i64().unwrap()).collect();
     seen.sort_unstable();
     assert_eq!(seen, (1..=40).collect::<Vec<_>>());
 }

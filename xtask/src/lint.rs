@@ -72,11 +72,13 @@ fn dependencies(strictness: Strictness) -> Result<()> {
     };
     exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
     // The database of advisories is a git repository: not every network lets us fetch it, and that is no fault of the code.
-    if exec::read(command(&program).arg("fetch").arg("db")).is_err() {
+    let mut fetch = command(&program);
+    fetch.args(["fetch", "db"]).envs([("GIT_HTTP_LOW_SPEED_LIMIT", "1000"), ("GIT_HTTP_LOW_SPEED_TIME", "20")]);
+    if exec::read(&mut fetch).is_err() {
         eprintln!("advisories: NOT CHECKED, their database is out of reach here");
         return Ok(());
     }
-    exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "--disable-fetch", "advisories"]))
+    exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "advisories"]))
 }
 
 /// A tool in a virtual environment of its own.

@@ -8,7 +8,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
@@ -79,8 +79,10 @@ pub fn examples(options: &ExamplesOptions) -> Result<()> {
     let token = fs::read_to_string(&token_file).with_context(|| format!("cannot read {}", token_file.display()))?;
     let (server, token) = (format!("http://{}", options.listen), token.trim());
     for folder in folders()? {
-        if folder.join("Cargo.toml").is_file() && !build_component(&folder) {
-            eprintln!("left out {}: it needs the target {} (cargo xtask setup)", folder.display(), setup::WASM_TARGET);
+        if folder.join("Cargo.toml").is_file()
+            && let Err(error) = setup::build_guest(&folder, &folder.join("target"))
+        {
+            eprintln!("left out {}: {error:#}; `cargo xtask setup` installs what Rust guests need", folder.display());
             continue;
         }
         let mut push = command(&options.binary);
@@ -101,14 +103,6 @@ fn folders() -> Result<Vec<PathBuf>> {
     let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|folder| folder.join("sandmill.toml").is_file()).collect();
     folders.sort();
     Ok(folders)
-}
-
-fn build_component(folder: &Path) -> bool {
-    let mut build = cargo();
-    build
-        .args(["build", "--quiet", "--release", "--locked", "--target", setup::WASM_TARGET, "--manifest-path"])
-        .arg(folder.join("Cargo.toml"));
-    build.arg("--target-dir").arg(folder.join("target")).stdin(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn is_ready(address: SocketAddr) -> bool {

@@ -39,7 +39,8 @@ async fn launch(name: String, port: u16, mut command: Command, folder: Option<te
     let deadline = Instant::now() + Duration::from_secs(20);
     let expected: serde_json::Value = serde_json::from_str(crate::scripts::EXPECTED)?;
     loop {
-        let answer = reqwest::Client::new().post(&peer.url).header("content-type", "application/json").body(crate::scripts::BODY).send().await;
+        let answer =
+            reqwest::Client::new().post(&peer.url).header("content-type", "application/json").body(crate::scripts::BODY).send().await;
         if let Ok(answer) = answer {
             let found: serde_json::Value = answer.json().await?;
             anyhow::ensure!(found == expected, "{} answers {found}", peer.name);
@@ -112,7 +113,12 @@ fn install_workerd() -> anyhow::Result<PathBuf> {
     let home = sandmill_testkit::binary::root().join("target/toolchains/peers");
     fs::create_dir_all(&home)?;
     if !home.join("node_modules/.bin/workerd").exists() {
-        let status = Command::new("npm").args(["install", "--no-save", "--prefix"]).arg(&home).arg(format!("workerd@{WORKERD}")).status().context("npm")?;
+        let status = Command::new("npm")
+            .args(["install", "--no-save", "--prefix"])
+            .arg(&home)
+            .arg(format!("workerd@{WORKERD}"))
+            .status()
+            .context("npm")?;
         anyhow::ensure!(status.success(), "workerd cannot be installed");
     }
     Ok(home)

@@ -48,7 +48,9 @@ fn of_problem(problem: &Problem, paint: Paint) -> String {
     let mut text = match (&problem.error, OutcomeKind::from_name(&problem.code)) {
         (Some(error), Some(kind)) => run_error(kind, &error.name, &error.message, error.stack.as_deref(), paint),
         _ => {
-            let what = [&problem.detail, &problem.title, &problem.code].into_iter().find(|text| !text.is_empty());
+            // The faults follow one by one; a detail that repeats them is left out.
+            let first = if problem.faults.is_empty() { &problem.detail } else { &problem.title };
+            let what = [first, &problem.detail, &problem.title, &problem.code].into_iter().find(|text| !text.is_empty());
             format!("{}: {}", paint.red("error"), clean(what.map_or("the server refused without a reason", String::as_str)))
         }
     };
@@ -90,8 +92,8 @@ mod tests {
         let failed = json!({"code": "error", "title": "The script failed", "detail": "x", "request_id": "r1", "run_id": "u1",
             "error": {"name": "TypeError", "message": "no", "stack": "TypeError: no\n    at main (hello.ts:3:1)"}});
         assert_eq!(shown(&failed), "TypeError: no\n    at main (hello.ts:3:1)\n(error, run u1, request r1)");
-        let faults = json!({"code": "invalid_arguments", "detail": "1 fault", "request_id": "r1", "faults": [{"pointer": "/n", "message": "is not a number"}]});
-        assert_eq!(shown(&faults), "error: 1 fault\n  /n: is not a number\n(invalid_arguments, request r1)");
+        let faults = json!({"code": "invalid_arguments", "title": "They do not fit", "detail": "/n: is not a number", "request_id": "r1", "faults": [{"pointer": "/n", "message": "is not a number"}]});
+        assert_eq!(shown(&faults), "error: They do not fit\n  /n: is not a number\n(invalid_arguments, request r1)");
         assert_eq!(shown(&json!({"code": "x"})), "error: x\n(x)");
     }
 

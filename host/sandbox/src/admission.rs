@@ -15,14 +15,25 @@ use std::{
 use sandmill_model::WorkspaceId;
 use tokio::sync::{Notify, oneshot};
 
-use crate::{fair::FairQueue, schedule::Task};
+use crate::{
+    fair::{FairQueue, TURN_NS},
+    schedule::Task,
+};
 
 /// A run that is under way waits this long for memory that others hold.
-const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Counts of what is free: slots in the low half, instances in the high half, so that a start takes both at once.
 const INSTANCE: u64 = 1 << 32;
 const SLOT: u64 = 1;
+
+const fn slots_of(free: u64) -> u64 {
+    free % INSTANCE
+}
+
+const fn instances_of(free: u64) -> u64 {
+    free / INSTANCE
+}
 
 pub(crate) struct Admission {
     slots_total: u64,
@@ -31,6 +42,7 @@ pub(crate) struct Admission {
     queues: Mutex<Queues>,
     memory_used_bytes: AtomicU64,
     memory_max_bytes: u64,
+    memory_wait_max: Duration,
     memory_waiting: AtomicUsize,
     memory_freed: Notify,
 }
@@ -65,7 +77,7 @@ pub(crate) struct MemoryFull {
 }
 
 impl Admission {
-    pub(crate) fn new(slots: u32, instances: u32, memory_max_bytes: u64) -> Arc<Self> {
+    pub(crate) fn new(slots: u32, instances: u32, memory_max_bytes: u64, memory_wait_max: Duration) -> Arc<Self> {
         Arc::new(Self {
             slots_total: u64::from(slots),
             free: AtomicU64::new(u64::from(slots) * SLOT + u64::from(instances) * INSTANCE),
@@ -73,6 +85,7 @@ impl Admission {
             queues: Mutex::default(),
             memory_used_bytes: AtomicU64::new(0),
             memory_max_bytes,
+            memory_wait_max,
             memory_waiting: AtomicUsize::new(0),
             memory_freed: Notify::new(),
         })
@@ -131,7 +144,7 @@ impl Admission {
                 freed.await;
             }
         };
-        tokio::time::timeout(MEMORY_WAIT_MAX, charged).await.map_err(|_| full)
+        tokio::time::timeout(self.memory_wait_max, charged).await.map_err(|_| full)
     }
 
     pub(crate) fn discharge(self: &Arc<Self>, bytes: u64) {
@@ -160,8 +173,10 @@ impl Admission {
 
     /// A start needs a slot, room, and memory left; without the last it may start if nothing runs that would give memory back.
     fn may_start(&self, free: u64, weight: u32) -> bool {
-        let slots = free % INSTANCE;
-        slots > 0 && free / INSTANCE >= u64::from(weight) && (self.memory_used_bytes() < self.memory_max_bytes || slots == self.slots_total)
+        let slots = slots_of(free);
+        slots > 0
+            && instances_of(free) >= u64::from(weight)
+            && (self.memory_used_bytes() < self.memory_max_bytes || slots == self.slots_total)
     }
 
     fn take_for_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
@@ -171,7 +186,7 @@ impl Admission {
     }
 
     fn take_slot(self: &Arc<Self>) -> Option<Slot> {
-        let take = |free: u64| (free % INSTANCE > 0).then(|| free - SLOT);
+        let take = |free: u64| (slots_of(free) > 0).then(|| free - SLOT);
         self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
         Some(Slot(Arc::clone(self)))
     }
@@ -201,7 +216,7 @@ impl Admission {
             let abandoned = start.grant.is_closed();
             let permits = if abandoned { None } else { Some(self.take_for_start(start.weight)?) };
             let (workspace, start) = queues.starts.pop()?;
-            queues.starts.charge(workspace, 0);
+            queues.starts.charge(workspace, TURN_NS);
             permits.map_or(Grant::Abandoned, |permits| Grant::Start(start.grant, permits))
         } else {
             let slot = self.take_slot()?;

@@ -70,7 +70,8 @@ pub fn engine_config(pooling: Option<&PoolSize>) -> Config {
         .wasm_exceptions(false)
         .wasm_threads(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // What joins two parts of one component sees the memory of both; without it, compiling such a component panics.
+        .wasm_multi_memory(true)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false);
     if let Some(size) = pooling {

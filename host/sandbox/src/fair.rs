@@ -1,5 +1,6 @@
-//! A queue of queues: one for each workspace, served in turn. Deficit round robin: each turn adds credit, what was used is taken
-//! off afterwards, and who is in debt is passed over until the turns have paid for it.
+//! A queue of queues: one for each workspace, served in turn. Deficit round robin: a lane is served while it has credit; what was
+//! used is taken off afterwards; who has none left gets a quantum more and goes to the back, and who is in debt is passed over
+//! until its turns have paid for it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,6 +9,8 @@ use std::{
 
 /// Credit of one turn, in nanoseconds of processor time.
 const QUANTUM_NS: i64 = 2_000_000;
+/// Charged for a use that ends the lane's turn, whatever it took.
+pub(crate) const TURN_NS: u64 = QUANTUM_NS.unsigned_abs();
 
 pub(crate) struct FairQueue<K, T> {
     lanes: HashMap<K, Lane<T>>,
@@ -32,33 +35,49 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     pub(crate) fn push(&mut self, key: K, item: T) {
         let lane = self.lanes.entry(key).or_insert_with(|| Lane { waiting: VecDeque::new(), in_use: 0, credit_ns: QUANTUM_NS });
         if lane.waiting.is_empty() {
-            self.ring.push_back(key);
+            // What comes back from its use goes on with the lane's turn.
+            if lane.in_use > 0 && lane.credit_ns > 0 {
+                self.ring.push_front(key);
+            } else {
+                self.ring.push_back(key);
+            }
         }
         lane.waiting.push_back(item);
     }
 
     /// The next item. Its lane stays known until [`Self::charge`] says what the item used.
     pub(crate) fn pop(&mut self) -> Option<(K, T)> {
-        loop {
-            let key = self.ring.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            if lane.credit_ns <= 0 {
-                lane.credit_ns += QUANTUM_NS;
-                self.ring.push_back(key);
-                continue;
-            }
-            let Some(item) = lane.waiting.pop_front() else { continue };
-            lane.in_use += 1;
-            if !lane.waiting.is_empty() {
-                self.ring.push_back(key);
-            }
-            return Some((key, item));
+        let key = self.next()?;
+        let lane = self.lanes.get_mut(&key)?;
+        let item = lane.waiting.pop_front()?;
+        lane.in_use += 1;
+        if lane.waiting.is_empty() {
+            self.ring.pop_front();
         }
+        Some((key, item))
     }
 
-    /// The item that [`Self::pop`] gives, if no lane is ever charged.
-    pub(crate) fn peek(&self) -> Option<&T> {
-        self.lanes.get(self.ring.front()?)?.waiting.front()
+    /// What [`Self::pop`] would give.
+    pub(crate) fn peek(&mut self) -> Option<&T> {
+        let key = self.next()?;
+        self.lanes.get(&key)?.waiting.front()
+    }
+
+    /// Turns the ring until a lane with credit is at its front.
+    fn next(&mut self) -> Option<K> {
+        loop {
+            let key = *self.ring.front()?;
+            match self.lanes.get_mut(&key) {
+                Some(lane) if lane.credit_ns > 0 => return Some(key),
+                Some(lane) => {
+                    lane.credit_ns += QUANTUM_NS;
+                    self.ring.rotate_left(1);
+                }
+                None => {
+                    self.ring.pop_front();
+                }
+            }
+        }
     }
 
     /// Ends the use of a popped item that took `used_ns`.
@@ -92,7 +111,7 @@ mod tests {
         queue.push("c", 20);
         let mut order = Vec::new();
         while let Some((key, item)) = queue.pop() {
-            queue.charge(key, 0);
+            queue.charge(key, TURN_NS);
             order.push(item);
         }
         assert_eq!(order, [0, 10, 20, 1, 2]);
@@ -126,10 +145,12 @@ mod tests {
         queue.push("b", 2);
         assert_eq!(queue.pop(), Some(("a", 1)));
         queue.push("a", 3);
-        queue.charge("a", 10 * QUANTUM_NS.unsigned_abs());
-        assert_eq!(queue.pop(), Some(("b", 2)));
-        queue.push("b", 4);
-        queue.charge("b", 0);
-        assert_eq!(queue.pop(), Some(("b", 4)));
+        queue.charge("a", 10 * TURN_NS);
+        for round in 0..10 {
+            assert_eq!(queue.pop().map(|(key, _)| key), Some("b"), "{round}");
+            queue.push("b", 4);
+            queue.charge("b", TURN_NS);
+        }
+        assert_eq!(queue.pop(), Some(("a", 3)));
     }
 }

@@ -27,6 +27,7 @@ mod schedule;
 mod stop;
 mod wasi;
 
+pub use cache::read_compiled;
 pub use call::{Call, CallInput, Validate};
 pub use engine::{PoolSize, engine_config};
 pub use error::Error;

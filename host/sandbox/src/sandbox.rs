@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    admission::{Admission, Permits},
+    admission::{Admission, MEMORY_WAIT_MAX, Permits},
     cache::CodeCache,
     call::{Call, Steps},
     control::{Control, Registry},
@@ -66,7 +66,7 @@ impl<H: Send + 'static> Sandbox<H> {
         wasi::link(&mut linker).map_err(setup)?;
         link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
         let runtime = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
-        let admission = Admission::new(slots, instances, options.guest_memory_bytes_max);
+        let admission = Admission::new(slots, instances, options.guest_memory_bytes_max, MEMORY_WAIT_MAX);
         let scheduler =
             Scheduler::start(options.threads, Arc::clone(&admission), runtime).map_err(|error| Error::Engine(error.to_string()))?;
         let cache = CodeCache::open(&options, compatibility_hash(&engine))?;

@@ -22,7 +22,11 @@ const ADMIN: &str = "u/admin";
 
 /// Makes the data folder; nobody else on the machine may look into it.
 pub(crate) fn data_folder(data: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(|| format!("the data folder {} cannot be made", data.display()))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("the data folder {} cannot be made", data.display()))
 }
 
 /// A name for this node that stays the same over restarts with the same data folder.
@@ -48,7 +52,11 @@ pub(crate) async fn first_start(store: &Store, data: &Path, given: Option<&str>,
         /// Shorter ones could be guessed.
         const TOKEN_BYTES_MIN: usize = 16;
         anyhow::ensure!(token.len() >= TOKEN_BYTES_MIN, "an admin token needs at least {TOKEN_BYTES_MIN} characters");
-        store.tokens.put(TokenHash::of(token), &admin, "admin token given at start", now).await.context("the admin token cannot be kept")?;
+        store
+            .tokens
+            .put(TokenHash::of(token), &admin, "admin token given at start", now)
+            .await
+            .context("the admin token cannot be kept")?;
         return Ok(());
     }
     if store.tokens.any().await.context("the tokens cannot be read")? {
@@ -58,7 +66,11 @@ pub(crate) async fn first_start(store: &Store, data: &Path, given: Option<&str>,
     let file = data.join("admin-token");
     // The file first: a token that nobody has seen would be of no use, and the next start would make no other.
     write_secret(&file, &token).with_context(|| format!("{} cannot be written", file.display()))?;
-    store.tokens.put(TokenHash::of(&token), &admin, "admin token of the first start", now).await.context("the admin token cannot be kept")?;
+    store
+        .tokens
+        .put(TokenHash::of(&token), &admin, "admin token of the first start", now)
+        .await
+        .context("the admin token cannot be kept")?;
     tracing::info!(file = %file.display(), "an admin token was written");
     Ok(())
 }

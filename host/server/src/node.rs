@@ -49,7 +49,7 @@ impl Node {
         sandbox_options.clock = Arc::clone(&clock);
         sandbox_options.slots = options.slots.unwrap_or(sandbox_options.slots);
         sandbox_options.guest_memory_bytes_max = options.guest_memory_bytes_max.unwrap_or(sandbox_options.guest_memory_bytes_max);
-        let queued_runs_max = sandbox_options.slots;
+        let queued_runs_max = queued_share(sandbox_options.slots);
         let sandbox = Sandbox::new(sandbox_options, sandmill_capabilities::link).context("the sandbox cannot be set up")?;
         let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(executable));
@@ -58,7 +58,8 @@ impl Node {
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
             output: Arc::new(SeenOutput(live.clone())),
         };
-        let runner_options = sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
+        let runner_options =
+            sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());
@@ -90,4 +91,9 @@ pub(crate) fn code_cache(data: &Path) -> PathBuf {
 
 pub(crate) const fn mib(count: u64) -> u64 {
     count * MIB
+}
+
+/// Slots that runs from the queue may take: a quarter stays for callers who wait, so that a queue full of long runs never shuts them out.
+fn queued_share(slots: usize) -> usize {
+    (slots - slots / 4).max(1)
 }

@@ -114,7 +114,8 @@ fn with_config(mut arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Vec<
     let matches = command.try_get_matches_from(&arguments)?;
     let given = matches.subcommand_matches("serve").context("the command is not serve")?;
     for (key, value) in config {
-        let known = serve.get_arguments().find(|argument| argument.get_long().is_some_and(|long| long == key || long.replace('-', "_") == key));
+        let known =
+            serve.get_arguments().find(|argument| argument.get_long().is_some_and(|long| long == key || long.replace('-', "_") == key));
         let argument = known.filter(|argument| argument.get_id() != "config");
         let argument = argument.with_context(|| format!("{}: there is no option `{key}`", file.display()))?;
         let set = matches!(given.value_source(argument.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable));

@@ -1,5 +1,7 @@
 //! Logs, traces and metrics of the process.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
@@ -31,7 +33,9 @@ impl Drop for Telemetry {
 pub(crate) fn start(options: &ServeOptions) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is not a filter", options.log))?;
     let logs = match options.log_format {
-        LogFormat::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Pretty => {
+            tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed()
+        }
         LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     let traces = options.otlp_endpoint.as_deref().map(exporter).transpose()?;
@@ -41,7 +45,8 @@ pub(crate) fn start(options: &ServeOptions) -> anyhow::Result<Telemetry> {
 }
 
 fn exporter(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
-    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build().with_context(|| format!("--otlp-endpoint {endpoint}"))?;
+    let exporter =
+        SpanExporter::builder().with_http().with_endpoint(endpoint).build().with_context(|| format!("--otlp-endpoint {endpoint}"))?;
     let resource = Resource::builder().with_service_name("sandmill").build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }

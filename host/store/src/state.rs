@@ -38,6 +38,7 @@ pub trait State: Send + Sync + 'static {
     fn get<'a>(&'a self, scope: &'a StateScope, key: &'a str) -> BoxFuture<'a, Result<Option<JsonText>, StoreError>>;
 
     /// Writes `value` (none deletes) if `expected` is none or matches. Durable when it returns.
+    #[expect(clippy::too_many_arguments, reason = "a key, what is expected, what is written and when: none of them belongs to another")]
     fn put<'a>(
         &'a self,
         scope: &'a StateScope,

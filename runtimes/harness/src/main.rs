@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
         ["cases", runtime, folder, ref filters @ ..] => cases::run(&read(runtime)?, Path::new(folder), filters).await,
         ["measure", runtime] => measure::run(&read(runtime)?).await,
         ["eval", runtime, script, args] => cases::eval(&read(runtime)?, Path::new(script), args).await,
-        _ => bail!("usage: preinitialise IN.wasm OUT.wasm.zst | cases RUNTIME.wasm.zst FOLDER [NAME…] | measure RUNTIME.wasm.zst | eval RUNTIME.wasm.zst SCRIPT ARGS"),
+        _ => bail!("usage: preinitialise IN.wasm OUT.wasm.zst | cases RUNTIME.wasm.zst FOLDER [--hosted] [NAME…] | measure RUNTIME.wasm.zst | eval RUNTIME.wasm.zst SCRIPT ARGS"),
     }
 }
 

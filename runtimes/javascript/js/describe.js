@@ -19,19 +19,25 @@ function text(value) {
 }
 
 // JSON of a value, with a best effort for what JSON cannot say.
-function details(value) {
+function details(value, owner = value) {
+  // The objects around the one at hand, each with what stands for it in the JSON.
+  const around = [];
+  let isFirst = true;
   try {
-    const seen = [];
-    const json = JSON.stringify(value, function (_key, part) {
+    return JSON.stringify(value, function (_key, part) {
       if (typeof part === "bigint") return String(part);
-      if (typeof part === "object" && part !== null) {
-        while (seen.length > 0 && seen.at(-1) !== this) seen.pop();
-        if (seen.includes(part)) return "[Circular]";
-        seen.push(part);
+      if (typeof part !== "object" || part === null) return part;
+      if (isFirst) {
+        isFirst = false;
+        around.push({ original: owner, shown: part });
+        return part;
       }
-      return part instanceof Error ? errorDetails(part) : part;
+      while (around.length > 0 && around.at(-1).shown !== this) around.pop();
+      if (around.some(({ original }) => original === part)) return "[Circular]";
+      const shown = part instanceof Error ? errorDetails(part) : part;
+      around.push({ original: part, shown });
+      return shown;
     });
-    return json === undefined ? undefined : json;
   } catch {
     return undefined;
   }
@@ -64,7 +70,7 @@ export function describe(thrown) {
       text(thrown.name ?? "Error"),
       text(thrown.message),
       cleanStack(thrown.stack),
-      Object.keys(extra).length > 0 ? details(extra) : undefined,
+      Object.keys(extra).length > 0 ? details(extra, thrown) : undefined,
     ];
   }
   if (typeof thrown === "object" && thrown !== null) {

@@ -19,5 +19,6 @@ pub fn object<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     random::add(ctx, &native)?;
     sandmill::add(ctx, &native)?;
     url::add(ctx, &native)?;
+    ctx.globals().set("__stack", rquickjs::prelude::Func::from(|ctx: Ctx<'js>, n: u32| unsafe { rquickjs::qjs::JS_SetMaxStackSize(rquickjs::qjs::JS_GetRuntime(ctx.as_raw().as_ptr()), n as _) }))?; // TEMP
     Ok(native)
 }

@@ -102,11 +102,27 @@ fn stringify<'js>(ctx: &Ctx<'js>, what: &str, value: &Value<'js>) -> Result<Stri
     if value.is_undefined() {
         return Ok("null".to_owned());
     }
-    if let Some(json) = ctx.json_stringify(value.clone())? {
-        return Ok(Text::from_js(ctx, json.into_value())?.0);
+    match ctx.json_stringify(value.clone()) {
+        Ok(Some(json)) => Ok(Text::from_js(ctx, json.into_value())?.0),
+        Ok(None) => {
+            // So says JSON.stringify of functions and symbols, and of objects whose toJSON says nothing.
+            let kind = value.type_name();
+            let message = format!("{what} returned a {kind}, which cannot be turned into JSON");
+            Err(Exception::throw_type(ctx, &message))
+        }
+        Err(_) => Err(explain(ctx, what)),
     }
-    // JSON.stringify says nothing for functions and symbols, and for objects whose toJSON says nothing.
-    let kind = value.type_name();
-    let message = format!("{what} returned a {kind}, which cannot be turned into JSON");
-    Err(Exception::throw_type(ctx, &message))
+}
+
+/// Says what to do about the engine's two complaints about values; what a toJSON threw passes as it is.
+fn explain(ctx: &Ctx<'_>, what: &str) -> rquickjs::Error {
+    let thrown = ctx.catch();
+    let reason = match thrown.as_exception().and_then(|exception| exception.message()).as_deref() {
+        Some("circular reference") => "value that contains itself, which cannot be turned into JSON",
+        Some("BigInt are forbidden in JSON.stringify") => {
+            "BigInt, which cannot be turned into JSON; convert it with String(n) or Number(n)"
+        }
+        _ => return ctx.throw(thrown),
+    };
+    Exception::throw_type(ctx, &format!("{what} returned a {reason}"))
 }

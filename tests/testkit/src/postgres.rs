@@ -2,11 +2,10 @@
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
-    os::unix::fs::chown,
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -23,17 +22,30 @@ const USER: &str = "postgres";
 /// A port that was free may be taken by the time the server opens it.
 const STARTS_MAX: u32 = 5;
 
-/// Runs the server, its arguments, until standard input ends, which is when the process that holds the other side does. The trap keeps the shell alive when a
-/// terminal interrupts the whole group.
+/// What the server says once it is ready, and what the supervisor says once it has ended.
+const READY: &str = "ready to accept connections";
+const ENDED: &str = "the server has ended";
+
+/// Makes a cluster in a folder of its own and starts a server on each port that it reads, until standard input ends: that is when the process that holds the
+/// other side does, however it ends. Then nothing is left. The trap keeps the shell alive when a terminal interrupts the whole group. What a test writes need
+/// not outlive it, so nothing is flushed to the disk.
 const SUPERVISE: &str = r#"
 trap : INT TERM HUP
-folder=$1; shift
-"$@" </dev/null &
-server=$!
-exec 2>/dev/null
-cat >/dev/null
-kill -QUIT $server
-wait $server
+as=$1 owner=$2 programs=$3 user=$4 ended=$5
+folder=$(mktemp -d -t sandmill-postgres-XXXXXXXX) || exit 1
+cd "$folder"
+[ -z "$owner" ] || chown "$owner" "$folder"
+$as "$programs/initdb" --auth=trust --encoding=UTF8 --no-locale --no-sync --username="$user" -D "$folder/data" >&2
+while read -r port; do
+    {
+        $as "$programs/postgres" -D "$folder/data" -h 127.0.0.1 -p "$port" -k '' -c fsync=off -c full_page_writes=off \
+            -c synchronous_commit=off -c max_connections=400 -c shared_buffers=64MB </dev/null
+        echo "$ended" >&2
+    } &
+done
+kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"
+wait
+cd /
 rm -rf "$folder"
 "#;
 
@@ -97,61 +109,33 @@ impl Postgres {
     }
 
     fn start(programs: PathBuf) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sandmill-postgres-").tempdir()?;
         let owner = Owner::find()?;
-        owner.own(folder.path())?;
-        let data = folder.path().join("data");
-        let mut initdb = owner.command(&programs.join("initdb"));
-        initdb.args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--username", USER, "--pgdata"]).arg(&data);
-        let output = initdb.current_dir(folder.path()).output().context("initdb")?;
-        ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        // From here on the supervisor removes it.
-        let folder = folder.keep();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", SUPERVISE, "supervise", &owner.switch(), &owner.chown()]).arg(&programs).args([USER, ENDED]);
+        shell.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = shell.spawn().context("sh")?;
+        let mut ports = child.stdin.take().context("the supervisor's standard input")?;
+        let mut lines = BufReader::new(child.stderr.take().context("the supervisor's standard error")?).lines();
         let mut said = String::new();
         for _ in 0..STARTS_MAX {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let mut child = supervised(&folder, &owner.command(&programs.join("postgres")), &data, port)?;
-            let alive = child.stdin.take().context("the supervisor's standard input")?;
-            let stderr = child.stderr.take().context("the server's standard error")?;
-            match wait_until_ready(stderr, &mut said) {
-                Ok(()) => return Ok(Self { programs, port, _alive: alive }),
-                Err(error) => {
-                    said.push_str(&format!("{error}\n"));
-                    // Closing the pipe would have the folder removed, and the next try needs it.
-                    child.kill()?;
-                    child.wait()?;
+            writeln!(ports, "{port}")?;
+            for line in lines.by_ref() {
+                let line = line?;
+                if line.contains(READY) {
+                    // In a thread of its own, so that the server never waits for a reader.
+                    thread::spawn(move || lines.for_each(drop));
+                    return Ok(Self { programs, port, _alive: ports });
+                }
+                said.push_str(&line);
+                said.push('\n');
+                if line == ENDED {
+                    break;
                 }
             }
         }
-        fs::remove_dir_all(&folder)?;
         bail!("it said:\n{said}")
     }
-}
-
-fn supervised(folder: &Path, server: &Command, data: &Path, port: u16) -> io::Result<Child> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", SUPERVISE, "supervise"]).arg(folder).arg(server.get_program()).args(server.get_args()).arg("-D").arg(data);
-    shell.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
-    // What a test writes need not outlive it.
-    for setting in ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=400", "shared_buffers=64MB"] {
-        shell.args(["-c", setting]);
-    }
-    shell.env("LC_ALL", "C").current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
-}
-
-/// Reads what the server says until it is ready, and in a thread of its own what it says later, so that it never waits for a reader.
-fn wait_until_ready(stderr: ChildStderr, said: &mut String) -> anyhow::Result<()> {
-    let mut lines = BufReader::new(stderr).lines();
-    for line in lines.by_ref() {
-        let line = line?;
-        said.push_str(&line);
-        said.push('\n');
-        if line.contains("ready to accept connections") {
-            thread::spawn(move || lines.for_each(drop));
-            return Ok(());
-        }
-    }
-    bail!("the server ended before it was ready")
 }
 
 /// As whom the server runs: it refuses to run as root.
@@ -177,21 +161,19 @@ impl Owner {
         bail!("there is neither a user `postgres` nor `nobody`")
     }
 
-    fn own(&self, folder: &Path) -> io::Result<()> {
+    /// What comes before a command that is to run as it.
+    fn switch(&self) -> String {
         match self {
-            Self::Myself => Ok(()),
-            Self::Other { uid, gid } => chown(folder, Some(*uid), Some(*gid)),
+            Self::Myself => String::new(),
+            Self::Other { uid, gid } => format!("setpriv --reuid={uid} --regid={gid} --clear-groups"),
         }
     }
 
-    fn command(&self, program: &Path) -> Command {
+    /// Whose the folder must be, for `chown`; empty if it is already.
+    fn chown(&self) -> String {
         match self {
-            Self::Myself => Command::new(program),
-            Self::Other { uid, gid } => {
-                let mut command = Command::new("setpriv");
-                command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]).arg(program);
-                command
-            }
+            Self::Myself => String::new(),
+            Self::Other { uid, gid } => format!("{uid}:{gid}"),
         }
     }
 }

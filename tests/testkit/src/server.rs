@@ -90,7 +90,6 @@ impl Server {
     }
 
     /// A request with the admin token. `path` starts with `/`.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
     }

@@ -31,7 +31,8 @@ pub(super) fn build() -> Result<()> {
         bail!("the distribution's rust-src is not of the version of rustc here ({})", rustc_version()?);
     }
     let libraries = compile(&library, &work.join("target"))?;
-    install(&libraries, &unpacked)
+    install(&libraries, &unpacked)?;
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
 
 fn rustc_version() -> Result<String> {
@@ -102,7 +103,8 @@ fn versions<'a>(packages: &'a str, name: &'a str) -> impl Iterator<Item = &'a st
 fn mirror() -> Result<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     if let Ok(parts) = fs::read_dir("/etc/apt/sources.list.d") {
-        files.extend(parts.flatten().map(|entry| entry.path()));
+        let is_in_use = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "list" || extension == "sources");
+        files.extend(parts.flatten().map(|entry| entry.path()).filter(is_in_use));
     }
     let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
     texts.filter_map(|text| archive(&text)).next().context("no Debian archive in this machine's apt sources")

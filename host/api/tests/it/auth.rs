@@ -111,6 +111,7 @@ async fn a_globs_edge_is_kept() {
 /// The same answer, byte for byte, for what is not there and for what is another's.
 #[tokio::test]
 async fn another_workspace_looks_like_none() {
+    type Method = fn(String) -> Call;
     let api = Api::new().await;
     let stranger = api.workspace("other").await;
     api.token("sm_stranger", Some(stranger), &["*:*"]).await;
@@ -120,11 +121,11 @@ async fn another_workspace_looks_like_none() {
     put("/api/w/w/scripts/f/t/c").header("content-type", "application/wasm").body("\0asm").to(&api).await;
     let component = get("/api/w/w/scripts/f/t/c").to(&api).await.value()["component"].as_str().unwrap().to_owned();
 
-    let body = |method: fn(String) -> Call, uri: String| {
+    let body = |method: Method, uri: String| {
         let api = &api;
         async move { method(uri).token("sm_stranger").header("x-request-id", "same").to(api).await.is_problem(404, "not_found").to_string() }
     };
-    let (get, post): (fn(String) -> Call, fn(String) -> Call) = (get, post);
+    let (get, post): (Method, Method) = (get, post);
     for (method, resource) in [(get, "scripts"), (get, "scripts/f/t/echo"), (get, "runs"), (get, &*format!("runs/{run}"))] {
         let theirs = body(method, format!("/api/w/w/{resource}")).await;
         assert_eq!(theirs, body(method, format!("/api/w/nobodys/{resource}")).await);

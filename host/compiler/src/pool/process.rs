@@ -66,10 +66,15 @@ impl Process {
             let answer = read_async::<Response>(&mut self.output).await;
             written.and(answer)
         };
+        let drain = async {
+            self.errors.drain().await;
+            pending::<()>().await;
+        };
         let exchange = async {
             tokio::select! {
                 answer = exchange => answer,
-                () = self.errors.drain() => pending().await,
+                // Never: it only keeps the pipe from filling up.
+                () = drain => Err(io::ErrorKind::BrokenPipe.into()),
             }
         };
         match timeout(self.wall, exchange).await {

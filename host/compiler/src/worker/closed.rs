@@ -18,7 +18,7 @@ const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: ["../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/guest"],
+        path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/guest"],
         world: "sandmill:guest/imports",
         imports: { default: trappable },
     });

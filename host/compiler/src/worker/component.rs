@@ -32,7 +32,7 @@ pub(super) struct Inspected {
 
 pub(super) fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Inspected, BuildError> {
     validate(bytes).map_err(invalid)?;
-    let component = Component::new(&engines.plain, bytes).map_err(|error| invalid(format!("the component cannot run here: {error:#}")))?;
+    let component = Component::new(&engines.engine, bytes).map_err(|error| invalid(format!("the component cannot run here: {error:#}")))?;
     if guest::export(&component, MAIN, "run").is_none() {
         return Err(invalid(no_script(engines, &component)));
     }
@@ -69,13 +69,13 @@ fn validate(bytes: &[u8]) -> Result<(), String> {
 
 fn no_script(engines: &Engines, component: &Component) -> String {
     let ty = component.component_type();
-    let names: Vec<_> = ty.exports(&engines.plain).take(NAMES_MAX).map(|(name, _)| format!("`{name}`")).collect();
+    let names: Vec<_> = ty.exports(&engines.engine).take(NAMES_MAX).map(|(name, _)| format!("`{name}`")).collect();
     let exports = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     format!("the component is not a script: a script exports `{MAIN}` with a function `run`, and this one exports {exports}")
 }
 
 fn link(engines: &Engines, component: &Component) -> Result<InstancePre<Closed>, BuildError> {
-    let linker = Closed::linker(&engines.plain).map_err(engine_failed)?;
+    let linker = Closed::linker(&engines.engine).map_err(engine_failed)?;
     linker.instantiate_pre(component).map_err(|_| {
         let names = sandmill_sandbox::unlinkable(component, &linker);
         let (count, names) = (names.len(), names.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", "));
@@ -99,7 +99,7 @@ where
 
 /// The schema that the component gives of itself.
 fn describe(engines: &Engines, pre: &InstancePre<Closed>) -> Result<JsonText, BuildError> {
-    let mut store = Closed::store(&engines.plain).map_err(engine_failed)?;
+    let mut store = Closed::store(&engines.engine).map_err(engine_failed)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         let index = guest::export(pre.component(), SCHEMA, "describe").ok_or_else(|| wasmtime::format_err!("it is not exported"))?;

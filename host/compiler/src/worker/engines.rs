@@ -1,4 +1,4 @@
-//! The engines of a worker, and the one thread on which its guests run.
+//! The engine of a worker, and the one thread on which its guests run.
 
 use std::future::Future;
 
@@ -11,19 +11,16 @@ use super::hosted::engine_failed;
 
 pub(super) struct Engines {
     /// Makes and runs the same code as the sandbox.
-    pub(super) plain: Engine,
-    /// For components whose parts' memories are read by one module; its code never leaves the workers.
-    pub(super) instrumented: Engine,
+    pub(super) engine: Engine,
     runtime: Runtime,
 }
 
 impl Engines {
     pub(super) fn new() -> Result<Self, BuildError> {
-        let plain = Engine::new(&engine_config(None)).map_err(engine_failed)?;
-        let instrumented = Engine::new(engine_config(None).wasm_multi_memory(true)).map_err(engine_failed)?;
+        let engine = Engine::new(&engine_config(None)).map_err(engine_failed)?;
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| BuildError::Unavailable(format!("a build worker has no event loop: {error}")))?;
-        Ok(Self { plain, instrumented, runtime })
+        Ok(Self { engine, runtime })
     }
 
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
@@ -32,7 +29,7 @@ impl Engines {
 
     /// Machine code of a component.
     pub(super) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, BuildError> {
-        self.plain.precompile_component(component).map_err(|error| BuildError::InvalidComponent(format!("the component does not compile: {error:#}")))
+        self.engine.precompile_component(component).map_err(|error| BuildError::InvalidComponent(format!("the component does not compile: {error:#}")))
     }
 }
 

@@ -19,19 +19,22 @@ pub(super) struct ScriptError {
     pub(super) name: String,
     pub(super) message: String,
     pub(super) stack: Option<String>,
-    pub(super) details: Option<String>,
+    #[expect(dead_code, reason = "part of the type")]
+    details: Option<String>,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
+#[expect(dead_code, reason = "only its type is compared")]
 pub(super) struct Binary {
     #[component(name = "content-type")]
-    pub(super) content_type: String,
-    pub(super) data: Vec<u8>,
+    content_type: String,
+    data: Vec<u8>,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
+#[expect(dead_code, reason = "only its type is compared")]
 pub(super) enum ScriptOutput {
     #[component(name = "json")]
     Json(String),

@@ -21,13 +21,13 @@ pub(super) struct Hosted(InstancePre<Closed>);
 
 impl Hosted {
     pub(super) fn new(engines: &Engines, runtime: &Component) -> wasmtime::Result<Self> {
-        Closed::linker(&engines.plain)?.instantiate_pre(runtime).map(Self)
+        Closed::linker(&engines.engine)?.instantiate_pre(runtime).map(Self)
     }
 
     /// # Errors
     /// What goes wrong at the module's top level, where in `source` if that can be told.
     pub(super) fn check(&self, engines: &Engines, module: &HostedModule, source: &str) -> Result<(), BuildError> {
-        let mut store = Closed::store(&engines.plain).map_err(engine_failed)?;
+        let mut store = Closed::store(&engines.engine).map_err(engine_failed)?;
         let call = async {
             let instance = self.0.instantiate_async(&mut store).await?;
             guest::load(&mut store, &instance, self.0.component(), module).await

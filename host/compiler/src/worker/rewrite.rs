@@ -154,7 +154,8 @@ impl Rewriter<'_> {
             let export = export?;
             if self.dropped_export == Some(export.name.name) && export.kind == ComponentExternalKind::Instance {
                 // An export is an item too; whoever means it means what was exported.
-                self.instances.push(self.component_instance_index(export.index));
+                let exported = self.component_instance_index(export.index);
+                self.instances.push(exported);
                 continue;
             }
             let kind = export.kind;

@@ -117,10 +117,10 @@ impl Server {
     fn make(&mut self, artefact: Artefact) -> Answer {
         let engines = self.engines()?;
         let component = match artefact {
-            Artefact::Runtime => Component::new(&engines.plain, runtime::bytes()),
+            Artefact::Runtime => Component::new(&engines.engine, runtime::bytes()),
             Artefact::Instrumented => {
                 let (_, instrumented, _) = snapshot::instrument()?;
-                Component::new(&engines.instrumented, instrumented)
+                Component::new(&engines.engine, instrumented)
             }
         };
         let component = component.map_err(engine_failed)?;
@@ -130,12 +130,7 @@ impl Server {
     }
 
     fn adopt(&mut self, artefact: Artefact, code: &[u8]) -> Result<(), BuildError> {
-        let engines = self.engines()?;
-        let engine = match artefact {
-            Artefact::Runtime => &engines.plain,
-            Artefact::Instrumented => &engines.instrumented,
-        };
-        let component = engines::adopt(engine, code)?;
+        let component = engines::adopt(&self.engines()?.engine, code)?;
         self.hold(artefact, &component)
     }
 

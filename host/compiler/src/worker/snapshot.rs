@@ -31,13 +31,13 @@ pub(super) fn instrument() -> Result<(ComponentContext<'static>, Vec<u8>, Wizer)
 
 impl Instrumented {
     pub(super) fn new(engines: &Engines, component: &Component, (context, wizer): (ComponentContext<'static>, Wizer)) -> Result<Self, BuildError> {
-        let pre = Closed::linker(&engines.instrumented).and_then(|linker| linker.instantiate_pre(component)).map_err(engine_failed)?;
+        let pre = Closed::linker(&engines.engine).and_then(|linker| linker.instantiate_pre(component)).map_err(engine_failed)?;
         Ok(Self { pre, context, wizer })
     }
 
     /// The component, without the runtime's loader.
     pub(super) fn snapshot(&self, engines: &Engines, module: &HostedModule) -> Result<Vec<u8>, BuildError> {
-        let mut store = Closed::store(&engines.instrumented).map_err(engine_failed)?;
+        let mut store = Closed::store(&engines.engine).map_err(engine_failed)?;
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let loaded = guest::load(&mut store, &instance, self.pre.component(), module).await?;

@@ -35,7 +35,9 @@ fn stubs(component: &[u8]) -> Result<HashMap<String, Vec<u8>>> {
     let mut stubs = HashMap::new();
     for (key, item) in imports {
         let name = resolve.name_world_key(&key);
-        if name.starts_with(NAMESPACE) {
+        // One of types only asks nothing of a host, and what the component exports is made of such types.
+        let has_functions = matches!(&item, WorldItem::Interface { id, .. } if !resolve.interfaces[*id].functions.is_empty());
+        if name.starts_with(NAMESPACE) && has_functions {
             let stub = stub(resolve.clone(), world, (key, item)).with_context(|| format!("stub of `{name}`"))?;
             stubs.insert(name, stub);
         }

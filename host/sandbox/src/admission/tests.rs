@@ -17,7 +17,7 @@ fn workspace(n: i64) -> WorkspaceId {
 
 #[test]
 fn starts_wait_their_turn_between_workspaces() {
-    let admission = Admission::new(1, 8, 1000);
+    let admission = Admission::new(1, 8, 1000, Duration::from_millis(50));
     let (a, b) = (workspace(1), workspace(2));
     let held = admission.try_start(1).unwrap();
     assert!(!admission.has_free_slot());
@@ -41,7 +41,7 @@ fn starts_wait_their_turn_between_workspaces() {
 
 #[test]
 fn who_gives_up_takes_nothing_along() {
-    let admission = Admission::new(1, 8, 1000);
+    let admission = Admission::new(1, 8, 1000, Duration::from_millis(50));
     let held = admission.try_start(1).unwrap();
     {
         let mut waiting = pin!(admission.start(workspace(1), 1));
@@ -60,7 +60,7 @@ fn who_gives_up_takes_nothing_along() {
 
 #[test]
 fn room_is_counted_by_weight() {
-    let admission = Admission::new(8, 3, 1000);
+    let admission = Admission::new(8, 3, 1000, Duration::from_millis(50));
     let two = admission.try_start(2).unwrap();
     assert!(admission.try_start(2).is_none());
     let one = admission.try_start(1).unwrap();
@@ -71,9 +71,9 @@ fn room_is_counted_by_weight() {
     drop(one);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn memory_over_the_budget_waits_and_then_fails() {
-    let admission = Admission::new(4, 4, 1000);
+    let admission = Admission::new(4, 4, 1000, Duration::from_millis(50));
     let running = admission.try_start(1).unwrap();
     admission.charge(900).await.unwrap();
     let mut more = pin!(admission.charge(200));

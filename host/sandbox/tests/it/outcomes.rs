@@ -1,8 +1,13 @@
 //! Every way in which a run can end by itself.
 
-use sandmill_model::{OutcomeKind, Output};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use crate::testing::{assert_kind, json, message, testbed};
+use sandmill_model::{Clock, OutcomeKind, Output, SystemClock, Timestamp};
+
+use crate::testing::{assert_kind, json, message, testbed, until};
 
 #[tokio::test]
 async fn a_result_and_what_it_used() {
@@ -16,6 +21,10 @@ async fn a_result_and_what_it_used() {
     assert!(usage.cpu_ns > 0 && usage.wall_ns > 0, "{usage:?}");
     let again = bed.run(r#"{"mode":"work","n":100000}"#).await;
     assert_eq!(again.usage.fuel, usage.fuel, "fuel is deterministic");
+    for m in [r#"{"mode":"work","n":200000000}"#, r#"{"mode":"allocate","n":200000000}"#] {
+        let o = bed.run(m).await;
+        eprintln!("FUEL {:?} {:?}", o.kind, o.usage);
+    }
 }
 
 #[tokio::test]
@@ -83,25 +92,34 @@ async fn an_exit_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn a_host_that_panics_is_our_fault_and_harms_nobody_else() {
-    struct Broken;
-    impl sandmill_model::Clock for Broken {
-        fn now(&self) -> sandmill_model::Timestamp {
-            panic!("as asked")
-        }
+/// Panics on demand, in whatever host function reads it.
+#[derive(Default)]
+struct Broken(AtomicBool);
+
+impl Clock for Broken {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::SeqCst), "as asked");
+        SystemClock.now()
     }
-    let bed = testbed(|_| {});
-    let broken = testbed(|options| options.slots = 1);
-    // Only the second reads the clock inside the guest; the first has no use of it before its end.
-    assert_kind(&bed.run(r#"{"mode":"clock"}"#).await, OutcomeKind::Ok);
-    drop(broken);
-    let broken = testbed(|options| {
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_function_that_panics_is_our_fault_and_harms_nobody_else() {
+    let clock = Arc::new(Broken::default());
+    let bed = testbed(|options| {
         options.slots = 1;
-        options.clock = std::sync::Arc::new(Broken);
+        options.clock = Arc::<Broken>::clone(&clock);
     });
-    for _ in 0..3 {
-        let install = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| broken.program("chaos")));
-        assert!(install.is_err(), "the cache reads the clock too");
+    assert_kind(&bed.run(r#"{"mode":"print"}"#).await, OutcomeKind::Ok);
+    let asleep = bed.start(bed.chaos(r#"{"mode":"sleep","n":300}"#));
+    until("it has lost its slot", || bed.sandbox.guest_memory_bytes() > 0 && bed.sandbox.has_free_slot()).await;
+    clock.0.store(true, Ordering::SeqCst);
+    // In its first poll, and on a thread of the scheduler.
+    assert_kind(&bed.run(r#"{"mode":"print"}"#).await, OutcomeKind::HostFault);
+    assert_kind(&asleep.outcome().await, OutcomeKind::HostFault);
+    clock.0.store(false, Ordering::SeqCst);
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+    for mode in ["print", "sleep"] {
+        assert_kind(&bed.run(&format!(r#"{{"mode":"{mode}","n":1}}"#)).await, OutcomeKind::Ok);
     }
 }

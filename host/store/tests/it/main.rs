@@ -1,5 +1,7 @@
 //! The contract of every trait, on SQLite and on PostgreSQL: each test is written once and runs on both.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 mod fixture;
 mod history;
 mod open;

@@ -16,7 +16,7 @@ static ORIGIN_NS: AtomicU64 = AtomicU64::new(0);
 pub unsafe extern "C" fn gettimeofday(time: *mut Timeval, _zone: *mut u8) -> i32 {
     let now = if phase::is_open() {
         let now = wall_clock::now();
-        Timeval { seconds: now.seconds as i64, microseconds: now.nanoseconds as i32 / 1000 }
+        Timeval { seconds: now.seconds as i64, microseconds: i64::from(now.nanoseconds / 1000) }
     } else {
         Timeval { seconds: 0, microseconds: 0 }
     };
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut Timeval, _zone: *mut u8) -> i32
 #[repr(C)]
 pub struct Timeval {
     seconds: i64,
-    microseconds: i32,
+    microseconds: i64,
 }
 
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {

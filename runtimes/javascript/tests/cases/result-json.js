@@ -1,3 +1,3 @@
 export function main() {
-  return { nan: NaN, infinite: -Infinity, date: new Date(0), skipped: undefined, method() {}, half: "\ud800", nested: [undefined, () => 1] };
+  return { nan: NaN, infinite: -Infinity, date: new Date(0), skipped: undefined, method() {}, nested: [undefined, () => 1] };
 }

@@ -21,7 +21,7 @@ use crate::{
 /// Connections of one node.
 const CONNECTIONS_MAX: u32 = 16;
 /// How long an operation waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that has rested this long is tried before it is used again.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Rows in one INSERT.

@@ -3,8 +3,7 @@
 use std::{fmt::Write as _, path::Path, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, SqlStr, Sqlite, SqliteConnection,
-    query::Query,
+    Arguments, AssertSqlSafe, ConnectOptions, SqlStr, SqliteConnection,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -67,15 +66,24 @@ pub(super) fn word(name: &str) -> String {
     }
 }
 
-type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
-
-fn bind(query: Bound<'_>, value: Value) -> Bound<'_> {
+fn bind(arguments: &mut SqliteArguments, value: Value) -> Result<(), StoreError> {
+    value.check()?;
     match value {
-        Value::Int(value) => query.bind(value),
-        Value::Text(value) => query.bind(value),
-        Value::Bytes(value) => query.bind(value),
-        Value::Keys(keys) => query.bind(hex_array(&keys)),
+        Value::Int(value) => arguments.add(value),
+        Value::Text(value) => arguments.add(value),
+        Value::Bytes(value) => arguments.add(value),
+        Value::Keys(keys) => arguments.add(hex_array(&keys)),
     }
+    .map_err(|error| StoreError::Other(error.to_string()))
+}
+
+fn arguments(values: impl ExactSizeIterator<Item = Value>) -> Result<SqliteArguments, StoreError> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        bind(&mut arguments, value)?;
+    }
+    Ok(arguments)
 }
 
 fn hex_array(keys: &[RunKey]) -> String {
@@ -93,22 +101,13 @@ fn hex_array(keys: &[RunKey]) -> String {
     text
 }
 
-fn bound<'q>(sql: SqlStr, values: Vec<Value>) -> Result<Bound<'q>, StoreError> {
-    let mut query = sqlx::query(sql);
-    for value in values {
-        value.check()?;
-        query = bind(query, value);
-    }
-    Ok(query)
-}
-
 pub(super) async fn execute(conn: &mut SqliteConnection, sql: SqlStr, values: Vec<Value>) -> Result<u64, StoreError> {
-    let done = bound(sql, values)?.execute(conn).await.map_err(error)?;
+    let done = sqlx::query_with(sql, arguments(values.into_iter())?).execute(conn).await.map_err(error)?;
     Ok(done.rows_affected())
 }
 
 pub(super) async fn rows(conn: &mut SqliteConnection, sql: SqlStr, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-    let rows = bound(sql, values)?.fetch_all(conn).await.map_err(error)?;
+    let rows = sqlx::query_with(sql, arguments(values.into_iter())?).fetch_all(conn).await.map_err(error)?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
@@ -133,12 +132,8 @@ pub(super) async fn insert(conn: &mut SqliteConnection, insert: &Insert, values:
         }
         sql.push(' ');
         sql.push_str(insert.on_conflict);
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for value in values.by_ref().take(rows * width) {
-            value.check()?;
-            query = bind(query, value);
-        }
-        query.execute(&mut *conn).await.map_err(error)?;
+        let arguments = arguments(values.by_ref().take(rows * width))?;
+        sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut *conn).await.map_err(error)?;
         left -= rows;
     }
     Ok(())

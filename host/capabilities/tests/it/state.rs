@@ -1,0 +1,87 @@
+use sandmill_capabilities::{StateError, VALUE_BYTES_MAX};
+use sandmill_model::{Input, JsonText, Limits, OutcomeKind};
+use serde_json::json;
+
+use crate::testing::{attempt, event, json, testbed};
+
+#[tokio::test]
+async fn get_set_delete() {
+    let bed = testbed();
+    let calls = r#"[["state.get","k"],["state.set","k","{\"a\": [1]}"],["state.get","k"],["state.delete","k"],["state.get","k"],["state.delete","k"]]"#;
+    let (results, _) = bed.calls(calls).await;
+    assert_eq!(results, json!([null, "ok", r#"{"a": [1]}"#, "ok", null, "ok"]));
+}
+
+#[tokio::test]
+async fn what_one_run_wrote_the_next_reads() {
+    let bed = testbed();
+    bed.calls(r#"[["state.set","n","41"]]"#).await;
+    let (results, _) = bed.calls(r#"[["state.get","n"]]"#).await;
+    assert_eq!(results, json!(["41"]));
+}
+
+#[tokio::test]
+async fn compare_and_swap() {
+    let bed = testbed();
+    // Absent -> 1 -> 2 -> absent, each second try in vain.
+    let calls = r#"[["state.swap","k",null,"1"],["state.swap","k",null,"9"],["state.swap","k","1","2"],["state.swap","k","1","9"],
+        ["state.get","k"],["state.swap","k","2",null],["state.swap","k","2",null],["state.get","k"]]"#;
+    let (results, _) = bed.calls(calls).await;
+    assert_eq!(results, json!([true, false, true, false, "2", true, false, null]));
+}
+
+#[tokio::test]
+async fn each_trigger_has_its_own() {
+    let bed = testbed();
+    for path in [Some("f/test/one"), Some("f/test/two"), None] {
+        let outcome = bed.attempt(attempt(event(path, b"")), r#"[["state.get","k"],["state.set","k","1"]]"#).await;
+        assert_eq!(json(&outcome), json!([null, "ok"]), "{path:?}");
+    }
+    let scopes: Vec<String> = bed.ports.state.lock().unwrap().keys().map(|(scope, _)| scope.trigger.clone()).collect();
+    assert_eq!(scopes.len(), 3, "{scopes:?}");
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_reach_the_store() {
+    let bed = testbed();
+    let long = "k".repeat(513);
+    let calls = format!(
+        r#"[["state.get",""],["state.set","{long}","1"],["state.delete","a\nb"],["state.set","k","{{"],["state.swap","k","nonsense","1"],
+        ["state.swap","k",null,""],["state.set_large","k",{}],["state.set_large","k",{VALUE_BYTES_MAX}]]"#,
+        VALUE_BYTES_MAX + 1
+    );
+    let (results, _) = bed.calls(&calls).await;
+    let kinds: Vec<String> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result.as_object().map_or_else(|| result.to_string(), |object| object.keys().cloned().collect()))
+        .collect();
+    let expected = ["invalid_key", "invalid_key", "invalid_key", "invalid_json", "invalid_json", "invalid_json", "too_large", "\"ok\""];
+    assert_eq!(kinds, expected, "{results}");
+    assert_eq!(bed.ports.state.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_is_told() {
+    let bed = testbed();
+    for (refusal, result) in [
+        (StateError::TooLarge("10000 keys".to_owned()), json!({ "too_large": "10000 keys" })),
+        (StateError::Unavailable("gone".to_owned()), json!({ "unavailable": "gone" })),
+    ] {
+        for call in [r#"[["state.get","k"]]"#, r#"[["state.set","k","1"]]"#, r#"[["state.swap","k",null,"1"]]"#] {
+            *bed.ports.refusal.lock().unwrap() = Some(refusal.clone());
+            assert_eq!(bed.calls(call).await.0, json!([result]), "{call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_than_may_cross_at_once_is_a_trap() {
+    let bed = testbed();
+    let mut attempt = attempt(Input::Arguments(JsonText::empty_object()));
+    attempt.limits = Limits { result_bytes: 1_000, ..Limits::default() };
+    let outcome = bed.attempt(attempt, r#"[["state.set_large","k",5000000]]"#).await;
+    assert_eq!(outcome.kind, OutcomeKind::Trap, "{outcome:?}");
+    assert_eq!(outcome.error.unwrap().details.unwrap().as_str(), r#"{"code":"host_call_too_large"}"#);
+}

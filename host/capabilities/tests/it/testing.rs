@@ -1,0 +1,191 @@
+//! A sandbox with every interface, ports that remember, and guests compiled once.
+
+use std::{
+    collections::HashMap,
+    fs,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
+use sandmill_model::{
+    Attempt, BoxFuture, Clock, Digest, Event, Input, JsonText, Limits, Outcome, OutcomeKind, Output, RunId, SystemClock, event::TriggerRef,
+    version::HostedModule,
+};
+use sandmill_sandbox::{Call, CallInput, Options, Program, Sandbox, engine_config};
+use sandmill_testkit::{binary::root, guests::guest};
+use tempfile::TempDir;
+
+pub(crate) struct Testbed {
+    pub(crate) sandbox: Sandbox<Host>,
+    pub(crate) ports: Arc<Fake>,
+    _dir: TempDir,
+}
+
+/// Both ports; state is kept in memory.
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub(crate) state: Mutex<HashMap<(StateScope, String), JsonText>>,
+    pub(crate) progress: Mutex<Vec<(RunId, f64, String)>>,
+    pub(crate) written: Mutex<Vec<u8>>,
+    /// What the next call of the state port answers instead.
+    pub(crate) refusal: Mutex<Option<StateError>>,
+}
+
+impl Fake {
+    fn refused(&self) -> Result<(), StateError> {
+        self.refusal.lock().unwrap().take().map_or(Ok(()), Err)
+    }
+}
+
+impl StatePort for Fake {
+    fn get(&self, scope: StateScope, key: String) -> BoxFuture<'_, Result<Option<JsonText>, StateError>> {
+        Box::pin(async move {
+            // As a store would: not at once.
+            tokio::task::yield_now().await;
+            self.refused()?;
+            Ok(self.state.lock().unwrap().get(&(scope, key)).cloned())
+        })
+    }
+
+    fn put(
+        &self,
+        scope: StateScope,
+        key: String,
+        expected: Option<Option<JsonText>>,
+        value: Option<JsonText>,
+    ) -> BoxFuture<'_, Result<bool, StateError>> {
+        Box::pin(async move {
+            self.refused()?;
+            let mut state = self.state.lock().unwrap();
+            let place = (scope, key);
+            if expected.is_some_and(|expected| expected.as_ref() != state.get(&place)) {
+                return Ok(false);
+            }
+            match value {
+                Some(value) => state.insert(place, value),
+                None => state.remove(&place),
+            };
+            Ok(true)
+        })
+    }
+}
+
+impl OutputPort for Fake {
+    fn progress(&self, run: RunId, percent: f64, text: &str) {
+        self.progress.lock().unwrap().push((run, percent, text.to_owned()));
+    }
+
+    fn write(&self, _: RunId, chunk: &[u8]) {
+        self.written.lock().unwrap().extend_from_slice(chunk);
+    }
+}
+
+pub(crate) fn testbed() -> Testbed {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::new(Options::new(dir.path()), sandmill_capabilities::link).unwrap();
+    Testbed { sandbox, ports: Arc::default(), _dir: dir }
+}
+
+fn compiled(name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Vec<u8>> {
+    static COMPILED: Mutex<Option<HashMap<String, Arc<Vec<u8>>>>> = Mutex::new(None);
+    let mut compiled = COMPILED.lock().unwrap();
+    let code = compiled.get_or_insert_default().entry(name.to_owned()).or_insert_with(|| {
+        let engine = wasmtime::Engine::new(&engine_config(None)).unwrap();
+        Arc::new(engine.precompile_component(&component()).unwrap())
+    });
+    Arc::clone(code)
+}
+
+/// The attempt of a run of `f/test/script`.
+pub(crate) fn attempt(input: Input) -> Attempt {
+    let now = SystemClock.now();
+    Attempt {
+        run: RunId::new(now),
+        number: 2,
+        workspace: "00000000-0000-7000-8000-000000000001".parse().unwrap(),
+        workspace_name: "default".into(),
+        path: "f/test/script".parse().unwrap(),
+        version: Digest::of(b"version"),
+        input,
+        limits: Limits::default(),
+        started_at: now,
+        run_as: "u/somebody".into(),
+    }
+}
+
+pub(crate) fn event(trigger_path: Option<&str>, payload: &'static [u8]) -> Input {
+    Input::Event(Event {
+        trigger: TriggerRef { kind: "pigeon".into(), path: trigger_path.map(Into::into) },
+        metadata: JsonText::empty_object(),
+        payload: Bytes::from_static(payload),
+        dedup_key: None,
+        ordering_key: None,
+    })
+}
+
+impl Testbed {
+    fn program(&self, name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Program<Host>> {
+        let key = Digest::of(name.as_bytes());
+        match self.sandbox.load(&key).unwrap() {
+            Some(program) => program,
+            None => self.sandbox.install(&key, &compiled(name, component)).unwrap(),
+        }
+    }
+
+    fn host(&self, attempt: &Attempt) -> Host {
+        let state: Arc<dyn StatePort> = Arc::<Fake>::clone(&self.ports);
+        let output: Arc<dyn OutputPort> = Arc::<Fake>::clone(&self.ports);
+        Host { run: Arc::new(RunFacts::of(attempt.clone())), ports: Ports { state, output } }
+    }
+
+    /// Runs `capable` with the calls, as this attempt.
+    pub(crate) async fn attempt(&self, attempt: Attempt, calls: &str) -> Outcome {
+        let program = self.program("capable", || fs::read(guest("capable")).unwrap());
+        let input = CallInput::Arguments(JsonText::parse(format!(r#"{{"calls":{calls}}}"#)).unwrap());
+        let host = self.host(&attempt);
+        let call = Call { run: attempt.run, workspace: attempt.workspace, program, module: None, input, limits: attempt.limits, host };
+        soon(self.sandbox.run(call)).await
+    }
+
+    /// Runs `capable` with the calls; their results.
+    pub(crate) async fn calls(&self, calls: &str) -> (serde_json::Value, Outcome) {
+        let outcome = self.attempt(attempt(Input::Arguments(JsonText::empty_object())), calls).await;
+        (json(&outcome), outcome)
+    }
+
+    /// Runs JavaScript in the shared runtime.
+    pub(crate) async fn javascript(&self, source: &str, parameters: &[&str], input: CallInput, limits: Limits) -> Outcome {
+        let program = self.program("javascript", javascript_runtime);
+        assert!(program.has_loader() && program.has_preprocessor());
+        let module = HostedModule {
+            file_name: "test.js".to_owned(),
+            source: source.to_owned(),
+            parameters: parameters.iter().map(|name| (*name).to_owned()).collect(),
+            has_preprocessor: source.contains("preprocessor"),
+            source_map: None,
+        };
+        let attempt = attempt(Input::Arguments(JsonText::empty_object()));
+        let host = self.host(&attempt);
+        let call = Call { run: attempt.run, workspace: attempt.workspace, program, module: Some(Arc::new(module)), input, limits, host };
+        soon(self.sandbox.run(call)).await
+    }
+}
+
+fn javascript_runtime() -> Vec<u8> {
+    let packed = fs::read(root().join("runtimes/javascript/dist/runtime.wasm.zst")).unwrap();
+    zstd::decode_all(&packed[..]).unwrap()
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(50), future).await.expect("this should have ended long ago")
+}
+
+pub(crate) fn json(outcome: &Outcome) -> serde_json::Value {
+    match (&outcome.kind, &outcome.output) {
+        (OutcomeKind::Ok, Some(Output::Json(json))) => json.read().unwrap(),
+        _ => panic!("no JSON: {outcome:?}"),
+    }
+}

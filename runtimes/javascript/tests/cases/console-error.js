@@ -1,0 +1,4 @@
+export function main() {
+  console.error(new TypeError("bad", { cause: "root" }));
+  console.trace("here");
+}

@@ -1,0 +1,3 @@
+export function main() {
+  return [3].map((item) => item.missing.field);
+}

@@ -1,0 +1,1 @@
+export const main = async () => { throw { message: "custom", code: 7 }; };

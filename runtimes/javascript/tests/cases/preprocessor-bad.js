@@ -1,0 +1,2 @@
+export const preprocessor = () => [1];
+export const main = () => 1;

@@ -1,0 +1,2 @@
+export const preprocessor = () => null;
+export const main = () => 1;

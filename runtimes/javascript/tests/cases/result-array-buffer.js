@@ -1,0 +1,1 @@
+export const main = async () => new Uint8Array([7]).buffer;

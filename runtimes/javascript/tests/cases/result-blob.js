@@ -1,0 +1,1 @@
+export const main = () => new Blob(["hé"], { type: "text/plain" });

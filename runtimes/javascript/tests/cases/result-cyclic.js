@@ -1,0 +1,5 @@
+export function main() {
+  const a = { list: [] };
+  a.list.push(a);
+  return a;
+}

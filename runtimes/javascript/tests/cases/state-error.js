@@ -1,0 +1,2 @@
+import { state } from "sandmill";
+export const main = () => state.get("");

@@ -1,0 +1,57 @@
+//! Uploaded components, and scripts taken away as components.
+
+use std::fs;
+
+use sandmill_testkit::guests::guest;
+use serde_json::json;
+
+use crate::{commands::sandmill, shared::server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rust_component_goes_through_all_of_it() {
+    let server = server();
+    server.deploy_component("f/components/hello", fs::read(guest("hello")).unwrap()).await.unwrap();
+    for _ in 0..5 {
+        let answer = server.call("f/components/hello", &json!({"name": "bob"})).await.unwrap();
+        assert_eq!(answer.json().unwrap(), json!({"hello": "bob", "n": [2, 4, 6]}));
+    }
+    let id = server.start_run("f/components/hello", &json!({"name": "ann"})).await.unwrap();
+    let run = server.ended_run(&id).await.unwrap();
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap()["hello"], "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_run_is_refused_with_what_to_do() {
+    let server = server();
+    let unlinkable = r#"(component (import "acme:db/query" (instance (export "run" (func)))) (import "acme:mail/send" (instance (export "go" (func)))))"#;
+    for (name, bytes, says) in [
+        ("core", wat::parse_str("(module)").unwrap(), vec!["component", "wasm32-wasip2"]),
+        ("unlinkable", wat::parse_str(unlinkable).unwrap(), vec!["acme:db/query", "acme:mail/send"]),
+        ("empty", wat::parse_str("(component)").unwrap(), vec!["sandmill:script/main"]),
+        ("text", b"hello".to_vec(), vec!["component"]),
+        ("cut", fs::read(guest("hello")).unwrap()[..2000].to_vec(), vec![]),
+    ] {
+        let request = server.request(reqwest::Method::PUT, &format!("/api/w/default/scripts/f/components/{name}"));
+        let response = request.header("content-type", "application/wasm").body(bytes).send().await.unwrap();
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        assert_eq!(status, 422, "{name}: {text}");
+        assert!(text.contains("\"invalid_component\""), "{name}: {text}");
+        for part in says {
+            assert!(text.contains(part), "{name} says {part}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_can_be_taken_away_and_comes_back_as_a_component() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    server.deploy("f/components/away", "typescript", "export function main(name: string) { return { hello: name }; }").await.unwrap();
+    let output = sandmill(folder.path(), server, &["scripts", "download", "f/components/away", "-o", "away.wasm"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = fs::read(folder.path().join("away.wasm")).unwrap();
+    server.deploy_component("f/components/back", bytes).await.unwrap();
+    let answer = server.call("f/components/back", &json!({"name": "bob"})).await.unwrap();
+    assert_eq!(answer.json().unwrap(), json!({"hello": "bob"}));
+}

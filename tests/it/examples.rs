@@ -1,0 +1,103 @@
+//! Every example, deployed as its README says and held against its cases.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sandmill_testkit::{
+    binary::{binary, root},
+    server::{Answer, Server},
+};
+use serde_json::Value;
+
+fn examples() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_does_what_its_cases_say() {
+    let server = Server::start(&[]).unwrap();
+    let mut held = 0;
+    for folder in examples() {
+        if folder.join("Cargo.toml").exists() {
+            build_component(&folder);
+        }
+        let output = Command::new(binary())
+            .args(["push", ".", "--json"])
+            .current_dir(&folder)
+            .env("SANDMILL_SERVER", &server.url)
+            .env("SANDMILL_TOKEN", &server.token)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
+        let cases = cases(&folder);
+        assert!(!cases.is_empty(), "{} has no cases", folder.display());
+        for (name, case) in cases {
+            hold(&server, &format!("f/examples/{name}"), &case).await;
+            held += 1;
+        }
+    }
+    assert!(held >= 7, "{held} cases");
+}
+
+fn build_component(folder: &Path) {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir", "target"])
+        .current_dir(folder)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// Each case with the name of its script, in order.
+fn cases(folder: &Path) -> Vec<(String, Value)> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".case.json")) else { continue };
+        let text = fs::read_to_string(&path).unwrap();
+        match serde_json::from_str(&text).unwrap() {
+            Value::Array(list) => cases.extend(list.into_iter().map(|case| (name.to_owned(), case))),
+            case => cases.push((name.to_owned(), case)),
+        }
+    }
+    cases
+}
+
+async fn hold(server: &Server, path: &str, case: &Value) {
+    let answer = match case.get("event") {
+        None => server.call(path, &case["args"]).await.unwrap(),
+        Some(event) => {
+            let mut request = server.request(reqwest::Method::POST, &format!("/hooks/default/run/{path}"));
+            for (name, value) in event["headers"].as_object().into_iter().flatten() {
+                request = request.header(name, value.as_str().unwrap());
+            }
+            Answer::read(request.body(event["body"].as_str().unwrap().to_owned()).send().await.unwrap()).await.unwrap()
+        }
+    };
+    let says = || format!("{path} {case}: {answer:?}");
+    assert_eq!(u64::from(answer.status), case["status"].as_u64().unwrap_or(200), "{}", says());
+    let body = answer.json().unwrap();
+    if let Some(expect) = case.get("expect") {
+        assert_eq!(&body, expect, "{}", says());
+    }
+    if let Some(fails) = case.get("fails") {
+        assert_eq!(body["code"], fails["code"], "{}", says());
+        assert!(answer.text().contains(fails["message"].as_str().unwrap_or_default()), "{}", says());
+    }
+    if let Some(texts) = case["log"].as_array() {
+        let run = answer.header("sandmill-run-id").unwrap();
+        let log =
+            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
+        for text in texts {
+            assert!(log.contains(text.as_str().unwrap()), "{}\n{log}", says());
+        }
+    }
+}
