@@ -10,7 +10,7 @@ async fn bad_requests_get_clear_answers() {
     let server = server();
     server.deploy("f/api/echo", "typescript", "export function main(a: unknown) { return a; }").await.unwrap();
     let json_type = "application/json";
-    let cases: Vec<(Method, &str, &str, Vec<u8>, u16, &str)> = vec![
+    let cases = vec![
         (Method::POST, "/hooks/default/run/f/api/echo", json_type, b"{".to_vec(), 400, "invalid_json"),
         (Method::POST, "/hooks/default/run/f/api/echo", json_type, b"{\"a\":\"\xff\"}".to_vec(), 400, "invalid_json"),
         (Method::POST, "/hooks/default/run/f/api/echo", json_type, b"{\"a\":NaN}".to_vec(), 400, "invalid_json"),
@@ -20,7 +20,7 @@ async fn bad_requests_get_clear_answers() {
         (Method::POST, "/hooks/default/run/f/api/%2e%2e/echo", json_type, b"{}".to_vec(), 400, "invalid_path"),
         (Method::POST, "/hooks/default/run/f/api/a%2fb%00", json_type, b"{}".to_vec(), 400, "invalid_path"),
         (Method::POST, "/hooks/default/run/f/api/echo@99", json_type, b"{}".to_vec(), 404, "not_found"),
-        (Method::DELETE, "/hooks/default/run/f/api/echo", json_type, vec![], 405, "method_not_allowed"),
+        (Method::DELETE, "/hooks/default/run/f/api/echo", json_type, Vec::new(), 405, "method_not_allowed"),
         (Method::GET, "/api/w/default/runs/not-an-id", json_type, vec![], 404, "not_found"),
         (Method::GET, "/api/w/default/runs/01890000-0000-7000-8000-000000000000", json_type, vec![], 404, "not_found"),
         (Method::GET, "/nothing/here", json_type, vec![], 404, "not_found"),

@@ -87,3 +87,28 @@ async fn runs_are_listed_newest_first_page_by_page() {
     sorted.dedup();
     assert_eq!((seen.len(), &seen), (7, &sorted));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_on_postgresql() {
+    let Some(postgres) = sandmill_testkit::postgres::Postgres::shared() else { return };
+    let mut server = Server::start(&["--database-url", &postgres.database()]).unwrap();
+    let source = "import { state } from 'sandmill';\nexport function main(n: number) { state.set('n', n); console.log('kept', n); return { kept: state.get('n') }; }";
+    server.deploy("f/async/postgres", "typescript", source).await.unwrap();
+    let answer = server.call("f/async/postgres", &json!({"n": 1})).await.unwrap();
+    assert_eq!(answer.json().unwrap(), json!({"kept": 1}));
+    let waited = answer.header("sandmill-run-id").unwrap().to_owned();
+    let mut ids = vec![waited];
+    for n in 2..20 {
+        ids.push(server.start_run("f/async/postgres", &json!({"n": n})).await.unwrap());
+    }
+    server.kill().unwrap();
+    server.restart().unwrap();
+    for id in &ids[1..] {
+        assert_eq!(server.ended_run(id).await.unwrap()["status"], "succeeded");
+    }
+    let listed = server.get_json("/api/w/default/runs?limit=100").await.unwrap();
+    assert!(listed["items"].as_array().unwrap().len() >= ids.len() - 1, "{listed}");
+    let log =
+        server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{}/log", ids[1])).send().await.unwrap().text().await.unwrap();
+    assert!(log.contains("kept 2"), "{log}");
+}

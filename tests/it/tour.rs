@@ -23,11 +23,10 @@ fn the_tour_works_as_it_is_written() {
     fs::write(folder.path().join("hello.ts"), block(&readme, "hello.ts")).unwrap();
     let server = server();
     let type_in = |commands: &str| {
-        let path = format!("{}:{}", binary().parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
+        let commands = format!("export PATH={:?}:$PATH\n{commands}", binary().parent().unwrap());
         let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", commands])
+            .args(["-euo", "pipefail", "-c", &commands])
             .current_dir(folder.path())
-            .env("PATH", path)
             .env("SANDMILL_SERVER", &server.url)
             .env("SANDMILL_TOKEN", &server.token)
             .env("XDG_CACHE_HOME", binary().parent().unwrap().join("testkit-cache"))

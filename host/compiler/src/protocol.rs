@@ -165,7 +165,9 @@ mod tests {
     fn lies_are_refused() {
         let huge = u32::MAX.to_le_bytes();
         let small = 2_u32.to_le_bytes();
-        for (lengths, rest) in [([huge, small], ""), ([small, huge], "{}"), ([small, small], "{}"), ([small, [0; 4]], "{"), ([small, [0; 4]], "no")] {
+        for (lengths, rest) in
+            [([huge, small], ""), ([small, huge], "{}"), ([small, small], "{}"), ([small, [0; 4]], "{"), ([small, [0; 4]], "no")]
+        {
             let frame = [lengths.concat().as_slice(), rest.as_bytes()].concat();
             assert!(read::<Request>(&mut frame.as_slice()).is_err(), "{rest:?}");
         }

@@ -138,7 +138,8 @@ impl<'a> Inference<'a> {
             schema = doc.refine(schema);
         }
         let documented_default = tag.and_then(|tag| tag.default());
-        let is_optional = parameter.optional || parameter.initializer.is_some() || allows_undefined || tag.is_some_and(|tag| tag.is_optional());
+        let is_optional =
+            parameter.optional || parameter.initializer.is_some() || allows_undefined || tag.is_some_and(|tag| tag.is_optional());
         if let Some(default) = default.or(documented_default) {
             schema = schema.with("default", default);
         }

@@ -84,7 +84,10 @@ mod tests {
         // Line 2 from column 0 on comes from line 5, column 2.
         let module_with_map = module(Some(r#"{"version":3,"names":[],"sources":["a.ts"],"mappings":";AAIE"}"#.to_owned()));
         let map = StackMap::new(&module_with_map);
-        assert_eq!(map.map("    at main (a.ts:2:1)\n    at b.ts:2:1\n    at a.ts:x\n"), "    at main (a.ts:5:3)\n    at b.ts:2:1\n    at a.ts:x\n");
+        assert_eq!(
+            map.map("    at main (a.ts:2:1)\n    at b.ts:2:1\n    at a.ts:x\n"),
+            "    at main (a.ts:5:3)\n    at b.ts:2:1\n    at a.ts:x\n"
+        );
         assert_eq!(map.first_place("at <anonymous> (a.ts:2:7)"), Some((5, 3)));
         assert_eq!(map.first_place("nowhere"), None);
         assert_eq!(map.map("a.ts:99999999999:1 a.ts:1:1"), "a.ts:99999999999:1 a.ts:1:1", "what is out of range stays");

@@ -18,7 +18,10 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     const { assert!(N <= BUFFER_BYTES) };
     BUFFER.with_borrow_mut(|(buffer, used)| {
         if BUFFER_BYTES - *used < N {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system; without randomness no id or secret is safe")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the one place that asks the system; without randomness no id or secret is safe"
+            )]
             getrandom::fill(buffer).expect("the system's random generator");
             *used = 0;
         }

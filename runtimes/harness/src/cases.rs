@@ -78,7 +78,13 @@ pub(crate) async fn run(runtime: &[u8], folder: &Path, filters: &[&str]) -> Resu
     Ok(())
 }
 
-async fn check(engine: &Engine, hosted: &JavascriptPre<Host>, snapshotter: Option<&Snapshotter<'_>>, folder: &Path, name: &str) -> Result<Vec<String>> {
+async fn check(
+    engine: &Engine,
+    hosted: &JavascriptPre<Host>,
+    snapshotter: Option<&Snapshotter<'_>>,
+    folder: &Path,
+    name: &str,
+) -> Result<Vec<String>> {
     let expected = std::fs::read_to_string(folder.join(format!("{name}.expected.json")))?;
     let case: Case = serde_json::from_str(&expected)?;
     let file_name = format!("{name}.js");
@@ -156,7 +162,11 @@ fn compare(tier: &str, case: &Case, store: &Store<Host>, ending: Ending) -> Vec<
         Ending::Failed(error) => {
             let details: Option<Value> = error.details.map(|details| serde_json::from_str(&details).unwrap_or(Value::Null));
             let all = json!({"name": error.name, "message": error.message, "stack": error.stack, "details": details});
-            let is_as_expected = case.error.as_ref().and_then(Value::as_object).is_some_and(|expected| expected.iter().all(|(field, value)| all[field] == *value));
+            let is_as_expected = case
+                .error
+                .as_ref()
+                .and_then(Value::as_object)
+                .is_some_and(|expected| expected.iter().all(|(field, value)| all[field] == *value));
             expect("error", is_as_expected.then(|| all.clone()), all);
         }
         Ending::Trapped(trap) => expect("trap", case.trap.clone().map(Value::from), trap.into()),
@@ -188,7 +198,9 @@ pub(crate) async fn eval(runtime: &[u8], path: &Path, args: &str) -> Result<()> 
     store.data().log.iter().for_each(|line| println!("{line}"));
     match outcome {
         Ok(Ok(Output::Json(json))) => println!("{json}"),
-        Ok(Err(error)) => println!("{}: {}\n{}\n{}", error.name, error.message, error.stack.unwrap_or_default(), error.details.unwrap_or_default()),
+        Ok(Err(error)) => {
+            println!("{}: {}\n{}\n{}", error.name, error.message, error.stack.unwrap_or_default(), error.details.unwrap_or_default())
+        }
         other => println!("{other:?}"),
     }
     Ok(())

@@ -21,12 +21,12 @@ mod bindings {
     });
 }
 
+use bindings::sandmill::{context::context, log::log, output::output, script::types, state::state};
 pub(crate) use bindings::{
     Javascript, JavascriptPre,
     exports::sandmill::runtime::loader::Module,
     sandmill::script::types::{Error, Output},
 };
-use bindings::sandmill::{context::context, log::log, output::output, script::types, state::state};
 
 pub(crate) struct Host {
     wasi: WasiCtx,

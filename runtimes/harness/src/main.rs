@@ -4,6 +4,7 @@ mod cases;
 mod host;
 mod measure;
 mod program;
+mod segments;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -22,7 +23,9 @@ async fn main() -> Result<()> {
         ["cases", runtime, folder, ref filters @ ..] => cases::run(&read(runtime)?, Path::new(folder), filters).await,
         ["measure", runtime] => measure::run(&read(runtime)?).await,
         ["eval", runtime, script, args] => cases::eval(&read(runtime)?, Path::new(script), args).await,
-        _ => bail!("usage: preinitialise IN.wasm OUT.wasm.zst | cases RUNTIME.wasm.zst FOLDER [--hosted] [NAME…] | measure RUNTIME.wasm.zst | eval RUNTIME.wasm.zst SCRIPT ARGS"),
+        _ => bail!(
+            "usage: preinitialise IN.wasm OUT.wasm.zst | cases RUNTIME.wasm.zst FOLDER [--hosted] [NAME…] | measure RUNTIME.wasm.zst | eval RUNTIME.wasm.zst SCRIPT ARGS"
+        ),
     }
 }
 

@@ -46,7 +46,9 @@ fn sources() -> Vec<(&'static str, String)> {
         let mut source = String::new();
         while source.len() < bytes {
             let at = source.len();
-            source += &format!("function step{at}(input) {{\n  const total = input.items.filter((item) => item.price > {at}).map((item) => item.price * item.count);\n  return total.length > 0 ? total.reduce((sum, price) => sum + price, 0) : null;\n}}\n");
+            source += &format!(
+                "function step{at}(input) {{\n  const total = input.items.filter((item) => item.price > {at}).map((item) => item.price * item.count);\n  return total.length > 0 ? total.reduce((sum, price) => sum + price, 0) : null;\n}}\n"
+            );
         }
         source + main
     };
@@ -70,7 +72,9 @@ async fn measure(name: &str, engine: &Engine, program: &JavascriptPre<Host>, mod
         let called = Instant::now();
         drop(store);
         let dropped = Instant::now();
-        for (times, time) in times.iter_mut().zip([instantiated - start, loaded - instantiated, called - loaded, dropped - called, dropped - start]) {
+        for (times, time) in
+            times.iter_mut().zip([instantiated - start, loaded - instantiated, called - loaded, dropped - called, dropped - start])
+        {
             times.push(time);
         }
     }

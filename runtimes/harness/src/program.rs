@@ -7,7 +7,10 @@ use wasmtime::{
 };
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
-use crate::host::{self, Error, Host, Javascript, JavascriptPre, Module};
+use crate::{
+    host::{self, Error, Host, Javascript, JavascriptPre, Module},
+    segments,
+};
 
 pub(crate) const FUEL: u64 = 40_000_000_000;
 pub(crate) const RESIDENT_BYTES: usize = 4 << 20;
@@ -64,7 +67,7 @@ pub(crate) async fn preinitialise(runtime: &[u8]) -> Result<Vec<u8>> {
     let mut store = store(&engine)?;
     let instantiate = async |store: &mut Store<Host>, component: &Component| linker.instantiate_async(store, component).await;
     let (runtime, _) = wizer.run_component(&mut store, runtime, instantiate).await?;
-    Ok(runtime)
+    segments::merge(&runtime)
 }
 
 /// A runtime made ready for snapshots of scripts: instrumented and compiled once.

@@ -2,16 +2,19 @@
 
 use crate::native;
 use rquickjs::{
-    CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result,
-    Runtime, Value, WriteOptions,
+    CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result, Runtime, Value, WriteOptions,
     loader::{ImportAttributes, Loader, Resolver},
     module::Declared,
     qjs,
 };
 use std::cell::{OnceCell, RefCell};
 
-/// Less than the stack that build.rs asks for: what natives below the last check use must fit too.
-const STACK_BYTES_MAX: usize = 256 * 1024;
+/// What JavaScript may take of the stack in linear memory, of which build.rs asks for 1 MiB. The machine's own stack
+/// runs out at about 700 KiB of this if the host grants 1 MiB of that (quickjs-config.h explains how the two go together).
+const STACK_BYTES_MAX: usize = 600 * 1024;
+
+/// The same while a module is parsed, since the parser takes far more of the machine's stack: about 400 nested parentheses.
+const PARSER_STACK_BYTES_MAX: usize = 64 * 1024;
 
 /// A collection costs more than most runs, so the first one comes late; QuickJS frees by reference
 /// counting and needs collections for cycles only.
@@ -58,11 +61,17 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Compiles the script's module without running any of it.
+    pub fn declare<'js>(&self, ctx: &Ctx<'js>, name: String, source: String) -> Result<Module<'js, Declared>> {
+        set_stack_bytes_max(ctx, PARSER_STACK_BYTES_MAX);
+        let module = Module::declare(ctx.clone(), name, source);
+        set_stack_bytes_max(ctx, STACK_BYTES_MAX);
+        module
+    }
+
     /// A handler was attached to `promise`, or the runtime itself looks at it.
     pub fn forget_rejection<'js>(&self, ctx: &Ctx<'js>, promise: &Value<'js>) {
-        let is_other = |known: &Persistent<Value<'static>>| {
-            known.clone().restore(ctx).is_ok_and(|known| known != *promise)
-        };
+        let is_other = |known: &Persistent<Value<'static>>| known.clone().restore(ctx).is_ok_and(|known| known != *promise);
         self.rejected.borrow_mut().retain(|(known, _)| is_other(known));
     }
 }
@@ -91,22 +100,20 @@ fn build() -> Engine {
     });
     runtime.run_gc();
     runtime.set_gc_threshold(GARBAGE_BYTES_MAX);
-    Engine {
-        context,
-        helpers,
-        script: OnceCell::new(),
-        rejected: RefCell::default(),
-    }
+    Engine { context, helpers, script: OnceCell::new(), rejected: RefCell::default() }
+}
+
+fn set_stack_bytes_max(ctx: &Ctx<'_>, bytes: usize) {
+    // SAFETY: the runtime is the context's own. `Runtime` has a method for this, which is locked out inside of `with`.
+    unsafe { qjs::JS_SetMaxStackSize(qjs::JS_GetRuntime(ctx.as_raw().as_ptr()), bytes as _) };
 }
 
 fn evaluate_bundle<'js>(ctx: &Ctx<'js>) -> Result<Helpers> {
     let global = ctx.globals();
     global.set("__native", native::object(ctx)?)?;
     // Through bytecode, because that can leave the sources of all its functions out of the snapshot.
-    let bytecode = Module::declare(ctx.clone(), BUNDLE_NAME, BUNDLE)?.write(WriteOptions {
-        strip_source: true,
-        ..WriteOptions::default()
-    })?;
+    let bytecode =
+        Module::declare(ctx.clone(), BUNDLE_NAME, BUNDLE)?.write(WriteOptions { strip_source: true, ..WriteOptions::default() })?;
     // SAFETY: the bytecode was written by this very engine a moment ago.
     let (bundle, promise) = unsafe { Module::load(ctx.clone(), &bytecode)? }.eval()?;
     promise.finish::<()>()?;
@@ -115,9 +122,7 @@ fn evaluate_bundle<'js>(ctx: &Ctx<'js>) -> Result<Helpers> {
     Module::evaluate(ctx.clone(), MODULE_NAME, MODULE)?.finish::<()>()?;
     global.remove("__native")?;
     global.remove("__sandmill")?;
-    let function = |name: &str| -> Result<_> {
-        Ok(Persistent::save(ctx, exports.get::<_, Function<'_>>(name)?))
-    };
+    let function = |name: &str| -> Result<_> { Ok(Persistent::save(ctx, exports.get::<_, Function<'_>>(name)?)) };
     let prototype = |name: &str| -> Result<_> {
         let class: Object<'_> = global.get(name)?;
         Ok(Persistent::save(ctx, class.get::<_, Object<'_>>("prototype")?))
@@ -149,13 +154,7 @@ fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'js>, 
 struct Modules;
 
 impl Resolver for Modules {
-    fn resolve<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        _base: &str,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> Result<String> {
+    fn resolve<'js>(&mut self, ctx: &Ctx<'js>, _base: &str, name: &str, _attributes: Option<ImportAttributes<'js>>) -> Result<String> {
         if name == "sandmill" {
             return Ok(MODULE_NAME.to_owned());
         }
@@ -168,12 +167,7 @@ impl Resolver for Modules {
 }
 
 impl Loader for Modules {
-    fn load<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> Result<Module<'js, Declared>> {
+    fn load<'js>(&mut self, ctx: &Ctx<'js>, name: &str, _attributes: Option<ImportAttributes<'js>>) -> Result<Module<'js, Declared>> {
         // The only module that resolves was evaluated with the bundle.
         Err(Exception::throw_internal(ctx, &format!("module {name} is not loaded")))
     }

@@ -21,12 +21,9 @@ pub fn from_rust(engine: &Engine, ctx: &Ctx<'_>, error: Error) -> Record {
 /// Never fails: describing may run user code (getters, toJSON), which may throw in turn.
 pub fn from_value<'js>(engine: &Engine, ctx: &Ctx<'js>, value: Value<'js>) -> Record {
     match describe(engine, ctx, value) {
-        Ok((name, message, stack, details)) => Record {
-            name: name.0,
-            message: message.0,
-            stack: stack.map(|text| text.0),
-            details: details.map(|text| text.0),
-        },
+        Ok((name, message, stack, details)) => {
+            Record { name: name.0, message: message.0, stack: stack.map(|text| text.0), details: details.map(|text| text.0) }
+        }
         Err(_) => {
             ctx.catch();
             plain("Error", "an error that could not be described was thrown")
@@ -35,7 +32,6 @@ pub fn from_value<'js>(engine: &Engine, ctx: &Ctx<'js>, value: Value<'js>) -> Re
 }
 
 fn describe<'js>(engine: &Engine, ctx: &Ctx<'js>, value: Value<'js>) -> Result<Described> {
-    let parts: rquickjs::Array<'js> =
-        engine.helpers.describe.clone().restore(ctx)?.call((value,))?;
+    let parts: rquickjs::Array<'js> = engine.helpers.describe.clone().restore(ctx)?.call((value,))?;
     Ok((parts.get(0)?, parts.get(1)?, parts.get(2)?, parts.get(3)?))
 }

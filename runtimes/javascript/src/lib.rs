@@ -11,6 +11,7 @@ mod bindings;
 mod bytes;
 mod engine;
 mod errors;
+mod heap;
 mod load;
 mod native;
 mod output;
@@ -29,6 +30,7 @@ struct Runtime;
 impl bindings::Guest for Runtime {
     fn initialize() {
         engine::get();
+        heap::seal();
     }
 }
 

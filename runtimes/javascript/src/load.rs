@@ -5,13 +5,11 @@ use crate::{
     engine::{self, Engine, Script},
     errors,
 };
-use rquickjs::{
-    Ctx, Exception, Module, Persistent, Result, Value, promise::PromiseState, qjs,
-};
+use rquickjs::{Ctx, Exception, Persistent, Result, Value, promise::PromiseState, qjs};
 
 pub fn load(source: Source) -> std::result::Result<(), Error> {
     let engine = engine::get();
-    engine.context.with(|ctx| match evaluate(&ctx, source) {
+    engine.context.with(|ctx| match evaluate(engine, &ctx, source) {
         Ok(script) => {
             // At the top level nothing can be reported; a rejection must not surface in every run.
             engine.rejected.borrow_mut().clear();
@@ -24,9 +22,9 @@ pub fn load(source: Source) -> std::result::Result<(), Error> {
     })
 }
 
-fn evaluate(ctx: &Ctx<'_>, source: Source) -> Result<Script> {
+fn evaluate(engine: &Engine, ctx: &Ctx<'_>, source: Source) -> Result<Script> {
     let Source { file_name, source, parameters } = source;
-    let (module, promise) = Module::declare(ctx.clone(), file_name, source)?.eval()?;
+    let (module, promise) = engine.declare(ctx, file_name, source)?.eval()?;
     while promise.state() == PromiseState::Pending && ctx.execute_pending_job() {}
     match promise.result::<Value<'_>>() {
         Some(result) => drop(result?),

@@ -25,10 +25,7 @@ pub fn parse<'js>(ctx: &Ctx<'js>, json: String) -> Result<Value<'js>> {
 }
 
 /// The promise to wait for, or the value itself.
-pub fn as_promise<'js>(
-    ctx: &Ctx<'js>,
-    value: Value<'js>,
-) -> Result<std::result::Result<Promise<'js>, Value<'js>>> {
+pub fn as_promise<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<std::result::Result<Promise<'js>, Value<'js>>> {
     if value.is_promise() {
         return Ok(Ok(Promise::from_js(ctx, value)?));
     }
@@ -46,19 +43,13 @@ pub fn as_promise<'js>(
 
 /// What the bundle makes of a result that has a class of its own: undefined, [content type, bytes],
 /// [undefined, value], or a promise of these. None for plain values, which need no look.
-pub fn special<'js>(
-    engine: &Engine,
-    ctx: &Ctx<'js>,
-    value: &Value<'js>,
-) -> Result<Option<Value<'js>>> {
+pub fn special<'js>(engine: &Engine, ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<Value<'js>>> {
     let Some(object) = value.as_object() else {
         return Ok(None);
     };
     if let Some(prototype) = object.get_prototype() {
         let helpers = &engine.helpers;
-        if prototype == helpers.object_prototype.clone().restore(ctx)?
-            || prototype == helpers.array_prototype.clone().restore(ctx)?
-        {
+        if prototype == helpers.object_prototype.clone().restore(ctx)? || prototype == helpers.array_prototype.clone().restore(ctx)? {
             return Ok(None);
         }
     }
@@ -67,11 +58,7 @@ pub fn special<'js>(
 }
 
 /// What main's result is to the host; `special` is what the function of that name said, settled.
-pub fn from_value<'js>(
-    ctx: &Ctx<'js>,
-    value: &Value<'js>,
-    special: Option<&Value<'js>>,
-) -> Result<Output> {
+pub fn from_value<'js>(ctx: &Ctx<'js>, value: &Value<'js>, special: Option<&Value<'js>>) -> Result<Output> {
     let Some(parts) = special.and_then(Value::as_array) else {
         return stringify(ctx, "main", value).map(Output::Json);
     };

@@ -19,7 +19,6 @@ pub fn require_open(ctx: &Ctx<'_>, what: &str) -> Result<()> {
     if is_open() {
         return Ok(());
     }
-    let message =
-        format!("{what} is not available at the top level of a script; use it inside main");
+    let message = format!("{what} is not available at the top level of a script; use it inside main");
     Err(Exception::throw_message(ctx, &message))
 }

@@ -6,8 +6,7 @@ use crate::{
         sandmill::log::log::{self, Level},
     },
     engine::{self, Engine},
-    errors, load, native,
-    output,
+    errors, load, native, output,
 };
 use rquickjs::{Ctx, Function, Persistent, Result, Value, function::Args, promise::PromiseState, qjs};
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -16,8 +15,7 @@ pub fn main(args: String) -> std::result::Result<Output, Error> {
     let engine = engine::get();
     let script = load::loaded(engine)?;
     engine.context.with(|ctx| {
-        let result = call_main(engine, &ctx, &script.main, &script.parameters, args)
-            .and_then(|value| to_output(engine, &ctx, value));
+        let result = call_main(engine, &ctx, &script.main, &script.parameters, args).and_then(|value| to_output(engine, &ctx, value));
         finish(engine, &ctx, result)
     })
 }
@@ -38,8 +36,7 @@ pub fn preprocess(event: String) -> std::result::Result<Option<String>, Error> {
         return Err(errors::plain("Error", "the module does not export a function named preprocessor"));
     };
     engine.context.with(|ctx| {
-        let result = call_preprocessor(engine, &ctx, preprocessor, event)
-            .and_then(|value| output::arguments(&ctx, &value));
+        let result = call_preprocessor(engine, &ctx, preprocessor, event).and_then(|value| output::arguments(&ctx, &value));
         finish(engine, &ctx, result)
     })
 }

@@ -36,15 +36,21 @@ folder=$(mktemp -d -t sandmill-postgres-XXXXXXXX) || exit 1
 cd "$folder"
 [ -z "$owner" ] || chown "$owner" "$folder"
 $as "$programs/initdb" --auth=trust --encoding=UTF8 --no-locale --no-sync --username="$user" -D "$folder/data" >&2
+>ended
 while read -r port; do
+    rm -f ended
     {
         $as "$programs/postgres" -D "$folder/data" -h 127.0.0.1 -p "$port" -k '' -c fsync=off -c full_page_writes=off \
             -c synchronous_commit=off -c max_connections=400 -c shared_buffers=64MB </dev/null
+        >ended
         echo "$ended" >&2
     } &
 done
-kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"
-wait
+# It may have just been started and not yet written its number.
+until [ -e ended ]; do
+    kill -QUIT "$(head -n 1 data/postmaster.pid)" 2>/dev/null
+    sleep 0.05
+done
 cd /
 rm -rf "$folder"
 "#;

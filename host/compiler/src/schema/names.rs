@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use oxc::{
     ast::ast::{
-        Declaration, Expression, Program, Statement, TSEnumDeclaration, TSInterfaceDeclaration, TSNamespaceDeclaration, TSNamespaceDeclarationBody,
-        TSType, TSTypeAliasDeclaration, TSTypeName, TSTypeParameterDeclaration, TSTypeParameterInstantiation,
+        Declaration, Expression, Program, Statement, TSEnumDeclaration, TSInterfaceDeclaration, TSNamespaceDeclaration,
+        TSNamespaceDeclarationBody, TSType, TSTypeAliasDeclaration, TSTypeName, TSTypeParameterDeclaration, TSTypeParameterInstantiation,
     },
     span::GetSpan as _,
 };
@@ -179,7 +179,10 @@ impl<'a> Inference<'a> {
             Declared::Interface(parts, doc) => (self.interface(parts).into_schema(), self.docs.at(*doc)),
             Declared::Enum(declaration, doc) => (self.enumeration(declaration), self.docs.at(*doc)),
             Declared::Class(offset) => {
-                self.warn(*offset, format!("arguments are plain JSON, so no instance of the class `{name}` can arrive: any object is accepted"));
+                self.warn(
+                    *offset,
+                    format!("arguments are plain JSON, so no instance of the class `{name}` can arrive: any object is accepted"),
+                );
                 (Json::of_type("object"), None)
             }
             Declared::Typedef(doc) => return self.typedef(doc),
@@ -215,7 +218,11 @@ impl<'a> Inference<'a> {
     }
 
     /// Opens a scope in which type parameters stand for their arguments, else their defaults, else their constraints.
-    pub(super) fn enter_generic(&mut self, parameters: Option<&'a TSTypeParameterDeclaration<'a>>, arguments: Option<&'a TSTypeParameterInstantiation<'a>>) {
+    pub(super) fn enter_generic(
+        &mut self,
+        parameters: Option<&'a TSTypeParameterDeclaration<'a>>,
+        arguments: Option<&'a TSTypeParameterInstantiation<'a>>,
+    ) {
         let mut scope = HashMap::new();
         for (index, parameter) in parameters.into_iter().flat_map(|parameters| &parameters.params).enumerate() {
             let given = arguments.and_then(|arguments| arguments.params.get(index));
@@ -282,6 +289,7 @@ pub(super) fn reference_to(name: &str) -> Json {
 
 /// A fragment may hold ASCII only.
 pub(super) fn pointer_to(name: &str) -> String {
-    let encoded: String = name.bytes().map(|byte| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let encoded: String =
+        name.bytes().map(|byte| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
     format!("#/$defs/{encoded}")
 }

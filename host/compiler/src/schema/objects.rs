@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use oxc::{
     ast::ast::{
-        TSIndexedAccessType, TSInterfaceDeclaration, TSIntersectionType, TSMappedType, TSMappedTypeModifierOperator, TSPropertySignature, TSSignature,
-        TSType, TSTypeName, TSTypeOperatorOperator, TSTypeQuery, TSTypeQueryExprName,
+        TSIndexedAccessType, TSInterfaceDeclaration, TSIntersectionType, TSMappedType, TSMappedTypeModifierOperator, TSPropertySignature,
+        TSSignature, TSType, TSTypeName, TSTypeOperatorOperator, TSTypeQuery, TSTypeQueryExprName,
     },
     span::GetSpan as _,
 };
@@ -47,7 +47,8 @@ impl Shape {
     }
 
     pub(super) fn into_schema(self) -> Json {
-        let required: Vec<_> = self.properties.iter().filter(|property| !property.is_optional).map(|property| Json::from(property.name.as_str())).collect();
+        let required: Vec<_> =
+            self.properties.iter().filter(|property| !property.is_optional).map(|property| Json::from(property.name.as_str())).collect();
         let properties: Map = self.properties.into_iter().map(|property| (property.name, property.schema)).collect();
         let mut schema = Map::new().with("type", "object");
         if !properties.is_empty() {
@@ -101,7 +102,9 @@ impl<'a> Inference<'a> {
         match ty {
             TSType::TSTypeLiteral(literal) => Some(self.members(&literal.members)),
             TSType::TSParenthesizedType(inner) => self.shape(&inner.type_annotation),
-            TSType::TSTypeOperatorType(operator) if operator.operator == TSTypeOperatorOperator::Readonly => self.shape(&operator.type_annotation),
+            TSType::TSTypeOperatorType(operator) if operator.operator == TSTypeOperatorOperator::Readonly => {
+                self.shape(&operator.type_annotation)
+            }
             TSType::TSIntersectionType(intersection) => {
                 let mut merged = Shape::default();
                 for member in &intersection.types {
@@ -144,7 +147,9 @@ impl<'a> Inference<'a> {
             for heritage in &part.extends {
                 match self.parent(&heritage.type_name, heritage.type_arguments.is_some()) {
                     Some(parent) => shape.merge(parent),
-                    None => self.warn(heritage.span.start, "what this interface extends is not known here, so its properties are not checked"),
+                    None => {
+                        self.warn(heritage.span.start, "what this interface extends is not known here, so its properties are not checked")
+                    }
                 }
             }
         }
@@ -175,7 +180,9 @@ impl<'a> Inference<'a> {
                 }
                 TSSignature::TSIndexSignature(index) => shape.additional = Some(self.schema(&index.type_annotation.type_annotation)),
                 // Functions do not arrive in JSON.
-                TSSignature::TSMethodSignature(_) | TSSignature::TSCallSignatureDeclaration(_) | TSSignature::TSConstructSignatureDeclaration(_) => {}
+                TSSignature::TSMethodSignature(_)
+                | TSSignature::TSCallSignatureDeclaration(_)
+                | TSSignature::TSConstructSignatureDeclaration(_) => {}
             }
         }
         shape
@@ -233,7 +240,10 @@ impl<'a> Inference<'a> {
         let constants = if let TSType::TSTypeQuery(query) = ty { self.constant_of(query) } else { None };
         let names: Option<Vec<String>> = match constants {
             Some(Json::Object(map)) => Some(map.iter().map(|(name, _)| name.clone()).collect()),
-            _ => self.shape(ty).filter(|shape| shape.additional.is_none()).map(|shape| shape.properties.into_iter().map(|property| property.name).collect()),
+            _ => self
+                .shape(ty)
+                .filter(|shape| shape.additional.is_none())
+                .map(|shape| shape.properties.into_iter().map(|property| property.name).collect()),
         };
         match names {
             Some(names) if !names.is_empty() => unions::union(names.into_iter().map(|name| constant(Json::from(name))).collect(), &[]),
@@ -254,7 +264,9 @@ impl<'a> Inference<'a> {
                 _ => Vec::new(),
             };
             if !chosen.is_empty() {
-                let members = chosen.into_iter().map(|value| if matches!(value, Json::Object(_) | Json::Array(_)) { super::values::widened(&value) } else { constant(value) });
+                let members = chosen.into_iter().map(|value| {
+                    if matches!(value, Json::Object(_) | Json::Array(_)) { super::values::widened(&value) } else { constant(value) }
+                });
                 return unions::union(members.collect(), &[]);
             }
         } else if is_number {
@@ -262,7 +274,8 @@ impl<'a> Inference<'a> {
                 return items.clone();
             }
         } else if let (Some(shape), Some(keys)) = (self.shape(&access.object_type), self.keys(&access.index_type)) {
-            let members: Vec<_> = shape.properties.into_iter().filter(|property| keys.contains(&property.name)).map(|property| property.schema).collect();
+            let members: Vec<_> =
+                shape.properties.into_iter().filter(|property| keys.contains(&property.name)).map(|property| property.schema).collect();
             if members.len() == keys.len() {
                 return unions::union(members, &self.definitions);
             }

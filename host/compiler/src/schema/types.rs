@@ -27,7 +27,9 @@ impl<'a> Inference<'a> {
         match ty {
             TSType::TSStringKeyword(_) => Json::of_type("string"),
             TSType::TSTemplateLiteralType(template) => match template.quasis.as_slice() {
-                [only] if template.types.is_empty() => constant(only.value.cooked.map_or_else(|| Json::from(""), |text| Json::from(text.as_str()))),
+                [only] if template.types.is_empty() => {
+                    constant(only.value.cooked.map_or_else(|| Json::from(""), |text| Json::from(text.as_str())))
+                }
                 _ => Json::of_type("string"),
             },
             TSType::TSNumberKeyword(_) => Json::of_type("number"),

@@ -53,7 +53,10 @@ impl Parts {
 
     /// `true | false` is a boolean, and a type includes its literals.
     fn simplify(&mut self) {
-        if self.literals.contains(&Json::Bool(true)) && self.literals.contains(&Json::Bool(false)) && !self.schemas.contains(&Json::of_type("boolean")) {
+        if self.literals.contains(&Json::Bool(true))
+            && self.literals.contains(&Json::Bool(false))
+            && !self.schemas.contains(&Json::of_type("boolean"))
+        {
             self.schemas.push(Json::of_type("boolean"));
         }
         let schemas = &self.schemas;
@@ -86,7 +89,8 @@ impl Parts {
             // Of nothing but `undefined`.
             return Json::any();
         }
-        let apart = schemas.iter().enumerate().all(|(index, left)| schemas[index + 1..].iter().all(|right| are_disjoint(left, right, definitions)));
+        let apart =
+            schemas.iter().enumerate().all(|(index, left)| schemas[index + 1..].iter().all(|right| are_disjoint(left, right, definitions)));
         Json::any().with(if apart { "oneOf" } else { "anyOf" }, schemas)
     }
 }
@@ -126,7 +130,8 @@ fn nullable(schema: &Json) -> Option<Json> {
 }
 
 fn are_disjoint(left: &Json, right: &Json, definitions: &[(String, Json)]) -> bool {
-    let (Some(left_types), Some(right_types)) = (types_of(left, definitions, REFERENCES_MAX), types_of(right, definitions, REFERENCES_MAX)) else {
+    let (Some(left_types), Some(right_types)) = (types_of(left, definitions, REFERENCES_MAX), types_of(right, definitions, REFERENCES_MAX))
+    else {
         return false;
     };
     if !left_types.iter().any(|name| right_types.contains(name)) {

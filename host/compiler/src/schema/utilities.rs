@@ -27,19 +27,23 @@ impl<'a> Inference<'a> {
             "Number" => Json::of_type("number"),
             "Boolean" => Json::of_type("boolean"),
             "Object" | "object" if first.is_none() => Json::of_type("object"),
-            "Partial" | "Required" | "Readonly" | "Pick" | "Omit" | "Record" | "Object" | "object" => match self.utility_shape(name, arguments) {
-                Some(shape) => shape.into_schema(),
-                // `Readonly` of an array, for one.
-                None => match first.filter(|_| name == "Readonly") {
-                    Some(ty) => self.schema(ty),
-                    None => self.unknown(offset, &format!("what `{name}` is made of is not written out")),
-                },
-            },
+            "Partial" | "Required" | "Readonly" | "Pick" | "Omit" | "Record" | "Object" | "object" => {
+                match self.utility_shape(name, arguments) {
+                    Some(shape) => shape.into_schema(),
+                    // `Readonly` of an array, for one.
+                    None => match first.filter(|_| name == "Readonly") {
+                        Some(ty) => self.schema(ty),
+                        None => self.unknown(offset, &format!("what `{name}` is made of is not written out")),
+                    },
+                }
+            }
             "NonNullable" | "Awaited" => match first {
                 Some(ty) => without_null(self.schema(ty)),
                 None => Json::any(),
             },
-            "Exclude" | "Extract" => self.filtered(name, arguments).unwrap_or_else(|| self.unknown(offset, &format!("`{name}` is followed for literals only"))),
+            "Exclude" | "Extract" => {
+                self.filtered(name, arguments).unwrap_or_else(|| self.unknown(offset, &format!("`{name}` is followed for literals only")))
+            }
             "Uppercase" | "Lowercase" | "Capitalize" | "Uncapitalize" => Json::of_type("string"),
             "Function" | "Map" | "Set" | "WeakMap" | "WeakSet" | "Promise" | "RegExp" | "Symbol" | "Iterable" => {
                 self.unknown(offset, &format!("`{name}` has no JSON form"))

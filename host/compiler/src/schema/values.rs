@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use oxc::ast::ast::{
-    ArrayExpressionElement, Expression, IdentifierName, ObjectPropertyKind, StaticMemberExpression, TSEnumDeclaration, TSEnumMemberName, UnaryExpression,
+    ArrayExpressionElement, Expression, IdentifierName, ObjectPropertyKind, StaticMemberExpression, TSEnumDeclaration, TSEnumMemberName,
+    UnaryExpression,
 };
 use oxc::syntax::operator::{BinaryOperator, UnaryOperator};
 
@@ -95,7 +96,9 @@ fn compute(expression: &Expression<'_>, known: &HashMap<String, f64>, depth: usi
     match expression.get_inner_expression() {
         Expression::NumericLiteral(literal) => Some(literal.value),
         Expression::Identifier(name) => known.get(name.name.as_str()).copied(),
-        Expression::UnaryExpression(unary) if unary.operator == UnaryOperator::UnaryNegation => compute(&unary.argument, known, depth).map(|value| -value),
+        Expression::UnaryExpression(unary) if unary.operator == UnaryOperator::UnaryNegation => {
+            compute(&unary.argument, known, depth).map(|value| -value)
+        }
         Expression::BinaryExpression(binary) => {
             let (left, right) = (compute(&binary.left, known, depth)?, compute(&binary.right, known, depth)?);
             let bits = |operation: fn(i32, i32) -> i32| Some(f64::from(operation(to_int32(left), to_int32(right))));

@@ -3,8 +3,8 @@
 use oxc::{
     ast::ast::{
         AccessorProperty, AccessorPropertyType, Decorator, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration,
-        ImportExpression, ImportOrExportKind, JSXElement, JSXFragment, Program, Statement, StringLiteral,
-        TSExportAssignment, TSExternalModuleReference,
+        ImportExpression, ImportOrExportKind, JSXElement, JSXFragment, Program, Statement, StringLiteral, TSExportAssignment,
+        TSExternalModuleReference,
     },
     ast_visit::{Visit, walk},
     span::GetSpan as _,
@@ -58,7 +58,8 @@ fn export_from_source<'a, 'b>(export: &'b ExportFromDeclaration<'a>) -> Option<&
 fn unknown_module(source: &StringLiteral<'_>) -> Fault {
     let name = source.value.as_str();
     let help = if name.starts_with("node:") {
-        "Node's own modules do not exist in the sandbox; web APIs such as crypto and TextEncoder do, and so does the module \"sandmill\"".to_owned()
+        "Node's own modules do not exist in the sandbox; web APIs such as crypto and TextEncoder do, and so does the module \"sandmill\""
+            .to_owned()
     } else if name.starts_with('.') || name.starts_with('/') {
         format!("a script is one file: bundle it beforehand, for example `esbuild --bundle --format=esm --external:{MODULE} main.ts`")
     } else {
@@ -80,7 +81,11 @@ fn common_js(statement: &Statement<'_>) -> Vec<Fault> {
         Statement::ExpressionStatement(statement) => match statement.expression.get_inner_expression() {
             Expression::AssignmentExpression(assignment) => {
                 let target = assignment.left.to_member_name();
-                target.filter(|name| name.starts_with("module.exports") || name.starts_with("exports.")).map(|name| fault(statement.span.start, &name)).into_iter().collect()
+                target
+                    .filter(|name| name.starts_with("module.exports") || name.starts_with("exports."))
+                    .map(|name| fault(statement.span.start, &name))
+                    .into_iter()
+                    .collect()
             }
             value if is_require(value) => vec![fault(statement.span.start, "require()")],
             _ => Vec::new(),
@@ -153,7 +158,9 @@ impl<'a> Visit<'a> for Visitor {
     }
 
     fn visit_ts_external_module_reference(&mut self, reference: &TSExternalModuleReference<'a>) {
-        self.0.faults.push(Fault::new(reference.span.start, "`import … = require()` is CommonJS, which scripts cannot use").with_help(ES_MODULE_HELP));
+        self.0.faults.push(
+            Fault::new(reference.span.start, "`import … = require()` is CommonJS, which scripts cannot use").with_help(ES_MODULE_HELP),
+        );
     }
 
     fn visit_ts_export_assignment(&mut self, export: &TSExportAssignment<'a>) {

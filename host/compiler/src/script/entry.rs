@@ -2,8 +2,8 @@
 
 use oxc::{
     ast::ast::{
-        BindingPattern, Declaration, ExportDefaultDeclarationKind, Expression, FormalParameters, Function, FunctionType, ImportOrExportKind,
-        Program, Statement, TSTypeParameterDeclaration, VariableDeclaration,
+        BindingPattern, Declaration, ExportDefaultDeclarationKind, Expression, FormalParameters, Function, FunctionType,
+        ImportOrExportKind, Program, Statement, TSTypeParameterDeclaration, VariableDeclaration,
     },
     span::GetSpan as _,
 };
@@ -67,7 +67,8 @@ fn find_main<'a>(program: &'a Program<'a>) -> Result<Main<'a>, Fault> {
             return Err(Fault::new(export.span.start, "the script exports its function as default, not as `main`").with_help(HELP));
         }
     }
-    let unexported = program.body.iter().find(|statement| matches!(statement, Statement::FunctionDeclaration(function) if names(function, MAIN)));
+    let unexported =
+        program.body.iter().find(|statement| matches!(statement, Statement::FunctionDeclaration(function) if names(function, MAIN)));
     if let Some(statement) = unexported {
         return Err(Fault::new(statement.span().start, "`main` is not exported").with_help("put `export` before it"));
     }
@@ -135,7 +136,11 @@ fn of_function<'a>(function: &'a Function<'a>, doc_offset: u32) -> Option<Result
     Some(Ok(Main { parameters: &function.params, type_parameters: function.type_parameters.as_deref(), doc_offset }))
 }
 
-fn of_variables<'a>(program: &'a Program<'a>, variables: &'a VariableDeclaration<'a>, (name, doc_offset): (&str, u32)) -> Result<Main<'a>, Fault> {
+fn of_variables<'a>(
+    program: &'a Program<'a>,
+    variables: &'a VariableDeclaration<'a>,
+    (name, doc_offset): (&str, u32),
+) -> Result<Main<'a>, Fault> {
     let declarator = variables.declarations.iter().find(|declarator| declarator.id.get_identifier_name().is_some_and(|id| id == name));
     let Some(declarator) = declarator else {
         return Err(not_a_function(variables.span.start));
@@ -144,7 +149,9 @@ fn of_variables<'a>(program: &'a Program<'a>, variables: &'a VariableDeclaration
         Some(Expression::ArrowFunctionExpression(arrow)) => {
             Ok(Main { parameters: &arrow.params, type_parameters: arrow.type_parameters.as_deref(), doc_offset })
         }
-        Some(Expression::FunctionExpression(function)) => of_function(function, doc_offset).unwrap_or_else(|| Err(not_a_function(doc_offset))),
+        Some(Expression::FunctionExpression(function)) => {
+            of_function(function, doc_offset).unwrap_or_else(|| Err(not_a_function(doc_offset)))
+        }
         Some(Expression::Identifier(other)) if other.name != name => local_function(program, other.name.as_str(), other.span.start),
         _ => Err(not_a_function(declarator.span.start)),
     }
@@ -156,7 +163,8 @@ fn local_function<'a>(program: &'a Program<'a>, name: &str, offset: u32) -> Resu
         let found = match statement {
             Statement::FunctionDeclaration(function) if names(function, name) => of_function(function, statement.span().start),
             Statement::VariableDeclaration(variables) => {
-                let declarator = variables.declarations.iter().find(|declarator| declarator.id.get_identifier_name().is_some_and(|id| id == name));
+                let declarator =
+                    variables.declarations.iter().find(|declarator| declarator.id.get_identifier_name().is_some_and(|id| id == name));
                 declarator.map(|declarator| match declarator.init.as_ref().map(Expression::get_inner_expression) {
                     // One step only: names that stand for names would need a guard against circles.
                     Some(Expression::Identifier(_)) => Err(not_a_function(declarator.span.start)),
@@ -190,7 +198,9 @@ fn check_parameters(parameters: &FormalParameters<'_>) -> Result<(), Fault> {
     for parameter in &parameters.items {
         if !matches!(parameter.pattern, BindingPattern::BindingIdentifier(_)) {
             let help = "arguments are passed by name: write `main(name: string, count: number)` instead of `main({ name, count })`";
-            return Err(Fault::new(parameter.span.start, "a parameter of `main` needs a name and cannot be taken apart in place").with_help(help));
+            return Err(
+                Fault::new(parameter.span.start, "a parameter of `main` needs a name and cannot be taken apart in place").with_help(help)
+            );
         }
     }
     Ok(())

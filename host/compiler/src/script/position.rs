@@ -71,9 +71,15 @@ mod tests {
     #[test]
     fn places() {
         let lines = Lines::new("a.ts", "one\r\n\nžluť x\nlast");
-        for (offset, line, column, source_line) in
-            [(0, 1, 1, "one"), (2, 1, 3, "one"), (5, 2, 1, ""), (6, 3, 1, "žluť x"), (13, 3, 6, "žluť x"), (15, 4, 1, "last"), (99, 4, 5, "last")]
-        {
+        for (offset, line, column, source_line) in [
+            (0, 1, 1, "one"),
+            (2, 1, 3, "one"),
+            (5, 2, 1, ""),
+            (6, 3, 1, "žluť x"),
+            (13, 3, 6, "žluť x"),
+            (15, 4, 1, "last"),
+            (99, 4, 5, "last"),
+        ] {
             let found = lines.diagnostic(Fault::new(offset, "m"));
             assert_eq!((found.line, found.column, found.source_line.as_str()), (line, column, source_line), "offset {offset}");
         }

@@ -42,7 +42,12 @@ fn translated() {
             jsonschema::draft202012::meta::validate(&serde_json::from_str(schema.as_str()).unwrap()).unwrap();
             let source = if module.source_map.is_some() { module.source } else { "as it is\n".to_owned() };
             let parameters = module.parameters.join(" ");
-            format!("{}\n\nwarnings:\n{}\nparameters: {parameters}\npreprocessor: {}\n\n{source}", indented(schema.as_str()), show_diagnostics(&warnings), module.has_preprocessor)
+            format!(
+                "{}\n\nwarnings:\n{}\nparameters: {parameters}\npreprocessor: {}\n\n{source}",
+                indented(schema.as_str()),
+                show_diagnostics(&warnings),
+                module.has_preprocessor
+            )
         });
     }
 }
@@ -122,7 +127,8 @@ fn types_that_explode() {
     let levels: String = (1..60).map(|level| format!("type T{level} = [T{}, T{}];\n", level - 1, level - 1)).collect();
     let translated = translate_ts(format!("type T0 = [string, string];\n{levels}export function main(a: T59) {{}}").as_bytes()).unwrap();
     assert!(translated.schema.as_str().len() < 20_000);
-    let generic: String = (1..60).map(|level| format!("type T{level}<X> = {{ a: T{}<X[]>, b: T{}<X> }};\n", level - 1, level - 1)).collect();
+    let generic: String =
+        (1..60).map(|level| format!("type T{level}<X> = {{ a: T{}<X[]>, b: T{}<X> }};\n", level - 1, level - 1)).collect();
     let faults = translate_ts(format!("type T0<X> = [X, X];\n{generic}export function main(a: T59<string>) {{}}").as_bytes()).unwrap_err();
     assert!(faults[0].message.contains("too large"), "{faults:?}");
     let chain: String = (1..3_000).map(|level| format!("type T{level} = {{ a: T{} }};\n", level - 1)).collect();

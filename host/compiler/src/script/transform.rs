@@ -34,7 +34,8 @@ pub(super) fn transform<'a>(
         return Err(faults);
     }
     program.hashbang = None;
-    let options = CodegenOptions { source_map_path: Some(PathBuf::from(path)), comments: CommentOptions::disabled(), ..CodegenOptions::default() };
+    let options =
+        CodegenOptions { source_map_path: Some(PathBuf::from(path)), comments: CommentOptions::disabled(), ..CodegenOptions::default() };
     let printed = Codegen::new().with_options(options).build(program);
     let mut map = printed.map.map(|mut map| {
         // The version keeps the source itself.
@@ -52,7 +53,8 @@ pub(super) fn transform<'a>(
 
 /// Names, scopes, and the syntax errors that need them.
 fn analyse<'a>(program: &Program<'a>) -> Result<Scoping, Vec<Fault>> {
-    let analysed = SemanticBuilder::new_compiler().with_excess_capacity(2.0).with_enum_eval(true).with_check_syntax_error(true).build(program);
+    let analysed =
+        SemanticBuilder::new_compiler().with_excess_capacity(2.0).with_enum_eval(true).with_check_syntax_error(true).build(program);
     let faults = faults_of(&analysed.diagnostics);
     if faults.is_empty() { Ok(analysed.semantic.into_scoping()) } else { Err(faults) }
 }

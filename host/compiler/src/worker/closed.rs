@@ -154,7 +154,12 @@ impl state::Host for Closed {
         refused("state")
     }
 
-    fn compare_and_swap(&mut self, _key: String, _expected: Option<String>, _new: Option<String>) -> Result<std::result::Result<bool, state::Error>> {
+    fn compare_and_swap(
+        &mut self,
+        _key: String,
+        _expected: Option<String>,
+        _new: Option<String>,
+    ) -> Result<std::result::Result<bool, state::Error>> {
         refused("state")
     }
 }

@@ -64,7 +64,10 @@ fn validate(bytes: &[u8]) -> Result<(), String> {
         return Err("this is not a WebAssembly component: it does not begin as one".to_owned());
     }
     let mut validator = Validator::new();
-    validator.validate_all(bytes).map(|_| ()).map_err(|error| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message()))
+    validator
+        .validate_all(bytes)
+        .map(|_| ())
+        .map_err(|error| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message()))
 }
 
 fn no_script(engines: &Engines, component: &Component) -> String {
@@ -94,7 +97,9 @@ where
     let function = component.get_export_index(None, interface).and_then(|index| component.get_export(Some(&index), name));
     let Some((ComponentItem::ComponentFunc(function), _)) = function else { return Ok(false) };
     let checked = function.typecheck::<Params, Results>(&pre.instance_type());
-    checked.map(|()| true).map_err(|error| invalid(format!("`{interface}` has a function `{name}` of another type than the contract's: {error:#}")))
+    checked
+        .map(|()| true)
+        .map_err(|error| invalid(format!("`{interface}` has a function `{name}` of another type than the contract's: {error:#}")))
 }
 
 /// The schema that the component gives of itself.
@@ -118,5 +123,6 @@ fn describe(engines: &Engines, pre: &InstancePre<Closed>) -> Result<JsonText, Bu
             return Err(invalid(format!("`{SCHEMA}` of the component failed: {why}")));
         }
     };
-    schema::check::check(&text).map_err(|fault| invalid(format!("the schema that the component gives of its arguments cannot be used: {fault}")))
+    schema::check::check(&text)
+        .map_err(|fault| invalid(format!("the schema that the component gives of its arguments cannot be used: {fault}")))
 }

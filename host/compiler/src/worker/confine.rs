@@ -2,12 +2,15 @@
 
 use rustix::{
     io,
-    process::{Resource, Rlimit, Signal, chdir, getrlimit, set_dumpable_behavior, set_parent_process_death_signal, setpriority_process, setrlimit},
+    process::{
+        Resource, Rlimit, Signal, chdir, getrlimit, set_dumpable_behavior, set_parent_process_death_signal, setpriority_process, setrlimit,
+    },
     time::{ClockId, clock_gettime},
 };
 
 use crate::limits::{
-    REQUEST_CPU_SECONDS_MAX, WORKER_ADDRESS_BYTES_MAX, WORKER_CPU_SECONDS_MAX, WORKER_DATA_BYTES_MAX, WORKER_FILE_BYTES_MAX, WORKER_OPEN_FILES_MAX,
+    REQUEST_CPU_SECONDS_MAX, WORKER_ADDRESS_BYTES_MAX, WORKER_CPU_SECONDS_MAX, WORKER_DATA_BYTES_MAX, WORKER_FILE_BYTES_MAX,
+    WORKER_OPEN_FILES_MAX,
 };
 
 pub(super) fn confine() -> io::Result<()> {

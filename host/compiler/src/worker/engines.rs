@@ -29,7 +29,9 @@ impl Engines {
 
     /// Machine code of a component.
     pub(super) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, BuildError> {
-        self.engine.precompile_component(component).map_err(|error| BuildError::InvalidComponent(format!("the component does not compile: {error:#}")))
+        self.engine
+            .precompile_component(component)
+            .map_err(|error| BuildError::InvalidComponent(format!("the component does not compile: {error:#}")))
     }
 }
 

@@ -54,7 +54,8 @@ impl Server {
     fn answer(&mut self, request: &Request, body: &Bytes) -> Answer {
         match request {
             Request::Settle { nice } => {
-                confine::stand_back(*nice).map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
+                confine::stand_back(*nice)
+                    .map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
                 done()
             }
             Request::Build { language: Language::Component, .. } => self.inspect(body),
@@ -107,7 +108,8 @@ impl Server {
     }
 
     fn snapshot(&self, body: &Bytes) -> Result<Vec<u8>, BuildError> {
-        let module: HostedModule = serde_json::from_slice(body).map_err(|error| BuildError::Unavailable(format!("the module is broken: {error}")))?;
+        let module: HostedModule =
+            serde_json::from_slice(body).map_err(|error| BuildError::Unavailable(format!("the module is broken: {error}")))?;
         let (Some(engines), Some(instrumented)) = (&self.engines, &self.instrumented) else {
             return Err(BuildError::Unavailable("a build worker was not given the runtime".to_owned()));
         };

@@ -30,7 +30,11 @@ pub(super) fn instrument() -> Result<(ComponentContext<'static>, Vec<u8>, Wizer)
 }
 
 impl Instrumented {
-    pub(super) fn new(engines: &Engines, component: &Component, (context, wizer): (ComponentContext<'static>, Wizer)) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        engines: &Engines,
+        component: &Component,
+        (context, wizer): (ComponentContext<'static>, Wizer),
+    ) -> Result<Self, BuildError> {
         let pre = Closed::linker(&engines.engine).and_then(|linker| linker.instantiate_pre(component)).map_err(engine_failed)?;
         Ok(Self { pre, context, wizer })
     }
@@ -55,7 +59,8 @@ impl Instrumented {
         store.set_fuel(LOAD_FUEL_MAX).map_err(engine_failed)?;
         let mut state = WasmtimeWizerComponent { store: &mut store, instance };
         let snapshot = engines.wait(closed::within_time(self.wizer.snapshot_component(&self.context, &mut state), REQUEST_WALL));
-        let snapshot = snapshot.map_err(|error| engine_failed(error.unwrap_or_else(|| wasmtime::format_err!("the snapshot took too long"))))?;
+        let snapshot =
+            snapshot.map_err(|error| engine_failed(error.unwrap_or_else(|| wasmtime::format_err!("the snapshot took too long"))))?;
         rewrite::without_export(&snapshot, LOADER)
     }
 }

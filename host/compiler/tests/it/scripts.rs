@@ -50,7 +50,11 @@ type Thrown = (&'static str, (u32, u32), &'static str);
 fn exceptions_of_the_top_level_are_faults_with_a_place() {
     let cases: [Thrown; 6] = [
         ("interface A {\n  a: string\n}\n\nexport function main() {}\n  throw new TypeError('no');\n", (6, 13), "TypeError: no"),
-        ("type A = 1;\nfunction inner(): never {\n  const ž = 1; throw new Error('deep');\n}\ninner();\nexport const main = () => 1;", (3, 26), "Error: deep"),
+        (
+            "type A = 1;\nfunction inner(): never {\n  const ž = 1; throw new Error('deep');\n}\ninner();\nexport const main = () => 1;",
+            (3, 26),
+            "Error: deep",
+        ),
         ("export function main() {}\n\nmissing();\n", (3, 1), "missing"),
         ("export function main() {}\nawait new Promise(() => {});", (1, 1), "never settle"),
         ("import { state } from 'sandmill';\nexport function main() {}\nawait state.get('x');", (3, 13), "not available at the top level"),

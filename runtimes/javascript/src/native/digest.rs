@@ -6,7 +6,6 @@ use rquickjs::{Ctx, Exception, Object, Result, prelude::Func};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("digest", Func::from(digest))?;
     native.set("hmac", Func::from(hmac))?;

@@ -11,7 +11,10 @@ use crate::{
     phase::{is_open, require_open},
     text::Text,
 };
-use rquickjs::{Array, Ctx, Object, Result, prelude::{Func, Opt}};
+use rquickjs::{
+    Array, Ctx, Object, Result,
+    prelude::{Func, Opt},
+};
 
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("log", Func::from(write_log))?;
@@ -91,22 +94,14 @@ fn state_delete<'js>(ctx: Ctx<'js>, key: Text) -> Result<Array<'js>> {
     answer(ctx, state::delete(&key.0).map(|()| true))
 }
 
-fn state_swap<'js>(
-    ctx: Ctx<'js>,
-    key: Text,
-    expected: Option<Text>,
-    new: Option<Text>,
-) -> Result<Array<'js>> {
+fn state_swap<'js>(ctx: Ctx<'js>, key: Text, expected: Option<Text>, new: Option<Text>) -> Result<Array<'js>> {
     require_open(&ctx, "state.compareAndSwap")?;
     let (expected, new) = (expected.map(|text| text.0), new.map(|text| text.0));
     answer(ctx, state::compare_and_swap(&key.0, expected.as_deref(), new.as_deref()))
 }
 
 /// `[value]`, or `[undefined, code, text]` of which the bundle makes a `StateError`.
-fn answer<'js, T: rquickjs::IntoJs<'js>>(
-    ctx: Ctx<'js>,
-    result: std::result::Result<T, state::Error>,
-) -> Result<Array<'js>> {
+fn answer<'js, T: rquickjs::IntoJs<'js>>(ctx: Ctx<'js>, result: std::result::Result<T, state::Error>) -> Result<Array<'js>> {
     let array = Array::new(ctx)?;
     let (code, text) = match result {
         Ok(value) => {

@@ -1,7 +1,10 @@
 //! WHATWG URLs by the `url` crate; js/url.js makes classes of them.
 
 use crate::text::Text;
-use rquickjs::{Array, Ctx, Object, Result, prelude::{Func, Opt}};
+use rquickjs::{
+    Array, Ctx, Object, Result,
+    prelude::{Func, Opt},
+};
 use url::{Url, quirks};
 
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {

@@ -3,7 +3,6 @@
 use crate::{bytes::Bytes, text::Text};
 use rquickjs::{Ctx, Exception, Object, Result, String as JsString, prelude::Func};
 
-
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("encode", Func::from(encode))?;
     native.set("decode", Func::from(decode))?;

@@ -7,7 +7,6 @@ const attempts = {
   proxy: () => { let p = {}; for (let i = 0; i < 20_000; i++) p = new Proxy(p, {}); p.x; },
   construct: () => { class A { constructor() { new A(); } } new A(); },
   apply: () => { const f = () => Reflect.apply(f, null, []); f(); },
-  bind: () => { let f = () => 1; for (let i = 0; i < 20_000; i++) f = Function.prototype.bind.call(f, null); f(); },
   spread: () => { const f = (...a) => f(...a, 1); f(); },
   generator: () => { function* g() { yield* g(); } g().next(); },
   flat: () => { let a = []; for (let i = 0; i < 50_000; i++) a = [a]; a.flat(Infinity); },

@@ -41,9 +41,10 @@ impl Guest for Chaos {
             Ok(arguments) => arguments,
             Err(error) => return Err(fault("TypeError", &error.to_string(), None)),
         };
-        compute(&arguments).or_else(|| ends(&arguments)).or_else(|| world(&arguments)).unwrap_or_else(|| {
-            Err(fault("RangeError", &format!("no mode {}", arguments.mode), None))
-        })
+        compute(&arguments)
+            .or_else(|| ends(&arguments))
+            .or_else(|| world(&arguments))
+            .unwrap_or_else(|| Err(fault("RangeError", &format!("no mode {}", arguments.mode), None)))
     }
 }
 
