@@ -14,7 +14,6 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
     pub(crate) token: String,
-    pub(crate) data: PathBuf,
     /// From the start of the process to the moment that it listens.
     pub(crate) started_in: Duration,
     http: reqwest::Client,
@@ -53,7 +52,7 @@ impl Server {
         let started_in = began.elapsed();
         std::thread::spawn(move || lines.for_each(drop));
         let token = std::fs::read_to_string(data.join("admin-token"))?.trim().to_owned();
-        Ok(Self { child, url, token, data: data.to_owned(), started_in, http: reqwest::Client::new() })
+        Ok(Self { child, url, token, started_in, http: reqwest::Client::new() })
     }
 
     pub(crate) fn hook(&self, path: &str) -> String {

@@ -7,7 +7,6 @@ mod commands;
 mod console;
 mod error;
 mod files;
-mod generated;
 mod local;
 mod options;
 mod profile;
@@ -19,9 +18,9 @@ use std::process::ExitCode;
 
 use crate::console::Console;
 pub use crate::{
-    generated::{Generated, generate},
     local::{LocalRunError, LocalRunRequest, LocalRunner},
     options::{ClientCommand, Globals},
+    reference::reference,
 };
 
 /// What every command works with.

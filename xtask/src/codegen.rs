@@ -12,7 +12,7 @@ use crate::{
 
 /// What `sandmill generate` is asked for, and where it is kept.
 const GENERATED: &[(&str, &str)] =
-    &[("openapi", "docs/openapi.json"), ("cli", "docs/cli.md"), ("manifest-schema", "docs/manifest.schema.json")];
+    &[("openapi", "host/api/openapi.json"), ("cli", "docs/cli.md"), ("manifest-schema", "docs/manifest.schema.json")];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -8,7 +8,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
@@ -93,9 +93,18 @@ pub fn examples(options: &ExamplesOptions) -> Result<()> {
     }
     let readme = fs::read_to_string(root().join("examples/greeting/README.md")).context("cannot read the greeting's README")?;
     let call = first_shell_block(&readme).context("the greeting's README shows no call")?;
-    let shown = call.replace("$SANDMILL_SERVER", &server).replace("$SANDMILL_TOKEN", token);
-    println!("\n  server  {server}\n  token   {token}\n\n{shown}\n");
+    let call = call.replace("$SANDMILL_SERVER", &server).replace("$SANDMILL_TOKEN", token);
+    println!("\nready at {server}\n\n{}\n\ntry:\n\n{call}\n", exports(options, &server));
     Ok(())
+}
+
+/// Lines for a shell in this folder; the token stays out of its history.
+fn exports(options: &ExamplesOptions, server: &str) -> String {
+    let token_file = options.data.join("admin-token");
+    let programs = options.binary.parent().unwrap_or(Path::new("."));
+    let programs =
+        programs.strip_prefix(root()).map_or_else(|_| programs.display().to_string(), |inside| format!("$PWD/{}", inside.display()));
+    format!("export SANDMILL_SERVER={server}\nexport SANDMILL_TOKEN=$(cat {})\nexport PATH={programs}:$PATH", token_file.display())
 }
 
 fn folders() -> Result<Vec<PathBuf>> {

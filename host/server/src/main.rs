@@ -11,7 +11,9 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use crate::options::Command;
+use clap::CommandFactory;
+
+use crate::options::{Cli, Command};
 
 /// Guests' memory is mapped by the sandbox itself; this is for everything else, where many small requests come from many threads.
 #[global_allocator]
@@ -21,6 +23,10 @@ fn main() -> ExitCode {
     match options::parse().command {
         // Before anything is started: a build worker has no threads but its own, no database and no keys.
         Command::BuildWorker => sandmill_compiler::worker_main(),
+        Command::Generate { what } => {
+            print!("{}", sandmill_cli::generate(what, &Cli::command(), sandmill_api::openapi));
+            ExitCode::SUCCESS
+        }
         Command::Serve(options) => finish(serve::serve(*options)),
         Command::Client(command) => client(command),
     }

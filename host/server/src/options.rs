@@ -25,6 +25,9 @@ pub(crate) enum Command {
     /// Build one thing after another, as the server asks (internal).
     #[command(hide = true)]
     BuildWorker,
+    /// Write a file that describes this binary to stdout (internal).
+    #[command(hide = true)]
+    Generate { what: sandmill_cli::Generated },
     #[command(flatten)]
     Client(sandmill_cli::ClientCommand),
 }

@@ -50,12 +50,13 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
-    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics));
+    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics.clone()));
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let stop_service = CancellationToken::new();
     let service = tasks.spawn(node.service.run(stop_service.clone()));
     tasks.spawn(stop_on_signal(shutdown.clone()));
+    tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
     tracing::info!("listening on http://{address}");
     // Answers are one small packet each: waiting to fill it would only delay them.

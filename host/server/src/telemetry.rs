@@ -1,18 +1,22 @@
 //! Logs, traces and metrics of the process.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::options::{LogFormat, ServeOptions};
 
 /// Upper bounds of the histograms' buckets, in seconds.
 const BUCKETS_SECONDS: [f64; 14] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
+
+/// How often samples are folded into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Ends the export of traces when it is dropped.
 pub(crate) struct Telemetry {
@@ -57,4 +61,15 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS_SECONDS)?
         .install_recorder()
         .context("metrics are set up already")
+}
+
+/// Samples of histograms pile up until somebody folds them into buckets: done here, whether anybody scrapes or not.
+pub(crate) async fn keep_metrics_small(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => metrics.run_upkeep(),
+            () = stop.cancelled() => return,
+        }
+    }
 }
