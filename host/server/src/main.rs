@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::options::{Cli, Command};
+use crate::options::{Cli, Command, Generated};
 
 /// Guests' memory is mapped by the sandbox itself; this is for everything else, where many small requests come from many threads.
 #[global_allocator]
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         // Before anything is started: a build worker has no threads but its own, no database and no keys.
         Command::BuildWorker => sandmill_compiler::worker_main(),
         Command::Generate { what } => {
-            print!("{}", sandmill_cli::generate(what, &Cli::command(), sandmill_api::openapi));
+            print!("{}", generated(what));
             ExitCode::SUCCESS
         }
         Command::Serve(options) => finish(serve::serve(*options)),
@@ -38,6 +38,14 @@ fn client(command: sandmill_cli::ClientCommand) -> ExitCode {
         Err(error) => return finish(Err(error.into())),
     };
     runtime.block_on(sandmill_cli::execute(command, &local::Local))
+}
+
+fn generated(what: Generated) -> String {
+    match what {
+        Generated::Openapi => sandmill_api::openapi(),
+        Generated::Cli => sandmill_cli::reference(&Cli::command()),
+        Generated::ManifestSchema => format!("{:#}\n", schemars::schema_for!(sandmill_model::Manifest).as_value()),
+    }
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {

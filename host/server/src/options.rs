@@ -27,9 +27,17 @@ pub(crate) enum Command {
     BuildWorker,
     /// Write a file that describes this binary to stdout (internal).
     #[command(hide = true)]
-    Generate { what: sandmill_cli::Generated },
+    Generate { what: Generated },
     #[command(flatten)]
     Client(sandmill_cli::ClientCommand),
+}
+
+/// What `generate` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Generated {
+    Openapi,
+    Cli,
+    ManifestSchema,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
