@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use sandmill_model::build::BuildError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     limits::{QUEUE_MAX, WORKER_REQUESTS_MAX},
@@ -65,13 +65,7 @@ impl Lane {
     /// Sends `request` to a worker, starting one if none is idle. A worker that fails is replaced by the next call, and
     /// one whose caller went away is killed with the call.
     pub(crate) async fn call(&self, request: &Request, body: &Bytes) -> Result<(Response, Bytes), BuildError> {
-        let waiting = Waiting::enter(&self.waiting)?;
-        let _permit = self.workers.acquire().await.map_err(|_| BuildError::Unavailable("the server is stopping".to_owned()))?;
-        drop(waiting);
-        let mut process = match self.take_idle() {
-            Some(process) => process,
-            None => self.start().await?,
-        };
+        let (_permit, mut process) = self.worker().await?;
         if let Some(artefact) = request.needs() {
             self.provide(&mut process, artefact).await?;
         }
@@ -83,14 +77,32 @@ impl Lane {
         }
     }
 
+    /// Sees to it that there is a worker that has the compiled form of the runtime at hand, and returns that form.
+    pub(crate) async fn warm_up(&self, artefact: Artefact) -> Result<Bytes, BuildError> {
+        let (_permit, mut process) = self.worker().await?;
+        self.provide(&mut process, artefact).await?;
+        self.put_back(process);
+        self.shared.artefact(artefact).ok_or_else(|| BuildError::Unavailable("the runtime was not compiled".to_owned()))
+    }
+
     /// The compiled form of the runtime, made now if nobody has made it yet.
     pub(crate) async fn artefact(&self, artefact: Artefact) -> Result<Bytes, BuildError> {
-        if let Some(code) = self.shared.artefact(artefact) {
-            return Ok(code);
+        match self.shared.artefact(artefact) {
+            Some(code) => Ok(code),
+            None => self.warm_up(artefact).await,
         }
-        let (_, code) = self.call(&Request::Make(artefact), &Bytes::new()).await?;
-        self.shared.keep(artefact, code.clone());
-        Ok(code)
+    }
+
+    /// Waits for a turn, and takes the warmest worker.
+    async fn worker(&self) -> Result<(SemaphorePermit<'_>, Process), BuildError> {
+        let waiting = Waiting::enter(&self.waiting)?;
+        let permit = self.workers.acquire().await.map_err(|_| BuildError::Unavailable("the server is stopping".to_owned()))?;
+        drop(waiting);
+        let process = match self.take_idle() {
+            Some(process) => process,
+            None => self.start().await?,
+        };
+        Ok((permit, process))
     }
 
     async fn start(&self) -> Result<Process, BuildError> {

@@ -5,11 +5,11 @@ use sandmill_model::version::HostedModule;
 
 /// Frames `… hello.ts:12:5 …` of one module.
 pub struct StackMap<'a> {
-    file_name: &'a str,
+    module: &'a HostedModule,
     map: Option<SourceMap<'a>>,
 }
 
-/// Line and column from 1.
+/// Line and column from 1. Columns count UTF-16 code units, as in source maps and in other engines.
 pub type Place = (u32, u32);
 
 impl<'a> StackMap<'a> {
@@ -17,21 +17,18 @@ impl<'a> StackMap<'a> {
     #[must_use]
     pub fn new(module: &'a HostedModule) -> Self {
         let map = module.source_map.as_deref().and_then(|map| SourceMap::from_json_string(map).ok());
-        Self { file_name: &module.file_name, map }
+        Self { module, map }
     }
 
     /// `stack` with every place in the module replaced by the place in the file.
     #[must_use]
     pub fn map(&self, stack: &str) -> String {
-        if self.map.is_none() {
-            return stack.to_owned();
-        }
         let mut mapped = String::with_capacity(stack.len());
         let mut rest = stack;
         while let Some((before, (line, column), after)) = self.next_place(rest) {
             let (line, column) = self.original((line, column)).unwrap_or((line, column));
             mapped += before;
-            mapped += &format!("{}:{line}:{column}", self.file_name);
+            mapped += &format!("{}:{line}:{column}", self.module.file_name);
             rest = after;
         }
         mapped + rest
@@ -44,17 +41,30 @@ impl<'a> StackMap<'a> {
         self.original(place)
     }
 
-    fn original(&self, (line, column): Place) -> Option<Place> {
+    fn original(&self, place: Place) -> Option<Place> {
+        let (line, column) = self.in_code_units(place);
         let Some(map) = &self.map else { return Some((line, column)) };
         let table = map.generate_lookup_table();
         let token = map.lookup_token(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
         Some((token.get_src_line() + 1, token.get_src_col() + 1))
     }
 
+    /// QuickJS counts bytes.
+    fn in_code_units(&self, (line, column): Place) -> Place {
+        let text = self.module.source.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or_default();
+        let bytes = column.saturating_sub(1) as usize;
+        let wider: usize = text
+            .char_indices()
+            .take_while(|(start, _)| *start < bytes)
+            .map(|(_, character)| character.len_utf8() - character.len_utf16())
+            .sum();
+        (line, column.saturating_sub(u32::try_from(wider).unwrap_or(0)))
+    }
+
     /// What is before the next `file:line:column`, the place, and what is after it.
     fn next_place<'s>(&self, text: &'s str) -> Option<(&'s str, Place, &'s str)> {
-        for (start, _) in text.match_indices(self.file_name) {
-            let after_name = &text[start + self.file_name.len()..];
+        for (start, _) in text.match_indices(self.module.file_name.as_str()) {
+            let after_name = &text[start + self.module.file_name.len()..];
             if let Some((line, rest)) = number_after_colon(after_name)
                 && let Some((column, rest)) = number_after_colon(rest)
             {
@@ -94,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_map_nothing_changes() {
-        let plain = module(None);
-        assert_eq!(StackMap::new(&plain).map("a.ts:2:1"), "a.ts:2:1");
+    fn without_a_map_only_columns_change() {
+        let plain = HostedModule { source: "\nž = x;".to_owned(), ..module(None) };
+        assert_eq!(StackMap::new(&plain).map("a.ts:2:1 a.ts:2:6 a.ts:9:9"), "a.ts:2:1 a.ts:2:5 a.ts:9:9");
         assert_eq!(StackMap::new(&plain).first_place("x a.ts:2:1"), Some((2, 1)));
     }
 }

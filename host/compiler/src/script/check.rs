@@ -4,7 +4,7 @@ use oxc::{
     ast::ast::{
         AccessorProperty, AccessorPropertyType, Decorator, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration,
         ImportExpression, ImportOrExportKind, JSXElement, JSXFragment, Program, Statement, StringLiteral, TSExportAssignment,
-        TSExternalModuleReference,
+        TSExternalModuleReference, TSTypeName, TSTypeReference,
     },
     ast_visit::{Visit, walk},
     span::GetSpan as _,
@@ -23,9 +23,17 @@ pub(super) struct Findings {
 }
 
 pub(super) fn check(program: &Program<'_>) -> Findings {
-    let mut visitor = Visitor(Findings { faults: Vec::new(), warnings: Vec::new(), needs_lowering: false });
+    let findings = Findings { faults: Vec::new(), warnings: Vec::new(), needs_lowering: false };
+    let is_typescript = program.source_type.is_typescript();
+    let mut visitor = Visitor { findings, is_typescript, standard_decorators: Vec::new() };
     visitor.visit_program(program);
-    let Visitor(mut findings) = visitor;
+    let Visitor { mut findings, standard_decorators, .. } = visitor;
+    if findings.needs_lowering {
+        let help = "decorators are called with (target, key, descriptor), as with TypeScript's option experimentalDecorators";
+        let fault =
+            |offset| Fault::new(offset, "standard decorators are not supported, only TypeScript's experimental ones").with_help(help);
+        findings.faults.extend(standard_decorators.into_iter().map(fault));
+    }
     for statement in &program.body {
         findings.faults.extend(common_js(statement));
     }
@@ -123,26 +131,45 @@ fn name_of(expression: &Expression<'_>) -> Option<String> {
     }
 }
 
-struct Visitor(Findings);
+struct Visitor {
+    findings: Findings,
+    is_typescript: bool,
+    /// Where a decorator says that it expects to be called the standard way.
+    standard_decorators: Vec<u32>,
+}
 
 impl<'a> Visit<'a> for Visitor {
     fn visit_jsx_element(&mut self, element: &JSXElement<'a>) {
-        self.0.faults.push(Fault::new(element.span.start, "JSX is not supported in scripts"));
+        self.findings.faults.push(Fault::new(element.span.start, "JSX is not supported in scripts"));
     }
 
     fn visit_jsx_fragment(&mut self, fragment: &JSXFragment<'a>) {
-        self.0.faults.push(Fault::new(fragment.span.start, "JSX is not supported in scripts"));
+        self.findings.faults.push(Fault::new(fragment.span.start, "JSX is not supported in scripts"));
     }
 
     fn visit_decorator(&mut self, decorator: &Decorator<'a>) {
-        self.0.needs_lowering = true;
+        if self.is_typescript {
+            self.findings.needs_lowering = true;
+        } else {
+            let help = "write the script in TypeScript, whose experimental decorators are";
+            self.findings.faults.push(Fault::new(decorator.span.start, "decorators are not supported in JavaScript").with_help(help));
+        }
         walk::walk_decorator(self, decorator);
+    }
+
+    fn visit_ts_type_reference(&mut self, reference: &TSTypeReference<'a>) {
+        if let TSTypeName::IdentifierReference(name) = &reference.type_name
+            && name.name.ends_with("DecoratorContext")
+        {
+            self.standard_decorators.push(name.span.start);
+        }
+        walk::walk_ts_type_reference(self, reference);
     }
 
     fn visit_accessor_property(&mut self, accessor: &AccessorProperty<'a>) {
         if accessor.r#type == AccessorPropertyType::AccessorProperty {
             let help = "write a getter and a setter";
-            self.0.faults.push(Fault::new(accessor.span.start, "`accessor` fields are not supported").with_help(help));
+            self.findings.faults.push(Fault::new(accessor.span.start, "`accessor` fields are not supported").with_help(help));
         }
         walk::walk_accessor_property(self, accessor);
     }
@@ -152,18 +179,20 @@ impl<'a> Visit<'a> for Visitor {
             && source.value != MODULE
         {
             // It may never be reached, so it is not an error.
-            self.0.warnings.push(unknown_module(source));
+            self.findings.warnings.push(unknown_module(source));
         }
         walk::walk_import_expression(self, import);
     }
 
     fn visit_ts_external_module_reference(&mut self, reference: &TSExternalModuleReference<'a>) {
-        self.0.faults.push(
+        self.findings.faults.push(
             Fault::new(reference.span.start, "`import … = require()` is CommonJS, which scripts cannot use").with_help(ES_MODULE_HELP),
         );
     }
 
     fn visit_ts_export_assignment(&mut self, export: &TSExportAssignment<'a>) {
-        self.0.faults.push(Fault::new(export.span.start, "`export =` is CommonJS, which scripts cannot use").with_help(ES_MODULE_HELP));
+        self.findings
+            .faults
+            .push(Fault::new(export.span.start, "`export =` is CommonJS, which scripts cannot use").with_help(ES_MODULE_HELP));
     }
 }

@@ -53,9 +53,26 @@ pub(super) fn thrown(error: &ScriptError, module: &HostedModule, source: &str) -
     let fault = Fault::new(0, text).with_help("this happens at the top level of the module, before `main` is called");
     let lines = Lines::new(&module.file_name, source);
     match place {
-        Some((line, column)) => lines.diagnostic_at((line.saturating_sub(1) as usize, column.saturating_sub(1) as usize), fault),
+        Some((line, column)) => {
+            let line = line.saturating_sub(1) as usize;
+            let text = source.split('\n').nth(line).unwrap_or_default();
+            lines.diagnostic_at((line, characters(text, column.saturating_sub(1) as usize)), fault)
+        }
         None => lines.diagnostic(fault),
     }
+}
+
+/// How many characters the first UTF-16 code units of a line are.
+fn characters(line: &str, code_units: usize) -> usize {
+    let mut left = code_units;
+    let whole = line.chars().take_while(|character| {
+        let fits = left > 0;
+        left = left.saturating_sub(character.len_utf16());
+        fits
+    });
+    // Beyond the line's end, as it is.
+    let count = whole.count();
+    count + left
 }
 
 pub(super) fn stopped(stopped: &Stopped, module: &HostedModule, source: &str) -> Diagnostic {

@@ -88,7 +88,8 @@ impl Server {
         let (Some(engines), Some(hosted)) = (&self.engines, &self.hosted) else {
             return Err(BuildError::Unavailable("a build worker was not given the runtime".to_owned()));
         };
-        hosted.check(engines, &translated.module, &String::from_utf8_lossy(source))?;
+        let text = String::from_utf8_lossy(source);
+        hosted.check(engines, &translated.module, text.trim_start_matches('\u{feff}'))?;
         let program = ProgramSpec::Hosted(translated.module);
         Response::of_built(&Built { program, schema: translated.schema, warnings: translated.warnings })
     }

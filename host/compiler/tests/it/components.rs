@@ -7,6 +7,8 @@ use sandmill_model::{
     version::{Entry, ProgramSpec},
 };
 
+use wit_parser::Resolve;
+
 use crate::{COMPILER, build, module_of, wait};
 
 fn check_refused(bytes: &[u8], parts: &[&str]) {
@@ -24,44 +26,109 @@ fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A script of the contract's types: `run` returns what the core function points at; `more` is put into the component.
-fn script(more: &str) -> String {
-    format!(
-        r#"(component
-            {more}
-            (core module $m
-                (memory (export "memory") 1)
-                (global $free (mut i32) (i32.const 4096))
-                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-                    (global.get $free) (global.set $free (i32.add (global.get $free) (local.get 3))))
-                (func (export "run") (param i32 i32) (result i32)
-                    (i32.store (i32.const 0) (i32.const 0))
-                    (i32.store (i32.const 4) (i32.const 0))
-                    (i32.store (i32.const 8) (i32.const 512))
-                    (i32.store (i32.const 12) (i32.const 2))
-                    (i32.const 0))
-                (func (export "describe") (result i32)
-                    (i32.store (i32.const 64) (i32.const 1024))
-                    (i32.store (i32.const 68) (i32.const 62))
-                    (i32.const 64))
-                (func (export "forever") (result i32) (loop (br 0)) (unreachable))
-                (data (i32.const 512) "42")
-                (data (i32.const 1024) "{{\"type\":\"object\",\"properties\":{{\"n\":{{\"type\":\"integer\"}}}}}}     "))
-            (core instance $i (instantiate $m))
-            (type $error' (record (field "name" string) (field "message" string) (field "stack" (option string)) (field "details" (option string))))
-            (type $binary' (record (field "content-type" string) (field "data" (list u8))))
-            (type $output' (variant (case "json" string) (case "bytes" $binary')))
-            (func $run (param "args" string) (result (result $output' (error $error')))
-                (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc"))))
-            (component $main
-                (import "error" (type $error (eq $error')))
-                (import "output" (type $output (eq $output')))
-                (import "run" (func $run (param "args" string) (result (result $output (error $error)))))
-                (export $e "error" (type $error))
-                (export $o "output" (type $output))
-                (export "run" (func $run) (func (param "args" string) (result (result $o (error $e))))))
+/// A component of a script, made of `exports` and `imports` of its world and a core module with the `parts` for them.
+fn component(world: &str, parts: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    for package in ["context", "log", "output", "state", "script", "guest"] {
+        resolve.push_path(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    }
+    resolve.push_str("acme.wit", "package acme:things@1.2.3; interface api { call: func(); } interface more { call: func(); }").unwrap();
+    let package = resolve.push_str("case.wit", &format!("package test:case; world case {{ {world} }}")).unwrap();
+    let world = resolve.select_world(&[package], Some("case")).unwrap();
+    let mut module = wat(&format!(
+        r#"(module
+            {parts}
+            (memory (export "memory") 1)
+            (global $free (mut i32) (i32.const 8192))
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (global.get $free) (global.set $free (i32.add (global.get $free) (local.get 3))))
+            (func (export "sandmill:script/main@0.1.0#run") (param i32 i32) (result i32) unreachable)
         )"#
-    )
+    ));
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    wit_component::ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+}
+
+const MAIN: &str = "export sandmill:script/main@0.1.0;";
+
+/// A component whose `describe` has this body and this text at 1024.
+fn describing(body: &str, text: &str) -> Vec<u8> {
+    let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let parts = format!(
+        r#"(func (export "sandmill:script/schema@0.1.0#describe") (result i32)
+            {body}
+            (i32.store (i32.const 0) (i32.const 1024))
+            (i32.store (i32.const 4) (i32.const {}))
+            (i32.const 0))
+        (data (i32.const 1024) "{escaped}")"#,
+        text.len()
+    );
+    component(&format!("{MAIN} export sandmill:script/schema@0.1.0;"), &parts)
+}
+
+#[test]
+fn a_plain_script() {
+    let built = build(Component, component(MAIN, "")).unwrap();
+    assert!(!built.program.has_preprocessor());
+    assert_eq!(built.schema.as_str(), r#"{"type":"object"}"#);
+}
+
+#[test]
+fn a_component_describes_its_arguments() {
+    let schema = r##"{"type": "object", "properties": {"z": {"type": "integer"}, "a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {}}}"##;
+    let built = build(Component, describing("", schema)).unwrap();
+    assert_eq!(built.schema.as_str(), schema, "in its own order");
+}
+
+#[test]
+fn descriptions_that_are_none() {
+    for (body, text, part) in [
+        ("", "{", "not JSON"),
+        ("", r#"{"type":"string"}"#, "arguments are an object"),
+        ("", r#"{"type":"object","$ref":"file:///etc/passwd"}"#, "must stay inside"),
+        ("(loop (br 0))", "{}", "did not finish within its budget"),
+        ("unreachable", "{}", "unreachable"),
+        ("(loop (drop (memory.grow (i32.const 64))) (br 0))", "{}", "MiB of memory"),
+        ("(i32.store (i32.const 8) (i32.const 0)) (return (i32.const 99999999))", "{}", "failed"),
+    ] {
+        check_refused(&describing(body, text), &["schema", part]);
+    }
+}
+
+#[test]
+fn every_import_that_cannot_be_linked_is_named() {
+    let world = format!("{MAIN} import acme:things/api@1.2.3; import acme:things/more@1.2.3; import sandmill:state/state@0.1.0;");
+    let parts = r#"(import "acme:things/api@1.2.3" "call" (func)) (import "acme:things/more@1.2.3" "call" (func))
+        (import "sandmill:state/state@0.1.0" "get" (func (param i32 i32 i32)))"#;
+    let bytes = component(&world, parts);
+    check_refused(&bytes, &["`acme:things/api@1.2.3`", "`acme:things/more@1.2.3`", "nothing here provides"]);
+    match build(Component, bytes) {
+        Err(BuildError::InvalidComponent(message)) => assert!(!message.contains("sandmill:state"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_component_made_of_components() {
+    // Two parts with memories of their own, one calling the other with a string.
+    let nested = r#"(component
+        (component $callee
+            (core module $m (memory (export "m") 1) (func (export "f") (param i32 i32))
+                (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func (export "f") (param "s" string) (canon lift (core func $i "f") (memory (core memory $i "m")) (realloc (core func $i "r")))))
+        (component $caller
+            (import "f" (func $f (param "s" string)))
+            (core module $l (memory (export "m") 1))
+            (core instance $l (instantiate $l))
+            (core func $lowered (canon lower (func $f) (memory (core memory $l "m"))))
+            (core module $m (import "" "f" (func $f (param i32 i32))) (func (export "g") (call $f (i32.const 0) (i32.const 1))))
+            (core instance $i (instantiate $m (with "" (instance (export "f" (func $lowered))))))
+            (func (export "g") (canon lift (core func $i "g"))))
+        (instance $a (instantiate $callee))
+        (instance $b (instantiate $caller (with "f" (func $a "f"))))
+        (export "g" (func $b "g")))"#;
+    check_refused(&wat(nested), &["not a script", "`g`"]);
 }
 
 #[test]

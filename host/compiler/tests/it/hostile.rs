@@ -78,6 +78,16 @@ fn large_sources() {
 }
 
 #[test]
+fn large_trees() {
+    for piece in ["[],", "a=>a,", "{}+", "!1,", "(1),", "`${1}`,", "class{}+", "/a/,", "1?1:", "[[[[]]]],"] {
+        let filler = piece.repeat(3 * 1024 * 1024 / piece.len());
+        let result = build(JavaScript, format!("export const main = () => [{filler}1];"));
+        assert!(matches!(&result, Ok(_) | Err(BuildError::Diagnostics(_) | BuildError::LimitReached(_))), "{piece}: {result:?}");
+    }
+    still_works();
+}
+
+#[test]
 fn bytes_that_are_no_text() {
     assert!(diagnostics_of(build(TypeScript, *b"export function main() {}\xff"))[0].message.contains("UTF-8"));
     assert!(diagnostics_of(build(TypeScript, *b"export function main() {}\0"))[0].message.contains("null character"));

@@ -1,4 +1,5 @@
 //! The compiler through its workers, which are the real ones: this package's own binary.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod components;
 mod hostile;

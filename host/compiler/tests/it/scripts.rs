@@ -71,6 +71,18 @@ fn exceptions_of_the_top_level_are_faults_with_a_place() {
 }
 
 #[test]
+fn columns_count_characters() {
+    for before in ["const a = 1;", "const ž = 1;", "'日本';", "'😀😀';"] {
+        let source = format!("export function main() {{}}\n{before} throw new Error('x');");
+        let column = u32::try_from(before.chars().count()).unwrap() + 12;
+        for language in [JavaScript, TypeScript] {
+            let found = diagnostics_of(build(language, source.clone()));
+            assert_eq!((found[0].line, found[0].column), (2, column), "{language:?} {source}");
+        }
+    }
+}
+
+#[test]
 fn faults_of_the_source_come_before_it_is_loaded() {
     let found = diagnostics_of(build(TypeScript, "export function main(a: string {\n}"));
     assert_eq!((found[0].line, found[0].column, found[0].source_line.as_str()), (1, 32, "export function main(a: string {"));

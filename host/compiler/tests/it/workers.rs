@@ -180,6 +180,38 @@ fn many_at_once_share_the_workers() {
 }
 
 #[test]
+fn a_build_does_not_wait_for_snapshots() {
+    let compiler = Compiler::new(Options { workers: 1, ..options() });
+    let module = crate::module_of(wait(compiler.build(request(TypeScript, SOURCE))).unwrap());
+    wait(async {
+        let snapshots = futures_util::future::join_all((0..4).map(|_| compiler.snapshot(module.clone())));
+        let builds = async {
+            for _ in 0..10 {
+                compiler.build(request(TypeScript, SOURCE)).await.unwrap();
+            }
+        };
+        let (snapshots, builds) = (std::pin::pin!(snapshots), std::pin::pin!(builds));
+        let futures_util::future::Either::Right(((), snapshots)) = futures_util::future::select(snapshots, builds).await else {
+            panic!("the snapshots ended first");
+        };
+        assert!(snapshots.await.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_warm_compiler_holds_the_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    let (compiler, pid_file) = watched(folder.path());
+    compiler.provide_runtime(wait(crate::COMPILER.runtime_compiled()).unwrap());
+    wait(compiler.warm_up()).unwrap();
+    let pid = read_pid(&pid_file);
+    wait(compiler.build(request(TypeScript, SOURCE))).unwrap();
+    assert_eq!(read_pid(&pid_file), pid);
+    compiler.provide_runtime(b"not code"[..].into());
+    wait(compiler.build(request(TypeScript, SOURCE))).unwrap();
+}
+
+#[test]
 fn too_many_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = impostor(folder.path(), "exec sleep 60");

@@ -1,0 +1,3 @@
+const d = () => {};
+class A { @d m() {} }
+export function main() { return A; }

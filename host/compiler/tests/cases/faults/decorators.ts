@@ -1,0 +1,3 @@
+function logged(value: unknown, context: ClassMethodDecoratorContext) {}
+class A { @logged m() {} }
+export function main() { return A; }
