@@ -42,7 +42,7 @@ fn a_file_runs_without_any_server() {
     assert!(err.contains("adding"), "{err}");
     let (_, err) = exits(&run(&["run", "./add.ts", "--arg", "a=-1"]), 1);
     assert!(err.contains("negative") && err.contains("add.ts:2:"), "{err}");
-    let (_, err) = exits(&run(&["run", "./add.ts", "--arg", "a=x"]), 1);
+    let (_, err) = exits(&run(&["run", "./add.ts", "--arg", "a=x"]), 2);
     assert!(err.contains("/a"), "{err}");
     exits(&run(&["run", "./missing.ts"]), 2);
     fs::write(folder.path().join("broken.ts"), "export function main( {").unwrap();

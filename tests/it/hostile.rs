@@ -60,7 +60,7 @@ fn cases() -> Vec<Case> {
             "",
             "caught",
         ),
-        case("huge-result", "export function main() { return 'x'.repeat(9 * 1024 * 1024); }", 500, "result_too_large", "result_bytes"),
+        case("huge-result", "export function main() { return 'x'.repeat(9 * 1024 * 1024); }", 500, "result_too_large", "8388608"),
         case("throw-string", "export function main() { throw 'just text'; }", 500, "error", "just text"),
         case("throw-null", "export function main() { throw null; }", 500, "error", "null"),
         case("throw-undefined", "export function main() { throw undefined; }", 500, "error", "undefined"),

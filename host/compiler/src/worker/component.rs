@@ -33,10 +33,10 @@ pub(super) struct Inspected {
 pub(super) fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Inspected, BuildError> {
     validate(bytes).map_err(invalid)?;
     let component = Component::new(&engines.engine, bytes).map_err(|error| invalid(format!("the component cannot run here: {error:#}")))?;
+    let pre = link(engines, &component)?;
     if guest::export(&component, MAIN, "run").is_none() {
         return Err(invalid(no_script(engines, &component)));
     }
-    let pre = link(engines, &component)?;
     expect::<RunParams<'_>, RunResults>(&pre, MAIN, "run")?;
     let has_preprocessor = expect::<RunParams<'_>, PreprocessResults>(&pre, PREPROCESSOR, "preprocess")?;
     let schema = if expect::<(), DescribeResults>(&pre, SCHEMA, "describe")? {

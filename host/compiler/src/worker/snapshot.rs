@@ -7,7 +7,7 @@ use wasmtime_wizer::{ComponentContext, WasmtimeWizerComponent, Wizer};
 use super::{
     closed::{self, Closed},
     engines::Engines,
-    guest::{self, LOADER},
+    guest::{self, LOADER, PREPROCESSOR},
     hosted::{engine_failed, stopped, thrown},
     rewrite,
 };
@@ -39,7 +39,7 @@ impl Instrumented {
         Ok(Self { pre, context, wizer })
     }
 
-    /// The component, without the runtime's loader.
+    /// The component, without the runtime's loader, and without a preprocessor unless the script has one.
     pub(super) fn snapshot(&self, engines: &Engines, module: &HostedModule) -> Result<Vec<u8>, BuildError> {
         let mut store = Closed::store(&engines.engine).map_err(engine_failed)?;
         let call = async {
@@ -61,6 +61,8 @@ impl Instrumented {
         let snapshot = engines.wait(closed::within_time(self.wizer.snapshot_component(&self.context, &mut state), REQUEST_WALL));
         let snapshot =
             snapshot.map_err(|error| engine_failed(error.unwrap_or_else(|| wasmtime::format_err!("the snapshot took too long"))))?;
-        rewrite::without_export(&snapshot, LOADER)
+        let script = rewrite::without_export(&snapshot, LOADER)?;
+        // The runtime always has one; the script's own component shows only what the script has.
+        if module.has_preprocessor { Ok(script) } else { rewrite::without_export(&script, PREPROCESSOR) }
     }
 }
