@@ -150,7 +150,7 @@ fn snapshot() -> Vec<u8> {
 fn a_component_of_the_contract_is_accepted() {
     let bytes = snapshot();
     let built = build(Component, bytes.clone()).unwrap();
-    let entry = Entry::Script { has_preprocessor: true };
+    let entry = Entry::Script { has_preprocessor: false };
     assert_eq!(built.program, ProgramSpec::Component { component: Digest::of(&bytes), entry });
     assert_eq!(built.schema.as_str(), r#"{"type":"object"}"#);
     wait(COMPILER.compile(bytes.into())).unwrap();
