@@ -29,7 +29,7 @@ pub(crate) enum Lang {
     Javascript,
 }
 
-const TYPES: &str = include_str!("../../templates/sandmill.d.ts");
+const TYPES: &str = include_str!("../../../guest-sdk/typescript/sandmill.d.ts");
 const TYPESCRIPT: &str = include_str!("../../templates/hello.ts");
 const JAVASCRIPT: &str = include_str!("../../templates/hello.js");
 const ARGUMENTS: &str = include_str!("../../templates/hello.args.json");
