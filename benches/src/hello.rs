@@ -31,7 +31,13 @@ struct Row {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     if !options.no_peers {
-        for peer in [peers::axum().await?, peers::node().await?, peers::workerd().await?] {
+        for peer in [
+            peers::axum().await?,
+            peers::node().await?,
+            peers::workerd().await?,
+            peers::wasmtime(false).await?,
+            peers::wasmtime(true).await?,
+        ] {
             // One at a time on their core: the others are stopped while one is measured.
             rows.push(measure(options, &peer.name, &peer.url, None)?);
         }

@@ -6,6 +6,7 @@ mod api;
 mod asynchronous;
 mod commands;
 mod components;
+mod disk;
 mod examples;
 mod hostile;
 mod isolation;

@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::exec::{cargo, run as execute};
+use crate::{
+    exec::{cargo, command, run as execute},
+    tools, tree,
+};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -14,7 +17,12 @@ pub struct Options {
 /// # Errors
 /// If it does not build, or the benchmark fails.
 pub fn run(options: &Options) -> Result<()> {
-    execute(cargo().args(["build", "--release", "--package", "sandmill"]))?;
+    // In one go, so that both are built with the same features; the peer in axum is one of the second's programs.
+    execute(cargo().args(["build", "--release", "--package", "sandmill", "--package", "sandmill-benches"]))?;
     let arguments = if options.arguments.is_empty() { vec!["--help".to_owned()] } else { options.arguments.clone() };
-    execute(cargo().args(["run", "--release", "--quiet", "--package", "sandmill-benches", "--"]).args(arguments))
+    let mut bench = command(tree::target_folder()?.join("release/sandmill-bench"));
+    if arguments.first().is_some_and(|name| name == "hello") {
+        bench.env(tools::WASMTIME_VARIABLE, tools::wasmtime()?);
+    }
+    execute(bench.args(arguments))
 }

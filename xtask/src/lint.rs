@@ -1,13 +1,14 @@
 //! `cargo xtask lint`: every check that is not a test, each with its time and a budget.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::{
-    cache, codegen,
-    exec::{self, Strictness, answers, cargo, command, missing, timed},
-    test, tidy,
+    codegen,
+    exec::{self, Strictness, cargo, command, missing, timed},
+    runtimes, test, tidy,
+    tools::{cargo_tool, python_tool},
 };
 
 const CARGO_DENY: &str = "0.20.2";
@@ -24,6 +25,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "format", budget: Duration::from_secs(30), run: |_| exec::run(cargo().args(["fmt", "--all", "--check"])) },
     Step { name: "tidy", budget: Duration::from_secs(30), run: |_| tidy::run() },
+    Step { name: "runtimes that are checked in", budget: Duration::from_secs(10), run: |_| runtimes::run(true) },
     Step { name: "spelling", budget: Duration::from_secs(60), run: spelling },
     Step { name: "dependencies that nothing uses", budget: Duration::from_secs(120), run: unused },
     Step { name: "bans, licences and sources of dependencies", budget: Duration::from_secs(420), run: dependencies },
@@ -59,14 +61,14 @@ fn spelling(strictness: Strictness) -> Result<()> {
 }
 
 fn unused(strictness: Strictness) -> Result<()> {
-    match cargo_tool("cargo-machete", CARGO_MACHETE) {
+    match cargo_tool("cargo-machete", CARGO_MACHETE, &["--debug"]) {
         Ok(program) => exec::run(command(program).args(["host", "cli", "xtask", "tests", "benches"])),
         Err(error) => missing(strictness, &format!("unused dependencies: {error:#}")),
     }
 }
 
 fn dependencies(strictness: Strictness) -> Result<()> {
-    let program = match cargo_tool("cargo-deny", CARGO_DENY) {
+    let program = match cargo_tool("cargo-deny", CARGO_DENY, &["--debug"]) {
         Ok(program) => program,
         Err(error) => return missing(strictness, &format!("licences and bans: {error:#}")),
     };
@@ -79,32 +81,4 @@ fn dependencies(strictness: Strictness) -> Result<()> {
         return Ok(());
     }
     exec::run(command(&program).args(["--all-features", "check", "--hide-inclusion-graph", "advisories"]))
-}
-
-/// A tool in a virtual environment of its own.
-fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
-    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
-    let program = folder.join("bin").join(name);
-    if !runs(&program) {
-        exec::run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        exec::run(command(folder.join("bin/pip")).args(["install", "--quiet", &format!("{name}=={version}")]))?;
-    }
-    Ok(program)
-}
-
-/// A tool built by cargo, without optimisation: building it would take longer than it will ever run.
-fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
-    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
-    let program = folder.join("bin").join(name);
-    if !runs(&program) {
-        let mut install = cargo();
-        install.args(["install", "--quiet", "--locked", "--debug", "--force", "--version", version, "--root"]).arg(&folder).arg(name);
-        exec::run(install.env_remove("CARGO_TARGET_DIR"))?;
-    }
-    Ok(program)
-}
-
-/// A cached tool that does not even start is as good as none.
-fn runs(program: &std::path::Path) -> bool {
-    program.to_str().is_some_and(|program| answers(program, "--version"))
 }

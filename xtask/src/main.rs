@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, builder::BoolishValueParser};
-use xtask::{bench, codegen, exec::Strictness, lint, serve, setup, test, tidy};
+use xtask::{bench, codegen, exec::Strictness, lint, runtimes, serve, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything that is done to this repository")]
@@ -36,6 +36,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the language runtimes that are checked in
+    Runtimes {
+        /// Only compare the digest of their inputs
+        #[arg(long)]
+        check: bool,
+    },
     /// Format, clippy, tidy, generated files, licences, spelling, unused dependencies
     Lint,
 }
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Tidy => tidy::run(),
         Command::Codegen { check } => codegen::run(if check { codegen::Mode::Check } else { codegen::Mode::Write }),
+        Command::Runtimes { check } => runtimes::run(check),
         Command::Lint => lint::run(strictness),
     };
     match done {

@@ -2,14 +2,15 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::Stdio,
 };
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    exec::{self, Strictness, cargo, shown},
-    setup, tree,
+    exec::{self, Strictness, cargo, missing, shown},
+    setup, tools, tree,
 };
 
 pub(crate) const PROFILE: &str = "ci";
@@ -32,7 +33,14 @@ pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
     setup::run(strictness)?;
     exec::run(cargo().args(["build", "--profile", PROFILE, "--package", "sandmill"]))?;
     setup::guests(strictness)?;
-    let totals = tests(options)?;
+    let wasmtime = match tools::wasmtime() {
+        Ok(program) => Some(program),
+        Err(error) => {
+            missing(strictness, &format!("components taken away to another host: {error:#}"))?;
+            None
+        }
+    };
+    let totals = tests(options, wasmtime.as_deref())?;
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !totals.complete {
         bail!("tests failed");
@@ -48,8 +56,9 @@ pub fn binary() -> Result<std::path::PathBuf> {
     Ok(tree::target_folder()?.join(PROFILE).join("sandmill"))
 }
 
-fn tests(options: &Options) -> Result<Totals> {
+fn tests(options: &Options, wasmtime: Option<&Path>) -> Result<Totals> {
     let mut command = cargo();
+    command.envs(wasmtime.map(|program| (tools::WASMTIME_VARIABLE, program)));
     command.args(["test", "--profile", PROFILE, "--no-fail-fast"]).env("SANDMILL_BIN", binary()?);
     if options.package.is_empty() {
         command.arg("--workspace");

@@ -109,6 +109,20 @@ pub(crate) async fn workerd() -> anyhow::Result<Peer> {
     launch(format!("workerd {WORKERD} (reuses its isolate)"), port, command, Some(folder)).await
 }
 
+/// The engine's own server: the same component in WebAssembly, an instance for each request or, with `is_reused`, for many.
+pub(crate) async fn wasmtime(is_reused: bool) -> anyhow::Result<Peer> {
+    let program = std::env::var_os("SANDMILL_WASMTIME").context("SANDMILL_WASMTIME names the wasmtime program")?;
+    let version = Command::new(&program).arg("--version").output().context("wasmtime")?;
+    let port = free_port()?;
+    let mut command = pinned(&program);
+    command.args(["serve", "-S", "cli", "--addr", &format!("127.0.0.1:{port}")]);
+    command.args(["--max-instance-reuse-count", if is_reused { "128" } else { "1" }]);
+    command.arg(sandmill_testkit::guests::guest("http_hello"));
+    let version = String::from_utf8_lossy(&version.stdout).split(' ').nth(1).unwrap_or_default().trim().to_owned();
+    let how = if is_reused { "reused" } else { "fresh instance" };
+    launch(format!("wasmtime serve {version}, Rust component, {how}"), port, command, None).await
+}
+
 fn install_workerd() -> anyhow::Result<PathBuf> {
     let home = sandmill_testkit::binary::root().join("target/toolchains/peers");
     fs::create_dir_all(&home)?;

@@ -131,7 +131,11 @@ async fn preprocessed<H: Send + 'static>(
     };
     let core = &mut store.data_mut().core;
     if text.len() as u64 > core.limits.arguments_bytes {
-        let message = format!("the preprocessor returned {} bytes of arguments; the limit is {}", text.len(), core.limits.arguments_bytes);
+        let message = format!(
+            "the preprocessor returned {} bytes of arguments; the limit is {} (limits.arguments_bytes)",
+            text.len(),
+            core.limits.arguments_bytes
+        );
         return Ok(Err(Ended::InvalidArguments(RunError::new("invalid_arguments", message))));
     }
     Ok(match JsonText::parse(text) {

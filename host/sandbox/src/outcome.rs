@@ -22,7 +22,9 @@ pub(crate) fn outcome(end: End, limits: &Limits) -> Outcome {
     match end {
         End::Returned(ended) => returned(ended, limits),
         End::Stopped(error) => stopped(&error, limits),
-        End::Timeout => named(OutcomeKind::Timeout, format!("the run took longer than its limit of {} ms", limits.wall_ms)),
+        End::Timeout => {
+            named(OutcomeKind::Timeout, format!("the run took longer than its limit of {} ms (limits.wall_ms)", limits.wall_ms))
+        }
         End::Cancelled => named(OutcomeKind::Cancelled, "the run was cancelled"),
     }
 }
@@ -50,9 +52,10 @@ fn returned(ended: Ended, limits: &Limits) -> Outcome {
         Ended::Skipped => succeeded(OutcomeKind::Skipped, None),
         Ended::Error(error) => Outcome::failed(OutcomeKind::Error, error),
         Ended::InvalidArguments(error) => Outcome::failed(OutcomeKind::InvalidArguments, error),
-        Ended::ResultTooLarge { bytes } => {
-            named(OutcomeKind::ResultTooLarge, format!("the script returned {bytes} bytes; the limit is {}", limits.result_bytes))
-        }
+        Ended::ResultTooLarge { bytes } => named(
+            OutcomeKind::ResultTooLarge,
+            format!("the script returned {bytes} bytes; the limit is {} (limits.result_bytes)", limits.result_bytes),
+        ),
     }
 }
 
@@ -68,7 +71,7 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> Outcome {
     }
     if let Some(cause) = error.downcast_ref::<Trap>() {
         return match cause {
-            Trap::OutOfFuel => named(OutcomeKind::OutOfFuel, format!("the run used up its fuel of {}", limits.fuel)),
+            Trap::OutOfFuel => named(OutcomeKind::OutOfFuel, format!("the run used up its fuel of {} (limits.fuel)", limits.fuel)),
             Trap::StackOverflow => trap("stack_overflow", "the call stack is exhausted: the recursion is too deep".to_owned(), error),
             Trap::UnreachableCodeReached => {
                 let message = "the script aborted (wasm `unreachable`); what it wrote to stderr, if anything, is in the log";
@@ -81,7 +84,10 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> Outcome {
         return if error.downcast_ref::<WasmBacktrace>().is_some() {
             trap("host_call_too_large", "the script passed more data to a host function than may cross at once".to_owned(), error)
         } else {
-            named(OutcomeKind::ResultTooLarge, format!("the script returned more than the limit of {} bytes", limits.result_bytes))
+            named(
+                OutcomeKind::ResultTooLarge,
+                format!("the script returned more than the limit of {} bytes (limits.result_bytes)", limits.result_bytes),
+            )
         };
     }
     // Left are breaches of the canonical ABI: bad pointers, text that is not UTF-8, handles that do not exist.

@@ -33,3 +33,16 @@ fn read(compressed: &str) -> Result<Vec<u8>> {
     let bytes = std::fs::read(compressed).with_context(|| format!("reading {compressed}"))?;
     Ok(zstd::decode_all(&bytes[..])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is checked in does what its cases say, hosted and from a snapshot.
+    #[tokio::test]
+    async fn the_javascript_runtime_passes_its_cases() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../javascript"));
+        let runtime = read(folder.join("dist/runtime.wasm.zst").to_str().unwrap()).unwrap();
+        cases::run(&runtime, &folder.join("tests/cases"), &[]).await.unwrap();
+    }
+}

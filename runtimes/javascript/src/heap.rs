@@ -9,8 +9,8 @@ use std::{arch::wasm32, cell::UnsafeCell, ffi::c_void, ptr::null_mut};
 
 const WASM_PAGE_BYTES: usize = 64 * 1024;
 
-/// Part of the snapshot, though not of its size, so that most runs need not grow the memory.
-const FIRST_BYTES: usize = 512 * 1024;
+/// Part of the snapshot, though not of its size, so that most runs need not grow the memory. Makes two steps of growth.
+const FIRST_BYTES: usize = 512 * 1024 - 4096;
 
 /// By how much the memory grows after that: growing is a call to the host each time.
 const GROWTH_BYTES: usize = 256 * 1024;

@@ -4,3 +4,4 @@ pub mod guests;
 pub mod postgres;
 pub mod process;
 pub mod server;
+pub mod wasmtime;

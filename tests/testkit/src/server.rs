@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -36,20 +36,31 @@ impl Server {
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
-        Self::start_in(data, Some(folder), arguments)
+        Self::start_in(data, Some(folder), arguments, None)
+    }
+
+    /// A server with a fresh data folder on a disk of its own, of so many MiB, which goes away with it.
+    pub fn start_on_small_disk(mebibytes: u32, arguments: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        Self::start_in(data, Some(folder), arguments, Some(mebibytes))
     }
 
     /// A server on a data folder that is already there.
     pub fn start_on(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
-        Self::start_in(data.to_owned(), None, arguments)
+        Self::start_in(data.to_owned(), None, arguments, None)
     }
 
-    fn start_in(data: PathBuf, folder: Option<tempfile::TempDir>, arguments: &[&str]) -> anyhow::Result<Self> {
-        share_code(&data)?;
+    fn start_in(data: PathBuf, folder: Option<tempfile::TempDir>, arguments: &[&str], disk_mebibytes: Option<u32>) -> anyhow::Result<Self> {
+        if disk_mebibytes.is_none() {
+            share_code(&data)?;
+        }
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, url, log) = spawn(&data, &arguments)?;
+        let Spawned { child, url, log, data } = spawn(&data, &arguments, disk_mebibytes)?;
         let token = std::fs::read_to_string(data.join("admin-token")).context("the first start writes an admin token")?.trim().to_owned();
-        Ok(Self { child, url, token, data, folder, log, arguments, http: reqwest::Client::new() })
+        // Tests share a server and each has its own runtime: a connection kept from one would die with it under another.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+        Ok(Self { child, url, token, data, folder, log, arguments, http })
     }
 
     #[must_use]
@@ -84,7 +95,7 @@ impl Server {
 
     /// Starts it again on the same data folder, at another port.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        let (child, url, log) = spawn(&self.data, &self.arguments)?;
+        let Spawned { child, url, log, .. } = spawn(&self.data, &self.arguments, None)?;
         (self.child, self.url, self.log) = (child, url, log);
         Ok(())
     }
@@ -229,10 +240,30 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-type Spawned = (Child, String, Arc<Mutex<Vec<String>>>);
+struct Spawned {
+    child: Child,
+    url: String,
+    log: Arc<Mutex<Vec<String>>>,
+    /// The data folder as this process sees it.
+    data: PathBuf,
+}
 
-fn spawn(data: &Path, arguments: &[String]) -> anyhow::Result<Spawned> {
-    let mut command = process::mortal(binary().as_os_str());
+/// Mounts a disk of `$2` MiB on `$1`, which only what is started here sees, and goes on as the program that follows.
+const ON_A_DISK: &str = "mount -t tmpfs -o size=\"$2\"m none \"$1\" && shift 2 && exec \"$@\"";
+
+fn on_a_disk(folder: &Path, mebibytes: u32) -> anyhow::Result<Command> {
+    std::fs::create_dir_all(folder)?;
+    let mut command = process::mortal("unshare".as_ref());
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", ON_A_DISK, "sh"]);
+    command.arg(folder).arg(mebibytes.to_string()).arg(binary());
+    Ok(command)
+}
+
+fn spawn(data: &Path, arguments: &[String], disk_mebibytes: Option<u32>) -> anyhow::Result<Spawned> {
+    let mut command = match disk_mebibytes {
+        Some(mebibytes) => on_a_disk(data.parent().context("the data folder is in a folder")?, mebibytes)?,
+        None => process::mortal(binary().as_os_str()),
+    };
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("SANDMILL_")));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
@@ -256,8 +287,10 @@ fn spawn(data: &Path, arguments: &[String]) -> anyhow::Result<Spawned> {
     });
     match address.recv_timeout(START_LIMIT) {
         Ok(url) => {
-            keep_code(data)?;
-            Ok((child, url, log))
+            let root = PathBuf::from(format!("/proc/{}/root", child.id()));
+            let data = if disk_mebibytes.is_some() { root.join(data.strip_prefix("/")?) } else { data.to_owned() };
+            keep_code(&data)?;
+            Ok(Spawned { child, url, log, data })
         }
         Err(_) => {
             let _ = child.kill();

@@ -1,6 +1,6 @@
 //! The rules of the workshop hold for this repository.
 
-use xtask::{codegen, tidy};
+use xtask::{codegen, runtimes, tidy};
 
 #[test]
 fn the_repository_is_tidy() {
@@ -11,4 +11,9 @@ fn the_repository_is_tidy() {
 #[test]
 fn generated_files_are_fresh() {
     codegen::run(codegen::Mode::Check).unwrap();
+}
+
+#[test]
+fn runtimes_are_built_from_what_is_here() {
+    runtimes::run(true).unwrap();
 }

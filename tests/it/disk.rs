@@ -1,0 +1,76 @@
+//! A full disk: clear errors, nothing lost, and work goes on without a restart once there is space.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use sandmill_testkit::server::{Answer, Server};
+use serde_json::{Value, json};
+
+/// Enough for the language runtime's compiled code and a database.
+const DISK_MEBIBYTES: u32 = 64;
+
+const COUNTER: &str = "import { state } from 'sandmill';
+export function main() { const n = ((state.get('n') as number) ?? 0) + 1; state.set('n', n); return n; }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_survived() {
+    let server = Server::start_on_small_disk(DISK_MEBIBYTES, &[]).unwrap();
+    server.deploy("f/disk/counter", "typescript", COUNTER).await.unwrap();
+    server.deploy("f/disk/plain", "typescript", "export function main(n: number) { return n; }").await.unwrap();
+    assert_eq!(server.call("f/disk/counter", &json!({})).await.unwrap().text(), "1");
+    server.start_run("f/disk/plain", &json!({"n": 1})).await.unwrap();
+
+    let ballast = server.data().join("ballast");
+    fill(&ballast);
+    let start = server.request(reqwest::Method::POST, "/hooks/default/start/f/disk/plain").json(&json!({"n": 2}));
+    let refused = Answer::read(start.send().await.unwrap()).await.unwrap();
+    assert_eq!((refused.status, refused.json().unwrap()["code"].clone()), (507, json!("storage_full")), "{refused:?}");
+    let push = server.deploy("f/disk/new", "typescript", "export function main() {}").await.unwrap_err().to_string();
+    assert!(push.contains("storage_full"), "{push}");
+    let counted = server.call("f/disk/counter", &json!({})).await.unwrap();
+    assert_eq!(counted.status, 500);
+    assert!(counted.text().contains("full"), "{counted:?}");
+    // A run that stores nothing has its answer; its record follows when it can.
+    let plain = server.call("f/disk/plain", &json!({"n": 3})).await.unwrap();
+    assert_eq!((plain.status, plain.text()), (200, "3".to_owned()));
+    let id = plain.header("sandmill-run-id").unwrap().to_owned();
+    assert_eq!(server.get_json("/api/w/default/scripts").await.unwrap()["items"].as_array().unwrap().len(), 2, "reading goes on");
+
+    fs::remove_file(ballast).unwrap();
+    assert_eq!(recorded(&server, &id).await["status"], "succeeded");
+    assert_eq!(server.call("f/disk/counter", &json!({})).await.unwrap().text(), "2", "what failed counted nothing");
+    let id = server.start_run("f/disk/plain", &json!({"n": 4})).await.unwrap();
+    assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+    server.deploy("f/disk/new", "typescript", "export function main() {}").await.unwrap();
+}
+
+/// The record of a run that is written behind its answer.
+async fn recorded(server: &Server, id: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match server.get_json(&format!("/api/w/default/runs/{id}")).await {
+            Ok(run) => return run,
+            Err(error) => assert!(Instant::now() < deadline, "the record is lost: {error:#}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Writes until nothing more fits, byte by byte at the end.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    for bytes in [1 << 20, 4096, 1] {
+        let block = vec![0; bytes];
+        loop {
+            match file.write(&block) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The engine's own command line, as other people's host for what is taken away from here.
+
+use std::path::PathBuf;
+
+/// Path of the `wasmtime` program that `cargo xtask test` names, or none where it could not be had.
+///
+/// # Panics
+/// In CI, if it is missing.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "tests have no options")]
+pub fn wasmtime() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("SANDMILL_WASMTIME") {
+        return Some(path.into());
+    }
+    let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
+    assert!(!in_ci, "the wasmtime program is missing in CI");
+    eprintln!("NOT CHECKED: the wasmtime program is missing; run `cargo xtask test`, which builds it");
+    None
+}

@@ -1,0 +1,54 @@
+//! Programs from package registries, each of one version, kept in the user's cache between runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cache,
+    exec::{self, answers, cargo, command},
+};
+
+/// The engine's own command line: other people's host for the components that scripts are taken away as, and a peer of the benchmarks.
+const WASMTIME_CLI: &str = "48.0.8";
+/// What running and serving components takes; the rest of its features would double the build.
+const WASMTIME_FEATURES: &str = "run,serve,cranelift,component-model-async,pooling-allocator,parallel-compilation,threads";
+
+/// Tells tests and benchmarks where it is.
+pub(crate) const WASMTIME_VARIABLE: &str = "SANDMILL_WASMTIME";
+
+/// The `wasmtime` program. Optimised, for it compiles components; building it takes minutes, once.
+///
+/// # Errors
+/// If it does not build.
+pub fn wasmtime() -> Result<PathBuf> {
+    cargo_tool("wasmtime-cli", WASMTIME_CLI, &["--no-default-features", "--features", WASMTIME_FEATURES])
+}
+
+/// A tool in a virtual environment of its own.
+pub(crate) fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    if !runs(&program) {
+        exec::run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        exec::run(command(folder.join("bin/pip")).args(["install", "--quiet", &format!("{name}=={version}")]))?;
+    }
+    Ok(program)
+}
+
+/// A tool built by cargo. `--debug` where building it optimised would take longer than it will ever run.
+pub(crate) fn cargo_tool(name: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
+    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name.trim_end_matches("-cli"));
+    if !runs(&program) {
+        let mut install = cargo();
+        install.args(["install", "--quiet", "--locked", "--force", "--version", version, "--root"]).arg(&folder).args(options).arg(name);
+        exec::run(install.env_remove("CARGO_TARGET_DIR")).with_context(|| format!("{name} {version}"))?;
+    }
+    Ok(program)
+}
+
+/// A cached tool that does not even start is as good as none.
+fn runs(program: &Path) -> bool {
+    program.to_str().is_some_and(|program| answers(program, "--version"))
+}
