@@ -1,7 +1,8 @@
 //! Scripts on disk: source, language, and the manifest beside them.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -9,8 +10,12 @@ use sandmill_model::{Language, Manifest};
 
 use crate::error::CliError;
 
-/// Bytes of one source or component.
-const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of one source; the server's compiler takes no more.
+const SOURCE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of one component; the server takes no more.
+const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of a manifest or of a project's settings.
+const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ScriptFile {
@@ -22,15 +27,11 @@ pub(crate) struct ScriptFile {
 
 impl ScriptFile {
     pub(crate) fn read(file: &Path) -> Result<Self, CliError> {
-        let cannot = |error: &dyn std::fmt::Display| CliError::input(format!("cannot read {}: {error}", file.display()));
         let language = Language::of_file(file).ok_or_else(|| {
             CliError::input(format!("{}: the extension tells the language, and it is none of .ts, .mts, .js, .mjs, .wasm", file.display()))
         })?;
-        let bytes = fs::metadata(file).map_err(|error| cannot(&error))?.len();
-        if bytes > SOURCE_BYTES_MAX {
-            return Err(CliError::input(format!("{} has {bytes} bytes, over the limit of {SOURCE_BYTES_MAX}", file.display())));
-        }
-        let source = fs::read(file).map_err(|error| cannot(&error))?;
+        let bytes_max = if language == Language::Component { COMPONENT_BYTES_MAX } else { SOURCE_BYTES_MAX };
+        let source = read(file, bytes_max).map_err(|error| cannot(file, &error))?;
         Ok(Self { file: file.to_owned(), language, source, manifest: manifest(file)? })
     }
 
@@ -43,12 +44,40 @@ impl ScriptFile {
 /// `hello.script.toml` beside `hello.ts`; the empty manifest without one.
 fn manifest(file: &Path) -> Result<Manifest, CliError> {
     let beside = file.with_extension("script.toml");
-    let text = match fs::read_to_string(&beside) {
+    let text = match read_settings(&beside) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
-        Err(error) => return Err(CliError::input(format!("cannot read {}: {error}", beside.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Manifest::default()),
+        Err(error) => return Err(cannot(&beside, &error)),
     };
     toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", beside.display())))
+}
+
+/// Text of a file that holds settings.
+///
+/// # Errors
+/// What the system says; that it is no regular file, too large, or not UTF-8.
+pub(crate) fn read_settings(file: &Path) -> io::Result<String> {
+    let bytes = read(file, SETTINGS_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+/// A device or a pipe may never end, and a file may grow while it is read.
+fn read(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(file)?;
+    if !found.is_file() {
+        let kind = if found.is_dir() { "a folder" } else { "a device, a pipe or a socket" };
+        return Err(io::Error::other(format!("it is {kind}, not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn cannot(file: &Path, error: &io::Error) -> CliError {
+    CliError::input(format!("cannot read {}: {error}", file.display()))
 }
 
 #[cfg(test)]
@@ -72,5 +101,45 @@ mod tests {
         let error = format!("{:?}", ScriptFile::read(&file).unwrap_err());
         assert!(error.contains("wall_sm") && error.contains("hello.script.toml"), "{error}");
         assert!(ScriptFile::read(&folder.path().join("hello.txt")).is_err());
+    }
+
+    #[test]
+    fn only_regular_files_within_the_limit_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("/dev/zero", at("zero.ts")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zero.script.toml")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket.wasm")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("fifo.ts")).status().unwrap().success());
+        fs::create_dir(at("folder.ts")).unwrap();
+        fs::write(at("fits.ts"), vec![b' '; SOURCE_BYTES_MAX as usize]).unwrap();
+        fs::write(at("large.ts"), vec![b' '; SOURCE_BYTES_MAX as usize + 1]).unwrap();
+        File::create(at("large.wasm")).unwrap().set_len(COMPONENT_BYTES_MAX + 1).unwrap();
+        fs::write(at("larger-than-a-source.wasm"), vec![0; SOURCE_BYTES_MAX as usize + 1]).unwrap();
+        fs::write(at("manifest.ts"), "").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("manifest.script.toml")).unwrap();
+        std::os::unix::fs::symlink(at("fits.ts"), at("link.ts")).unwrap();
+        for (name, fault) in [
+            ("fits.ts", ""),
+            ("link.ts", ""),
+            ("larger-than-a-source.wasm", ""),
+            ("zero.ts", "not a regular file"),
+            ("fifo.ts", "not a regular file"),
+            ("socket.wasm", "not a regular file"),
+            ("folder.ts", "a folder"),
+            ("large.ts", "4194304"),
+            ("large.wasm", "67108864"),
+            ("manifest.ts", "manifest.script.toml: it is a device"),
+            ("missing.ts", "No such file"),
+        ] {
+            let said = match ScriptFile::read(&at(name)) {
+                Ok(_) => String::new(),
+                Err(error) => {
+                    assert_eq!(error.exit(), crate::error::Exit::Input, "{name}");
+                    format!("{error:?}")
+                }
+            };
+            assert!(said.contains(fault) && said.is_empty() == fault.is_empty(), "{name}: {said}");
+        }
     }
 }

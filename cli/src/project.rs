@@ -9,7 +9,7 @@ use std::{
 use sandmill_model::{Language, ScriptPath};
 use serde::Deserialize;
 
-use crate::error::CliError;
+use crate::{error::CliError, files::read_settings};
 
 pub(crate) const FILE_NAME: &str = "sandmill.toml";
 /// Scripts in one project.
@@ -45,7 +45,7 @@ impl Project {
     /// The project whose folder this is.
     pub(crate) fn open(root: &Path) -> Result<Self, CliError> {
         let file = root.join(FILE_NAME);
-        let text = fs::read_to_string(&file)
+        let text = read_settings(&file)
             .map_err(|error| CliError::input(format!("cannot read {}: {error}; `sandmill init` makes a project folder", file.display())))?;
         let settings: Settings = toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", file.display())))?;
         if settings.source.is_some() && settings.folder.is_none() {
