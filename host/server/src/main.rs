@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod downloads;
+mod listen;
 mod local;
 mod node;
 mod options;

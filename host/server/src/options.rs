@@ -10,6 +10,9 @@ use std::{
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
 
+/// No timeout is longer than a day: what waits longer waits for ever.
+const TIMEOUT_MS_MAX: u64 = 24 * 3600 * 1000;
+
 /// Runs scripts in fresh WebAssembly sandboxes.
 #[derive(Debug, Parser)]
 #[command(name = "sandmill", version, max_term_width = 120)]
@@ -93,6 +96,15 @@ pub(crate) struct ServeOptions {
     /// How long a synchronous call waits for its result before it is answered 202, in milliseconds.
     #[arg(long, env = "SANDMILL_WAIT_LIMIT_MS", default_value_t = 20_000)]
     pub(crate) wait_limit_ms: u64,
+    /// Connections open at once; more wait until one ends. By default half of the files that the process may open, at most 10000.
+    #[arg(long, env = "SANDMILL_CONNECTIONS_MAX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections_max: Option<u32>,
+    /// How long the head of a request may take to arrive, and its body may pause, in milliseconds.
+    #[arg(long, env = "SANDMILL_RECEIVE_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
+    pub(crate) receive_timeout_ms: u64,
+    /// How long a connection may stay open without a request, in milliseconds.
+    #[arg(long, env = "SANDMILL_IDLE_TIMEOUT_MS", default_value_t = 75_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
+    pub(crate) idle_timeout_ms: u64,
     /// Runs in the shared language runtime after which a script is compiled on its own.
     #[arg(long, env = "SANDMILL_SNAPSHOT_AFTER_RUNS", default_value_t = 5)]
     pub(crate) snapshot_after_runs: u32,

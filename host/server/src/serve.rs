@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    bootstrap,
+    bootstrap, listen,
     node::{self, Node, NodeOptions},
     options::{Durability, ServeOptions},
     telemetry,
@@ -27,6 +26,11 @@ pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
 }
 
 async fn run(options: ServeOptions) -> anyhow::Result<()> {
+    let limits = listen::Limits {
+        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
+        receive: Duration::from_millis(options.receive_timeout_ms),
+        idle: Duration::from_millis(options.idle_timeout_ms),
+    };
     bootstrap::data_folder(&options.data)?;
     let metrics = telemetry::metrics()?;
     let node = Node::compose(NodeOptions {
@@ -59,25 +63,15 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
     tracing::info!("listening on http://{address}");
-    // Answers are one small packet each: waiting to fill it would only delay them.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let served = tokio::select! {
-        served = serving => served,
-        () = drained(&shutdown) => {
-            tracing::warn!("closing connections that are still open");
-            Ok(())
-        }
-    };
+    tokio::select! {
+        () = listen::serve(listener, router, limits, shutdown.clone()) => {}
+        () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
+    }
     tracing::info!("shutting down");
     stop_service.cancel();
     service.await.context("dispatch ended badly")?;
     node.store.health.close().await;
-    served.context("serving ended badly")
+    Ok(())
 }
 
 async fn drained(shutdown: &CancellationToken) {

@@ -1,0 +1,226 @@
+//! Connections: how many there may be, how long a peer may keep one silent, and how they end.
+//!
+//! One task for each connection, with one timer that looks a few times within each timeout: a request costs no timer of its own.
+
+mod activity;
+mod bodies;
+mod descriptors;
+mod watched;
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+pub(crate) use self::descriptors::{connections_max, raise};
+use self::{
+    activity::{Activity, Verdict},
+    bodies::{Answer, Arriving},
+    watched::Watched,
+};
+
+/// Requests that one HTTP/2 connection may have open at once. What floods it with resets meets the library's own limits.
+const HTTP2_STREAMS_MAX: u32 = 128;
+/// How often the peer of an HTTP/2 connection is asked whether it is still there, and how long it may take to say so.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What an idle connection gets between the polite end and the other: a request may have crossed it on its way.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// A failed accept (no descriptors, no memory) is tried again after this long: sooner would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// What goes on happening is logged this often.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
+    /// For a request's head to arrive whole, and for its body to go on.
+    pub(crate) receive: Duration,
+    /// Without a request.
+    pub(crate) idle: Duration,
+}
+
+/// Serves `router` until `stop`; returns once every connection has finished what it was at, however long that takes.
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    describe_metrics();
+    let connections = Connections {
+        // Turned into what answers requests once, not for each of them.
+        router: router.with_state(()),
+        protocol: protocol(),
+        limits,
+        places: Arc::new(Semaphore::new(limits.connections_max)),
+    };
+    let tasks = TaskTracker::new();
+    tokio::select! {
+        () = connections.accept(&listener, &tasks, &stop) => {}
+        () = stop.cancelled() => {}
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+fn describe_metrics() {
+    metrics::describe_gauge!("sandmill_connections", "Connections that are open");
+    metrics::describe_counter!("sandmill_connections_full_total", "Times that as many connections were open as may be");
+    metrics::describe_counter!("sandmill_connections_cut_total", "Connections that were ended, by what their peer failed to do");
+    metrics::describe_counter!("sandmill_accept_errors_total", "Connections that could not be accepted");
+}
+
+fn protocol() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HTTP2_PING_INTERVAL).keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    http2.max_concurrent_streams(HTTP2_STREAMS_MAX);
+    builder
+}
+
+struct Connections {
+    router: Router,
+    protocol: Builder<TokioExecutor>,
+    limits: Limits,
+    places: Arc<Semaphore>,
+}
+
+impl Connections {
+    async fn accept(&self, listener: &TcpListener, tasks: &TaskTracker, stop: &CancellationToken) {
+        let (mut full, mut failing) = (Rarely::default(), Rarely::default());
+        loop {
+            // Before the connection is taken: those that find no place wait in the kernel, where they cost no descriptor.
+            let place = match Arc::clone(&self.places).try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    metrics::counter!("sandmill_connections_full_total").increment(1);
+                    if full.is_due() {
+                        let connections_max = self.limits.connections_max;
+                        tracing::warn!(connections_max, "as many connections are open as may be; new ones wait until one ends");
+                    }
+                    // It is never closed.
+                    let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+                    place
+                }
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    tasks.spawn(self.connection(stream, place, stop.child_token()));
+                }
+                Err(error) if is_of_the_peer(&error) => tracing::debug!(%error, "a connection ended before it was accepted"),
+                Err(error) => {
+                    metrics::counter!("sandmill_accept_errors_total").increment(1);
+                    if failing.is_due() {
+                        tracing::error!(%error, "connections cannot be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One connection from its first byte to its last.
+    fn connection(&self, stream: TcpStream, place: OwnedSemaphorePermit, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let (protocol, router, limits) = (self.protocol.clone(), self.router.clone(), self.limits);
+        async move {
+            // Answers are one small packet each: waiting to fill it would only delay them.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY");
+            }
+            let open = metrics::gauge!("sandmill_connections");
+            open.increment(1);
+            let activity = Arc::new(Activity::begin());
+            let service = service_fn({
+                let activity = Arc::clone(&activity);
+                move |request: Request<Incoming>| {
+                    let in_flight = activity.request();
+                    let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
+                    async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
+                }
+            });
+            let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+            let served = protocol.serve_connection(stream, service);
+            guard(served, &activity, limits, stop).await;
+            open.decrement(1);
+            drop(place);
+        }
+    }
+}
+
+/// Polls a connection until it ends, or until it must.
+async fn guard<S>(
+    served: hyper_util::server::conn::auto::Connection<'_, TokioIo<Watched>, S, TokioExecutor>,
+    activity: &Activity,
+    limits: Limits,
+    stop: CancellationToken,
+) where
+    S: hyper::service::Service<Request<Incoming>, Response = hyper::Response<Answer>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    let mut served = pin!(served);
+    let mut stopped = pin!(stop.cancelled());
+    let mut alarm = pin!(tokio::time::sleep(limits.receive.min(limits.idle)));
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::trace!(error, "a connection ended badly");
+                }
+                return;
+            }
+            () = stopped.as_mut(), if !ending => {
+                ending = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = alarm.as_mut() => match activity.verdict(limits) {
+                Verdict::LookAgain(at) => alarm.as_mut().reset(at.into()),
+                Verdict::Idle if !ending => {
+                    metrics::counter!("sandmill_connections_cut_total", "reason" => "idle").increment(1);
+                    ending = true;
+                    served.as_mut().graceful_shutdown();
+                    alarm.as_mut().reset((Instant::now() + FAREWELL).into());
+                }
+                Verdict::Idle => return,
+                Verdict::LateHead => {
+                    metrics::counter!("sandmill_connections_cut_total", "reason" => "late_head").increment(1);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether only this one connection could not be accepted.
+fn is_of_the_peer(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Something worth saying once in a while.
+#[derive(Default)]
+struct Rarely(Option<Instant>);
+
+impl Rarely {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}

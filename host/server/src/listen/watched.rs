@@ -1,0 +1,94 @@
+//! A socket that notes when bytes move.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::activity::Activity;
+
+/// How an HTTP/2 connection begins; no HTTP/1 request does.
+const HTTP2_BEGINS: &[u8] = b"PRI ";
+/// Bytes of a ping, the smallest thing that an idle HTTP/2 connection writes; what is this small is not taken for a part of an answer.
+const PING_BYTES: usize = 17;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+pub(super) struct Watched {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    protocol: Protocol,
+}
+
+impl Watched {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, protocol: Protocol::Unknown }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.protocol == Protocol::Unknown {
+            self.protocol = if bytes.starts_with(HTTP2_BEGINS) { Protocol::Http2 } else { Protocol::Http1 };
+        }
+        match self.protocol {
+            Protocol::Http2 => self.activity.read_frames(),
+            Protocol::Unknown | Protocol::Http1 => self.activity.read(),
+        }
+    }
+
+    fn wrote(&self, written: &io::Result<usize>) {
+        let least = if self.protocol == Protocol::Http2 { PING_BYTES } else { 0 };
+        if written.as_ref().is_ok_and(|bytes| *bytes > least) {
+            self.activity.wrote();
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.read(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.wrote(&written);
+        Poll::Ready(written)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
+        self.wrote(&written);
+        Poll::Ready(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
