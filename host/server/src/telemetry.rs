@@ -8,7 +8,8 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::options::{LogFormat, ServeOptions};
 
@@ -43,8 +44,13 @@ pub(crate) fn start(options: &ServeOptions) -> anyhow::Result<Telemetry> {
         LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     let traces = options.otlp_endpoint.as_deref().map(exporter).transpose()?;
-    let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("sandmill")));
-    tracing_subscriber::registry().with(spans).with(logs).with(filter).try_init().context("logging is set up already")?;
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![logs.with_filter(filter).boxed()];
+    if let Some(traces) = &traces {
+        // Not by the filter of the log: whoever asks for traces wants the spans, whose level is below what is logged.
+        let spans = Targets::new().with_target("sandmill", LevelFilter::DEBUG);
+        layers.push(tracing_opentelemetry::layer().with_tracer(traces.tracer("sandmill")).with_filter(spans).boxed());
+    }
+    tracing_subscriber::registry().with(layers).try_init().context("logging is set up already")?;
     Ok(Telemetry { traces })
 }
 

@@ -1,0 +1,184 @@
+//! Connections that are silent, slow, or too many.
+
+use std::time::{Duration, Instant};
+
+use sandmill_testkit::server::Server;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// For whatever must happen; only a broken server lets it pass.
+const DEADLINE: Duration = Duration::from_secs(20);
+const RECEIVE_MS: u64 = 600;
+const IDLE_MS: u64 = 1_500;
+
+const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+
+fn impatient() -> Server {
+    Server::start(&["--receive-timeout-ms", &RECEIVE_MS.to_string(), "--idle-timeout-ms", &IDLE_MS.to_string()]).unwrap()
+}
+
+/// One connection, byte by byte.
+struct Peer(TcpStream);
+
+impl Peer {
+    async fn connect(server: &Server) -> Self {
+        Self(TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap())
+    }
+
+    async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// One response, whose body has a length.
+    async fn answer(&mut self) -> String {
+        let read = async {
+            let mut text = Vec::new();
+            loop {
+                let whole = String::from_utf8_lossy(&text).into_owned();
+                if let Some((head, body)) = whole.split_once("\r\n\r\n") {
+                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                    if body.len() >= length.parse().unwrap() {
+                        return whole;
+                    }
+                }
+                assert!(self.0.read_buf(&mut text).await.unwrap() > 0, "the connection ended: {whole}");
+            }
+        };
+        timeout(DEADLINE, read).await.expect("an answer comes")
+    }
+
+    /// Reads until the server ends the connection: how long that took, and what came before.
+    async fn ends(&mut self) -> (Duration, Vec<u8>) {
+        let began = Instant::now();
+        let mut bytes = Vec::new();
+        let read = async { while self.0.read_buf(&mut bytes).await.is_ok_and(|bytes| bytes > 0) {} };
+        timeout(DEADLINE, read).await.expect("the connection ends");
+        (began.elapsed(), bytes)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_slow_and_idle_connections_are_ended() {
+    let server = impatient();
+    let (receive, idle) = (Duration::from_millis(RECEIVE_MS), Duration::from_millis(IDLE_MS));
+    let silent = async {
+        let (took, bytes) = Peer::connect(&server).await.ends().await;
+        assert!(took >= receive && bytes.is_empty(), "{took:?} {bytes:?}");
+    };
+    let slow = async {
+        let mut peer = Peer::connect(&server).await;
+        peer.say("GET /health HTTP/1.1\r\nx-slow: ").await;
+        let began = Instant::now();
+        // A byte each time that it would take to be cut for silence.
+        loop {
+            let mut byte = [0];
+            match timeout(receive / 6, peer.0.read(&mut byte)).await {
+                Ok(Ok(1)) => panic!("an unfinished request was answered"),
+                Ok(_) => break,
+                Err(_) if peer.0.write_all(b"x").await.is_err() => break,
+                Err(_) => assert!(began.elapsed() < DEADLINE, "a head that never ends is waited for"),
+            }
+        }
+    };
+    let kept = async {
+        let mut peer = Peer::connect(&server).await;
+        for _ in 0..3 {
+            peer.say(HEALTH).await;
+            assert!(peer.answer().await.starts_with("HTTP/1.1 200"));
+        }
+        let (took, bytes) = peer.ends().await;
+        assert!(took >= idle.mul_f64(0.9) && bytes.is_empty(), "{took:?} {bytes:?}");
+    };
+    // Between two requests it may be silent for longer than within one.
+    let later = async {
+        let mut peer = Peer::connect(&server).await;
+        peer.say(HEALTH).await;
+        peer.answer().await;
+        let mut byte = [0];
+        assert!(timeout(receive + receive / 2, peer.0.read(&mut byte)).await.is_err(), "it was ended early");
+        peer.say(HEALTH).await;
+        assert!(peer.answer().await.starts_with("HTTP/1.1 200"));
+    };
+    tokio::join!(silent, slow, kept, later);
+    let metrics = server.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in ["sandmill_connections_cut_total{reason=\"idle\"}", "sandmill_connections_cut_total{reason=\"late_head\"}"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_arrives_is_not_waited_for() {
+    let server = impatient();
+    let mut peer = Peer::connect(&server).await;
+    let token = &server.token;
+    let head = format!("POST /hooks/default/run/f/a/b HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n");
+    peer.say(head + "{\"a\":").await;
+    let answer = peer.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("the body"), "{answer}");
+    peer.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_bounded_and_told_when_it_is_idle() {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let server = impatient();
+    let mut peer = Peer::connect(&server).await;
+    peer.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    peer.say([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
+    let (took, bytes) = peer.ends().await;
+    assert!(took >= Duration::from_millis(IDLE_MS).mul_f64(0.9), "{took:?}");
+    let mut frames = Vec::new();
+    let mut rest = &bytes[..];
+    while let [a, b, c, kind, _flags, _, _, _, _, more @ ..] = rest {
+        let (payload, next) = more.split_at(u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        frames.push((*kind, payload));
+        rest = next;
+    }
+    let streams = frames[0].1.chunks(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes()).unwrap();
+    assert_eq!((frames[0].0, &streams[2..]), (SETTINGS, &128_u32.to_be_bytes()[..]));
+    assert!(frames.iter().any(|(kind, _)| *kind == GOAWAY), "{frames:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_most_connections_new_ones_wait_their_turn() {
+    let server = Server::start(&["--connections-max", "2", "--receive-timeout-ms", &RECEIVE_MS.to_string()]).unwrap();
+    let (mut first, mut second) = (Peer::connect(&server).await, Peer::connect(&server).await);
+    for peer in [&mut first, &mut second] {
+        peer.say(HEALTH).await;
+        peer.answer().await;
+    }
+    let mut third = Peer::connect(&server).await;
+    third.say(HEALTH).await;
+    let mut byte = [0];
+    assert!(timeout(Duration::from_millis(300), third.0.peek(&mut byte)).await.is_err(), "the third was let in");
+    first.say(format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", server.token)).await;
+    let metrics = first.answer().await;
+    assert!(metrics.contains("sandmill_connections 2") && metrics.contains("sandmill_connections_full_total"), "{metrics}");
+    drop(second);
+    assert!(third.answer().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(server.log().matches("as many connections are open as may be").count(), 1, "{}", server.log());
+    drop((first, third));
+    // Whoever takes all places and says nothing keeps them for a short time only.
+    let silent = [Peer::connect(&server).await, Peer::connect(&server).await];
+    let mut late = Peer::connect(&server).await;
+    late.say(HEALTH).await;
+    assert!(late.answer().await.starts_with("HTTP/1.1 200"));
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_connections_do_not_hold_up_a_stop() {
+    let mut server = Server::start(&[]).unwrap();
+    let (mut idle, silent) = (Peer::connect(&server).await, Peer::connect(&server).await);
+    idle.say(HEALTH).await;
+    idle.answer().await;
+    let began = Instant::now();
+    assert!(server.stop().unwrap().success(), "{}", server.log());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(silent);
+}
