@@ -1,8 +1,8 @@
 //! Uploaded components, and scripts taken away as components.
 
-use std::fs;
+use std::{fs, process::Command};
 
-use sandmill_testkit::guests::guest;
+use sandmill_testkit::{guests::guest, wasmtime::wasmtime};
 use serde_json::json;
 
 use crate::{commands::sandmill, shared::server};
@@ -54,4 +54,29 @@ async fn a_script_can_be_taken_away_and_comes_back_as_a_component() {
     server.deploy_component("f/components/back", bytes).await.unwrap();
     let answer = server.call("f/components/back", &json!({"name": "bob"})).await.unwrap();
     assert_eq!(answer.json().unwrap(), json!({"hello": "bob"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standalone_component_runs_in_another_host() {
+    let Some(wasmtime) = wasmtime() else { return };
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let silent = "export function main(name: string) { return { hello: name }; }";
+    let logging = "import { log } from 'sandmill';\nexport function main(name: string) { log.info('greeting', { name }); console.log('hi'); return { hello: name }; }";
+    let failing = "export function main(name: string) { throw new RangeError(`no ${name}`); }";
+    for (name, source, says) in [
+        ("silent", silent, r#"ok(json("{\"hello\":\"bob\"}"))"#),
+        ("logging", logging, r#"ok(json("{\"hello\":\"bob\"}"))"#),
+        ("failing", failing, r#"err({name: "RangeError", message: "no bob""#),
+    ] {
+        let path = format!("f/components/{name}");
+        server.deploy(&path, "typescript", source).await.unwrap();
+        let download = sandmill(folder.path(), server, &["scripts", "download", &path, "--standalone", "-o", "x.wasm"]);
+        assert!(download.status.success(), "{}", String::from_utf8_lossy(&download.stderr));
+        let mut run = Command::new(&wasmtime);
+        run.args(["run", "--invoke", r#"run("{\"name\":\"bob\"}")"#, "x.wasm"]).current_dir(folder.path());
+        let output = run.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out.contains(says), "{name}: {out}\n{err}");
+    }
 }

@@ -1,8 +1,11 @@
 //! The README's tour, typed as it stands there.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
-use sandmill_testkit::binary::{binary, root};
+use sandmill_testkit::{
+    binary::{binary, root},
+    wasmtime::wasmtime,
+};
 
 use crate::shared::server;
 
@@ -22,8 +25,11 @@ fn the_tour_works_as_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("hello.ts"), block(&readme, "hello.ts")).unwrap();
     let server = server();
+    let wasmtime = wasmtime();
+    let programs: Vec<_> = [Some(binary()), wasmtime.as_deref()].into_iter().flatten().filter_map(Path::parent).collect();
+    let path = std::env::join_paths(programs).unwrap().into_string().unwrap();
     let type_in = |commands: &str| {
-        let commands = format!("export PATH={:?}:$PATH\n{commands}", binary().parent().unwrap());
+        let commands = format!("export PATH={path:?}:$PATH\n{commands}");
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &commands])
             .current_dir(folder.path())
@@ -51,4 +57,9 @@ fn the_tour_works_as_it_is_written() {
     type_in(&block(&readme, "download"));
     let component = fs::read(folder.path().join("hello.wasm")).unwrap();
     assert_eq!(&component[..8], b"\0asm\x0d\0\x01\0", "it is a component");
+    if wasmtime.is_some() {
+        let command = block(&readme, "elsewhere");
+        let (_, says) = command.trim().split_once("# ").unwrap();
+        assert_eq!(type_in(&command).trim(), says);
+    }
 }
