@@ -1,5 +1,5 @@
-// What scripts on Sandmill can use: the module "sandmill" and the globals of its JavaScript runtime.
-// For a project without the DOM library: "lib": ["es2023"] in tsconfig.json.
+// What scripts on Sandmill can use: the module "sandmill" and the globals of its JavaScript runtime, no more and no less.
+// So it stands in for the DOM library: "lib": ["es2023"] in tsconfig.json. (That library declares Intl, which is not here.)
 
 declare module "sandmill" {
   /** What JSON can say. */
@@ -380,6 +380,12 @@ interface ReadableStreamReader<T> {
   cancel(reason?: unknown): Promise<void>;
   releaseLock(): void;
 }
+interface ReadableStreamBYOBReader {
+  readonly closed: Promise<void>;
+  read<V extends ArrayBufferView>(view: V, options?: { min?: number }): Promise<{ done: false; value: V } | { done: true; value: V | undefined }>;
+  cancel(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
 interface PipeOptions {
   preventClose?: boolean;
   preventAbort?: boolean;
@@ -400,6 +406,8 @@ declare class ReadableStream<T = any> {
   readonly locked: boolean;
   cancel(reason?: unknown): Promise<void>;
   getReader(): ReadableStreamReader<T>;
+  /** Of a stream of bytes: reads into a buffer of the caller's. */
+  getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
   pipeThrough<U>(pair: { readable: ReadableStream<U>; writable: WritableStream<T> }, options?: PipeOptions): ReadableStream<U>;
   pipeTo(destination: WritableStream<T>, options?: PipeOptions): Promise<void>;
   tee(): [ReadableStream<T>, ReadableStream<T>];
@@ -486,6 +494,8 @@ interface SubtleCrypto {
   /** Takes as long wherever the signatures differ. */
   verify(algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
 }
+/** The global object itself. */
+declare const self: typeof globalThis;
 declare const crypto: {
   readonly subtle: SubtleCrypto;
   getRandomValues<T extends ArrayBufferView>(array: T): T;
