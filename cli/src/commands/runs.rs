@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Print a run's log
     Log {
         id: RunId,
-        /// Wait for the run's end
+        /// Print what is added until the run has ended
         #[arg(long, short)]
         follow: bool,
     },

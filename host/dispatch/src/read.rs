@@ -18,15 +18,20 @@ impl Dispatch {
         Ok(stored.or(live))
     }
 
-    /// The log of a run that has ended; empty while it executes. None if there is no such run.
+    /// The log of a run: so far, while it executes here. None if there is no such run.
     ///
     /// # Errors
     /// `unavailable`, `internal`.
     pub async fn log(&self, workspace: WorkspaceId, run: RunId) -> Result<Option<Vec<LogEntry>>, Refusal> {
-        let lives = self.inner.live.belongs_to(run, workspace);
+        // Taken before the store is read: a run that ends in between is then found in the store.
+        let so_far = self.inner.live.belongs_to(run, workspace).then(|| self.inner.executor.log(run));
         self.inner.write_behind.flush().await;
         let stored = self.inner.store.history.log(workspace, run).await.map_err(|error| refuse(&error))?;
-        Ok(stored.or_else(|| lives.then(Vec::new)))
+        Ok(match stored {
+            // A run that is in the queue has nothing in the store yet.
+            Some(stored) if !stored.is_empty() => Some(stored),
+            stored => so_far.or(stored),
+        })
     }
 
     /// Runs of this workspace, newest first.

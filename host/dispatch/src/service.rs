@@ -16,7 +16,7 @@ impl Service {
     }
 
     /// Works until `shutdown`, then takes nothing new, waits for what executes (bounded by [`DRAIN`]) and writes everything down.
-    /// What had not ended by then is tried again by the next start.
+    /// What had not ended by then goes back to the queue, for another node or the next start.
     pub async fn run(self, shutdown: CancellationToken) {
         let inner = self.inner;
         match inner.store.queue.recover(Some(&inner.options.node), inner.clock.now()).await {
@@ -45,5 +45,11 @@ impl Service {
         writing.cancel();
         tasks.close();
         tasks.wait().await;
+        // Nothing is written down any more, so what is still held did not end: a run must not count as one that kills its nodes.
+        match inner.store.queue.hand_back(&inner.options.node).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "handed back to the queue"),
+            Err(error) => tracing::error!(%error, "runs could not be handed back; they are tried again once their lease lapses"),
+        }
     }
 }

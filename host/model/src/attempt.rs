@@ -12,6 +12,7 @@ use crate::{
     ids::{RunId, WorkspaceId},
     json::JsonText,
     limits::Limits,
+    log::LogEntry,
     outcome::{Outcome, RunError},
     path::ScriptPath,
 };
@@ -62,6 +63,9 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Ends the attempt of `run` soon with the outcome `cancelled`, if it executes here. Returns whether it does.
     fn cancel(&self, run: RunId) -> bool;
+
+    /// What the attempt of `run` has logged so far, if it executes here.
+    fn log(&self, run: RunId) -> Vec<LogEntry>;
 
     /// Whether a run could start now without waiting for a slot or for memory.
     fn has_free_slot(&self) -> bool;

@@ -1,5 +1,7 @@
 //! Arguments against a version's schema.
 
+mod size;
+
 use jsonschema::{PatternOptions, Validator};
 use sandmill_model::{JsonText, OutcomeKind, RunError};
 use serde::Serialize;
@@ -9,6 +11,8 @@ use serde_json::Value;
 const FAULTS_MAX: usize = 20;
 /// Characters of one fault's message.
 const MESSAGE_CHARS_MAX: usize = 500;
+/// Arguments that are checked in well below a millisecond.
+const QUICK_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that one pattern of a schema may compile to: patterns come from users.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -45,10 +49,16 @@ impl Arguments {
         // Without file and network resolvers, and with an engine whose time is linear in the text.
         jsonschema::options()
             .offline()
+            .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
             .build(&schema)
             .map(|validator| Self::Schema(Box::new(validator)))
             .map_err(|error| error.to_string())
+    }
+
+    /// Whether a check is quick enough for a thread that answers requests: its time grows with the arguments.
+    pub(crate) fn is_quick(&self, arguments: &JsonText) -> bool {
+        matches!(self, Self::Anything) || arguments.as_str().len() <= QUICK_BYTES_MAX
     }
 
     /// # Errors
@@ -58,7 +68,9 @@ impl Arguments {
             return Err(refusal(vec![Fault { pointer: String::new(), message: "the arguments must be a JSON object".to_owned() }]));
         }
         let Self::Schema(validator) = self else { return Ok(()) };
-        let value: Value = arguments.read().map_err(|error| refusal(vec![Fault { pointer: String::new(), message: error.to_string() }]))?;
+        let whole = |message: String| refusal(vec![Fault { pointer: String::new(), message }]);
+        size::check(arguments.as_str()).map_err(|message| whole(message.to_owned()))?;
+        let value: Value = arguments.read().map_err(|error| whole(format!("the arguments cannot be read as JSON: {error}")))?;
         if validator.is_valid(&value) {
             return Ok(());
         }
@@ -73,7 +85,8 @@ impl Arguments {
                     pointer.push('/');
                     pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
                 }
-                Fault { pointer, message: error.to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
+                // The value itself may be megabytes long, and secret.
+                Fault { pointer, message: error.masked().to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
             })
             .collect();
         Err(refusal(faults))
@@ -116,6 +129,22 @@ mod tests {
         check("{}", &["/a~1b", "/name"]);
         check(r#"{"name":1,"a/b":1.5,"list":[1,"x"]}"#, &["/a~1b", "/list/1", "/name"]);
         check("[1]", &[""]);
+        check(r#"{"name":"\ud83d","a/b":1}"#, &[""]);
+    }
+
+    #[test]
+    fn a_fault_does_not_repeat_the_value() {
+        let arguments = Arguments::compile(&JsonText::trusted(r#"{"properties":{"a":{"type":"integer"}}}"#)).unwrap();
+        let error = arguments.check(&JsonText::trusted(format!(r#"{{"a":"{}"}}"#, "secret".repeat(1000)))).unwrap_err();
+        assert_eq!(error.message, "/a: value is not of type \"integer\"");
+    }
+
+    #[test]
+    fn formats_count() {
+        let schema = r#"{"properties":{"d":{"type":"string","format":"date-time"}}}"#;
+        let arguments = Arguments::compile(&JsonText::trusted(schema)).unwrap();
+        assert!(arguments.check(&JsonText::trusted(r#"{"d":"2026-11-21T10:00:00Z"}"#)).is_ok());
+        assert!(arguments.check(&JsonText::trusted(r#"{"d":"nodate"}"#)).is_err());
     }
 
     #[test]

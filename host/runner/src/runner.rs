@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sandmill_capabilities::{Host, Ports, RunFacts};
 use sandmill_compiler::Compiler;
 use sandmill_model::{
-    Attempt, BoxFuture, Digest, Executor, Input, JsonText, Outcome, OutcomeKind, RunError, RunId, WorkspaceId,
+    Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, RunError, RunId, WorkspaceId,
     version::{HostedModule, ProgramSpec, Version},
 };
 use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
@@ -19,6 +19,9 @@ use crate::{
     programs::Programs,
     stack,
 };
+
+/// Long arguments that are read at once.
+const LONG_CHECKS_MAX: usize = 2;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -49,6 +52,8 @@ struct Inner {
     programs: Programs,
     javascript: OnceCell<Arc<Program<Host>>>,
     snapshots_waiting: Semaphore,
+    /// For checks of long arguments.
+    checks: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -66,6 +71,7 @@ impl Runner {
             programs,
             javascript: OnceCell::new(),
             snapshots_waiting,
+            checks: Semaphore::new(LONG_CHECKS_MAX),
             tasks: TaskTracker::new(),
         }))
     }
@@ -90,14 +96,18 @@ impl Executor for Runner {
             let Ok(loaded) = self.0.load(workspace, version).await else { return Ok(()) };
             match input {
                 Input::Event(_) if loaded.has_preprocessor => Ok(()),
-                Input::Event(event) => loaded.arguments.check(&event.arguments()),
-                Input::Arguments(arguments) => loaded.arguments.check(arguments),
+                Input::Event(event) => self.0.check(&loaded, &event.arguments()).await,
+                Input::Arguments(arguments) => self.0.check(&loaded, arguments).await,
             }
         })
     }
 
     fn cancel(&self, run: RunId) -> bool {
         self.0.sandbox.cancel(run)
+    }
+
+    fn log(&self, run: RunId) -> Vec<LogEntry> {
+        self.0.sandbox.log(run)
     }
 
     fn has_free_slot(&self) -> bool {
@@ -114,7 +124,7 @@ impl Inner {
                 return Outcome::host_fault(message);
             }
         };
-        let input = match call_input(&attempt.input, &loaded) {
+        let input = match self.call_input(&attempt.input, &loaded).await {
             Ok(input) => input,
             Err(error) => return Outcome::failed(OutcomeKind::InvalidArguments, error),
         };
@@ -138,6 +148,34 @@ impl Inner {
             }
         }
         outcome
+    }
+
+    async fn call_input(&self, input: &Input, loaded: &Arc<Loaded>) -> Result<CallInput, RunError> {
+        let arguments: JsonText = match input {
+            Input::Event(event) if loaded.has_preprocessor => {
+                let loaded = Arc::clone(loaded);
+                return Ok(CallInput::Event {
+                    event: event.preprocessor_event(),
+                    validate: Box::new(move |arguments| loaded.arguments.check(arguments)),
+                });
+            }
+            Input::Event(event) => event.arguments(),
+            Input::Arguments(arguments) => arguments.clone(),
+        };
+        self.check(loaded, &arguments).await?;
+        Ok(CallInput::Arguments(arguments))
+    }
+
+    /// Checks arguments that take long on a thread where nobody waits, and not many at once: read, they take a multiple of their
+    /// length.
+    async fn check(&self, loaded: &Arc<Loaded>, arguments: &JsonText) -> Result<(), RunError> {
+        if loaded.arguments.is_quick(arguments) {
+            return loaded.arguments.check(arguments);
+        }
+        let _turn = self.checks.acquire().await;
+        let (loaded, arguments) = (Arc::clone(loaded), arguments.clone());
+        let checked = tokio::task::spawn_blocking(move || loaded.arguments.check(&arguments)).await;
+        checked.unwrap_or_else(|error| Err(RunError::new(OutcomeKind::HostFault.name(), error.to_string())))
     }
 
     async fn load(&self, workspace: WorkspaceId, version: Digest) -> Result<Arc<Loaded>, String> {
@@ -172,6 +210,7 @@ impl Inner {
             .get_or_try_init(async || {
                 let key = Compiler::runtime_digest();
                 if let Some(program) = self.cached(key).await? {
+                    self.provide_runtime(key).await;
                     return Ok(program);
                 }
                 let code = self.compiler.runtime_compiled().await.map_err(|error| error.to_string())?;
@@ -179,6 +218,17 @@ impl Inner {
             })
             .await
             .map(Arc::clone)
+    }
+
+    /// Hands the runtime's compiled code to the build workers, which would else compile it again for the first script.
+    async fn provide_runtime(&self, key: Digest) {
+        let sandbox = self.sandbox.clone();
+        match tokio::task::spawn_blocking(move || sandbox.code(&key)).await {
+            Ok(Ok(Some(code))) => self.compiler.provide_runtime(code.into()),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the compiled runtime cannot be read again; a build worker compiles it once more"),
+            Err(error) => tracing::warn!(%error, "the compiled runtime cannot be read again; a build worker compiles it once more"),
+        }
     }
 
     async fn component(&self, workspace: WorkspaceId, digest: Digest) -> Result<Arc<Program<Host>>, String> {
@@ -244,20 +294,4 @@ fn snapshot_key(module: &HostedModule) -> Digest {
         parameters.as_bytes(),
         module.source.as_bytes(),
     ])
-}
-
-fn call_input(input: &Input, loaded: &Arc<Loaded>) -> Result<CallInput, RunError> {
-    let arguments: JsonText = match input {
-        Input::Event(event) if loaded.has_preprocessor => {
-            let loaded = Arc::clone(loaded);
-            return Ok(CallInput::Event {
-                event: event.preprocessor_event(),
-                validate: Box::new(move |arguments| loaded.arguments.check(arguments)),
-            });
-        }
-        Input::Event(event) => event.arguments(),
-        Input::Arguments(arguments) => arguments.clone(),
-    };
-    loaded.arguments.check(&arguments)?;
-    Ok(CallInput::Arguments(arguments))
 }

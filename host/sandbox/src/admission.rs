@@ -1,7 +1,8 @@
 //! Who may run: slots for those that run, room in the pool for those that hold an instance, and the memory of all guests together.
 //!
 //! The common case — something is free and nobody waits — is one compare-and-swap. Otherwise starts wait in a queue for each
-//! workspace, served in turn, behind runs that already hold an instance and only want their slot back.
+//! workspace, served in turn, behind runs that come out of a host call and only want their slot back. Runs that compute for long
+//! lend their slots to those that wait to start, and take turns with them for the next.
 
 use std::{
     collections::VecDeque,
@@ -50,6 +51,9 @@ pub(crate) struct Admission {
 #[derive(Default)]
 struct Queues {
     resumes: VecDeque<Arc<Task>>,
+    lenders: VecDeque<Arc<Task>>,
+    /// The last grant was a start's: the next is a lender's, so that neither starves the other.
+    lender_is_next: bool,
     starts: FairQueue<WorkspaceId, Start>,
 }
 
@@ -121,6 +125,19 @@ impl Admission {
     pub(crate) fn resume(self: &Arc<Self>, task: Arc<Task>) {
         self.queues().resumes.push_back(task);
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.serve();
+    }
+
+    /// Whether a run waits to start.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Gives back the slot of a run that has computed for long, which gets another in its turn.
+    pub(crate) fn lend(self: &Arc<Self>, task: Arc<Task>, slot: Option<Slot>) {
+        self.queues().lenders.push_back(task);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        drop(slot);
         self.serve();
     }
 
@@ -211,20 +228,39 @@ impl Admission {
 
     fn next_grant(self: &Arc<Self>) -> Option<Grant> {
         let mut queues = self.queues();
-        let grant = if queues.resumes.is_empty() {
-            let start = queues.starts.peek()?;
-            let abandoned = start.grant.is_closed();
-            let permits = if abandoned { None } else { Some(self.take_for_start(start.weight)?) };
-            let (workspace, start) = queues.starts.pop()?;
-            queues.starts.charge(workspace, TURN_NS);
-            permits.map_or(Grant::Abandoned, |permits| Grant::Start(start.grant, permits))
-        } else {
+        let grant = if !queues.resumes.is_empty() {
             let slot = self.take_slot()?;
-            let task = queues.resumes.pop_front()?;
-            Grant::Resume(task, slot)
+            Grant::Resume(queues.resumes.pop_front()?, slot)
+        } else if queues.lender_is_next && !queues.lenders.is_empty() {
+            self.grant_lender(&mut queues)?
+        } else if let Some(grant) = self.grant_start(&mut queues) {
+            grant
+        } else {
+            // No start, or none that has room and memory: a slot is of no use to it.
+            self.grant_lender(&mut queues)?
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         Some(grant)
+    }
+
+    fn grant_start(self: &Arc<Self>, queues: &mut Queues) -> Option<Grant> {
+        let start = queues.starts.peek()?;
+        let abandoned = start.grant.is_closed();
+        let permits = if abandoned { None } else { Some(self.take_for_start(start.weight)?) };
+        let (workspace, start) = queues.starts.pop()?;
+        queues.starts.charge(workspace, TURN_NS);
+        queues.lender_is_next = !abandoned;
+        Some(permits.map_or(Grant::Abandoned, |permits| Grant::Start(start.grant, permits)))
+    }
+
+    fn grant_lender(self: &Arc<Self>, queues: &mut Queues) -> Option<Grant> {
+        if queues.lenders.is_empty() {
+            return None;
+        }
+        let slot = self.take_slot()?;
+        let task = queues.lenders.pop_front()?;
+        queues.lender_is_next = false;
+        Some(Grant::Resume(task, slot))
     }
 }
 

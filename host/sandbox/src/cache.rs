@@ -103,6 +103,21 @@ impl CodeCache {
         }
     }
 
+    /// The compiled code itself, to be handed on; none if there is none, or if it is not what was written.
+    pub(crate) fn code(&self, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.dir.join(self.name(key));
+        let mut bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::cache(path, error)),
+        };
+        let Some(code_bytes) = bytes.len().checked_sub(MAC_BYTES) else { return Ok(None) };
+        let written = bytes.split_off(code_bytes);
+        let mut mac = self.mac(key);
+        mac.update(&bytes);
+        Ok(mac.verify_slice(&written).is_ok().then_some(bytes))
+    }
+
     /// Keeps `compiled` under `key`. If the disk does not take it, it lives in memory only.
     pub(crate) fn install(&self, engine: &Engine, key: &Digest, compiled: &[u8]) -> Result<Component, Error> {
         let name = self.name(key);

@@ -94,8 +94,11 @@ impl Registry {
     }
 
     pub(crate) fn cancel(&self, run: RunId) -> bool {
-        let control = self.shard(run).get(&run).cloned();
-        control.inspect(|control| control.cancel()).is_some()
+        self.find(run).inspect(|control| control.cancel()).is_some()
+    }
+
+    pub(crate) fn find(&self, run: RunId) -> Option<Arc<Control>> {
+        self.shard(run).get(&run).cloned()
     }
 }
 

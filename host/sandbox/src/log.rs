@@ -81,6 +81,11 @@ impl LogBuffer {
         std::mem::take(&mut self.entries)
     }
 
+    /// The entries so far.
+    pub(crate) fn so_far(&self) -> Vec<LogEntry> {
+        self.entries.clone()
+    }
+
     fn pending(&mut self, stream: LogStream) -> &mut Vec<u8> {
         if stream == LogStream::Stderr { &mut self.stderr } else { &mut self.stdout }
     }

@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 
-use sandmill_model::{Clock, Digest, Outcome, OutcomeKind, RunError, RunId};
+use sandmill_model::{Clock, Digest, LogEntry, Outcome, OutcomeKind, RunError, RunId};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, component::Linker};
 
@@ -102,6 +102,15 @@ impl<H: Send + 'static> Sandbox<H> {
         Ok(Some(self.0.programs.insert(Arc::new(program))))
     }
 
+    /// The code that was installed under `key`, from the cache on disk, for a build worker that needs it. None if it is not there
+    /// or was altered. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// If the cache cannot be read.
+    pub fn code(&self, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        self.0.cache.code(key)
+    }
+
     /// Keeps what a build worker compiled, and makes it ready. Blocks for milliseconds.
     ///
     /// # Errors
@@ -129,6 +138,11 @@ impl<H: Send + 'static> Sandbox<H> {
     /// Ends a run that is under way here, soon, with the outcome `cancelled`. Returns whether there was one.
     pub fn cancel(&self, run: RunId) -> bool {
         self.0.registry.cancel(run)
+    }
+
+    /// What a run that is under way here has logged so far.
+    pub fn log(&self, run: RunId) -> Vec<LogEntry> {
+        self.0.registry.find(run).map(|control| control.log().so_far()).unwrap_or_default()
     }
 
     /// Whether a run could start without waiting.

@@ -13,7 +13,7 @@ mod stdio;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
     filesystem::{WasiFilesystem, WasiFilesystemCtxView},
-    p2::bindings::{cli as cli_bindings, clocks as clock_bindings, filesystem, random as random_bindings, sockets},
+    p2::bindings::{cli as cli_bindings, clocks as clock_bindings, filesystem, sockets},
     sockets::{WasiSockets, WasiSocketsCtxView},
 };
 use wasmtime_wasi_io::bindings::wasi::io;
@@ -57,9 +57,7 @@ pub(crate) fn link<H: Send + 'static>(linker: &mut Linker<Guest<H>>) -> wasmtime
 
     clock_bindings::wall_clock::add_to_linker::<_, Own>(linker, own)?;
     clock_bindings::monotonic_clock::add_to_linker::<_, Own>(linker, own)?;
-    random_bindings::random::add_to_linker::<_, Own>(linker, own)?;
-    random_bindings::insecure::add_to_linker::<_, Own>(linker, own)?;
-    random_bindings::insecure_seed::add_to_linker::<_, Own>(linker, own)?;
+    random::link(linker)?;
     cli_bindings::environment::add_to_linker::<_, Own>(linker, own)?;
     cli_bindings::exit::add_to_linker::<_, Own>(linker, own)?;
     cli_bindings::stdin::add_to_linker::<_, Own>(linker, own)?;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner};
 use sandmill_dispatch::{StartRequest, Waited};
 use sandmill_model::{
-    BoxFuture, Input, Outcome, ScriptPath, TokenId, WorkspaceId,
+    BoxFuture, Input, Language, Outcome, ScriptPath, TokenId, WorkspaceId,
     auth::{Principal, Scope},
     build::{BuildRequest, Builder},
     version::{ProgramSpec, Selector, Version, version_digest},
@@ -55,6 +55,10 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let workspace = workspace(&node).await.map_err(setup)?;
+    if request.language != Language::Component {
+        // From the cache, before the build: else the build worker compiles the language runtime, which takes a second.
+        node.runner.warm_up().await.map_err(LocalRunError::Setup)?;
+    }
     let path = deploy(&node, &workspace, &request).await?;
     let dispatch = node.dispatch.clone();
     let service = tasks.spawn(node.service.run(stop.clone()));

@@ -48,5 +48,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Returns how many.
     fn recover<'a>(&'a self, returning: Option<&'a str>, now: Timestamp) -> BoxFuture<'a, Result<u64, StoreError>>;
 
+    /// Puts all that `node` still holds back in the queue, because it stops in good order: the attempt under way does not count, since nothing
+    /// was wrong with the run. Returns how many.
+    fn hand_back<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<u64, StoreError>>;
+
     fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
 }

@@ -44,6 +44,8 @@ async fn a_run_that_outlives_the_wait_is_durable_before_the_answer() {
     };
     let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap().expect("it is in the queue");
     assert_eq!(stored.summary.status, RunStatus::Running);
+    let log = bench.dispatch.log(bench.workspace.id, run).await.unwrap().expect("there is such a run");
+    assert_eq!(log[0].message, run.to_string(), "what it has logged so far");
     bench.executor.open();
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
     assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
 };
 
 use sandmill_model::{BoxFuture, Outcome, WorkspaceId};
@@ -12,6 +13,10 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::{admission::Slot, outcome::panicked};
+
+/// A run that has computed for longer lends its slot to a run that waits to start: however many loops there are, a short run
+/// begins at once.
+const LENDS_AFTER: Duration = Duration::from_millis(20);
 
 pub(crate) struct Task {
     shared: Arc<Shared>,
@@ -26,6 +31,8 @@ struct State {
     done: Option<oneshot::Sender<Outcome>>,
     /// How often it was blocked so far.
     blockages: u64,
+    /// In its turns so far.
+    computed: Duration,
     is_abandoned: bool,
 }
 
@@ -40,7 +47,7 @@ enum Phase {
     Blocked,
     /// In a host call, without a slot.
     Parked,
-    /// Out of the host call, waiting for a slot.
+    /// Out of the host call, or after it lent its slot: waiting for one.
     Waiting,
     Done,
 }
@@ -48,7 +55,15 @@ enum Phase {
 impl Task {
     pub(super) fn new(shared: Arc<Shared>, workspace: WorkspaceId, run: BoxFuture<'static, Outcome>, slot: Slot) -> (Arc<Self>, Scheduled) {
         let (done, outcome) = oneshot::channel();
-        let state = State { phase: Phase::Ready, run: Some(run), slot: Some(slot), done: Some(done), blockages: 0, is_abandoned: false };
+        let state = State {
+            phase: Phase::Ready,
+            run: Some(run),
+            slot: Some(slot),
+            done: Some(done),
+            blockages: 0,
+            computed: Duration::ZERO,
+            is_abandoned: false,
+        };
         let task = Arc::new(Self { shared, workspace, state: Mutex::new(state) });
         (Arc::clone(&task), Scheduled { task, outcome })
     }
@@ -65,9 +80,10 @@ impl Task {
     pub(super) fn turn(self: &Arc<Self>) {
         let Some(mut run) = self.begin_turn() else { return };
         let waker = Waker::from(Arc::clone(self));
+        let began = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(&mut Context::from_waker(&waker))));
         match polled {
-            Ok(Poll::Pending) => self.end_turn(run),
+            Ok(Poll::Pending) => self.end_turn(run, began.elapsed()),
             Ok(Poll::Ready(outcome)) => self.end(run, outcome),
             Err(panic) => self.end(run, panicked(&*panic)),
         }
@@ -82,8 +98,9 @@ impl Task {
         state.run.take()
     }
 
-    fn end_turn(self: &Arc<Self>, run: BoxFuture<'static, Outcome>) {
+    fn end_turn(self: &Arc<Self>, run: BoxFuture<'static, Outcome>, took: Duration) {
         let mut state = self.state();
+        state.computed += took;
         if state.is_abandoned {
             state.phase = Phase::Done;
             let slot = state.slot.take();
@@ -94,9 +111,16 @@ impl Task {
         }
         state.run = Some(run);
         if state.phase == Phase::PolledAndWoken {
-            state.phase = Phase::Ready;
-            drop(state);
-            self.shared.ready(Arc::clone(self));
+            if state.computed > LENDS_AFTER && self.shared.admission.is_waited_for() {
+                state.phase = Phase::Waiting;
+                let slot = state.slot.take();
+                drop(state);
+                self.shared.admission.lend(Arc::clone(self), slot);
+            } else {
+                state.phase = Phase::Ready;
+                drop(state);
+                self.shared.ready(Arc::clone(self));
+            }
         } else {
             state.phase = Phase::Blocked;
             state.blockages += 1;
@@ -134,7 +158,7 @@ impl Task {
         drop(slot);
     }
 
-    /// The slot that the task waited for after a host call.
+    /// The slot that the task waited for.
     pub(crate) fn resume(self: &Arc<Self>, slot: Slot) {
         let mut state = self.state();
         if state.phase == Phase::Waiting {

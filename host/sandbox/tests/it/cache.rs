@@ -36,6 +36,8 @@ async fn a_later_process_finds_what_was_installed() {
     let later = open(&bed.cache_dir, |_| {});
     let program = later.load(&key("hello")).unwrap().unwrap();
     works(&later, program).await;
+    assert_eq!(later.code(&key("hello")).unwrap().unwrap(), *compiled("hello"));
+    assert!(later.code(&key("chaos")).unwrap().is_none());
 
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&bed.cache_dir), 0o700);

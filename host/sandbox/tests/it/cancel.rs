@@ -61,7 +61,7 @@ async fn before_it_starts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_future_frees_everything() {
     let bed = testbed(|options| options.slots = 1);
-    for mode in ["loop", "sleep", "spam", "fill"] {
+    for mode in ["loop", "sleep", "spam", "randomness", "fill"] {
         {
             let mut run = pin!(bed.sandbox.run(bed.chaos(&format!(r#"{{"mode":"{mode}","n":1000000}}"#))));
             let mut cx = Context::from_waker(std::task::Waker::noop());

@@ -32,6 +32,30 @@ async fn sixty_four_loops_beside_a_quiet_workspace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn loops_in_every_slot_lend_one_to_who_comes() {
+    let bed = testbed(|options| {
+        options.slots = 2;
+        options.threads = 2;
+    });
+    // More than slots: those that wait for one take turns with those that have one.
+    let storm: Vec<_> = (0..10).map(|_| bed.start(bed.chaos(r#"{"mode":"loop"}"#))).collect();
+    until("all of them loop", || bed.sandbox.guest_memory_bytes() > 10 * MIB).await;
+    for _ in 0..5 {
+        assert_kind(&soon(bed.run(r#"{"mode":"count"}"#)).await, OutcomeKind::Ok);
+    }
+    for started in &storm {
+        assert!(bed.sandbox.cancel(started.run));
+    }
+    for started in storm {
+        let outcome = started.outcome().await;
+        assert_kind(&outcome, OutcomeKind::Cancelled);
+        assert!(outcome.usage.cpu_ns > 0, "each has had turns");
+    }
+    assert!(bed.sandbox.has_free_slot());
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_runs_than_slots() {
     let bed = testbed(|options| {
         options.slots = 2;

@@ -30,7 +30,7 @@ async fn fuel_of_instructions_that_move_much_memory() {
 async fn wall_clock_in_a_loop_and_asleep() {
     let bed = testbed(|_| {});
     let limits = Limits { wall_ms: 300, ..Limits::default() };
-    for mode in ["flood_then_loop", "sleep", "doze", "spam", "fill"] {
+    for mode in ["flood_then_loop", "sleep", "doze", "spam", "randomness", "fill"] {
         let outcome = bed.run_within(&format!(r#"{{"mode":"{mode}","n":100000}}"#), limits).await;
         assert_kind(&outcome, OutcomeKind::Timeout);
         assert!(message(&outcome).contains("300 ms"), "{outcome:?}");

@@ -68,6 +68,21 @@ impl Queue for Sql {
         }))
     }
 
+    fn hand_back<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let node: Arc<str> = node.into();
+        Box::pin(self.db.write(node, |node, mut conn| {
+            Box::pin(async move {
+                conn.execute(
+                    "WITH held AS MATERIALIZED (SELECT workspace, id FROM queue WHERE lease_node = $1 {lock free queue})
+                     UPDATE queue SET lease_node = NULL, lease_until = NULL, attempt = attempt - 1
+                     FROM held WHERE queue.workspace = held.workspace AND queue.id = held.id",
+                    values![node],
+                )
+                .await
+            })
+        }))
+    }
+
     fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>> {
         Box::pin(self.db.write((workspace, run, now), |(workspace, run, now), conn| Box::pin(cancel(*workspace, *run, *now, conn))))
     }

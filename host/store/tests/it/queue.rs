@@ -23,6 +23,7 @@ on_both![
     a_node_that_lost_the_lease_completes_nothing,
     heartbeats_extend_and_tell_of_cancels,
     lapsed_and_returning_runs_are_recovered,
+    what_a_stopping_node_hands_back_counts_as_not_tried,
     adopting,
     cancelling,
     large_inputs,
@@ -196,6 +197,18 @@ async fn lapsed_and_returning_runs_are_recovered(database: Database) {
     let claimed = claim(&store, "c", now, 10).await;
     assert_eq!(claimed.iter().map(|each| each.attempt).collect::<Vec<_>>(), [2, 3, 2]);
     assert_eq!(claimed[0].run, runs[0], "unaltered");
+}
+
+async fn what_a_stopping_node_hands_back_counts_as_not_tried(database: Database) {
+    let store = database.open().await;
+    let runs: Vec<NewRun> = (0..3).map(|_| new_run(workspace())).collect();
+    store.queue.enqueue(runs).await.unwrap();
+    assert_eq!(claim(&store, "a", tick(), 2).await.len(), 2);
+    assert_eq!(claim(&store, "b", tick(), 2).await.len(), 1);
+    assert_eq!(store.queue.hand_back("a").await.unwrap(), 2);
+    assert_eq!(store.queue.hand_back("a").await.unwrap(), 0);
+    let again = claim(&store, "c", tick(), 10).await;
+    assert_eq!(again.iter().map(|claimed| claimed.attempt).collect::<Vec<_>>(), [1, 1], "b keeps its own");
 }
 
 async fn adopting(database: Database) {

@@ -187,6 +187,11 @@ fn world(arguments: &Arguments) -> Ended {
             black_box(Instant::now());
             let _ = std::io::stdout().write(&[b'x'; 4096]);
         },
+        // A millisecond of the host's work for next to no fuel.
+        "randomness" => loop {
+            black_box(wasip2::random::insecure::get_insecure_random_bytes(1 << 20));
+            black_box(wasip2::random::random::get_random_bytes(1 << 20));
+        },
         "outside" => value(json!({
             "env": std::env::vars().count(),
             "args": std::env::args().count(),

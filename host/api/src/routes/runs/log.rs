@@ -38,7 +38,8 @@ pub(crate) struct LogLine {
     fields: Option<sandmill_model::JsonText>,
 }
 
-/// Gives a run's log: a JSON object a line, or text if `Accept` prefers `text/plain`. Empty until the run has ended.
+/// Gives a run's log: a JSON object a line, or text if `Accept` prefers `text/plain`. So far, while the run executes on the node
+/// that is asked.
 #[utoipa::path(get, path = "/api/w/{workspace}/runs/{id}/log", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)),
     responses((status = 200, description = "In order of time", content((LogLine = "application/x-ndjson"), (String = "text/plain")))))]
