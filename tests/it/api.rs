@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use crate::shared::server;
 
+const PUSH: &[u8] = br#"{"language":"typescript","source":"export function main() {}"}"#;
+/// A segment of 65 characters.
+const LONG_SEGMENT: &str = "/hooks/default/run/f/api/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_get_clear_answers() {
     let server = server();
@@ -19,6 +23,16 @@ async fn bad_requests_get_clear_answers() {
         (Method::POST, "/hooks/default/run/x/api/echo", json_type, b"{}".to_vec(), 400, "invalid_path"),
         (Method::POST, "/hooks/default/run/f/api/%2e%2e/echo", json_type, b"{}".to_vec(), 400, "invalid_path"),
         (Method::POST, "/hooks/default/run/f/api/a%2fb%00", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, "/hooks/default/run/f/api", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, "/hooks/default/run/f/api//echo", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, "/hooks/default/run/f/api/.", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, "/hooks/default/run/f/api/%c3%a4", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, "/hooks/default/run/f/1/2/3/4/5/6/7/8", json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::POST, LONG_SEGMENT, json_type, b"{}".to_vec(), 400, "invalid_path"),
+        (Method::PUT, "/api/w/default/scripts/x/api/bad", json_type, PUSH.to_vec(), 400, "invalid_path"),
+        (Method::PUT, "/api/w/default/scripts/f/api/%2e%2e", json_type, PUSH.to_vec(), 400, "invalid_path"),
+        (Method::GET, "/api/w/default/scripts/f/api/missing", json_type, vec![], 404, "not_found"),
+        (Method::PUT, "/api/w/default/scripts/f/api/bad", json_type, b"{\"language\":\"\xff\"}".to_vec(), 400, "invalid_json"),
         (Method::POST, "/hooks/default/run/f/api/echo@99", json_type, b"{}".to_vec(), 404, "not_found"),
         (Method::DELETE, "/hooks/default/run/f/api/echo", json_type, Vec::new(), 405, "method_not_allowed"),
         (Method::GET, "/api/w/default/runs/not-an-id", json_type, vec![], 404, "not_found"),
@@ -57,13 +71,19 @@ async fn tokens_are_needed_and_kept_out_of_the_log() {
     server.deploy("f/api/auth", "typescript", "export function main() { return 1; }").await.unwrap();
     let http = reqwest::Client::new();
     let url = format!("{}/hooks/default/run/f/api/auth", server.url);
-    for (token, status) in [(None, 401), (Some("sm_wrong"), 401), (Some(server.token.as_str()), 200)] {
+    let long = "x".repeat(7_000);
+    let tokens = [None, Some(""), Some("sm_wrong"), Some("\"' or 1=1 --"), Some(long.as_str()), Some(server.token.as_str())];
+    for (token, status) in tokens.into_iter().zip([401, 401, 401, 401, 401, 200]) {
         let mut request = http.post(&url).json(&json!({}));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         assert_eq!(request.send().await.unwrap().status().as_u16(), status, "{token:?}");
     }
+    let basic = http.post(&url).basic_auth("admin", Some(&server.token)).json(&json!({})).send().await.unwrap();
+    assert_eq!(basic.status().as_u16(), 401);
+    let wrong_query = http.get(format!("{url}?token=sm_wrong")).send().await.unwrap();
+    assert_eq!(wrong_query.status().as_u16(), 401);
     let with_query = http.get(format!("{url}?token={}", server.token)).send().await.unwrap();
     assert_eq!(with_query.status().as_u16(), 200);
     assert!(!server.log().contains(&server.token), "the token is in the log");
@@ -81,6 +101,34 @@ async fn eight_mebibytes_pass_and_more_do_not() {
             Ok(response) => assert_eq!(response.status().as_u16(), status, "{bytes} bytes: {}", response.text().await.unwrap()),
             // A server may close the connection while the rest of a refused body is still on its way.
             Err(error) => assert_eq!(status, 413, "{bytes} bytes: {error}"),
+        }
+    }
+}
+
+/// RFC 8259 lets them pass; no language that we run could hold them.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_nothing_can_hold_is_refused_as_arguments() {
+    let server = server();
+    for (name, source) in [
+        ("any", "export function main(a: unknown) { return a; }"),
+        ("none", "export function main() { return 1; }"),
+        ("text", "export function main(a: string) { return a; }"),
+    ] {
+        server.deploy(&format!("f/api/hold-{name}"), "typescript", source).await.unwrap();
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for value in ["\"\\ud83d\"", "1e400", deep.as_str()] {
+            for body in [format!("{{\"a\":{value}}}"), value.to_owned()] {
+                for mode in ["run", "start"] {
+                    let request = server.request(Method::POST, &format!("/hooks/default/{mode}/f/api/hold-{name}"));
+                    let response = request.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
+                    let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+                    let which = || format!("{name} {mode} {}: {text}", body.chars().take(20).collect::<String>());
+                    assert_eq!(status, 422, "{}", which());
+                    let problem: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(problem["code"], "invalid_arguments", "{}", which());
+                    assert_eq!(problem["faults"][0]["pointer"], "", "{}", which());
+                }
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Connections that are silent, slow, or too many.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use sandmill_testkit::server::Server;
 use tokio::{
@@ -181,4 +184,39 @@ async fn open_connections_do_not_hold_up_a_stop() {
     assert!(server.stop().unwrap().success(), "{}", server.log());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_descriptors_it_is_tried_again_and_not_at_once() {
+    const TRIES: u64 = 3;
+    let server = Server::start(&[]).unwrap();
+    let limit_descriptors = |soft: u64| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &server.id().to_string(), &format!("--nofile={soft}:")]);
+        assert!(prlimit.status().unwrap().success());
+    };
+    let mut known = Peer::connect(&server).await;
+    known.say(HEALTH).await;
+    known.answer().await;
+    // Fewer than are open: no new one can be had.
+    limit_descriptors(3);
+    let began = Instant::now();
+    let mut waiting = Peer::connect(&server).await;
+    waiting.say(HEALTH).await;
+    loop {
+        known.say(format!("GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", server.token)).await;
+        let metrics = known.answer().await;
+        let failed = metrics.lines().find_map(|line| line.strip_prefix("sandmill_accept_errors_total "));
+        let failed: u64 = failed.map_or(0, |count| count.parse().unwrap());
+        if failed >= TRIES {
+            assert_eq!(failed, TRIES, "it was tried again and again");
+            break;
+        }
+        assert!(began.elapsed() < DEADLINE, "{failed} tries");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() > Duration::from_millis(800), "{TRIES} tries took {:?}", began.elapsed());
+    limit_descriptors(1024);
+    assert!(waiting.answer().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(server.log().matches("connections cannot be accepted").count(), 1, "{}", server.log());
 }

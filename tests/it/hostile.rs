@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use sandmill_testkit::server::Server;
 
-/// A script, its arguments, and how its run must end.
+use crate::shared::{in_both_tiers, server};
+
+/// One thing that a script may do, and how its run must end.
 struct Case {
     name: &'static str,
-    source: &'static str,
-    limits: Value,
+    limits: Limits,
+    /// A function of no arguments.
+    does: &'static str,
     status: u16,
     /// Code of the problem; empty for a good end.
     code: &'static str,
@@ -18,98 +21,108 @@ struct Case {
     says: &'static str,
 }
 
-const fn case(name: &'static str, source: &'static str, status: u16, code: &'static str, says: &'static str) -> Case {
-    Case { name, source, limits: Value::Null, status, code, says }
+/// One script for each, which does whatever case it is told to: a script of its own for every case would be compiled for minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limits {
+    Usual,
+    LittleFuel,
+    LittleTime,
 }
 
-fn limited(case: Case, limits: Value) -> Case {
-    Case { limits, ..case }
+impl Limits {
+    const ALL: [Self; 3] = [Self::Usual, Self::LittleFuel, Self::LittleTime];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Usual => "f/hostile/usual",
+            Self::LittleFuel => "f/hostile/little-fuel",
+            Self::LittleTime => "f/hostile/little-time",
+        }
+    }
+
+    fn deployment(self) -> Value {
+        let limits = match self {
+            Self::Usual => json!({}),
+            Self::LittleFuel => json!({"fuel": 2_000_000_000_u64}),
+            Self::LittleTime => json!({"wall_ms": 400}),
+        };
+        let mut source = "const cases: Record<string, () => unknown> = {\n".to_owned();
+        for case in CASES.iter().filter(|case| case.limits == self) {
+            source += &format!("  {:?}: {},\n", case.name, case.does);
+        }
+        source += "};\nexport function main(name?: string) { return name === undefined ? null : cases[name](); }\n";
+        json!({"language": "typescript", "source": source, "manifest": {"limits": limits}})
+    }
 }
 
-fn cases() -> Vec<Case> {
-    let fuel = || json!({"fuel": 2_000_000_000_u64});
-    let short = || json!({"wall_ms": 400});
-    vec![
-        limited(case("loop-fuel", "export function main() { for (;;) {} }", 500, "out_of_fuel", "fuel"), fuel()),
-        limited(case("loop-wall", "export function main() { for (;;) {} }", 504, "timeout", "400"), short()),
-        limited(case("await-forever", "export async function main() { while (true) await null; }", 504, "timeout", "400"), short()),
-        limited(
-            case("sleep", "export async function main() { await new Promise(r => setTimeout(r, 60000)); }", 504, "timeout", "400"),
-            short(),
-        ),
-        case("never", "export async function main() { await new Promise(() => {}); }", 500, "error", "never"),
-        case(
-            "memory",
-            "export function main() { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)); }",
-            500,
-            "out_of_memory",
-            "memory",
-        ),
-        case(
-            "memory-caught",
-            "export function main() { const a = []; for (;;) { try { a.push(new Uint8Array(1 << 20).fill(1)); } catch {} } }",
-            500,
-            "out_of_memory",
-            "memory",
-        ),
-        case("recursion", "export function main() { const f = (n: number): number => f(n + 1) + 1; return f(0); }", 500, "error", "stack"),
-        case(
-            "recursion-caught",
-            "export function main() { const f = (n: number): number => f(n + 1) + 1; try { return f(0); } catch (e) { return 'caught'; } }",
-            200,
-            "",
-            "caught",
-        ),
-        case("huge-result", "export function main() { return 'x'.repeat(9 * 1024 * 1024); }", 500, "result_too_large", "8388608"),
-        case("throw-string", "export function main() { throw 'just text'; }", 500, "error", "just text"),
-        case("throw-null", "export function main() { throw null; }", 500, "error", "null"),
-        case("throw-undefined", "export function main() { throw undefined; }", 500, "error", "undefined"),
-        case("throw-object", "export function main() { throw { reason: 'odd' }; }", 500, "error", "odd"),
-        case("reject", "export function main() { return Promise.reject(new TypeError('rejected')); }", 500, "error", "rejected"),
-        case("function", "export function main() { return () => 1; }", 500, "error", "function"),
-        case("cyclic", "export function main() { const a: any = {}; a.a = a; return a; }", 500, "error", "contains itself"),
-        case("bigint", "export function main() { return 12345678901234567890n; }", 500, "error", "BigInt"),
-        case("nan", "export function main() { return [NaN, Infinity, -0]; }", 200, "", "[null,null,0]"),
-        case("undefined", "export function main() {}", 200, "", "null"),
-        case(
-            "throwing-getter",
-            "export function main() { return { get a() { throw new Error('from a getter'); } }; }",
-            500,
-            "error",
-            "from a getter",
-        ),
-        case(
-            "throwing-message",
-            "export function main() { throw { get message() { throw 1; }, toString() { throw 2; } }; }",
-            500,
-            "error",
-            "",
-        ),
-        case("exit", "export function main() { return typeof (globalThis as any).process?.exit; }", 200, "", "undefined"),
-        case("eval", "export function main() { return eval('6 * 7'); }", 200, "", "42"),
-        case("regex-bomb", "export function main() { return /^(a+)+$/.test('a'.repeat(40) + 'b'); }", 500, "out_of_fuel", ""),
-    ]
-    .into_iter()
-    .map(|case| if case.name == "regex-bomb" { limited(case, json!({"fuel": 2_000_000_000_u64})) } else { case })
-    .collect()
+const fn ends(name: &'static str, does: &'static str, says: &'static str) -> Case {
+    Case { name, limits: Limits::Usual, does, status: 200, code: "", says }
 }
+
+const fn fails(name: &'static str, does: &'static str, code: &'static str, says: &'static str) -> Case {
+    Case { name, limits: Limits::Usual, does, status: 500, code, says }
+}
+
+const fn burns(name: &'static str, does: &'static str) -> Case {
+    Case { name, limits: Limits::LittleFuel, does, status: 500, code: "out_of_fuel", says: "fuel" }
+}
+
+const fn lasts(name: &'static str, does: &'static str) -> Case {
+    Case { name, limits: Limits::LittleTime, does, status: 504, code: "timeout", says: "400" }
+}
+
+const CASES: &[Case] = &[
+    burns("loop-fuel", "() => { for (;;) {} }"),
+    burns("regex-bomb", "() => /^(a+)+$/.test('a'.repeat(40) + 'b')"),
+    lasts("loop-wall", "() => { for (;;) {} }"),
+    lasts("await-forever", "async () => { while (true) await null; }"),
+    lasts("sleep", "async () => { await new Promise(r => setTimeout(r, 60000)); }"),
+    fails("never", "async () => { await new Promise(() => {}); }", "error", "never"),
+    fails("memory", "() => { const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1)); }", "out_of_memory", "memory"),
+    fails(
+        "memory-caught",
+        "() => { const a = []; for (;;) { try { a.push(new Uint8Array(1 << 20).fill(1)); } catch {} } }",
+        "out_of_memory",
+        "memory",
+    ),
+    fails("recursion", "() => { const f = (n: number): number => f(n + 1) + 1; return f(0); }", "error", "stack"),
+    ends(
+        "recursion-caught",
+        "() => { const f = (n: number): number => f(n + 1) + 1; try { return f(0); } catch (e) { return 'caught'; } }",
+        "caught",
+    ),
+    fails("huge-result", "() => 'x'.repeat(9 * 1024 * 1024)", "result_too_large", "8388608"),
+    fails("throw-string", "() => { throw 'just text'; }", "error", "just text"),
+    fails("throw-null", "() => { throw null; }", "error", "null"),
+    fails("throw-undefined", "() => { throw undefined; }", "error", "undefined"),
+    fails("throw-object", "() => { throw { reason: 'odd' }; }", "error", "odd"),
+    fails("reject", "() => Promise.reject(new TypeError('rejected'))", "error", "rejected"),
+    fails("function", "() => () => 1", "error", "function"),
+    fails("cyclic", "() => { const a: any = {}; a.a = a; return a; }", "error", "contains itself"),
+    fails("bigint", "() => 12345678901234567890n", "error", "BigInt"),
+    ends("nan", "() => [NaN, Infinity, -0]", "[null,null,0]"),
+    ends("undefined", "() => {}", "null"),
+    fails("throwing-getter", "() => ({ get a() { throw new Error('from a getter'); } })", "error", "from a getter"),
+    fails("throwing-message", "() => { throw { get message() { throw 1; }, toString() { throw 2; } }; }", "error", ""),
+    ends("exit", "() => typeof (globalThis as any).process?.exit", "undefined"),
+    ends("eval", "() => eval('6 * 7')", "42"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_ends_as_it_should_in_both_tiers() {
-    let server = server();
-    for case in cases() {
-        let path = format!("f/hostile/{}", case.name);
-        let manifest = if case.limits.is_null() { json!({}) } else { json!({"limits": case.limits}) };
-        let body = json!({"language": "typescript", "source": case.source, "manifest": manifest});
-        server.deploy_with(&path, body).await.unwrap();
-        // Often enough that the script leaves the shared runtime; where it is then must not show.
-        let calls = if case.code == "out_of_memory" || case.status == 504 || case.code == "out_of_fuel" { 2 } else { 12 };
-        for call in 0..calls {
-            let answer = server.call(&path, &json!({})).await.unwrap();
-            assert_eq!(answer.status, case.status, "{} (call {call}): {}", case.name, answer.text());
-            assert!(answer.text().contains(case.says), "{} (call {call}) says {}", case.name, answer.text());
-            if !case.code.is_empty() {
-                assert_eq!(answer.json().unwrap()["code"], case.code, "{} (call {call}): {}", case.name, answer.text());
+    let scripts = Limits::ALL.map(|limits| (limits.path(), limits.deployment(), json!({})));
+    for (tier, server) in in_both_tiers(&scripts).await {
+        for case in CASES {
+            // The second time what the first left behind would show.
+            for call in 0..2 {
+                let answer = server.call(case.limits.path(), &json!({"name": case.name})).await.unwrap();
+                let text = answer.text();
+                let which = || format!("{} ({tier:?}, call {call}): {}", case.name, text.chars().take(500).collect::<String>());
+                assert_eq!(answer.status, case.status, "{}", which());
+                assert!(text.contains(case.says), "{}", which());
+                if !case.code.is_empty() {
+                    assert_eq!(answer.json().unwrap()["code"], case.code, "{}", which());
+                }
             }
         }
     }
@@ -154,6 +167,46 @@ async fn looping_runs_do_not_hold_up_a_quiet_one() {
         let run = server.ended_run(&run).await.unwrap();
         assert_eq!(run["outcome"], "timeout", "{run}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_synchronous_loops_leave_room_for_a_quiet_caller() {
+    const LOOPS: usize = 64;
+    // With as many slots as loops, whatever the machine.
+    let server = Server::start(&["--slots", "64"]).unwrap();
+    let body =
+        json!({"language": "typescript", "source": "export function main() { for (;;) {} }", "manifest": {"limits": {"wall_ms": 8000}}});
+    server.deploy_with("f/hostile/spin", body).await.unwrap();
+    server.deploy("f/hostile/quiet", "typescript", "export function main() { return 'quiet'; }").await.unwrap();
+    server.call("f/hostile/quiet", &json!({})).await.unwrap();
+    let loops = futures_util::future::join_all((0..LOOPS).map(|_| server.call("f/hostile/spin", &Value::Null)));
+    let quiet = async {
+        let deadline = Instant::now() + Duration::from_secs(6);
+        while open_connections(&server).await <= LOOPS {
+            assert!(Instant::now() < deadline, "the loops do not begin");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // More than one: the first may slip in before the last loop.
+        let mut slowest = Duration::ZERO;
+        for _ in 0..5 {
+            let began = Instant::now();
+            assert_eq!(server.call("f/hostile/quiet", &json!({})).await.unwrap().status, 200);
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (loops, took) = tokio::join!(loops, quiet);
+    // Not a figure of speed: whoever had to wait for a loop's end would wait for seconds.
+    assert!(took < Duration::from_secs(2), "the quiet caller waited for {took:?}");
+    for answer in loops {
+        assert_eq!(answer.unwrap().status, 504);
+    }
+}
+
+/// The one that asks is among them.
+async fn open_connections(server: &Server) -> usize {
+    let metrics = server.metrics().await.unwrap();
+    metrics.lines().find_map(|line| line.strip_prefix("sandmill_connections ")).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,43 +1,61 @@
 //! One run's traces never show in another, and runs of one snapshot differ where they should.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use crate::shared::{in_both_tiers, plain, server};
+
+/// How far a script's clock and the test's may be apart: what lies between is a call.
+const CLOCKS_APART_MS_MAX: i64 = 5_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn globals_never_survive_into_another_run() {
-    let server = server();
-    let source = "let count = 0;\nexport function main() { count++; (globalThis as any).seen = ((globalThis as any).seen ?? 0) + 1; Object.prototype.x = 1; return [count, (globalThis as any).seen]; }";
-    server.deploy("f/isolation/globals", "javascript", &source.replace(" as any", "")).await.unwrap();
-    for _ in 0..50 {
-        let answer = server.call("f/isolation/globals", &json!({})).await.unwrap();
-        assert_eq!(answer.json().unwrap(), json!([1, 1]));
+    let globals = "let count = 0;\nexport function main() { count++; globalThis.seen = (globalThis.seen ?? 0) + 1; Object.prototype.x = 1; return [count, globalThis.seen]; }";
+    let prototype = "export function main() { return ({}).x ?? 'clean'; }";
+    let scripts = [
+        ("f/isolation/globals", plain("javascript", globals), json!({})),
+        ("f/isolation/prototype", plain("javascript", prototype), json!({})),
+    ];
+    for (tier, server) in in_both_tiers(&scripts).await {
+        for _ in 0..20 {
+            let answer = server.call("f/isolation/globals", &json!({})).await.unwrap();
+            assert_eq!(answer.json().unwrap(), json!([1, 1]), "{tier:?}");
+            assert_eq!(server.call("f/isolation/prototype", &json!({})).await.unwrap().text(), "\"clean\"", "{tier:?}");
+        }
     }
-    server.deploy("f/isolation/prototype", "javascript", "export function main() { return ({}).x ?? 'clean'; }").await.unwrap();
-    assert_eq!(server.call("f/isolation/prototype", &json!({})).await.unwrap().text(), "\"clean\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_numbers_dates_and_ids_differ_between_runs() {
-    let server = server();
-    let source = "const top = [Math.random(), Date.now()];\nexport function main() { return {random: Math.random(), id: crypto.randomUUID(), bytes: Array.from(crypto.getRandomValues(new Uint8Array(8))), now: Date.now(), top}; }";
-    server.deploy("f/isolation/random", "typescript", source).await.unwrap();
+    let source = "const top = [Math.random(), Date.now()];\nexport function main() { return {random: Math.random(), id: crypto.randomUUID(), bytes: Array.from(crypto.getRandomValues(new Uint8Array(8))), now: Date.now(), date: new Date().getTime(), top}; }";
+    let scripts = [("f/isolation/random", plain("typescript", source), json!({}))];
     let mut seen: [HashSet<String>; 3] = Default::default();
     let mut tops = HashSet::new();
-    let mut last = 0;
-    for _ in 0..40 {
-        let value = server.call("f/isolation/random", &json!({})).await.unwrap().json().unwrap();
-        for (seen, key) in seen.iter_mut().zip(["random", "id", "bytes"]) {
-            assert!(seen.insert(value[key].to_string()), "{key} came twice: {value}");
+    for (tier, server) in in_both_tiers(&scripts).await {
+        let mut last = 0;
+        for _ in 0..20 {
+            let value = server.call("f/isolation/random", &json!({})).await.unwrap().json().unwrap();
+            for (seen, key) in seen.iter_mut().zip(["random", "id", "bytes"]) {
+                assert!(seen.insert(value[key].to_string()), "{key} came twice: {tier:?}: {value}");
+            }
+            let (now, date) = (value["now"].as_i64().unwrap(), value["date"].as_i64().unwrap());
+            assert!(now >= last && date >= now, "time goes on: {tier:?}: {value}");
+            assert!((now - now_ms()).abs() < CLOCKS_APART_MS_MAX, "{tier:?}: {value}");
+            assert!((date - now_ms()).abs() < CLOCKS_APART_MS_MAX, "{tier:?}: {value}");
+            last = now;
+            tops.insert(value["top"].to_string());
         }
-        let now = value["now"].as_i64().unwrap();
-        assert!(now > 1_700_000_000_000 && now >= last, "{value}");
-        last = now;
-        tops.insert(value["top"].to_string());
     }
     assert_eq!(tops.len(), 1, "the top level sees the same world in both tiers: {tops:?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own clock, to hold the script's against")]
+fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

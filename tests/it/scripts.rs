@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use crate::shared::{in_both_tiers, plain, server};
 
 const GREET: &str = r#"interface Options {
   /** Shout it. */
@@ -48,20 +48,21 @@ async fn arguments_are_checked_before_the_sandbox() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stacks_point_into_the_authors_lines_in_both_tiers() {
-    let server = server();
     let source = "enum Kind { A, B }\n\ninterface Big {\n  a: string;\n  b: number;\n}\n\nfunction fail(big: Big): never {\n  throw new RangeError(`bad ${Kind[1]} ${big.a}`);\n}\n\nexport function main(a: string) {\n  return fail({ a, b: 1 });\n}\n";
-    server.deploy("f/scripts/stack", "typescript", source).await.unwrap();
-    for call in 0..20 {
-        let answer = server.call("f/scripts/stack", &json!({"a": "x"})).await.unwrap();
-        let problem = answer.json().unwrap();
-        assert_eq!(answer.status, 500);
-        assert_eq!(problem["error"]["name"], "RangeError", "{problem}");
-        assert_eq!(problem["error"]["message"], "bad B x");
-        let stack = problem["error"]["stack"].as_str().unwrap();
-        let lines: Vec<&str> = stack.lines().collect();
-        assert!(lines[0].contains("fail") && lines[0].contains("stack.ts:9:"), "call {call}: {stack}");
-        assert!(lines[1].contains("main") && lines[1].contains("stack.ts:13:"), "call {call}: {stack}");
-        assert_eq!(lines.len(), 2, "no frames of ours: {stack}");
+    let scripts = [("f/scripts/stack", plain("typescript", source), json!({"a": "x"}))];
+    for (tier, server) in in_both_tiers(&scripts).await {
+        for _ in 0..3 {
+            let answer = server.call("f/scripts/stack", &json!({"a": "x"})).await.unwrap();
+            let problem = answer.json().unwrap();
+            assert_eq!(answer.status, 500);
+            assert_eq!(problem["error"]["name"], "RangeError", "{tier:?}: {problem}");
+            assert_eq!(problem["error"]["message"], "bad B x");
+            let stack = problem["error"]["stack"].as_str().unwrap();
+            let lines: Vec<&str> = stack.lines().collect();
+            assert!(lines[0].contains("fail") && lines[0].contains("stack.ts:9:"), "{tier:?}: {stack}");
+            assert!(lines[1].contains("main") && lines[1].contains("stack.ts:13:"), "{tier:?}: {stack}");
+            assert_eq!(lines.len(), 2, "no frames of ours: {tier:?}: {stack}");
+        }
     }
 }
 

@@ -1,10 +1,58 @@
-//! One server for all tests that do not need their own.
+//! Servers for all tests that do not need their own. Each is started by the first test that asks, and ends with the test process.
 
 use sandmill_testkit::server::Server;
+use serde_json::{Value, json};
 use std::sync::OnceLock;
+use tokio::sync::Mutex;
 
-/// Started by the first test that asks; ends with the test process.
+/// Runs after which no script has ever been compiled on its own.
+const NEVER: &str = "4000000000";
+
+/// One with the options that it has by itself.
 pub(crate) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| Server::start(&[]).expect("the server starts"))
+}
+
+/// What a tier's scripts run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// The shared language runtime, always.
+    Hosted,
+    /// Programs of their own.
+    Own,
+}
+
+/// A server for each tier.
+pub(crate) fn tiers() -> [(Tier, &'static Server); 2] {
+    static HOSTED: OnceLock<Server> = OnceLock::new();
+    static OWN: OnceLock<Server> = OnceLock::new();
+    let start = |runs: &str| Server::start(&["--snapshot-after-runs", runs]).expect("the server starts");
+    [(Tier::Hosted, HOSTED.get_or_init(|| start(NEVER))), (Tier::Own, OWN.get_or_init(|| start("1")))]
+}
+
+/// Deploys scripts, each with its path, its deployment and arguments for a first run, to a server for each tier. When this returns they
+/// run there as the tier says.
+pub(crate) async fn in_both_tiers(scripts: &[(&str, Value, Value)]) -> [(Tier, &'static Server); 2] {
+    // Programs are counted, not named: while one test waits for its own, no other may add to them.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let tiers = tiers();
+    for (tier, server) in tiers {
+        let before = server.own_programs().await.unwrap();
+        for (path, body, arguments) in scripts {
+            server.deploy_with(path, body.clone()).await.unwrap();
+            server.call(path, arguments).await.unwrap();
+        }
+        match tier {
+            Tier::Hosted => assert_eq!(server.own_programs().await.unwrap(), 0, "this server leaves all in the shared runtime"),
+            Tier::Own => server.wait_for_own_programs(before + scripts.len() as u64).await.unwrap(),
+        }
+    }
+    tiers
+}
+
+/// The deployment of a script with nothing but its source.
+pub(crate) fn plain(language: &str, source: &str) -> Value {
+    json!({"language": language, "source": source})
 }

@@ -17,6 +17,8 @@ use crate::{binary::binary, process};
 
 /// How long a start may take; compiling the language runtime for the first time is part of it.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long the scripts of a test may take to be compiled on their own.
+const OWN_PROGRAMS_LIMIT: Duration = Duration::from_secs(300);
 /// Compiled code that all tests share, so that the language runtime is compiled once.
 const SHARED_CODE: &str = "testkit-code";
 
@@ -153,6 +155,41 @@ impl Server {
             anyhow::ensure!(Instant::now() < deadline, "the run does not end: {run}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// How many scripts have got a program of their own since the server's start.
+    ///
+    /// # Errors
+    /// If one could not get it.
+    pub async fn own_programs(&self) -> anyhow::Result<u64> {
+        let metrics = self.metrics().await?;
+        let count = |result: &str| {
+            let name = format!("sandmill_snapshots_total{{result=\"{result}\"}} ");
+            metrics.lines().find_map(|line| line.strip_prefix(name.as_str())).map_or(Ok(0), str::parse::<u64>)
+        };
+        anyhow::ensure!(count("failed")? == 0, "a script could not be compiled on its own:\n{}", self.log());
+        Ok(count("ok")?)
+    }
+
+    /// Waits until so many scripts have got a program of their own since the server's start.
+    ///
+    /// # Errors
+    /// If one could not get it, or in time.
+    pub async fn wait_for_own_programs(&self, count: u64) -> anyhow::Result<()> {
+        let deadline = Instant::now() + OWN_PROGRAMS_LIMIT;
+        loop {
+            let done = self.own_programs().await?;
+            if done >= count {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{done} of {count} scripts have a program of their own");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        Ok(self.request(reqwest::Method::GET, "/metrics").send().await?.error_for_status()?.text().await?)
     }
 
     /// The body of a GET that must be answered 200.
