@@ -4,6 +4,7 @@ mod closed;
 mod component;
 mod confine;
 mod engines;
+mod fused;
 mod guest;
 mod hosted;
 mod rewrite;

@@ -10,15 +10,11 @@ use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lowe
 
 use super::{
     closed::{self, Closed, Stopped},
-    engines::Engines,
+    engines::{self, Engines},
     guest::{self, DescribeResults, MAIN, PREPROCESSOR, PreprocessResults, RunParams, RunResults, SCHEMA},
     hosted::engine_failed,
 };
-use crate::{
-    limits::{LOAD_MEMORY_BYTES_MAX, MESSAGE_CHARS_MAX},
-    schema,
-    script::position::shorten,
-};
+use crate::{limits::LOAD_MEMORY_BYTES_MAX, schema};
 
 /// Names listed in a message.
 const NAMES_MAX: usize = 50;
@@ -32,7 +28,7 @@ pub(super) struct Inspected {
 
 pub(super) fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Inspected, BuildError> {
     validate(bytes).map_err(invalid)?;
-    let component = Component::new(&engines.engine, bytes).map_err(|error| invalid(format!("the component cannot run here: {error:#}")))?;
+    let component = engines.component(bytes)?;
     let pre = link(engines, &component)?;
     if guest::export(&component, MAIN, "run").is_none() {
         return Err(invalid(no_script(engines, &component)));
@@ -51,7 +47,7 @@ pub(super) fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Inspected, Buil
 }
 
 fn invalid(message: impl AsRef<str>) -> BuildError {
-    BuildError::InvalidComponent(shorten(message.as_ref(), MESSAGE_CHARS_MAX))
+    engines::invalid(message.as_ref())
 }
 
 fn validate(bytes: &[u8]) -> Result<(), String> {

@@ -7,7 +7,8 @@ use sandmill_sandbox::engine_config;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{Engine, component::Component};
 
-use super::hosted::engine_failed;
+use super::{fused, hosted::engine_failed};
+use crate::{limits::MESSAGE_CHARS_MAX, script::position::shorten};
 
 pub(super) struct Engines {
     /// Makes and runs the same code as the sandbox.
@@ -27,12 +28,25 @@ impl Engines {
         self.runtime.block_on(future)
     }
 
+    /// A component, compiled. With [`Self::compile`] the only way in which a worker makes code of what users sent.
+    pub(super) fn component(&self, component: &[u8]) -> Result<Component, BuildError> {
+        check(component)?;
+        Component::new(&self.engine, component).map_err(|error| invalid(&format!("the component cannot run here: {error:#}")))
+    }
+
     /// Machine code of a component.
     pub(super) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, BuildError> {
-        self.engine
-            .precompile_component(component)
-            .map_err(|error| BuildError::InvalidComponent(format!("the component does not compile: {error:#}")))
+        check(component)?;
+        self.engine.precompile_component(component).map_err(|error| invalid(&format!("the component does not compile: {error:#}")))
     }
+}
+
+fn check(component: &[u8]) -> Result<(), BuildError> {
+    fused::check(component).map_err(|message| invalid(&message))
+}
+
+pub(super) fn invalid(message: &str) -> BuildError {
+    BuildError::InvalidComponent(shorten(message, MESSAGE_CHARS_MAX))
 }
 
 /// Code of ours, from the parent.

@@ -120,13 +120,12 @@ impl Server {
     fn make(&mut self, artefact: Artefact) -> Answer {
         let engines = self.engines()?;
         let component = match artefact {
-            Artefact::Runtime => Component::new(&engines.engine, runtime::bytes()),
+            Artefact::Runtime => engines.component(runtime::bytes()),
             Artefact::Instrumented => {
                 let (_, instrumented, _) = snapshot::instrument()?;
-                Component::new(&engines.engine, instrumented)
+                engines.component(&instrumented)
             }
-        };
-        let component = component.map_err(engine_failed)?;
+        }?;
         let code = component.serialize().map_err(engine_failed)?;
         self.hold(artefact, &component)?;
         bytes(code)

@@ -128,7 +128,14 @@ fn a_component_made_of_components() {
         (instance $a (instantiate $callee))
         (instance $b (instantiate $caller (with "f" (func $a "f"))))
         (export "g" (func $b "g")))"#;
-    check_refused(&wat(nested), &["not a script", "`g`"]);
+    let bytes = wat(nested);
+    let parts = ["one part of the component calls another", "compile the parts into one component"];
+    check_refused(&bytes, &parts);
+    // Whoever comes by another way meets the same check.
+    match wait(COMPILER.compile(bytes.into())) {
+        Err(BuildError::InvalidComponent(message)) => assert!(message.contains(parts[0]), "{message}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
