@@ -6,6 +6,11 @@ const MIB: usize = 1024 * 1024;
 
 /// Source of one script. A bundle of many npm packages is below this.
 pub const SOURCE_BYTES_MAX: usize = 4 * MIB;
+/// Brackets inside each other in a source: more than the runtime's parser takes, which is about 400.
+pub const SOURCE_NESTING_MAX: usize = 500;
+/// Operators and keywords in one expression or statement of a source, those around it included. What walks a syntax tree so
+/// deep takes less than a tenth of [`WORKER_STACK_BYTES`].
+pub const SOURCE_CHAIN_MAX: usize = 10_000;
 /// An uploaded component.
 pub const COMPONENT_BYTES_MAX: usize = 64 * MIB;
 /// A schema, inferred or described by a component.

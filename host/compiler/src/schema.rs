@@ -1,7 +1,7 @@
 //! Parameters of `main` to a JSON Schema 2020-12 of its arguments, from TypeScript types, JSDoc and default values.
 //!
-//! What JSON has no word for is said the way it arrives: `Date` is a string in the format date-time, `Uint8Array` a string
-//! of base64, `bigint` a string of digits. What cannot be known accepts anything and is warned about.
+//! What JSON has no word for is said the way it arrives: `Date` is a string in the format date-time, of which the module makes
+//! a `Date` if it is a parameter of its own; `Uint8Array` is a string of base64, `bigint` a string of digits. What cannot be known accepts anything and is warned about.
 
 pub(crate) mod check;
 mod docs;
@@ -38,6 +38,8 @@ pub(crate) struct Inferred {
     pub(crate) schema: Json,
     pub(crate) warnings: Vec<Fault>,
     pub(crate) faults: Vec<Fault>,
+    /// Parameters that are nothing but a `Date`, which the module has to make of the string that arrives.
+    pub(crate) dates: Vec<String>,
 }
 
 /// `types` holds what is parsed out of comments.
@@ -51,7 +53,7 @@ pub(crate) fn infer<'a>(types: &'a Allocator, program: &'a Program<'a>, main: &M
         let help = "give some parameters the type `unknown`";
         faults.push(Fault::new(main.doc_offset, "the types of main's parameters are too large for a schema").with_help(help));
     }
-    Inferred { schema, warnings: inference.warnings, faults }
+    Inferred { schema, warnings: inference.warnings, faults, dates: inference.dates }
 }
 
 /// State of the inference for one module.
@@ -71,6 +73,9 @@ struct Inference<'a> {
     depth: usize,
     nodes: usize,
     warnings: Vec<Fault>,
+    dates: Vec<String>,
+    /// Whether the type at hand is that of a parameter which is converted.
+    is_converted: bool,
 }
 
 impl<'a> Inference<'a> {
@@ -88,6 +93,8 @@ impl<'a> Inference<'a> {
             depth: 0,
             nodes: 0,
             warnings: Vec::new(),
+            dates: Vec::new(),
+            is_converted: false,
         };
         inference.declare_typedefs();
         inference
@@ -126,11 +133,21 @@ impl<'a> Inference<'a> {
         let default = parameter.initializer.as_deref().and_then(|value| self.value_of(value));
         let annotation = parameter.type_annotation.as_deref();
         let from_doc = tag.filter(|tag| !self.is_typescript || annotation.is_none() || tag.names_integer());
+        let documented = from_doc.and_then(|tag| tag.ty.as_deref());
+        self.is_converted = match (documented, annotation) {
+            (Some(text), _) => self.parse_type(text).is_some_and(|ty| self.is_date(ty)),
+            (None, Some(annotation)) => self.is_date(&annotation.type_annotation),
+            (None, None) => false,
+        };
+        if self.is_converted {
+            self.dates.push(name.to_owned());
+        }
         let (mut schema, allows_undefined) = match (from_doc, annotation) {
             (Some(tag), _) if tag.has_type() => self.documented_type(tag, main_doc),
             (_, Some(annotation)) => self.optional_schema(&annotation.type_annotation),
             _ => (default.as_ref().map_or_else(Json::any, values::widened), false),
         };
+        self.is_converted = false;
         if let Some(text) = tag.and_then(|tag| tag.text()).or_else(|| own_doc.as_ref().and_then(Doc::description)) {
             schema = schema.described(&text);
         }

@@ -2,8 +2,10 @@
 //! with either. Pure and bounded only by the worker that calls it.
 
 mod check;
+mod dates;
 mod entry;
 pub(crate) use entry::Main;
+pub(crate) mod nesting;
 mod parse;
 pub(crate) mod position;
 mod transform;
@@ -15,6 +17,7 @@ use crate::{
     limits::{DIAGNOSTICS_MAX, SCHEMA_BYTES_MAX},
     schema,
 };
+use dates::Dates;
 use position::Lines;
 
 /// A script without its types.
@@ -64,7 +67,7 @@ fn translate_text(file_name: &str, language: Language, text: &str) -> Result<Par
     let mut program = parse::parse(&allocator, text, language)?;
     let findings = check::check(&program);
     let mut faults = findings.faults;
-    let (mut warnings, mut entries) = (findings.warnings, None);
+    let (mut warnings, mut entries, mut dates) = (findings.warnings, None, Dates::default());
     match entry::find(&program) {
         Err(fault) => faults.push(fault),
         Ok(found) => {
@@ -72,11 +75,14 @@ fn translate_text(file_name: &str, language: Language, text: &str) -> Result<Par
             let inferred = schema::infer(&types, &program, &found.main, language);
             warnings.extend(inferred.warnings);
             faults.extend(inferred.faults);
+            dates = Dates { names: inferred.dates, parameters: found.main.parameters.span };
             entries = Some((found.main.parameter_names(), found.has_preprocessor, inferred.schema));
         }
     }
+    dates::convert(&allocator, &mut program, &dates);
+    let needs_output = findings.needs_lowering || language == Language::TypeScript || !dates.names.is_empty();
     // Erasing types drops the imports that only they used; so imports are looked at afterwards.
-    let output = transform::transform(&allocator, &mut program, file_name, findings.needs_lowering || language == Language::TypeScript);
+    let output = transform::transform(&allocator, &mut program, file_name, needs_output);
     let output = output.map_err(|more| [faults.clone(), more].concat())?;
     faults.extend(check::imports(&program));
     let Some((parameters, has_preprocessor, schema)) = entries.filter(|_| faults.is_empty()) else {

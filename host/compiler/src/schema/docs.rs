@@ -114,12 +114,14 @@ impl<'a> Doc<'a> {
         });
         let mut blocks: Vec<String> = vec![String::new()];
         for line in lines {
-            if line.starts_with('@') {
-                blocks.push(line.to_owned());
+            let (first, tags) = split_tags(line);
+            if first.starts_with('@') {
+                blocks.push(first.to_owned());
             } else if let Some(block) = blocks.last_mut() {
                 block.push('\n');
-                block.push_str(line);
+                block.push_str(first);
             }
+            blocks.extend(tags.into_iter().map(str::to_owned));
         }
         let mut blocks = blocks.into_iter();
         let mut doc = Self { offset, text: blocks.next().unwrap_or_default().trim().to_owned(), ..Self::default() };
@@ -173,6 +175,61 @@ impl<'a> Doc<'a> {
         }
         self.keywords.iter().fold(schema, |schema, (keyword, value)| schema.with(keyword, value.clone()))
     }
+}
+
+/// Tags that may begin in the middle of a line. Any other `@` there is text, as in an address.
+const TAGS: [&str; 24] = [
+    "arg",
+    "argument",
+    "default",
+    "deprecated",
+    "desc",
+    "description",
+    "example",
+    "format",
+    "int",
+    "integer",
+    "maxItems",
+    "maxLength",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minimum",
+    "param",
+    "prop",
+    "property",
+    "return",
+    "returns",
+    "throws",
+    "type",
+    "typedef",
+];
+
+/// What is in front of the first tag within the line, and the tags. One that the line begins with is not within it; what
+/// stands in backticks or braces is text, and so is the rest of an example.
+fn split_tags(line: &str) -> (&str, Vec<&str>) {
+    let mut starts = Vec::new();
+    let (mut is_code, mut braces) = (false, 0_usize);
+    for (index, character) in line.char_indices() {
+        match character {
+            '`' => is_code = !is_code,
+            '{' => braces += 1,
+            '}' => braces = braces.saturating_sub(1),
+            '@' if index > 0 && !is_code && braces == 0 && line[..index].ends_with(char::is_whitespace) => {
+                let name = line[index + 1..].split(|part: char| !part.is_ascii_alphanumeric()).next().unwrap_or_default();
+                if TAGS.contains(&name) {
+                    starts.push(index);
+                }
+            }
+            _ => {}
+        }
+    }
+    if line.starts_with("@example") {
+        starts.clear();
+    }
+    let ends = starts.iter().skip(1).copied().chain([line.len()]);
+    let tags = starts.iter().zip(ends).map(|(start, end)| line[*start..end].trim_end()).collect();
+    (line[..starts.first().copied().unwrap_or(line.len())].trim_end(), tags)
 }
 
 /// The number in a schema, or in the items of an array.

@@ -13,6 +13,7 @@ use super::{
     objects::{Property, Shape},
     types::array_of,
 };
+use crate::script::nesting;
 
 impl<'a> Inference<'a> {
     pub(super) fn declare_typedefs(&mut self) {
@@ -74,8 +75,9 @@ impl<'a> Inference<'a> {
         shape.into_schema()
     }
 
-    fn parse_type(&self, text: &str) -> Option<&'a TSType<'a>> {
+    pub(super) fn parse_type(&self, text: &str) -> Option<&'a TSType<'a>> {
         let source = self.types.alloc_str(&format!("type T = {};", normalised(text)));
+        nesting::check(source).ok()?;
         let parsed = Parser::new(self.types, source, SourceType::ts()).parse();
         if parsed.panicked || !parsed.diagnostics.is_empty() {
             return None;

@@ -5,7 +5,10 @@ use oxc::{
     span::GetSpan as _,
 };
 
-use super::{Inference, json::Json, json::Map, unions};
+use super::{Inference, json::Json, json::Map, names, unions};
+
+/// Names that stand for names on the way to `Date`.
+const ALIASES_MAX: usize = 8;
 
 impl<'a> Inference<'a> {
     /// The schema, and whether `undefined` belongs to the type.
@@ -78,6 +81,34 @@ impl<'a> Inference<'a> {
             TSType::TSNamedTupleMember(_) | TSType::TSIntrinsicKeyword(_) | TSType::TSThisType(_) | TSType::TSTypePredicate(_) => {
                 self.unknown(offset, "this type has no JSON form")
             }
+        }
+    }
+
+    /// Whether it is a `Date`, perhaps `null` or `undefined`, and nothing else.
+    pub(super) fn is_date(&self, ty: &'a TSType<'a>) -> bool {
+        self.is_date_within(ty, ALIASES_MAX)
+    }
+
+    fn is_date_within(&self, ty: &'a TSType<'a>, aliases: usize) -> bool {
+        match ty {
+            TSType::TSParenthesizedType(inner) => self.is_date_within(&inner.type_annotation, aliases),
+            TSType::JSDocNullableType(inner) => self.is_date_within(&inner.type_annotation, aliases),
+            TSType::JSDocNonNullableType(inner) => self.is_date_within(&inner.type_annotation, aliases),
+            TSType::TSUnionType(union) => {
+                let is_absent = |member: &TSType<'_>| matches!(member, TSType::TSNullKeyword(_)) || is_undefined(member);
+                let mut dates = union.types.iter().filter(|member| !is_absent(member)).peekable();
+                dates.peek().is_some() && dates.all(|member| self.is_date_within(member, aliases))
+            }
+            TSType::TSTypeReference(reference) if reference.type_arguments.is_none() => {
+                let Some(name) = names::dotted(&reference.type_name) else { return false };
+                let is_parameter = self.scopes.last().is_some_and(|scope| scope.contains_key(name.as_str()));
+                match self.declarations.get(&name) {
+                    _ if is_parameter => false,
+                    None => name == "Date",
+                    Some(declared) => aliases > 0 && names::aliased(&declared).is_some_and(|ty| self.is_date_within(ty, aliases - 1)),
+                }
+            }
+            _ => false,
         }
     }
 

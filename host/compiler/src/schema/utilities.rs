@@ -12,6 +12,9 @@ use super::{
 
 type Arguments<'a> = Option<&'a TSTypeParameterInstantiation<'a>>;
 
+const DATE_INSIDE: &str = "arguments are JSON, so a `Date` inside of another type arrives as a string: say `string` and call `new Date()` on it, \
+     or make it a parameter of its own";
+
 impl<'a> Inference<'a> {
     pub(super) fn utility(&mut self, name: &str, arguments: Arguments<'a>, offset: u32) -> Json {
         let first = argument(arguments, 0);
@@ -20,7 +23,12 @@ impl<'a> Inference<'a> {
                 let items = first.map_or_else(Json::any, |ty| self.schema(ty));
                 array_of(items)
             }
-            "Date" => Json::of_type("string").with("format", "date-time"),
+            "Date" => {
+                if !self.is_converted {
+                    self.warn(offset, DATE_INSIDE);
+                }
+                Json::of_type("string").with("format", "date-time")
+            }
             "URL" => Json::of_type("string").with("format", "uri"),
             "Uint8Array" | "ArrayBuffer" | "Buffer" | "Blob" => Json::of_type("string").with("contentEncoding", "base64"),
             "String" => Json::of_type("string"),

@@ -9,7 +9,7 @@ use oxc::{
 };
 use sandmill_model::{Language, build::Diagnostic};
 
-use super::{Fault, position::Lines};
+use super::{Fault, nesting, position::Lines};
 
 /// UTF-8 without its byte order mark.
 pub(super) fn decode<'a>(file_name: &str, source: &'a [u8]) -> Result<&'a str, Vec<Diagnostic>> {
@@ -29,6 +29,7 @@ pub(super) fn parse<'a>(allocator: &'a Allocator, text: &'a str, language: Langu
         let offset = u32::try_from(offset).unwrap_or(u32::MAX);
         return Err(vec![Fault::new(offset, "the source contains a null character: is this a text file?")]);
     }
+    nesting::check(text).map_err(|fault| vec![fault])?;
     let source_type = source_type(language);
     let parsed = Parser::new(allocator, text, source_type).parse();
     let mut faults = faults_of(&parsed.diagnostics);

@@ -10,11 +10,12 @@ use oxc::{
     transformer::{DecoratorOptions, HelperLoaderMode, HelperLoaderOptions, TransformOptions, Transformer},
 };
 
-use super::{Fault, parse::faults_of};
+use super::{Fault, dates, parse::faults_of};
 
 /// What lowered decorators call.
-const HELPERS: &str = include_str!("helpers.js");
-const HELPERS_NAME: &str = "babelHelpers.";
+const DECORATORS: &str = include_str!("helpers.js");
+/// Helpers, whole lines each, and what the code that needs them contains.
+const HELPERS: [(&str, &str); 2] = [("babelHelpers.", DECORATORS), (dates::HELPER_NAME, dates::HELPER)];
 
 /// The module and its source map; none if the source can stay as it is, which keeps every position without a map.
 pub(super) fn transform<'a>(
@@ -43,9 +44,10 @@ pub(super) fn transform<'a>(
         map.to_json_string()
     });
     let mut code = printed.code;
-    if code.contains(HELPERS_NAME) {
-        code.insert_str(0, HELPERS);
-        map = map.map(|map| shift_by_lines(&map, HELPERS.matches('\n').count()));
+    let needed = HELPERS.iter().filter(|(name, _)| code.contains(name)).map(|(_, helper)| *helper).collect::<String>();
+    if !needed.is_empty() {
+        code.insert_str(0, &needed);
+        map = map.map(|map| shift_by_lines(&map, needed.matches('\n').count()));
     }
     let no_map = || vec![Fault::new(0, "the compiler made no source map")];
     Ok(Some((code, map.ok_or_else(no_map)?)))

@@ -2,8 +2,10 @@
 
 use sandmill_model::{
     Language::{self, JavaScript, TypeScript},
-    build::BuildError,
+    build::{BuildError, Builder as _},
 };
+
+use sandmill_compiler::limits;
 
 use crate::{build, diagnostics_of};
 
@@ -28,33 +30,95 @@ fn top_levels_without_end() {
     still_works();
 }
 
-/// A module, a diagnostic or a limit: never a hang or a crash that nobody explains.
+/// Refused with a place by the same worker that builds the next one, or built. Nobody waits for a limit of time.
 fn check_answered(name: &str, language: Language, source: String) {
     match build(language, source) {
-        Err(BuildError::Diagnostics(found)) => assert!(!found.is_empty() && !found[0].message.is_empty(), "{name}"),
-        Err(BuildError::LimitReached(message)) => assert!(message.contains("nested too deeply"), "{name}: {message}"),
-        // Types nested beyond a schema's depth are warned about.
-        Ok(built) => assert!(language == TypeScript && !built.warnings.is_empty(), "{name}"),
+        Err(BuildError::Diagnostics(found)) => {
+            assert!(!found.is_empty() && !found[0].message.is_empty() && found[0].column > 0, "{name}: {found:?}");
+        }
+        Ok(_) => {}
         other => panic!("{name}: {other:?}"),
     }
 }
 
 #[test]
 fn nesting() {
-    const DEPTH: usize = 100_000;
+    const DEPTH: usize = 200_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (compiler, pid_file) = crate::workers::watched(folder.path());
     let around = |open: &str, inside: &str, close: &str| format!("{}{inside}{}", open.repeat(DEPTH), close.repeat(DEPTH));
-    for (name, language, source) in [
-        ("parentheses", JavaScript, format!("export const main = () => {};", around("(", "1", ")"))),
-        ("brackets", TypeScript, format!("export const main = () => {};", around("[", "", "]"))),
-        ("types", TypeScript, format!("export function main(a: {}) {{}}", around("Array<", "string", ">"))),
-        ("objects", TypeScript, format!("export function main(a: {}) {{}}", around("{a:", "string", "}"))),
-        ("blocks", JavaScript, format!("export function main() {}", around("{", "", "}"))),
-        ("templates", JavaScript, format!("export const main = () => {};", around("`${", "1", "}`"))),
-        ("unclosed", TypeScript, format!("export const main = {}", "(".repeat(DEPTH))),
-        ("arrows", JavaScript, format!("export const main = {}1;", "a=>".repeat(DEPTH))),
-        ("negations", JavaScript, format!("export const main = () => {}1;", "!".repeat(DEPTH))),
+    crate::wait(compiler.build(crate::request(TypeScript, "export function main() {}"))).unwrap();
+    let pid = crate::workers::read_pid(&pid_file);
+    for (open, inside, close) in [
+        ("[", "", "]"),
+        ("(", "1", ")"),
+        ("{a:", "1", "}"),
+        ("`${", "1", "}`"),
+        ("()=>{", "", "}"),
+        ("a=>", "1", ""),
+        ("!", "1", ""),
+        ("await ", "1", ""),
+        ("1?1:", "1", ""),
+        ("1?", "1", ":1"),
+        ("a.", "b", ""),
+        ("1+", "1", ""),
+        ("f(", "1", ")"),
+        ("f<", "1", ""),
+        ("if(a){}else ", "{}", ""),
+        ("{", "", "}"),
+        ("a:", "1", ""),
+        ("if(a)", "1", ""),
+        ("(", "", ""),
     ] {
-        check_answered(name, language, source);
+        for language in [JavaScript, TypeScript] {
+            let start = if is_statement(open) { "" } else { "return " };
+            let source = format!("export async function main(a){{{start}{}}}", around(open, inside, close));
+            check_refused(open, crate::wait(compiler.build(crate::request(language, source))));
+        }
+    }
+    for (open, close) in [("Array<", ">"), ("[", "]"), ("{a:", "}"), ("", "[]"), ("A extends B?C:", ""), ("keyof ", ""), ("()=>", "")] {
+        let source = format!("export function main(a: {}) {{}}", around(open, "string", close));
+        check_refused(open, crate::wait(compiler.build(crate::request(TypeScript, source))));
+    }
+    assert_eq!(crate::workers::read_pid(&pid_file), pid, "the worker lived through all of them");
+}
+
+fn is_statement(start: &str) -> bool {
+    start.starts_with("if") || matches!(start, "{" | "a:")
+}
+
+fn check_refused(name: &str, result: Result<sandmill_model::build::Built, BuildError>) {
+    let found = diagnostics_of(result);
+    assert!(found[0].message.contains("nested") || found[0].message.contains("goes on"), "{name}: {found:?}");
+    assert!(found[0].line == 1 && found[0].column > 100 && found[0].help.is_some(), "{name}: {found:?}");
+}
+
+/// Just within the bounds of the source: what comes after may refuse it, but not fall over it.
+#[test]
+fn nesting_that_is_parsed() {
+    for (name, count, (open, inside, close)) in [
+        ("brackets", limits::SOURCE_NESTING_MAX - 2, ("[", "", "]")),
+        ("functions", limits::SOURCE_NESTING_MAX / 2 - 2, ("(()=>{", "", "})")),
+        ("arrows", 9_900, ("a=>", "1", "")),
+        ("negations", 9_900, ("!", "1", "")),
+        ("awaits", 9_900, ("await ", "1", "")),
+        ("conditions", 4_900, ("1?1:", "1", "")),
+        ("members", 9_900, ("a.", "b", "")),
+        ("sums", 9_900, ("1+", "1", "")),
+        ("else if", 2_900, ("if(a){}else ", "{}", "")),
+        ("labels", 4_900, ("a:", "1", "")),
+        ("ifs", 4_900, ("if(a)", "1", "")),
+        ("casts", 4_900, ("", "a", " as any")),
+    ] {
+        for language in [JavaScript, TypeScript] {
+            let start = if is_statement(open) { "" } else { "return " };
+            let source = format!("export async function main(a){{{start}{}{inside}{}}}", open.repeat(count), close.repeat(count));
+            check_answered(name, language, source);
+        }
+    }
+    for (name, open, close) in [("types", "Array<", ">"), ("conditional types", "A extends B?C:", ""), ("operators", "keyof ", "")] {
+        let count = if close.is_empty() { 2_400 } else { 9_900 };
+        check_answered(name, TypeScript, format!("export function main(a: {}string{}) {{}}", open.repeat(count), close.repeat(count)));
     }
     still_works();
 }

@@ -87,3 +87,65 @@ fn faults_of_the_source_come_before_it_is_loaded() {
     let found = diagnostics_of(build(TypeScript, "export function main(a: string {\n}"));
     assert_eq!((found[0].line, found[0].column, found[0].source_line.as_str()), (1, 32, "export function main(a: string {"));
 }
+
+#[test]
+fn standard_decorators_say_so() {
+    let source = "function twice(f: Function, context: unknown): any { return function () {} }\nclass A {\n  @twice m() {}\n}\nexport function main() {}";
+    let found = diagnostics_of(build(TypeScript, source));
+    assert!(found[0].message.contains("TypeError: a decorator of \"m\" returned a function"), "{found:?}");
+    assert!(found[0].message.contains("experimentalDecorators"), "{found:?}");
+    let accessor = source.replace("m()", "get m()").replace("{}\n}", "{ return 1 }\n}");
+    assert!(diagnostics_of(build(TypeScript, accessor))[0].message.contains("returned a function"));
+    // One of a class may return another class, which is a function.
+    let class = "function other(c: Function): any { return class B {} }\n@other\nclass A {}\nexport function main() { return A.name }";
+    build(TypeScript, class).unwrap();
+}
+
+#[test]
+fn dates_are_made_where_they_are_seen_first() {
+    // The top level calls `main` as a run would, with what JSON can say.
+    let check = "if (main.name !== 'main' || main.length !== 1) throw new Error('another function');\n";
+    for (language, function) in [
+        (
+            TypeScript,
+            "export function main(a: Date, b: Date | null = null, c = a.getTime(), d?: Date) { return [a.getTime(), b?.getTime(), c, d] }",
+        ),
+        (
+            TypeScript,
+            "export const main = (a: Date, b: Date | null = null, c = a.getTime(), d?: Date) => [a.getTime(), b?.getTime(), c, d];",
+        ),
+        (
+            TypeScript,
+            "export const main = function main(a: Date, b: Date | null = null, c = a.getTime(), d?: Date) { return [a.getTime(), b?.getTime(), c, d] };",
+        ),
+        (
+            JavaScript,
+            "/** @param {Date} a @param {?Date} b @param {number} c @param {Date=} d */\nexport function main(a, b = null, c = a.getTime(), d) { return [a.getTime(), b?.getTime(), c, d] }",
+        ),
+    ] {
+        let calls = "const same = (found, wanted) => { if (JSON.stringify(found) !== wanted) throw new Error(JSON.stringify(found)) };\n\
+            same(main('1970-01-01T00:00:00.005Z'), '[5,null,5,null]');\n\
+            same(main('1970-01-01T00:00:00.005Z', '1970-01-01T00:00:00.006Z', 7, null), '[5,6,7,null]');\n\
+            same(main(new Date(5)), '[5,null,5,null]');\n\
+            let message; try { main('1970-01-32') } catch (error) { message = error.message } same([message], '[\"the argument \\\\\"a\\\\\" is not a date and time: 1970-01-32\"]');\n";
+        let calls = if language == TypeScript {
+            calls.replace("main(", "(main as any)(").replace("(found, wanted)", "(found: any, wanted: any)")
+        } else {
+            calls.to_owned()
+        };
+        build(language, format!("{function}\n{check}{calls}")).unwrap_or_else(|error| panic!("{function}: {error:?}"));
+    }
+}
+
+#[test]
+fn what_is_added_for_dates_moves_no_place() {
+    for source in [
+        "export function main(a: Date) { throw new Error('x'); }\n(main as any)(null);",
+        "export const main = (a: Date) => { throw new Error('x'); };\n(main as any)(null);",
+        "export const main = (a: Date, b = missing) => 1;\n(main as any)(null);",
+    ] {
+        let found = diagnostics_of(build(TypeScript, source));
+        let wanted = source.find("Error").or(source.find("missing")).unwrap() + 1;
+        assert_eq!((found[0].line, found[0].column as usize), (1, wanted), "{source}: {found:?}");
+    }
+}

@@ -52,14 +52,14 @@ fn workers_that_do_not_work() {
 }
 
 /// A compiler of one worker, and the file that its pid is written to.
-fn watched(folder: &Path) -> (Compiler, PathBuf) {
+pub(crate) fn watched(folder: &Path) -> (Compiler, PathBuf) {
     let pid = folder.join("pid");
     let worker = env!("CARGO_BIN_EXE_sandmill-build-worker");
     let file = impostor(folder, &format!("echo $$ > {}\nexec {worker} build-worker", pid.display()));
     (Compiler::new(Options { workers: 1, ..Options::new(file) }), pid)
 }
 
-fn read_pid(file: &Path) -> i32 {
+pub(crate) fn read_pid(file: &Path) -> i32 {
     fs::read_to_string(file).unwrap().trim().parse().unwrap()
 }
 

@@ -1,0 +1,1 @@
+const sandmill$date = (value, name) => { if (typeof value !== "string") return value; const date = new Date(value); if (Number.isNaN(date.getTime())) throw new TypeError(`the argument "${name}" is not a date and time: ${value}`); return date; };
