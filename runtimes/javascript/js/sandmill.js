@@ -1,6 +1,8 @@
 // The module `sandmill`.
 import { toBytes } from "./bytes.js";
+import { inspect } from "./inspect.js";
 import { native } from "./native.js";
+import { readableJson } from "./readable-json.js";
 
 export class StateError extends Error {
   constructor(code, message) {
@@ -41,8 +43,9 @@ const state = {
   },
 };
 
+// A line of the log must never end a run, whatever is in it.
 const line = (level) => (message, fields) =>
-  native.log(level, String(message), fields === undefined ? undefined : toJson("log", { ...fields }));
+  native.log(level, typeof message === "string" ? message : inspect(message, false), fields === undefined ? undefined : readableJson(fields));
 
 const log = { trace: line(0), debug: line(1), info: line(2), warn: line(3), error: line(4) };
 
