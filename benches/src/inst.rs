@@ -1,6 +1,9 @@
 //! inst: a whole run in process — instantiate, call, drop — per language and tier.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,8 +19,10 @@ use serde_json::json;
 
 use crate::{report, scripts};
 
-const RUNS: usize = 20_000;
-const WARM_UP: usize = 500;
+const RUNS_MAX: usize = 20_000;
+const WARM_UP: usize = 200;
+/// Large sources take milliseconds to load: fewer runs of those.
+const TIME_MAX: Duration = Duration::from_secs(4);
 
 /// State and output that nobody reads: these scripts use neither.
 struct Nothing;
@@ -123,8 +128,12 @@ async fn measure(
     rows: &mut Vec<Vec<String>>,
     figures: &mut Vec<serde_json::Value>,
 ) -> anyhow::Result<()> {
-    let mut times = Vec::with_capacity(RUNS);
-    for number in 0..WARM_UP + RUNS {
+    let mut times = Vec::with_capacity(RUNS_MAX);
+    let first = Instant::now();
+    for number in 0..WARM_UP + RUNS_MAX {
+        if number > 2 * WARM_UP && first.elapsed() > TIME_MAX {
+            break;
+        }
         let began = Instant::now();
         let outcome = bare.run(program, module, scripts::BODY).await;
         let time = began.elapsed().as_secs_f64() * 1e6;

@@ -123,10 +123,13 @@ async fn json_that_nothing_can_hold_is_refused_as_arguments() {
                     let response = request.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
                     let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
                     let which = || format!("{name} {mode} {}: {text}", body.chars().take(20).collect::<String>());
-                    assert_eq!(status, 422, "{}", which());
                     let problem: Value = serde_json::from_str(&text).unwrap();
-                    assert_eq!(problem["code"], "invalid_arguments", "{}", which());
-                    assert_eq!(problem["faults"][0]["pointer"], "", "{}", which());
+                    if value == deep {
+                        assert_eq!((status, &problem["code"]), (400, &json!("invalid_json")), "{}", which());
+                    } else {
+                        assert_eq!((status, &problem["code"]), (422, &json!("invalid_arguments")), "{}", which());
+                        assert_eq!(problem["faults"][0]["pointer"], "", "{}", which());
+                    }
                 }
             }
         }

@@ -112,3 +112,26 @@ async fn the_same_on_postgresql() {
         server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{}/log", ids[1])).send().await.unwrap().text().await.unwrap();
     assert!(log.contains("kept 2"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_can_be_read_while_the_run_goes_on() {
+    let server = server();
+    let source = "export async function main() { console.log('first'); await new Promise(r => setTimeout(r, 30000)); }";
+    server.deploy("f/asynchronous/log", "typescript", source).await.unwrap();
+    let id = server.start_run("f/asynchronous/log", &json!({})).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
+        if log.text().await.unwrap().contains("first") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "the line does not come");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"], "running");
+    server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+    let run = server.ended_run(&id).await.unwrap();
+    assert_eq!(run["outcome"], "cancelled");
+    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
+    assert!(log.text().await.unwrap().contains("first"), "what was logged is kept");
+}

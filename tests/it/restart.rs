@@ -28,6 +28,30 @@ async fn accepted_runs_are_found_again_after_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_good_order_is_no_death_of_the_run() {
+    let mut server = Server::start(&[]).unwrap();
+    let source = "export async function main() { await new Promise(r => setTimeout(r, 40000)); return 1; }";
+    server.deploy("f/restart/long", "typescript", source).await.unwrap();
+    let id = server.start_run("f/restart/long", &json!({})).await.unwrap();
+    let attempt = async |server: &Server| {
+        let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        (run["status"].as_str().unwrap().to_owned(), run["attempt"].as_u64().unwrap())
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while attempt(&server).await != ("running".to_owned(), 1) {
+        assert!(std::time::Instant::now() < deadline, "it does not begin");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(server.stop().unwrap().success());
+    server.restart().unwrap();
+    while attempt(&server).await.0 != "running" {
+        assert!(std::time::Instant::now() < deadline + std::time::Duration::from_secs(60), "it does not begin again");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(attempt(&server).await.1, 1, "nothing was wrong with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clean_stop_writes_every_record() {
     let mut server = Server::start(&[]).unwrap();
     server.deploy("f/restart/quick", "typescript", "export function main(n: number) { return n; }").await.unwrap();

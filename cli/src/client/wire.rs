@@ -59,7 +59,7 @@ pub(crate) struct Run {
     pub(crate) started_at: Option<String>,
     pub(crate) ended_at: Option<String>,
     /// The rest only where one run is shown.
-    pub(crate) arguments: Option<serde_json::Value>,
+    pub(crate) arguments: Option<Box<serde_json::value::RawValue>>,
     pub(crate) error: Option<RunError>,
     pub(crate) usage: Option<Usage>,
     pub(crate) progress: Option<Progress>,

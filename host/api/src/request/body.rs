@@ -26,7 +26,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> R
     match tokio::time::timeout(ARRIVAL_MAX, Limited::new(body, bytes_max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::BadRequest, "the body ended early")),
+        Ok(Err(error)) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive whole: {error}"))),
         Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
     }
 }

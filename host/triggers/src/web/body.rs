@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
-use sandmill_model::{Code, code::Refusal};
-use serde::de::IgnoredAny;
+use sandmill_model::{Code, code::Refusal, json};
 
 /// Checks `body` against its media type. What is announced as JSON, or not announced at all, must be JSON; forms are not read
 /// yet; anything else is taken as it is.
@@ -41,7 +40,7 @@ fn check_json(body: &[u8]) -> Result<(), Refusal> {
     let text = std::str::from_utf8(body).map_err(|error| {
         Refusal::new(Code::InvalidJson, format!("the body is not UTF-8: the first wrong byte is number {}", error.valid_up_to() + 1))
     })?;
-    serde_json::from_str::<IgnoredAny>(text).map(|_| ()).map_err(|error| {
+    json::check(text).map_err(|error| {
         let hint = if looks_like_text(text) { "; send other text with `Content-Type: text/plain`" } else { "" };
         Refusal::new(Code::InvalidJson, format!("the body is not valid JSON: {error}{hint}"))
     })
