@@ -85,7 +85,7 @@ async fn altered_and_truncated_code_is_never_run() {
                 damaged += 1;
             }
         }
-        assert_eq!(damaged, 2, "the runtime's code and the script's");
+        assert!(damaged >= 2, "the runtime's code and the script's: {damaged}");
         server.restart().unwrap();
         assert_eq!(server.call("f/restart/code", &json!({})).await.unwrap().text(), "\"right\"");
     }

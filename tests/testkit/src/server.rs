@@ -19,7 +19,7 @@ use crate::{binary::binary, process};
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long the scripts of a test may take to be compiled on their own.
 const OWN_PROGRAMS_LIMIT: Duration = Duration::from_secs(300);
-/// Compiled code that all tests share, so that the language runtime is compiled once.
+/// Beginning of the name of the folder of compiled code that all tests share, so that the language runtime is compiled once.
 const SHARED_CODE: &str = "testkit-code";
 
 pub struct Server {
@@ -243,7 +243,7 @@ fn share_code(data: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(data)?;
-    let shared = binary().parent().context("the binary is in a folder")?.join(SHARED_CODE);
+    let shared = shared_code()?;
     if shared.is_dir() {
         copy_folder(&shared, &own)?;
     }
@@ -252,17 +252,32 @@ fn share_code(data: &Path) -> anyhow::Result<()> {
 
 /// Keeps the code that this server compiled at its start for the servers after it.
 fn keep_code(data: &Path) -> anyhow::Result<()> {
-    let shared = binary().parent().context("the binary is in a folder")?.join(SHARED_CODE);
+    let shared = shared_code()?;
     if shared.exists() {
         return Ok(());
     }
-    let own = tempfile::tempdir_in(binary().parent().context("the binary is in a folder")?)?.keep();
+    let folder = shared.parent().context("it is beside the binary")?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SHARED_CODE) {
+            // Of an earlier build. Another test may be quicker to remove it.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let own = tempfile::tempdir_in(folder)?.keep();
     copy_folder(&data.join("code"), &own)?;
     // Of several at once one wins; the others' folders are of no use.
     if std::fs::rename(&own, &shared).is_err() {
         std::fs::remove_dir_all(&own)?;
     }
     Ok(())
+}
+
+/// The folder for this build of the binary: another build may have another engine or another runtime in it.
+fn shared_code() -> anyhow::Result<PathBuf> {
+    let metadata = binary().metadata()?;
+    let built = metadata.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_millis();
+    Ok(binary().with_file_name(format!("{SHARED_CODE}-{built:x}-{:x}", metadata.len())))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
