@@ -1,7 +1,7 @@
 //! The repository as a set of text files: what `tidy` reads, and where commands run.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -16,8 +16,9 @@ use crate::exec;
 pub fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        here.parent().unwrap_or(here).to_owned()
+        // What cargo says at run time: where two checkouts share a target folder, the program may be the other one's.
+        let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        here.parent().map_or(here.clone(), Path::to_owned)
     })
 }
 

@@ -15,7 +15,7 @@ use wasmtime::component::{HasData, Linker};
 
 pub use host::{Host, Ports, RunFacts};
 pub use output::OutputPort;
-pub use state::{KEY_BYTES_MAX, StateError, StatePort, StateScope, VALUE_BYTES_MAX};
+pub use state::{StateError, StatePort, StateScope};
 
 /// The host side of every interface is the run's data itself.
 struct Run;

@@ -1,6 +1,9 @@
 //! `sandmill:state`: JSON that a script keeps from one run to the next.
 
-use sandmill_model::{BoxFuture, JsonText, ScriptPath, WorkspaceId};
+use sandmill_model::{
+    BoxFuture, JsonText, ScriptPath, WorkspaceId,
+    limits::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX},
+};
 use sandmill_sandbox::Guest;
 use serde::{Deserialize, Serialize};
 use wasmtime::Result;
@@ -9,11 +12,6 @@ use crate::{
     Host,
     bindings::state::{Error, Host as State},
 };
-
-/// Bytes of a key.
-pub const KEY_BYTES_MAX: usize = 512;
-/// Bytes of one value's text.
-pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Whose state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,8 +90,8 @@ async fn put(host: &Host, key: String, expected: Option<Option<JsonText>>, value
 fn check_key(key: &str) -> Result<(), Error> {
     let reason = if key.is_empty() {
         "a key has at least one character".to_owned()
-    } else if key.len() > KEY_BYTES_MAX {
-        format!("a key has at most {KEY_BYTES_MAX} bytes; this one has {}", key.len())
+    } else if key.len() > STATE_KEY_BYTES_MAX {
+        format!("a key has at most {STATE_KEY_BYTES_MAX} bytes; this one has {}", key.len())
     } else if key.chars().any(char::is_control) {
         "a key has no control characters".to_owned()
     } else {
@@ -103,8 +101,8 @@ fn check_key(key: &str) -> Result<(), Error> {
 }
 
 fn json(text: String) -> Result<JsonText, Error> {
-    if text.len() > VALUE_BYTES_MAX {
-        return Err(Error::TooLarge(format!("a value has at most {VALUE_BYTES_MAX} bytes of JSON; this one has {}", text.len())));
+    if text.len() > STATE_VALUE_BYTES_MAX {
+        return Err(Error::TooLarge(format!("a value has at most {STATE_VALUE_BYTES_MAX} bytes of JSON; this one has {}", text.len())));
     }
     JsonText::parse(text).map_err(|error| Error::InvalidJson(error.to_string()))
 }
@@ -125,13 +123,13 @@ mod tests {
     #[test]
     fn keys_and_values_at_their_limits() {
         let fits = |key: &str| check_key(key).is_ok();
-        assert!(fits("a") && fits(&"k".repeat(KEY_BYTES_MAX)) && fits("ключ/1 x"));
-        for bad in ["", &"k".repeat(KEY_BYTES_MAX + 1), "a\nb", "a\u{0}"] {
+        assert!(fits("a") && fits(&"k".repeat(STATE_KEY_BYTES_MAX)) && fits("ключ/1 x"));
+        for bad in ["", &"k".repeat(STATE_KEY_BYTES_MAX + 1), "a\nb", "a\u{0}"] {
             assert!(!fits(bad), "{bad:?}");
         }
         let text = |bytes: usize| format!("\"{}\"", "v".repeat(bytes - 2));
-        assert!(json(text(VALUE_BYTES_MAX)).is_ok());
-        assert!(matches!(json(text(VALUE_BYTES_MAX + 1)), Err(Error::TooLarge(_))));
+        assert!(json(text(STATE_VALUE_BYTES_MAX)).is_ok());
+        assert!(matches!(json(text(STATE_VALUE_BYTES_MAX + 1)), Err(Error::TooLarge(_))));
         assert!(matches!(json("{".to_owned()), Err(Error::InvalidJson(_))));
     }
 }

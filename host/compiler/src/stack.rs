@@ -3,9 +3,13 @@
 use oxc_sourcemap::SourceMap;
 use sandmill_model::version::HostedModule;
 
+/// Places of one stack that are mapped. A script may write its errors' stacks itself, as long as it likes.
+const PLACES_MAX: usize = 200;
+
 /// Frames `… hello.ts:12:5 …` of one module.
 pub struct StackMap<'a> {
     module: &'a HostedModule,
+    lines: Vec<&'a str>,
     map: Option<SourceMap<'a>>,
 }
 
@@ -17,16 +21,18 @@ impl<'a> StackMap<'a> {
     #[must_use]
     pub fn new(module: &'a HostedModule) -> Self {
         let map = module.source_map.as_deref().and_then(|map| SourceMap::from_json_string(map).ok());
-        Self { module, map }
+        Self { module, lines: module.source.split('\n').collect(), map }
     }
 
-    /// `stack` with every place in the module replaced by the place in the file.
+    /// `stack` with the places in the module replaced by the places in the file.
     #[must_use]
     pub fn map(&self, stack: &str) -> String {
+        let original = self.original();
         let mut mapped = String::with_capacity(stack.len());
         let mut rest = stack;
-        while let Some((before, (line, column), after)) = self.next_place(rest) {
-            let (line, column) = self.original((line, column)).unwrap_or((line, column));
+        for _ in 0..PLACES_MAX {
+            let Some((before, place, after)) = self.next_place(rest) else { break };
+            let (line, column) = original(place).unwrap_or(place);
             mapped += before;
             mapped += &format!("{}:{line}:{column}", self.module.file_name);
             rest = after;
@@ -38,20 +44,23 @@ impl<'a> StackMap<'a> {
     #[must_use]
     pub fn first_place(&self, stack: &str) -> Option<Place> {
         let (_, place, _) = self.next_place(stack)?;
-        self.original(place)
+        self.original()(place)
     }
 
-    fn original(&self, place: Place) -> Option<Place> {
-        let (line, column) = self.in_code_units(place);
-        let Some(map) = &self.map else { return Some((line, column)) };
-        let table = map.generate_lookup_table();
-        let token = map.lookup_token(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
-        Some((token.get_src_line() + 1, token.get_src_col() + 1))
+    /// What finds the place in the file; the table behind it is as long as the module.
+    fn original(&self) -> impl Fn(Place) -> Option<Place> {
+        let map = self.map.as_ref().map(|map| (map, map.generate_lookup_table()));
+        move |place| {
+            let (line, column) = self.in_code_units(place);
+            let Some((map, table)) = &map else { return Some((line, column)) };
+            let token = map.lookup_token(table, line.checked_sub(1)?, column.saturating_sub(1))?;
+            Some((token.get_src_line() + 1, token.get_src_col() + 1))
+        }
     }
 
     /// QuickJS counts bytes.
     fn in_code_units(&self, (line, column): Place) -> Place {
-        let text = self.module.source.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or_default();
+        let text = self.lines.get(line.saturating_sub(1) as usize).copied().unwrap_or_default();
         let bytes = column.saturating_sub(1) as usize;
         let wider: usize = text
             .char_indices()
@@ -101,6 +110,13 @@ mod tests {
         assert_eq!(map.first_place("at <anonymous> (a.ts:2:7)"), Some((5, 3)));
         assert_eq!(map.first_place("nowhere"), None);
         assert_eq!(map.map("a.ts:99999999999:1 a.ts:1:1"), "a.ts:99999999999:1 a.ts:1:1", "what is out of range stays");
+    }
+
+    #[test]
+    fn a_stack_that_a_script_made_up_is_mapped_in_part() {
+        let plain = HostedModule { source: "ž = x;".to_owned(), ..module(None) };
+        let mapped = StackMap::new(&plain).map(&"a.ts:1:6\n".repeat(PLACES_MAX + 1));
+        assert_eq!(mapped, "a.ts:1:5\n".repeat(PLACES_MAX) + "a.ts:1:6\n");
     }
 
     #[test]

@@ -27,11 +27,8 @@ impl Dispatch {
         let so_far = self.inner.live.belongs_to(run, workspace).then(|| self.inner.executor.log(run));
         self.inner.write_behind.flush().await;
         let stored = self.inner.store.history.log(workspace, run).await.map_err(|error| refuse(&error))?;
-        Ok(match stored {
-            // A run that is in the queue has nothing in the store yet.
-            Some(stored) if !stored.is_empty() => Some(stored),
-            stored => so_far.or(stored),
-        })
+        // Of a run that is still in the queue the store has no line yet.
+        Ok(stored.filter(|lines| !lines.is_empty() || so_far.is_none()).or(so_far))
     }
 
     /// Runs of this workspace, newest first.

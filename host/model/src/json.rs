@@ -15,13 +15,9 @@ const DEPTH_MAX: usize = 128;
 /// What is wrong, with line and column where that is known.
 pub fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<IgnoredAny>(text)?;
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
+    let mut depth = 0_usize;
+    for byte in structure(text) {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => is_string = !is_string,
-            _ if is_string => {}
             b'[' | b'{' => {
                 depth += 1;
                 if depth > DEPTH_MAX {
@@ -33,6 +29,26 @@ pub fn check(text: &str) -> Result<(), serde_json::Error> {
         }
     }
     Ok(())
+}
+
+/// The bytes of valid JSON that are not inside of a string.
+pub fn structure(json: &str) -> impl Iterator<Item = u8> {
+    let (mut is_string, mut is_escaped) = (false, false);
+    json.bytes().filter(move |byte| match byte {
+        _ if is_escaped => {
+            is_escaped = false;
+            false
+        }
+        b'\\' => {
+            is_escaped = true;
+            false
+        }
+        b'"' => {
+            is_string = !is_string;
+            false
+        }
+        _ => !is_string,
+    })
 }
 
 /// Text of one valid JSON value. Cheap to clone.

@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
 
+/// Bytes of a key of a script's state.
+pub const STATE_KEY_BYTES_MAX: usize = 512;
+/// Bytes of the text of one value of a script's state.
+pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Limits of one run of a script, capped by its workspace's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -69,7 +69,7 @@ impl Arguments {
         }
         let Self::Schema(validator) = self else { return Ok(()) };
         let whole = |message: String| refusal(vec![Fault { pointer: String::new(), message }]);
-        size::check(arguments.as_str()).map_err(|message| whole(message.to_owned()))?;
+        size::check(arguments.as_str()).map_err(whole)?;
         let value: Value = arguments.read().map_err(|error| whole(format!("the arguments cannot be read as JSON: {error}")))?;
         if validator.is_valid(&value) {
             return Ok(());

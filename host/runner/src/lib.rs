@@ -5,7 +5,6 @@ mod arguments;
 mod program;
 mod programs;
 mod runner;
-mod stack;
 mod versions;
 
 pub use runner::{Options, Runner};

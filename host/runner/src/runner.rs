@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sandmill_capabilities::{Host, Ports, RunFacts};
-use sandmill_compiler::Compiler;
+use sandmill_compiler::{Compiler, stack::StackMap};
 use sandmill_model::{
     Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, RunError, RunId, WorkspaceId,
     version::{HostedModule, ProgramSpec, Version},
@@ -17,7 +17,6 @@ use crate::{
     arguments::Arguments,
     program::{Loaded, Source, Tier},
     programs::Programs,
-    stack,
 };
 
 /// Long arguments that are read at once.
@@ -141,7 +140,7 @@ impl Inner {
         let mut outcome = self.sandbox.run(call).await;
         if let Tier::Source(source) = &loaded.tier {
             if let Some(stack) = outcome.error.as_mut().and_then(|error| error.stack.as_mut()) {
-                *stack = stack::map(stack, &source.module);
+                *stack = StackMap::new(&source.module).map(stack);
             }
             if source.snapshot.get().is_none() && source.becomes_warm(self.options.snapshot_after_runs) {
                 self.snapshot_later(&loaded);
@@ -225,9 +224,8 @@ impl Inner {
         let sandbox = self.sandbox.clone();
         match tokio::task::spawn_blocking(move || sandbox.code(&key)).await {
             Ok(Ok(Some(code))) => self.compiler.provide_runtime(code.into()),
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the compiled runtime cannot be read again; a build worker compiles it once more"),
-            Err(error) => tracing::warn!(%error, "the compiled runtime cannot be read again; a build worker compiles it once more"),
         }
     }
 

@@ -74,6 +74,6 @@ impl OutputPort for SeenOutput {
         self.0.report(run, percent, text);
     }
 
-    /// Chunks are kept in the run's log, which the sandbox writes; nobody follows them live yet.
+    /// Chunks are in the run's log, which can be read while it goes on; there is no other way to follow them yet.
     fn write(&self, _run: RunId, _chunk: &[u8]) {}
 }

@@ -13,10 +13,6 @@ pub struct StateScope {
     pub trigger: String,
 }
 
-/// Bytes of a key.
-pub const KEY_BYTES_MAX: usize = 512;
-/// Bytes of one value's text.
-pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// Keys in one scope.
 pub const KEYS_MAX: u32 = 10_000;
 

@@ -1,4 +1,5 @@
-use sandmill_capabilities::{StateError, VALUE_BYTES_MAX};
+use sandmill_capabilities::StateError;
+use sandmill_model::limits::STATE_VALUE_BYTES_MAX;
 use sandmill_model::{Input, JsonText, Limits, OutcomeKind};
 use serde_json::json;
 
@@ -47,8 +48,8 @@ async fn what_is_refused_does_not_reach_the_store() {
     let long = "k".repeat(513);
     let calls = format!(
         r#"[["state.get",""],["state.set","{long}","1"],["state.delete","a\nb"],["state.set","k","{{"],["state.swap","k","nonsense","1"],
-        ["state.swap","k",null,""],["state.set_large","k",{}],["state.set_large","k",{VALUE_BYTES_MAX}]]"#,
-        VALUE_BYTES_MAX + 1
+        ["state.swap","k",null,""],["state.set_large","k",{}],["state.set_large","k",{STATE_VALUE_BYTES_MAX}]]"#,
+        STATE_VALUE_BYTES_MAX + 1
     );
     let (results, _) = bed.calls(&calls).await;
     let kinds: Vec<String> = results

@@ -1,5 +1,7 @@
 //! How much memory arguments take once they are read: an object of nine bytes takes hundreds.
 
+use sandmill_model::json::structure;
+
 /// Objects in one run's arguments.
 const OBJECTS_MAX: usize = 200_000;
 /// Values in one run's arguments: members, elements and what holds them.
@@ -9,34 +11,23 @@ const SMALL_BYTES_MAX: usize = 256 * 1024;
 
 /// # Errors
 /// What there is too much of.
-pub(super) fn check(json: &str) -> Result<(), &'static str> {
+pub(super) fn check(json: &str) -> Result<(), String> {
     if json.len() <= SMALL_BYTES_MAX {
         return Ok(());
     }
     let (mut objects, mut values) = (0, 0);
-    let (mut is_string, mut is_escaped) = (false, false);
-    for byte in json.bytes() {
-        if is_string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => is_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    for byte in structure(json) {
         match byte {
-            b'"' => is_string = true,
             b'{' => (objects, values) = (objects + 1, values + 1),
             b'[' | b',' => values += 1,
             _ => {}
         }
     }
     if objects > OBJECTS_MAX {
-        return Err("the arguments hold more than 200000 objects: send them in several runs, or as text");
+        return Err(format!("the arguments hold more than {OBJECTS_MAX} objects: send them in several runs, or as text"));
     }
     if values > VALUES_MAX {
-        return Err("the arguments hold more than 1000000 values: send them in several runs, or as text");
+        return Err(format!("the arguments hold more than {VALUES_MAX} values: send them in several runs, or as text"));
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! State: values, compare-and-swap, its races and its bounds.
 
 use futures_util::StreamExt as _;
-use sandmill_model::JsonText;
+use sandmill_model::{JsonText, limits::STATE_VALUE_BYTES_MAX};
 use sandmill_store::{
     Store,
-    state::{Expected, KEYS_MAX, StateScope, VALUE_BYTES_MAX, Written},
+    state::{Expected, KEYS_MAX, StateScope, Written},
 };
 
 use crate::fixture::{Database, json, on_both, path, tick, workspace};
@@ -40,7 +40,7 @@ async fn values_come_back_as_written(database: Database) {
     let store = database.open().await;
     let scope = scope();
     assert_eq!(get(&store, &scope, "key").await, None);
-    let long = format!("\"{}\"", "x".repeat(VALUE_BYTES_MAX - 2));
+    let long = format!("\"{}\"", "x".repeat(STATE_VALUE_BYTES_MAX - 2));
     for value in ["1", " {\"b\": 1.50,\n\"a\": \"\\u0000 ✓\"} ", "null", "12345678901234567890123", &long] {
         assert_eq!(put(&store, &scope, "key", Some(value)).await, Written::Yes);
         assert_eq!(get(&store, &scope, "key").await, Some(json(value)));
