@@ -31,22 +31,26 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     drop(server);
     let server = Server::start(data.path(), &arguments)?;
     server.hello("f/density/hello0").await?;
-    let idle = server.rss_kib()? / 1024;
+    let idle = server.memory()?;
     server.deploy("f/density/sleeper", SLEEPER).await?;
     for _ in 0..options.asleep {
         server.start_run("f/density/sleeper").await?;
     }
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-    let asleep = server.rss_kib()? / 1024;
+    let asleep = server.memory()?;
     report::table(&[
         ["", ""].map(str::to_owned).to_vec(),
-        vec![format!("RSS, {} scripts idle", options.scripts), format!("{idle} MiB")],
+        vec![format!("RSS, {} scripts idle", options.scripts), format!("{} MiB", idle.rss_mib)],
         vec!["disk a script beyond its source".to_owned(), format!("{per_script} bytes")],
-        vec![format!("RSS, {} runs asleep", options.asleep), format!("{asleep} MiB")],
+        vec![format!("PSS, {} runs asleep", options.asleep), format!("{} MiB", asleep.pss_mib)],
+        vec![format!("RSS, {} runs asleep (a page that they share counts once for each)", options.asleep), format!("{} MiB", asleep.rss_mib)],
     ]);
     report::keep(
         "density",
-        &json!({"scripts": options.scripts, "idle_mib": idle, "disk_bytes_a_script": per_script, "asleep": options.asleep, "asleep_mib": asleep}),
+        &json!({
+            "scripts": options.scripts, "idle_mib": idle.rss_mib, "disk_bytes_a_script": per_script,
+            "asleep": options.asleep, "asleep_mib": asleep.rss_mib, "asleep_pss_mib": asleep.pss_mib,
+        }),
     )
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let figures = load::repeated(&load(options.seconds), options.times)?;
     let tier = if options.hosted { "hosted" } else { "snapshotted" };
     report::table(&[
-        ["scripts", "tier", "requests/s", "p50 ms", "p99 ms", "errors", "RSS MiB"].map(str::to_owned).to_vec(),
+        ["scripts", "tier", "requests/s", "p50 ms", "p99 ms", "errors", "PSS MiB"].map(str::to_owned).to_vec(),
         vec![
             options.scripts.to_string(),
             tier.to_owned(),
@@ -48,7 +48,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             format!("{:.2}", figures.p50_ms),
             format!("{:.2}", figures.p99_ms),
             figures.errors.to_string(),
-            (server.rss_kib()? / 1024).to_string(),
+            server.memory()?.pss_mib.to_string(),
         ],
     ]);
     report::keep(

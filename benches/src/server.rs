@@ -119,13 +119,24 @@ impl Server {
         Ok(line.map_or(Ok(0), str::parse)?)
     }
 
-    /// Resident memory, in KiB.
-    pub(crate) fn rss_kib(&self) -> anyhow::Result<u64> {
+    /// # Errors
+    /// If the kernel does not tell (`smaps_rollup` is of Linux 4.14).
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         // taskset replaces itself by the server.
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        let map = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        let mib = |name: &str| -> anyhow::Result<u64> {
+            let line = map.lines().find_map(|line| line.strip_prefix(name)).with_context(|| name.to_owned())?;
+            Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+        };
+        Ok(Memory { rss_mib: mib("Rss:")?, pss_mib: mib("Pss:")? })
     }
+}
+
+/// What the server takes. Each instance maps the pages of its program's image until it writes to them: RSS counts such a page once
+/// for each instance, PSS once.
+pub(crate) struct Memory {
+    pub(crate) rss_mib: u64,
+    pub(crate) pss_mib: u64,
 }
 
 impl Drop for Server {

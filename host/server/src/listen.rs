@@ -31,7 +31,7 @@ pub(crate) use self::descriptors::{connections_max, raise};
 use self::{
     activity::{Activity, Verdict},
     bodies::{Answer, Arriving},
-    watched::Watched,
+    watched::{LastRead, Watched},
 };
 
 /// Requests that one HTTP/2 connection may have open at once. What floods it with resets meets the library's own limits.
@@ -65,6 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         protocol: protocol(),
         limits,
         places: Arc::new(Semaphore::new(limits.connections_max)),
+        last_read: Arc::default(),
     };
     let tasks = TaskTracker::new();
     tokio::select! {
@@ -96,6 +97,7 @@ struct Connections {
     protocol: Builder<TokioExecutor>,
     limits: Limits,
     places: Arc<Semaphore>,
+    last_read: Arc<LastRead>,
 }
 
 impl Connections {
@@ -135,6 +137,7 @@ impl Connections {
     /// One connection from its first byte to its last.
     fn connection(&self, stream: TcpStream, place: OwnedSemaphorePermit, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
         let (protocol, router, limits) = (self.protocol.clone(), self.router.clone(), self.limits);
+        let last_read = Arc::clone(&self.last_read);
         async move {
             // Answers are one small packet each: waiting to fill it would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
@@ -151,7 +154,7 @@ impl Connections {
                     async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
                 }
             });
-            let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+            let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), last_read));
             let served = protocol.serve_connection(stream, service);
             guard(served, &activity, limits, stop).await;
             open.decrement(1);

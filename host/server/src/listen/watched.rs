@@ -1,9 +1,12 @@
-//! A socket that notes when bytes move.
+//! A socket that notes when bytes move, and writes when others have had their turn.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -26,21 +29,41 @@ enum Protocol {
     Http2,
 }
 
+/// Which connection was read from last, so that one that is alone need not give way to anybody.
+#[derive(Default)]
+pub(super) struct LastRead(AtomicUsize);
+
 pub(super) struct Watched {
     stream: TcpStream,
     activity: Arc<Activity>,
     protocol: Protocol,
+    last_read: Arc<LastRead>,
+    /// The next write lets the connections that are ready go first. Each write may wake a peer that sleeps, which costs more than the
+    /// write; where many ask at once, answers that leave together wake it once.
+    gives_way: bool,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, protocol: Protocol::Unknown }
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, last_read: Arc<LastRead>) -> Self {
+        Self { stream, activity, protocol: Protocol::Unknown, last_read, gives_way: false }
+    }
+
+    /// Pending once, if this write is to give way.
+    fn poll_turn(&mut self, context: &Context<'_>) -> Poll<()> {
+        if !std::mem::take(&mut self.gives_way) {
+            return Poll::Ready(());
+        }
+        // A task that wakes itself goes to the back of the queue.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
+        let this = Arc::as_ptr(&self.activity).addr();
+        self.gives_way = self.last_read.0.swap(this, Relaxed) != this;
         if self.protocol == Protocol::Unknown {
             self.protocol = if bytes.starts_with(HTTP2_BEGINS) { Protocol::Http2 } else { Protocol::Http1 };
         }
@@ -69,12 +92,14 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(context));
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         self.wrote(&written);
         Poll::Ready(written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(context));
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
         self.wrote(&written);
         Poll::Ready(written)
