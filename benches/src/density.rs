@@ -43,7 +43,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         vec![format!("RSS, {} scripts idle", options.scripts), format!("{} MiB", idle.rss_mib)],
         vec!["disk a script beyond its source".to_owned(), format!("{per_script} bytes")],
         vec![format!("PSS, {} runs asleep", options.asleep), format!("{} MiB", asleep.pss_mib)],
-        vec![format!("RSS, {} runs asleep (a page that they share counts once for each)", options.asleep), format!("{} MiB", asleep.rss_mib)],
+        vec![
+            format!("RSS, {} runs asleep (a page that they share counts once for each)", options.asleep),
+            format!("{} MiB", asleep.rss_mib),
+        ],
     ]);
     report::keep(
         "density",

@@ -1,4 +1,4 @@
-//! The server under measurement: the release binary on the first core.
+//! The server under measurement: the binary that is shipped, on the first core.
 
 use std::{
     io::{BufRead, BufReader},
@@ -19,7 +19,7 @@ pub(crate) struct Server {
     http: reqwest::Client,
 }
 
-/// The release binary, which `cargo xtask bench` has built.
+/// What `cargo xtask bench` has built.
 pub(crate) fn binary() -> PathBuf {
     // Beside this program.
     let own = std::env::current_exe().unwrap_or_default();

@@ -26,7 +26,7 @@ enum Command {
     ServeExamples(serve::ExamplesOptions),
     /// Build what the tests need and run them all
     Test(test::Options),
-    /// Build for release and run one benchmark, or list them
+    /// Build what is shipped (20 minutes from cold) and run one benchmark, or list them
     Bench(bench::Options),
     /// Check the invariants of ARCHITECTURE.md that can be read off the files
     Tidy,
