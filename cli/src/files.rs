@@ -49,7 +49,9 @@ fn manifest(file: &Path) -> Result<Manifest, CliError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Manifest::default()),
         Err(error) => return Err(cannot(&beside, &error)),
     };
-    toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", beside.display())))
+    let manifest: Manifest = toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", beside.display())))?;
+    manifest.check().map_err(|fault| CliError::input(format!("{}: {fault}", beside.display())))?;
+    Ok(manifest)
 }
 
 /// Text of a file that holds settings.

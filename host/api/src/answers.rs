@@ -6,6 +6,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sandmill_dispatch::Accepted;
 use sandmill_model::{
     Code, OutcomeKind, Output, RunError, RunId, RunStatus, ScriptPath,
     auth::{Action, Domain},
@@ -27,9 +28,13 @@ pub(crate) struct RunReceipt {
     pub(crate) status: &'static str,
 }
 
-/// 202 for a run that is durable.
-pub(crate) fn accepted(workspace: &str, run: RunId) -> Response {
-    receipt(run, RunStatus::Queued, format!("/api/w/{workspace}/runs/{run}"))
+/// 202 for a run that is durable. The answer to a repetition says that it is one.
+pub(crate) fn accepted(workspace: &str, Accepted { run, is_repetition }: Accepted) -> Response {
+    let mut response = receipt(run, RunStatus::Queued, format!("/api/w/{workspace}/runs/{run}"));
+    if is_repetition {
+        response.headers_mut().insert(headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// 202 for a run that outlived the wait limit, or that has not ended yet.

@@ -12,7 +12,7 @@ use axum::{
     routing::any,
 };
 use http::{HeaderValue, Method};
-use sandmill_dispatch::{StartRequest, Waited};
+use sandmill_dispatch::{StartRequest, StartTerms, Waited};
 use sandmill_model::{
     Code, Input, JsonText, Output, RunStatus,
     auth::{Action, Domain},
@@ -67,12 +67,12 @@ impl Mount {
         let body = body::read(&parts.headers, body, app.options.body_bytes_max).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
         let caller = Caller { principal: Arc::clone(&principal), workspace: workspace.clone() };
-        let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event) };
+        let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
         match reply {
             Reply::Receipt => {
-                let run = app.dispatch.accept(request).await?;
-                observe::note_run(run);
-                Ok(answers::accepted(&caller.workspace.name, run))
+                let accepted = app.dispatch.accept(request).await?;
+                observe::note_run(accepted.run);
+                Ok(answers::accepted(&caller.workspace.name, accepted))
             }
             Reply::Result => self.wait(&caller, request).await,
         }

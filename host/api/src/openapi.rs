@@ -32,6 +32,7 @@ use crate::{
         runs::steer::cancel,
         runs::steer::rerun,
         instance::version,
+        instance::nodes,
         instance::health,
         instance::ready,
         instance::metrics,

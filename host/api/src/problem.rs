@@ -203,7 +203,9 @@ impl From<StoreError> for Problem {
         let (code, detail) = match &error {
             StoreError::Conflict(text) => return Self::new(Code::Conflict, text.clone()),
             StoreError::Full(_) => (Code::StorageFull, "nothing was written; try again once the operator has made space"),
-            StoreError::Unavailable(_) => (Code::Unavailable, "the database cannot be reached at present; try again"),
+            StoreError::Unavailable(_) | StoreError::Contended(_) => {
+                (Code::Unavailable, "the database cannot be reached at present; try again")
+            }
             StoreError::Corrupt(_) | StoreError::Other(_) => return Self::internal(error.to_string()),
         };
         let mut problem = Self::new(code, detail);

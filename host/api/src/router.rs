@@ -39,6 +39,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
         .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
         .route("/api/instance/version", get(instance::version))
+        .route("/api/instance/nodes", get(instance::nodes))
         .route("/health", get(instance::health))
         .route("/ready", get(instance::ready))
         .route("/metrics", get(instance::metrics))

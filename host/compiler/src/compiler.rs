@@ -133,6 +133,7 @@ impl Builder for Compiler {
     fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
         Box::pin(async move {
             let BuildRequest { file_name, language, source, manifest } = request;
+            let manifest = Box::new(manifest);
             match language {
                 Language::Component => check_component_size(&source)?,
                 Language::TypeScript | Language::JavaScript => check_source_size(&source)?,

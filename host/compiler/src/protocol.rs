@@ -28,7 +28,7 @@ pub(crate) enum Request {
     /// The first request to a worker: how far it stands back for others.
     Settle { nice: i32 },
     /// Body: source or component. Answer: `Built`.
-    Build { file_name: String, language: Language, manifest: Manifest },
+    Build { file_name: String, language: Language, manifest: Box<Manifest> },
     /// Body: a component. Answer: machine code.
     Compile,
     /// Body: `HostedModule` as JSON. Answer: machine code of the component of its own.

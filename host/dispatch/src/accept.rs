@@ -9,16 +9,19 @@ use sandmill_model::{
     run::NewRun,
     version::Selector,
 };
-use sandmill_store::{queue::Cancelled, workspaces::Workspace};
+use sandmill_store::{
+    queue::{Cancelled, Enqueued},
+    workspaces::Workspace,
+};
 
-use crate::{Dispatch, StartRequest, Waited, refuse};
+use crate::{Accepted, Dispatch, StartRequest, StartTerms, Waited, policy::dedup, refuse, signals::outcome_of};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `payload_too_large`, `storage_full`, `unavailable`.
-    pub async fn accept(&self, request: StartRequest) -> Result<RunId, Refused> {
+    /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `storage_full`, `unavailable`.
+    pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
         let run = self.new_run(request).await?;
         self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
         Ok(self.enqueue(run).await?)
@@ -33,8 +36,18 @@ impl Dispatch {
         if self.may_use_fast_lane(&run) {
             return self.run_in_fast_lane(run, wait_limit).await;
         }
-        let ended = self.inner.waiters.register(run.id);
-        let id = self.enqueue(run).await?;
+        let (workspace, mut id) = (run.workspace, run.id);
+        let mut ended = self.inner.waiters.register(workspace, id);
+        let accepted = self.enqueue(run).await?;
+        if accepted.is_repetition {
+            id = accepted.run;
+            ended = self.inner.waiters.register(workspace, id);
+            // It may have ended long ago.
+            let first = self.record(workspace, id).await?.filter(|record| record.summary.status.has_ended());
+            if let Some(first) = first {
+                return Ok(Waited::Ended { run: id, outcome: Arc::new(outcome_of(first)) });
+            }
+        }
         Ok(match tokio::time::timeout(wait_limit, ended.outcome()).await {
             Ok(Some(outcome)) => Waited::Ended { run: id, outcome },
             Ok(None) | Err(_) => Waited::StillRunning(id),
@@ -54,6 +67,9 @@ impl Dispatch {
         if cancelled == Cancelled::AtOnce {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
             inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
+            inner.tell_ended([run]);
+            // Its key may have gone to another.
+            inner.ready.notify_one();
         }
         Ok(cancelled)
     }
@@ -62,7 +78,13 @@ impl Dispatch {
     ///
     /// # Errors
     /// `not_found` for an unknown run; else as [`Dispatch::accept`].
-    pub async fn rerun(&self, principal: Arc<Principal>, workspace: Workspace, run: RunId) -> Result<RunId, Refused> {
+    pub async fn rerun(
+        &self,
+        principal: Arc<Principal>,
+        workspace: Workspace,
+        run: RunId,
+        idempotency_key: Option<String>,
+    ) -> Result<Accepted, Refused> {
         let record = self.record(workspace.id, run).await?.ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no run {run}")))?;
         let request = StartRequest {
             principal,
@@ -70,19 +92,35 @@ impl Dispatch {
             path: record.summary.path,
             selector: Selector::Newest,
             input: Input::Arguments(record.arguments),
+            terms: StartTerms { idempotency_key, ..StartTerms::default() },
         };
         self.accept(request).await
     }
 
-    async fn enqueue(&self, run: NewRun) -> Result<RunId, Refusal> {
-        let id = run.id;
-        self.inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
-        self.inner.due.notify_one();
-        Ok(id)
+    async fn enqueue(&self, run: NewRun) -> Result<Accepted, Refusal> {
+        let inner = &self.inner;
+        let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at);
+        let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
+        match enqueued.first() {
+            Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: *first, is_repetition: true }),
+            Some(Enqueued::Mismatch(first)) => {
+                let detail =
+                    format!("run {first} was started with this idempotency key and another body; choose a new key for a new request");
+                return Err(Refusal::new(Code::IdempotencyMismatch, detail));
+            }
+            Some(Enqueued::New) | None => {}
+        }
+        if is_delayed {
+            inner.delayed.notify_one();
+        } else {
+            inner.ready.notify_one();
+            inner.tell_ready();
+        }
+        Ok(Accepted { run: id, is_repetition: false })
     }
 
     async fn new_run(&self, request: StartRequest) -> Result<NewRun, Refusal> {
-        let StartRequest { principal, workspace, path, selector, input } = request;
+        let StartRequest { principal, workspace, path, selector, input, terms } = request;
         if self.inner.draining.is_cancelled() {
             return Err(Refusal::new(Code::Unavailable, "this node is shutting down"));
         }
@@ -104,8 +142,11 @@ impl Dispatch {
                 format!("the arguments have {input_bytes} bytes; this script takes {limit} (limits.arguments_bytes)"),
             ));
         }
+        let policy = self.inner.policy(&target, &input, &terms, now)?;
         Ok(NewRun {
             id: RunId::new(now),
+            dedup: dedup(&target.path, &input, &terms, &principal),
+            policy,
             workspace: workspace.id,
             workspace_name: workspace.name,
             path: target.path,
@@ -115,7 +156,7 @@ impl Dispatch {
             limits: target.limits,
             run_as: Arc::clone(&principal.identity),
             created_at: now,
-            scheduled_for: now,
+            scheduled_for: terms.scheduled_for.unwrap_or(now).max(now),
         })
     }
 }

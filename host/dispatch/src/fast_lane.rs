@@ -3,23 +3,24 @@
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use sandmill_model::{
-    Input, Outcome, Timestamp,
+    Outcome, Timestamp,
     code::Refusal,
     run::{FinishedRun, NewRun},
 };
-use sandmill_store::StoreError;
+use sandmill_store::{StoreError, nodes::Incarnation, queue::Completion};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{Dispatch, Inner, LEASE, Waited, refuse};
+use crate::{Dispatch, Inner, Waited, refuse};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
 
 impl Dispatch {
-    /// Whether `run` may take the fast lane: no key that needs the queue, a free slot here, and room for its record.
+    /// Whether `run` may take the fast lane: nothing that needs the queue, a worker here with a free slot, and room for its record.
     pub(crate) fn may_use_fast_lane(&self, run: &NewRun) -> bool {
-        let has_key = matches!(&run.input, Input::Event(event) if event.dedup_key.is_some() || event.ordering_key.is_some());
-        !has_key && self.inner.executor.has_free_slot() && self.inner.write_behind.has_room()
+        let inner = &self.inner;
+        let is_plain = Arc::ptr_eq(&run.policy, &inner.plain_policy) && run.dedup.is_none() && run.scheduled_for <= run.created_at;
+        is_plain && inner.options.role.executes() && inner.executor.has_free_slot() && inner.write_behind.has_room()
     }
 
     pub(crate) async fn run_in_fast_lane(&self, run: NewRun, wait_limit: Duration) -> Result<Waited, Refusal> {
@@ -67,7 +68,8 @@ enum Promised {
     No,
     /// It is being written to the queue.
     Writing,
-    Yes,
+    /// It is this incarnation's.
+    Yes(Incarnation),
     /// It ended first; its record is written behind.
     Ended,
 }
@@ -84,8 +86,8 @@ impl Promise {
         })
     }
 
-    /// Whether the run was promised; from now on it cannot be any more.
-    async fn settle(&self) -> bool {
+    /// Whose the run is, if it was promised; from now on it cannot be any more.
+    async fn settle(&self) -> Option<Incarnation> {
         if self.state.send_if_modified(|state| {
             let free = *state == Promised::No;
             if free {
@@ -93,10 +95,13 @@ impl Promise {
             }
             free
         }) {
-            return false;
+            return None;
         }
         let mut changes = self.state.subscribe();
-        changes.wait_for(|state| *state != Promised::Writing).await.is_ok_and(|state| *state == Promised::Yes)
+        match changes.wait_for(|state| *state != Promised::Writing).await.as_deref() {
+            Ok(Promised::Yes(lease)) => Some(*lease),
+            _ => None,
+        }
     }
 }
 
@@ -116,16 +121,17 @@ impl Inner {
     /// Drives a run that did not end at once, whether its caller stays or not.
     fn go_on(self: &Arc<Self>, run: NewRun, started_at: Timestamp, execution: impl Future<Output = Outcome> + Send + 'static) -> Going {
         let promise = Promise { state: Arc::new(watch::Sender::new(Promised::No)) };
-        self.live.begin(run.clone(), FIRST, started_at);
+        self.live.begin(run.clone(), FIRST, started_at, None);
         let task = self.tasks.spawn({
             let (inner, promise) = (Arc::clone(self), promise.clone());
             async move {
                 let outcome = execution.await;
-                let answer = if promise.settle().await {
+                let answer = if let Some(promised) = promise.settle().await {
                     inner.metrics.record(&outcome);
                     let answer = Arc::new(without_log(&outcome));
                     let ended_at = inner.clock.now();
-                    inner.complete(FinishedRun { run: run.clone(), attempt: FIRST, started_at: Some(started_at), ended_at, outcome }).await;
+                    let done = FinishedRun { run: run.clone(), attempt: FIRST, started_at: Some(started_at), ended_at, outcome };
+                    inner.complete(promised, Completion { done, again_at: None }).await;
                     answer
                 } else {
                     inner.record_behind(run.clone(), started_at, outcome)
@@ -141,11 +147,17 @@ impl Inner {
     async fn promise(self: &Arc<Self>, run: NewRun, promise: Promise) -> Result<(), StoreError> {
         let inner = Arc::clone(self);
         let writing = self.tasks.spawn(async move {
-            let written = inner.store.queue.adopt(&inner.options.node, run, inner.clock.now(), LEASE).await;
-            promise.state.send_replace(if written.is_ok() { Promised::Yes } else { Promised::No });
-            written
+            let adopted = inner.adopt(run).await;
+            promise.state.send_replace(adopted.as_ref().map_or(Promised::No, |lease| Promised::Yes(*lease)));
+            adopted.map(drop)
         });
         writing.await.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+    }
+
+    async fn adopt(&self, run: NewRun) -> Result<Incarnation, StoreError> {
+        let lease = self.membership.current().ok_or_else(|| StoreError::Unavailable("this node is no member at present".to_owned()))?;
+        self.store.queue.adopt(lease, run, self.clock.now()).await?;
+        Ok(lease)
     }
 
     /// Writes the record behind the answer and gives back the outcome without its log.

@@ -4,11 +4,17 @@
 //! A [`Service`] beside it claims what is due, executes it and keeps its lease.
 
 mod accept;
+mod due;
+mod fair;
 mod fast_lane;
+mod lease;
 mod live;
 mod metering;
+mod policy;
 mod read;
+mod role;
 mod service;
+mod signals;
 mod targets;
 mod waiters;
 mod worker;
@@ -17,17 +23,18 @@ mod write_behind;
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Clock, Executor, Outcome, RunId, ScriptPath, WorkspaceId,
+    Clock, Executor, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
     version::Selector,
 };
-use sandmill_store::{Store, StoreError, workspaces::Workspace};
+use sandmill_store::{Store, StoreError, nodes::Node, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
 pub use live::Progress;
+pub use role::Role;
 pub use service::Service;
 
 /// How long a claimed run stays ours without a sign of life.
@@ -52,13 +59,20 @@ pub const TARGETS_MAX: usize = 20_000;
 pub const COMPLETIONS_MAX: usize = 1_000;
 /// How long a shutdown waits for runs that execute.
 pub const DRAIN: Duration = Duration::from_secs(10);
-/// Tries of a run whose node died before it is given up as poisoned.
+/// Nodes that a run may kill before it is given up as poisoned.
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
+/// Workspaces and tags that one claim chooses from.
+pub const HEADS_MAX: u32 = 64;
+/// How long a repetition of a request is known by its `Idempotency-Key`, and of an event by its dedup key.
+pub const DEDUP_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Stable over restarts: a node that comes back takes its own runs again at once.
     pub node: Arc<str>,
+    pub role: Role,
+    /// Tags that this node serves beside runs without one.
+    pub tags: Vec<Arc<str>>,
     /// Runs from the queue that execute here at once.
     pub queued_runs_max: usize,
 }
@@ -78,8 +92,14 @@ struct Inner {
     live: Arc<live::Live>,
     waiters: waiters::Waiters,
     write_behind: write_behind::WriteBehind,
-    /// Poked when something became due.
-    due: tokio::sync::Notify,
+    /// Poked when something became ready.
+    ready: tokio::sync::Notify,
+    /// Poked when something was put off.
+    delayed: tokio::sync::Notify,
+    membership: lease::Membership,
+    outbox: signals::Outbox,
+    /// That of every run of whose dispatch nothing was said.
+    plain_policy: Arc<Policy>,
     tasks: TaskTracker,
     /// From now on nothing new begins.
     draining: CancellationToken,
@@ -95,6 +115,26 @@ pub struct StartRequest {
     pub path: ScriptPath,
     pub selector: Selector,
     pub input: Input,
+    pub terms: StartTerms,
+}
+
+/// What whoever starts a run says of it beside its input; the script's manifest says the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartTerms {
+    /// None: now.
+    pub scheduled_for: Option<Timestamp>,
+    pub priority: Option<i32>,
+    pub tag: Option<Arc<str>>,
+    /// A repetition by the same caller, for the same script and with the same key within [`DEDUP_WINDOW`] is this run.
+    pub idempotency_key: Option<String>,
+}
+
+/// A run that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub run: RunId,
+    /// It was accepted before; this was a repetition.
+    pub is_repetition: bool,
 }
 
 /// What a caller who waited gets.
@@ -121,7 +161,11 @@ impl Dispatch {
                 live: Arc::clone(&live.0),
                 waiters: waiters::Waiters::default(),
                 write_behind,
-                due: tokio::sync::Notify::new(),
+                ready: tokio::sync::Notify::new(),
+                delayed: tokio::sync::Notify::new(),
+                membership: lease::Membership::default(),
+                outbox: signals::Outbox::default(),
+                plain_policy: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),
                 metrics: metering::Metrics::default(),
@@ -139,6 +183,14 @@ impl Dispatch {
     /// Forgets what is believed about a path: called after a deployment.
     pub fn deployed(&self, workspace: WorkspaceId, path: &ScriptPath) {
         self.inner.targets.forget(workspace, path);
+    }
+
+    /// All nodes that live or have just died.
+    ///
+    /// # Errors
+    /// `unavailable`, `internal`.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Refusal> {
+        self.inner.store.nodes.list().await.map_err(|error| refuse(&error))
     }
 
     /// Progress of a run that executes on this node.
@@ -166,7 +218,9 @@ fn refuse(error: &StoreError) -> Refusal {
         StoreError::Full(_) => {
             Refusal::new(Code::StorageFull, "the database's disk is full; nothing was written. Try again once the operator has made space")
         }
-        StoreError::Unavailable(_) => Refusal::new(Code::Unavailable, "the database cannot be reached at present; try again"),
+        StoreError::Unavailable(_) | StoreError::Contended(_) => {
+            Refusal::new(Code::Unavailable, "the database cannot be reached at present; try again")
+        }
         StoreError::Conflict(text) => Refusal::new(Code::Conflict, text.clone()),
         StoreError::Corrupt(_) | StoreError::Other(_) => Refusal::new(Code::Internal, "the database failed; the server's log says how"),
     }

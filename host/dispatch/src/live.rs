@@ -6,6 +6,7 @@ use std::{
 };
 
 use sandmill_model::{RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, run::NewRun};
+use sandmill_store::nodes::Incarnation;
 
 /// Characters of a progress text that are kept.
 const PROGRESS_CHARS_MAX: usize = 1_000;
@@ -27,6 +28,8 @@ struct LiveRun {
     run: NewRun,
     attempt: u32,
     started_at: Timestamp,
+    /// None on the fast lane.
+    lease: Option<Incarnation>,
     progress: Option<Progress>,
 }
 
@@ -35,8 +38,26 @@ impl Live {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, run: NewRun, attempt: u32, started_at: Timestamp) {
-        self.runs().insert(run.id, LiveRun { run, attempt, started_at, progress: None });
+    pub(crate) fn begin(&self, run: NewRun, attempt: u32, started_at: Timestamp, lease: Option<Incarnation>) {
+        self.runs().insert(run.id, LiveRun { run, attempt, started_at, lease, progress: None });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.runs().len()
+    }
+
+    /// Runs that came from the queue.
+    pub(crate) fn leased(&self) -> Vec<RunId> {
+        self.runs().iter().filter(|(_, live)| live.lease.is_some()).map(|(run, _)| *run).collect()
+    }
+
+    /// How many runs from the queue each workspace has at work here.
+    pub(crate) fn at_work(&self) -> HashMap<WorkspaceId, u32> {
+        let mut counts = HashMap::new();
+        for live in self.runs().values().filter(|live| live.lease.is_some()) {
+            *counts.entry(live.run.workspace).or_default() += 1;
+        }
+        counts
     }
 
     pub(crate) fn end(&self, run: RunId) {

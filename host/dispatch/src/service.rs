@@ -19,16 +19,19 @@ impl Service {
     /// What had not ended by then goes back to the queue, for another node or the next start.
     pub async fn run(self, shutdown: CancellationToken) {
         let inner = self.inner;
-        match inner.store.queue.recover(Some(&inner.options.node), inner.clock.now()).await {
-            Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "runs that this node left behind are queued again"),
-            Err(error) => tracing::error!(%error, "runs that this node left behind could not be taken back"),
-        }
-        let claiming = CancellationToken::new();
-        let writing = CancellationToken::new();
+        let (claiming, writing) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        tasks.spawn(Arc::clone(&inner).work(claiming.clone()));
-        tasks.spawn(Arc::clone(&inner).keep_leases(writing.clone()));
+        let joined = inner.join(inner.store.nodes.as_ref(), &shutdown).await;
+        let heartbeat = inner.keep_alive(writing.clone());
+        if let Err(error) = &heartbeat {
+            tracing::error!(%error, "no thread for signs of life; the others will think that this node is dead");
+        }
+        if joined && inner.options.role.executes() {
+            tasks.spawn(Arc::clone(&inner).work(claiming.clone()));
+        }
+        tasks.spawn(Arc::clone(&inner).watch_the_clock(claiming.clone()));
+        tasks.spawn(Arc::clone(&inner).tell_others(writing.clone()));
+        tasks.spawn(Arc::clone(&inner).hear_others(writing.clone()));
         tasks.spawn(Arc::clone(&inner).write_outcomes(writing.clone()));
         tasks.spawn({
             let (inner, writing) = (Arc::clone(&inner), writing.clone());
@@ -45,11 +48,18 @@ impl Service {
         writing.cancel();
         tasks.close();
         tasks.wait().await;
+        if let Ok(thread) = heartbeat {
+            // It ends within one sign of life.
+            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+        }
+        let Some(own) = inner.membership.current() else { return };
         // Nothing is written down any more, so what is still held did not end: a run must not count as one that kills its nodes.
-        match inner.store.queue.hand_back(&inner.options.node).await {
+        match inner.store.nodes.leave(own).await {
             Ok(0) => {}
             Ok(runs) => tracing::info!(runs, "handed back to the queue"),
-            Err(error) => tracing::error!(%error, "runs could not be handed back; they are tried again once their lease lapses"),
+            Err(error) => {
+                tracing::error!(%error, "runs could not be handed back; they are tried again once the others see that this node is gone")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use sandmill_model::{
@@ -49,6 +49,8 @@ impl Targets {
             number: deployment.number,
             version: version.digest,
             limits: version.manifest.limits.resolve(&Limits::CEILING),
+            dispatch: Arc::new(version.manifest.dispatch),
+            has_preprocessor: version.program.has_preprocessor(),
         };
         let mut known = self.known();
         if known.generation == generation {

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sandmill_model::{Outcome, RunId};
+use sandmill_model::{Outcome, RunId, WorkspaceId};
 use tokio::sync::oneshot;
 
-type Senders = HashMap<RunId, Vec<oneshot::Sender<Arc<Outcome>>>>;
+type Senders = HashMap<RunId, (WorkspaceId, Vec<oneshot::Sender<Arc<Outcome>>>)>;
 
 #[derive(Clone, Default)]
 pub(crate) struct Waiters {
@@ -27,18 +27,31 @@ impl Waiters {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn register(&self, run: RunId) -> Wait {
+    pub(crate) fn register(&self, workspace: WorkspaceId, run: RunId) -> Wait {
         let (sender, outcome) = oneshot::channel();
-        self.senders().entry(run).or_default().push(sender);
+        self.senders().entry(run).or_insert_with(|| (workspace, Vec::new())).1.push(sender);
         Wait { run, outcome, waiters: self.clone() }
     }
 
-    /// Tells all who wait for `run` how it ended, after that is durable.
-    pub(crate) fn wake(&self, run: RunId, outcome: Arc<Outcome>) {
-        for sender in self.senders().remove(&run).unwrap_or_default() {
+    /// Tells all who wait here for `run` how it ended, after that is durable; whether anybody did.
+    pub(crate) fn wake(&self, run: RunId, outcome: Arc<Outcome>) -> bool {
+        let Some((_, senders)) = self.senders().remove(&run) else { return false };
+        for sender in senders {
             // A receiver that is gone has stopped waiting.
             let _ = sender.send(Arc::clone(&outcome));
         }
+        true
+    }
+
+    /// Runs that somebody waits for.
+    pub(crate) fn waiting(&self) -> Vec<RunId> {
+        self.senders().keys().copied().collect()
+    }
+
+    /// Those of `runs` that somebody waits for, and whose they are.
+    pub(crate) fn of(&self, runs: Vec<RunId>) -> Vec<(RunId, WorkspaceId)> {
+        let senders = self.senders();
+        runs.into_iter().filter_map(|run| senders.get(&run).map(|(workspace, _)| (run, *workspace))).collect()
     }
 }
 
@@ -53,7 +66,7 @@ impl Drop for Wait {
     fn drop(&mut self) {
         self.outcome.close();
         let mut senders = self.waiters.senders();
-        if let Some(list) = senders.get_mut(&self.run) {
+        if let Some((_, list)) = senders.get_mut(&self.run) {
             list.retain(|sender| !sender.is_closed());
             if list.is_empty() {
                 senders.remove(&self.run);

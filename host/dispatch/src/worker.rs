@@ -5,12 +5,16 @@ use std::{
     time::Duration,
 };
 
-use sandmill_model::{Outcome, OutcomeKind, RunError, run::FinishedRun};
-use sandmill_store::queue::Claimed;
+use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, random, run::FinishedRun};
+use sandmill_store::{
+    StoreError,
+    nodes::Incarnation,
+    queue::{Claimed, Completion, Head},
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{CLAIM_RUNS_MAX, COMPLETIONS_MAX, Inner, LEASE, LOST_ATTEMPTS_MAX, fast_lane::without_log};
+use crate::{CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, fair, fast_lane::without_log};
 
 /// How often the queue is looked at without having been poked: only a net.
 const CLAIM_NET: Duration = Duration::from_secs(1);
@@ -19,8 +23,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Outcomes on their way to the store.
 pub(crate) struct Finished {
-    sender: mpsc::Sender<FinishedRun>,
-    receiver: Mutex<Option<mpsc::Receiver<FinishedRun>>>,
+    sender: mpsc::Sender<(Incarnation, Completion)>,
+    receiver: Mutex<Option<mpsc::Receiver<(Incarnation, Completion)>>>,
 }
 
 impl Default for Finished {
@@ -30,10 +34,17 @@ impl Default for Finished {
     }
 }
 
+/// Where the last claim stopped looking.
+#[derive(Default)]
+struct Round {
+    after: Option<Head>,
+    turn: usize,
+}
+
 impl Inner {
-    /// Hands over the outcome of a run that this node holds in the queue.
-    pub(crate) async fn complete(&self, finished: FinishedRun) {
-        if self.finished.sender.send(finished).await.is_err() {
+    /// Hands over the end of an attempt that `lease` holds in the queue.
+    pub(crate) async fn complete(&self, lease: Incarnation, completion: Completion) {
+        if self.finished.sender.send((lease, completion)).await.is_err() {
             tracing::error!("an outcome came after the end of the service; its run will be tried again");
         }
     }
@@ -41,46 +52,89 @@ impl Inner {
     /// Claims and executes until `stop`.
     pub(crate) async fn work(self: Arc<Self>, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.queued_runs_max));
+        let mut round = Round::default();
         while !stop.is_cancelled() {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let limit = u32::try_from(slots.available_permits() + 1).unwrap_or(u32::MAX).min(CLAIM_RUNS_MAX);
+            let free = u32::try_from(slots.available_permits() + 1).unwrap_or(u32::MAX).min(CLAIM_RUNS_MAX);
             drop(slot);
-            let claimed = self.store.queue.claim(&self.options.node, self.clock.now(), LEASE, limit).await.unwrap_or_else(|error| {
+            let claimed = self.claim(free, &mut round).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "runs could not be claimed; trying again");
-                Vec::new()
+                None
             });
-            if claimed.is_empty() {
+            let Some((lease, claimed)) = claimed else {
                 tokio::select! {
-                    () = self.due.notified() => {}
+                    () = self.ready.notified() => {}
                     () = tokio::time::sleep(CLAIM_NET) => {}
                     () = stop.cancelled() => return,
                 }
                 continue;
-            }
+            };
             for run in claimed {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
                 let inner = Arc::clone(&self);
+                // Here, not in the task: the next claim must know who is at work.
+                inner.live.begin(run.run.clone(), run.attempt, inner.clock.now(), Some(lease));
                 self.tasks.spawn(async move {
-                    inner.execute(run).await;
+                    inner.execute(lease, run).await;
                     drop(slot);
                 });
             }
         }
     }
 
-    async fn execute(&self, claimed: Claimed) {
-        let Claimed { run, attempt } = claimed;
+    /// Claims up to `slots` runs that this node serves; none if there are none.
+    async fn claim(&self, slots: u32, round: &mut Round) -> Result<Option<(Incarnation, Vec<Claimed>)>, StoreError> {
+        let Some(lease) = self.membership.current() else { return Ok(None) };
+        // Once round, wherever it begins.
+        let mut ends_left = if round.after.is_none() { 1 } else { 2 };
+        loop {
+            let mut heads = self.store.queue.heads(round.after.take(), HEADS_MAX).await?;
+            let is_last_page = heads.len() < usize::try_from(HEADS_MAX).unwrap_or(usize::MAX);
+            if is_last_page {
+                ends_left -= 1;
+            } else {
+                round.after = heads.last().cloned();
+            }
+            heads.retain(|head| head.tag.is_empty() || self.options.tags.contains(&head.tag));
+            let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
+            round.turn = round.turn.wrapping_add(1);
+            let claimed = if shares.is_empty() { Vec::new() } else { self.store.queue.claim(lease, self.clock.now(), shares).await? };
+            if !claimed.is_empty() {
+                return Ok(Some((lease, claimed)));
+            }
+            if ends_left == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn execute(&self, lease: Incarnation, claimed: Claimed) {
+        let Claimed { run, attempt, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
-        self.live.begin(run.clone(), attempt, started_at);
-        let outcome = if attempt > LOST_ATTEMPTS_MAX {
-            let message = format!("the run was tried {LOST_ATTEMPTS_MAX} times and its node died each time; it is not tried again");
-            Outcome::failed(OutcomeKind::Poisoned, RunError::new(OutcomeKind::Poisoned.name(), message))
+        let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
+        let outcome = if is_cancelled {
+            over(OutcomeKind::Cancelled, "the run was cancelled; the node that executed it died before it could say so".to_owned())
+        } else if lost >= LOST_ATTEMPTS_MAX {
+            over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))
         } else {
-            self.executor.execute(run.attempt(attempt, started_at)).await
+            let mut next = run.attempt(attempt, started_at);
+            let left = run.policy.ends_by.map(|end| end.since(started_at));
+            if let Some(left) = left {
+                next.limits.wall_ms = next.limits.wall_ms.min(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            }
+            if left.is_some_and(|left| left < Duration::from_millis(1)) {
+                over(OutcomeKind::Timeout, "the time of the run was over (dispatch.run_ms) before this attempt could start".to_owned())
+            } else {
+                self.executor.execute(next).await
+            }
         };
         self.metrics.record(&outcome);
         let id = run.id;
-        self.complete(FinishedRun { run, attempt, started_at: Some(started_at), ended_at: self.clock.now(), outcome }).await;
+        let ended_at = self.clock.now();
+        let pause = run.policy.next_try(&outcome, attempt.saturating_sub(lost), ended_at, u16::from_be_bytes(random::bytes()));
+        let again_at = pause.filter(|_| !is_cancelled).map(|pause| ended_at.plus(pause));
+        let done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
+        self.complete(lease, Completion { done, again_at }).await;
         self.live.end(id);
     }
 
@@ -95,24 +149,21 @@ impl Inner {
                 _ = receiver.recv_many(&mut batch, COMPLETIONS_MAX) => {}
                 () = stop.cancelled() => return,
             }
-            self.write_batch(std::mem::take(&mut batch)).await;
+            // All are of one incarnation, but for the moments after this node was thought dead.
+            while let Some((lease, _)) = batch.first() {
+                let lease = *lease;
+                let (of_lease, others): (Vec<_>, Vec<_>) = std::mem::take(&mut batch).into_iter().partition(|(of, _)| *of == lease);
+                self.write_batch(lease, of_lease.into_iter().map(|(_, completion)| completion).collect()).await;
+                batch = others;
+            }
         }
     }
 
-    async fn write_batch(&self, batch: Vec<FinishedRun>) {
+    async fn write_batch(&self, lease: Incarnation, batch: Vec<Completion>) {
         let mut delay = RETRY_DELAY;
         loop {
-            match self.store.queue.complete(&self.options.node, batch.clone()).await {
-                Ok(moved) => {
-                    for finished in batch {
-                        if moved.contains(&finished.run.id) {
-                            self.waiters.wake(finished.run.id, Arc::new(without_log(&finished.outcome)));
-                        } else {
-                            tracing::warn!(run = %finished.run.id, "a run was taken from this node; its outcome here does not count");
-                        }
-                    }
-                    return;
-                }
+            match self.store.queue.complete(lease, batch.clone()).await {
+                Ok(moved) => return self.completed(batch, &moved.into_iter().collect()),
                 Err(error) => {
                     tracing::error!(%error, runs = batch.len(), "outcomes could not be written; trying again");
                     tokio::time::sleep(delay).await;
@@ -122,32 +173,35 @@ impl Inner {
         }
     }
 
-    /// Shows signs of life, ends what others asked to cancel, and frees what dead nodes held, until `stop`.
-    pub(crate) async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(crate::HEARTBEAT);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stop.cancelled() => return,
+    /// Tells everybody whom it concerns what was written.
+    fn completed(&self, batch: Vec<Completion>, moved: &std::collections::HashSet<RunId>) {
+        let mut unheard = Vec::new();
+        let (mut freed_keys, mut delayed) = (false, false);
+        for Completion { done, again_at } in batch {
+            let id = done.run.id;
+            if !moved.contains(&id) {
+                tracing::warn!(run = %id, "a run was taken from this node; its outcome here does not count");
+                continue;
             }
-            let now = self.clock.now();
-            match self.store.queue.heartbeat(&self.options.node, now, LEASE).await {
-                Ok(cancelled) => {
-                    for run in cancelled {
-                        self.executor.cancel(run);
-                    }
-                }
-                Err(error) => tracing::error!(%error, "leases could not be extended"),
+            if let Some(at) = again_at {
+                delayed = true;
+                tracing::debug!(run = %id, attempt = done.attempt, outcome = done.outcome.kind.name(), %at, "a run is tried again");
+                continue;
             }
-            match self.store.queue.recover(None, now).await {
-                Ok(0) => {}
-                Ok(runs) => {
-                    tracing::warn!(runs, "runs of a node that died are queued again");
-                    self.due.notify_one();
-                }
-                Err(error) => tracing::error!(%error, "lapsed leases could not be looked for"),
+            freed_keys |= !done.run.policy.keys.is_empty();
+            if !self.waiters.wake(id, Arc::new(without_log(&done.outcome))) {
+                unheard.push(id);
             }
+        }
+        if freed_keys {
+            self.ready.notify_one();
+            self.tell_ready();
+        }
+        if delayed {
+            self.delayed.notify_one();
+        }
+        if !unheard.is_empty() {
+            self.tell_ended(unheard);
         }
     }
 }

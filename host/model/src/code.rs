@@ -45,6 +45,7 @@ codes! {
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The media type is not supported";
     InvalidArguments = "invalid_arguments", UNPROCESSABLE_ENTITY, "The arguments do not fit the script's schema";
+    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request";
     InvalidManifest = "invalid_manifest", UNPROCESSABLE_ENTITY, "The manifest is not valid";
     CompileFailed = "compile_failed", UNPROCESSABLE_ENTITY, "The source has faults";
     InvalidComponent = "invalid_component", UNPROCESSABLE_ENTITY, "The component cannot run here";

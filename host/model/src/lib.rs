@@ -8,6 +8,7 @@ pub mod clock;
 pub mod code;
 pub mod digest;
 pub mod event;
+pub mod idempotency;
 pub mod ids;
 pub mod json;
 pub mod language;
@@ -16,6 +17,8 @@ pub mod log;
 pub mod manifest;
 pub mod outcome;
 pub mod path;
+pub mod policy;
+pub mod predicate;
 pub mod random;
 pub mod run;
 pub mod trigger;
@@ -34,6 +37,7 @@ pub use log::{LogEntry, LogLevel, LogStream};
 pub use manifest::Manifest;
 pub use outcome::{Outcome, OutcomeKind, Output, RunError, Usage};
 pub use path::ScriptPath;
+pub use policy::Policy;
 pub use run::{RunRecord, RunStatus, RunSummary};
 
 /// A boxed future that may borrow: the form in which async calls cross crate borders.

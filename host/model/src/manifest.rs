@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::LimitsRequest;
+use crate::{limits::LimitsRequest, policy::DispatchRequest};
 
 /// Unknown keys are errors: a misspelt limit must not be silently ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,4 +15,14 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
     pub limits: LimitsRequest,
+    #[serde(skip_serializing_if = "DispatchRequest::is_empty")]
+    pub dispatch: DispatchRequest,
+}
+
+impl Manifest {
+    /// # Errors
+    /// What is wrong with it beyond its form, for its author.
+    pub fn check(&self) -> Result<(), String> {
+        self.dispatch.check().map_err(|fault| format!("dispatch: {fault}"))
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs: accepted requests to execute a version.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::{
     limits::Limits,
     outcome::{Outcome, OutcomeKind, Output, RunError, Usage},
     path::ScriptPath,
+    policy::Policy,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,6 +95,20 @@ pub struct NewRun {
     pub run_as: Arc<str>,
     pub created_at: Timestamp,
     pub scheduled_for: Timestamp,
+    pub policy: Arc<Policy>,
+    /// By what a repetition of this run is known.
+    pub dedup: Option<Dedup>,
+}
+
+/// A key that only one run has within a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dedup {
+    /// Whose keys these are: a trigger's, or a caller's for one path.
+    pub scope: Arc<str>,
+    pub key: String,
+    /// Of what was asked for: with the same key and another fingerprint it is a mistake, not a repetition. None: nobody asks.
+    pub fingerprint: Option<Digest>,
+    pub window: Duration,
 }
 
 impl NewRun {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, digest::Digest, json::JsonText, language::Language, limits::Limits, manifest::Manifest, path::ScriptPath};
+use crate::{
+    clock::Timestamp, digest::Digest, json::JsonText, language::Language, limits::Limits, manifest::Manifest, path::ScriptPath,
+    policy::DispatchRequest,
+};
 
 /// Digest that names a version: of source, manifest and language.
 ///
@@ -90,6 +93,8 @@ pub struct Target {
     pub number: i64,
     pub version: Digest,
     pub limits: Limits,
+    pub dispatch: Arc<DispatchRequest>,
+    pub has_preprocessor: bool,
 }
 
 /// Which version of a path is meant: `path`, `path@3` or `path@sha256:…`.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner};
-use sandmill_dispatch::{StartRequest, Waited};
+use sandmill_dispatch::{Role, StartRequest, StartTerms, Waited};
 use sandmill_model::{
     BoxFuture, Input, Language, Outcome, ScriptPath, TokenId, WorkspaceId,
     auth::{Principal, Scope},
@@ -40,6 +40,8 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
     let folder = tempfile::tempdir().context("no temporary folder").map_err(setup)?;
     let node = Node::compose(NodeOptions {
         name: "local".into(),
+        role: Role::All,
+        tags: Vec::new(),
         store: sandmill_store::Options {
             url: format!("sqlite:{}", folder.path().join("local.db").display()),
             durability: sandmill_store::Durability::Normal,
@@ -69,7 +71,14 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
         scopes: vec![Scope::all()],
     };
     let input = Input::Arguments(request.arguments);
-    let start = StartRequest { principal: Arc::new(principal), workspace: workspace.clone(), path, selector: Selector::Newest, input };
+    let start = StartRequest {
+        principal: Arc::new(principal),
+        workspace: workspace.clone(),
+        path,
+        selector: Selector::Newest,
+        input,
+        terms: StartTerms::default(),
+    };
     let waited = dispatch.run(start, WAIT_LIMIT).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
     let Waited::Ended { run, outcome } = waited else { return Err(LocalRunError::Setup("the run does not end".to_owned())) };
     let log = dispatch.log(workspace.id, run).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;

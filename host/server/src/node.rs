@@ -10,7 +10,7 @@ use anyhow::Context;
 use sandmill_api::{ApiOptions, ApiState};
 use sandmill_capabilities::Ports;
 use sandmill_compiler::Compiler;
-use sandmill_dispatch::{Dispatch, LiveRuns, Service};
+use sandmill_dispatch::{Dispatch, LiveRuns, Role, Service};
 use sandmill_model::{Clock, Executor, SystemClock};
 use sandmill_runner::Runner;
 use sandmill_sandbox::Sandbox;
@@ -22,6 +22,8 @@ const MIB: u64 = 1024 * 1024;
 
 pub(crate) struct NodeOptions {
     pub(crate) name: Arc<str>,
+    pub(crate) role: Role,
+    pub(crate) tags: Vec<Arc<str>>,
     pub(crate) store: sandmill_store::Options,
     pub(crate) code_cache: PathBuf,
     pub(crate) code_cache_bytes_max: u64,
@@ -63,7 +65,7 @@ impl Node {
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());
-        let dispatch_options = sandmill_dispatch::Options { node: options.name, queued_runs_max };
+        let dispatch_options = sandmill_dispatch::Options { node: options.name, role: options.role, tags: options.tags, queued_runs_max };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
         Ok(Self { store, clock, compiler, runner, dispatch, service })

@@ -5,13 +5,19 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
+use sandmill_dispatch::Role;
 
 /// No timeout is longer than a day: what waits longer waits for ever.
 const TIMEOUT_MS_MAX: u64 = 24 * 3600 * 1000;
+
+fn tag(text: &str) -> Result<Arc<str>, String> {
+    sandmill_model::policy::check_tag(text).map(|()| text.into())
+}
 
 /// Runs scripts in fresh WebAssembly sandboxes.
 #[derive(Debug, Parser)]
@@ -84,6 +90,15 @@ pub(crate) struct ServeOptions {
     /// Send traces by OTLP over HTTP to this collector, e.g. `http://127.0.0.1:4318/v1/traces`.
     #[arg(long, env = "SANDMILL_OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,
+    /// What this node is for: `all`, `api` (answers requests, executes nothing) or `worker` (executes runs).
+    #[arg(long, env = "SANDMILL_ROLE", default_value = "all", value_parser = Role::from_name)]
+    pub(crate) role: Role,
+    /// Tags that this node serves beside runs without one, separated by commas.
+    #[arg(long, env = "SANDMILL_TAGS", value_delimiter = ',', value_parser = tag)]
+    pub(crate) tags: Vec<Arc<str>>,
+    /// Name of this node among the others; by default one that the first start makes and keeps in the data folder.
+    #[arg(long, env = "SANDMILL_NODE")]
+    pub(crate) node: Option<String>,
     /// Runs that execute at once; by default 32 for each core.
     #[arg(long, env = "SANDMILL_SLOTS")]
     pub(crate) slots: Option<usize>,

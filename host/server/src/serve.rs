@@ -34,7 +34,12 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     bootstrap::data_folder(&options.data)?;
     let metrics = telemetry::metrics()?;
     let node = Node::compose(NodeOptions {
-        name: bootstrap::node_name(&options.data)?,
+        name: match &options.node {
+            Some(name) => name.as_str().into(),
+            None => bootstrap::node_name(&options.data)?,
+        },
+        role: options.role,
+        tags: options.tags.clone(),
         store: sandmill_store::Options {
             url: options.database_url(),
             durability: match options.durability {

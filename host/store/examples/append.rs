@@ -13,7 +13,11 @@ use sandmill_model::{
     event::TriggerRef,
     run::{FinishedRun, NewRun},
 };
-use sandmill_store::{Durability, Options, Store, connect};
+use sandmill_store::{
+    Durability, Options, Store, connect,
+    nodes::About,
+    queue::{Completion, Head, Share},
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -78,13 +82,16 @@ async fn queue(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
     let mut measured = Measured::default();
     let mut done = 0;
     let mut completing = Measured::default();
+    let about = About { name: "bench".into(), release: String::new(), roles: Vec::new(), tags: Vec::new(), slots: 0 };
+    let node = store.nodes.join(about, SystemClock.now(), Duration::from_secs(3600)).await?;
+    let head = Head { workspace, tag: "".into() };
     while done < QUEUED {
         measured.start();
-        let claimed = store.queue.claim("bench", SystemClock.now(), Duration::from_secs(60), 100).await?;
+        let claimed = store.queue.claim(node, SystemClock.now(), vec![Share { head: head.clone(), runs_max: 100 }]).await?;
         measured.stop();
-        let ended = claimed.into_iter().map(|claimed| finished(claimed.run, 0)).collect();
+        let ended = claimed.into_iter().map(|claimed| Completion { done: finished(claimed.run, 0), again_at: None }).collect();
         completing.start();
-        done += store.queue.complete("bench", ended).await?.len();
+        done += store.queue.complete(node, ended).await?.len();
         completing.stop();
     }
     measured.print("claim, batches of 100", QUEUED);
@@ -115,6 +122,8 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         run_as: "u/admin".into(),
         created_at: now,
         scheduled_for: now,
+        policy: Arc::default(),
+        dedup: None,
     }
 }
 

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The database cannot be reached or is too busy; trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// Others worked on the same rows at the same moment, several times in a row; trying again may help.
+    #[error("the database is too busy with the same rows: {0}")]
+    Contended(String),
     /// What was read is not what was written, or the schema is not ours.
     #[error("the database holds something unexpected: {0}")]
     Corrupt(String),

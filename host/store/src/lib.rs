@@ -4,8 +4,10 @@
 
 mod error;
 pub mod history;
+pub mod nodes;
 pub mod queue;
 pub mod scripts;
+pub mod signals;
 mod sql;
 pub mod state;
 pub mod tokens;
@@ -23,6 +25,8 @@ pub struct Store {
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,
+    pub nodes: Arc<dyn nodes::Nodes>,
+    pub signals: Arc<dyn signals::Signals>,
     pub history: Arc<dyn history::History>,
     pub state: Arc<dyn state::State>,
     /// Whether the database answers.

@@ -1,13 +1,16 @@
 //! The hot queue: runs that are accepted and have not ended. Small, whatever history holds.
+//!
+//! What can be claimed (*ready*) is kept apart from what waits for a time (*delayed*) or for a key (*parked*), so that a claim touches
+//! only what it takes.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use sandmill_model::{
     BoxFuture, RunId, Timestamp, WorkspaceId,
     run::{FinishedRun, NewRun},
 };
 
-use crate::StoreError;
+use crate::{StoreError, nodes::Incarnation};
 
 /// A run that a worker has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,20 @@ pub struct Claimed {
     pub run: NewRun,
     /// Number of the attempt that begins now; 1 for the first.
     pub attempt: u32,
+    /// Nodes that died while they executed it.
+    pub lost: u32,
+    /// Somebody asked to cancel it while it was running, and its node died since.
+    pub is_cancelled: bool,
+}
+
+/// What came of a request to enqueue one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    New,
+    /// Its dedup key is this run's, which asked for the same.
+    Duplicate(RunId),
+    /// Its dedup key is this run's, which asked for something else.
+    Mismatch(RunId),
 }
 
 /// What came of a request to cancel.
@@ -28,29 +45,62 @@ pub enum Cancelled {
     TooLate,
 }
 
+/// A workspace and a tag that have runs ready.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Head {
+    pub workspace: WorkspaceId,
+    pub tag: Arc<str>,
+}
+
+/// How many runs of one head a claim takes at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub head: Head,
+    pub runs_max: u32,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    pub done: FinishedRun,
+    /// When the run is tried again; none if it has ended.
+    pub again_at: Option<Timestamp>,
+}
+
+/// What became of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// Runs whose time had come.
+    pub runs: u64,
+    /// When the next one's comes.
+    pub next: Option<Timestamp>,
+}
+
 pub trait Queue: Send + Sync + 'static {
-    /// Makes runs durable, all or none. Returns once they are on disk.
-    fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes runs durable, all or none. Returns once they are on disk, with an answer for each in their order.
+    fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>>;
 
-    /// Makes a run durable that `node` executes already: it is in the queue as claimed by `node` until `now + lease`, in its first attempt.
-    fn adopt<'a>(&'a self, node: &'a str, run: NewRun, now: Timestamp, lease: Duration) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Makes a run durable that `lease` executes already, in its first attempt; `Unavailable` if the node is thought dead.
+    fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Takes up to `limit` due runs, oldest first, for `node`: until `now + lease` no other claim gets them.
-    fn claim<'a>(&'a self, node: &'a str, now: Timestamp, lease: Duration, limit: u32) -> BoxFuture<'a, Result<Vec<Claimed>, StoreError>>;
+    /// Workspaces and tags with ready runs, in their order, after `after`, at most `limit`.
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>>;
 
-    /// Moves runs that `node` holds to history, all in one transaction. A run that it no longer holds is left alone: returns the ids that were moved.
-    fn complete<'a>(&'a self, node: &'a str, runs: Vec<FinishedRun>) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>>;
+    /// Takes ready runs for `lease`: of each share the highest priority first, then the longest due. A node that is thought dead gets none.
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
 
-    /// Extends the leases of all runs that `node` holds; returns those among them that somebody asked to cancel.
-    fn heartbeat<'a>(&'a self, node: &'a str, now: Timestamp, lease: Duration) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>>;
+    /// Moves runs that `lease` holds to history, or back into the queue for another try, all in one transaction. A run that it no
+    /// longer holds is left alone: returns the ids of the others.
+    fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
 
-    /// Puts runs whose lease lapsed before `now`, and all that `returning` holds (a node that has just started again), back in the queue; their next attempt counts one more.
-    /// Returns how many.
-    fn recover<'a>(&'a self, returning: Option<&'a str>, now: Timestamp) -> BoxFuture<'a, Result<u64, StoreError>>;
-
-    /// Puts all that `node` still holds back in the queue, because it stops in good order: the attempt under way does not count, since nothing
-    /// was wrong with the run. Returns how many.
-    fn hand_back<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<u64, StoreError>>;
+    /// Makes ready what is due at `now`, some hundreds at most in one call.
+    fn wake_due(&self, now: Timestamp) -> BoxFuture<'_, Result<Woken, StoreError>>;
 
     fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
+
+    /// Runs of a workspace that have not ended; counting stops at `at_most`.
+    fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Forgets dedup keys whose window is over, some hundreds at most; returns how many.
+    fn forget_dedup_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

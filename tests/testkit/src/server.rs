@@ -59,7 +59,14 @@ impl Server {
         }
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let Spawned { child, url, log, data } = spawn(&data, &arguments, disk_mebibytes)?;
-        let token = std::fs::read_to_string(data.join("admin-token")).context("the first start writes an admin token")?.trim().to_owned();
+        let given = arguments.iter().skip_while(|argument| *argument != "--admin-token").nth(1);
+        let token = match given {
+            Some(token) => token.clone(),
+            None => {
+                let written = std::fs::read_to_string(data.join("admin-token")).context("the first start writes an admin token")?;
+                written.trim().to_owned()
+            }
+        };
         // Tests share a server and each has its own runtime: a connection kept from one would die with it under another.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
         Ok(Self { child, url, token, data, folder, log, arguments, http })
@@ -90,9 +97,23 @@ impl Server {
 
     /// Ends it as an operator would, and waits.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
-        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id())?).context("a process has an id")?;
-        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        self.signal(rustix::process::Signal::TERM)?;
         Ok(self.child.wait()?)
+    }
+
+    /// Takes all processor time from it, as a machine that is paused does.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id())?).context("a process has an id")?;
+        Ok(rustix::process::kill_process(id, signal)?)
     }
 
     /// Starts it again on the same data folder, at another port.

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("sandmill-run-id");
 /// Taken from the caller if it is sane, else made here; on every response.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// On the answer to a repetition of a request with an `Idempotency-Key`.
+pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The manifest of an uploaded component: JSON.
 pub(crate) const MANIFEST: HeaderName = HeaderName::from_static("sandmill-manifest");
 

@@ -42,6 +42,45 @@ pub(crate) async fn version(Authenticated(principal): Authenticated) -> Json<Ins
     Json(Instance { version: env!("CARGO_PKG_VERSION"), identity: principal.identity.to_string() })
 }
 
+/// One node of the installation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeEntry {
+    name: String,
+    release: String,
+    roles: Vec<String>,
+    /// Tags that it serves beside runs without one.
+    tags: Vec<String>,
+    slots: u64,
+    /// Runs that execute there.
+    running: u64,
+    started_at: String,
+    seen_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeList {
+    items: Vec<NodeEntry>,
+}
+
+/// Lists the nodes that live, or that died within the last seconds.
+#[utoipa::path(get, path = "/api/instance/nodes", tag = "instance", responses((status = 200, body = NodeList)))]
+pub(crate) async fn nodes(State(app): State<Arc<App>>, Authenticated(principal): Authenticated) -> Result<Json<NodeList>, Problem> {
+    if !principal.may_instance(Action::Read) {
+        return Err(forbidden(Domain::Instance, Action::Read, None));
+    }
+    let nodes = app.dispatch.nodes().await?.into_iter().map(|node| NodeEntry {
+        name: node.about.name.to_string(),
+        release: node.about.release,
+        roles: node.about.roles,
+        tags: node.about.tags,
+        slots: node.about.slots,
+        running: node.running,
+        started_at: node.started_at.to_string(),
+        seen_at: node.seen_at.to_string(),
+    });
+    Ok(Json(NodeList { items: nodes.collect() }))
+}
+
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
     status: &'static str,

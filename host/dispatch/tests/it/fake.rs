@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sandmill_dispatch::{Dispatch, LiveRuns, Options, StartRequest};
+use sandmill_dispatch::{Dispatch, LiveRuns, Options, Role, StartRequest, StartTerms};
 use sandmill_model::{
     Attempt, BoxFuture, Clock, Digest, Event, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Manifest, Outcome,
     OutcomeKind, Output, RunError, RunId, RunRecord, SystemClock, Timestamp, TokenId, Usage, WorkspaceId,
@@ -111,7 +111,7 @@ impl Bench {
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
         let version = deploy(&store, &workspace, clock.as_ref()).await;
         let executor = Gated::new(open);
-        let options = Options { node: "node-1".into(), queued_runs_max: 8 };
+        let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: 8 };
         let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &LiveRuns::default());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(stop.clone()));
@@ -134,6 +134,7 @@ impl Bench {
             path: PATH.parse().unwrap(),
             selector: Selector::Newest,
             input,
+            terms: StartTerms::default(),
         }
     }
 

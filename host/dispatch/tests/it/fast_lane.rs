@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use sandmill_dispatch::{WRITE_BEHIND_DELAY, Waited};
-use sandmill_model::{Clock, OutcomeKind, RunStatus, SystemClock, code::Code, version::Selector};
+use sandmill_model::{OutcomeKind, RunStatus, code::Code, version::Selector};
 use sandmill_store::history::RunFilter;
 
 use crate::fake::{Bench, arguments, keyed_event, principal};
@@ -50,7 +50,7 @@ async fn a_run_that_outlives_the_wait_is_durable_before_the_answer() {
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
     assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
     assert_eq!(bench.executor.executed.lock().unwrap().len(), 1, "it was executed once");
-    assert_eq!(bench.store.queue.recover(Some("node-1"), SystemClock.now()).await.unwrap(), 0, "the queue is empty");
+    assert_eq!(bench.store.queue.length(bench.workspace.id, 10).await.unwrap(), 0, "the queue is empty");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ async fn accepted_runs_end_in_history() {
     let bench = Bench::start(true).await;
     let mut runs = Vec::new();
     for _ in 0..50 {
-        runs.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap());
+        runs.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run);
     }
     for run in runs {
         let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
@@ -33,7 +33,7 @@ async fn waiting_and_running_runs_can_be_cancelled() {
     let bench = Bench::start(false).await;
     let mut runs = Vec::new();
     for _ in 0..9 {
-        runs.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap());
+        runs.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run);
     }
     // Eight execute; the ninth has to wait.
     for run in &runs[..8] {
@@ -55,11 +55,11 @@ async fn waiting_and_running_runs_can_be_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_node_dies_again_and_again_is_given_up() {
     let bench = Bench::start(false).await;
-    let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap();
+    let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
     for attempt in 1..=LOST_ATTEMPTS_MAX {
         bench.record_when(run, |record| record.summary.status == RunStatus::Running && record.summary.attempt == attempt).await;
-        // As if the node had died and come back: its claims are void.
-        bench.store.queue.recover(Some("node-1"), SystemClock.now()).await.unwrap();
+        // As if the node had been asleep for an hour: the others take it for dead, and it joins again.
+        bench.store.nodes.bury(SystemClock.now().plus(Duration::from_secs(3600))).await.unwrap();
     }
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
     assert_eq!((record.summary.status, record.summary.outcome), (RunStatus::Failed, Some(OutcomeKind::Poisoned)));

@@ -1,7 +1,8 @@
 //! The open database: connections for reading, and the way to its writers.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use futures_util::stream::BoxStream;
 use sandmill_model::BoxFuture;
 use sqlx::{ConnectOptions, PgPool, SqlitePool, pool::PoolOptions, sqlite::SqliteConnectOptions};
 use tokio::time::Instant;
@@ -35,7 +36,7 @@ enum Backend {
 
 pub(super) struct Db {
     backend: Backend,
-    writer: Writer,
+    writer: Arc<Writer>,
 }
 
 impl Db {
@@ -92,6 +93,31 @@ impl Db {
         &self.writer
     }
 
+    /// A connection of its own to the same database, for the runtime that calls. SQLite has one writer, which is shared.
+    pub(super) async fn apart(&self) -> Result<Self, StoreError> {
+        match &self.backend {
+            Backend::Sqlite { .. } => Ok(Self { backend: Backend::Sqlite { readers: None }, writer: Arc::clone(&self.writer) }),
+            Backend::Postgres(pool) => {
+                let pool = dialect::postgres::small(pool).await?;
+                let writer = Arc::new(Writer::start(vec![Source::Postgres(pool.clone())]));
+                Ok(Self { backend: Backend::Postgres(pool), writer })
+            }
+        }
+    }
+
+    /// Whether other processes work on the same database at the same time.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// Payloads that are sent to a channel from now on; none where the database has no such thing.
+    pub(super) async fn listen(&self, channel: &str) -> Result<Option<BoxStream<'static, Result<String, StoreError>>>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite { .. } => Ok(None),
+            Backend::Postgres(pool) => dialect::postgres::listen(pool, channel).await.map(Some),
+        }
+    }
+
     pub(super) async fn close(&self) {
         self.writer.close().await;
         match &self.backend {
@@ -117,7 +143,7 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
     };
     migrate::run(Conn::Sqlite(&mut writer)).await?;
     let readers = file.is_some().then(|| readers(options));
-    Ok(Db { backend: Backend::Sqlite { readers }, writer: Writer::start(vec![Source::Sqlite(writer)]) })
+    Ok(Db { backend: Backend::Sqlite { readers }, writer: Arc::new(Writer::start(vec![Source::Sqlite(writer)])) })
 }
 
 fn readers(options: SqliteConnectOptions) -> SqlitePool {
@@ -135,5 +161,5 @@ async fn open_postgres(url: &str, durability: Durability) -> Result<Db, StoreErr
     migrate::run(Conn::Postgres(&mut conn)).await?;
     drop(conn);
     let lanes = (0..POSTGRES_LANES).map(|_| Source::Postgres(pool.clone())).collect();
-    Ok(Db { backend: Backend::Postgres(pool), writer: Writer::start(lanes) })
+    Ok(Db { backend: Backend::Postgres(pool), writer: Arc::new(Writer::start(lanes)) })
 }

@@ -11,6 +11,8 @@ use crate::StoreError;
 
 /// Bytes of lines in one chunk of a log, unless one line alone is longer.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Numbers of the chunks of one attempt; those of the next come after them.
+const CHUNKS_OF_ATTEMPT: i64 = 1 << 32;
 
 /// A run that is there already stays: an append that is tried again after its answer was lost does no harm.
 const RUNS: Insert = Insert {
@@ -65,6 +67,13 @@ pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&FinishedRun]) -> Result
     if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
 }
 
+/// Writes the log of an attempt whose run is tried again.
+pub(super) async fn insert_log(conn: &mut Conn<'_>, done: &FinishedRun) -> Result<(), StoreError> {
+    let mut logs = Vec::new();
+    push_log(&mut logs, done)?;
+    if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
+}
+
 fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
     let (run, outcome) = (&done.run, &done.outcome);
     let arguments = outcome.arguments.clone().unwrap_or_else(|| arguments(&run.input));
@@ -105,7 +114,7 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
 
 fn push_log(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
     let mut lines = String::new();
-    let mut chunk: i64 = 0;
+    let mut chunk = i64::from(done.attempt) * CHUNKS_OF_ATTEMPT;
     for entry in &done.outcome.log {
         let line = to_json(entry)?;
         if !lines.is_empty() && lines.len() + line.len() > CHUNK_BYTES {

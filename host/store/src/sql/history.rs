@@ -18,7 +18,7 @@ use crate::{
 const ENDED: &str =
     "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for, started_at, ended_at";
 const QUEUED: &str =
-    "id, path, number, version, CAST(CASE WHEN lease_node IS NULL THEN 1 ELSE 3 END AS BIGINT) AS status, CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt,
+    "id, path, number, version, CAST(CASE state WHEN 3 THEN 3 WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status, CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt,
     run_as, created_at, scheduled_for, started_at, CAST(NULL AS BIGINT) AS ended_at";
 /// Columns in a summary.
 const SUMMARY_COLUMNS: usize = 13;
@@ -91,8 +91,9 @@ async fn list(mut values: Vec<Value>, filter: &RunFilter, mut conn: Conn<'_>) ->
     }
     let (queued, ended) = match filter.status {
         None => (Some(""), Some(String::new())),
-        Some(RunStatus::Queued) => (Some(" AND lease_node IS NULL"), None),
-        Some(RunStatus::Running) => (Some(" AND lease_node IS NOT NULL"), None),
+        Some(RunStatus::Queued) => (Some(" AND state IN (0, 1)"), None),
+        Some(RunStatus::Parked) => (Some(" AND state = 2"), None),
+        Some(RunStatus::Running) => (Some(" AND state = 3"), None),
         Some(status) if status.has_ended() => {
             values.push(codes::status(status).into());
             // Said again with the number itself where the index of unusual runs serves.

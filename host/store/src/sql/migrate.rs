@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = migrations![
     2 "scripts" "0002_scripts.sql",
     3 "runs" "0003_runs.sql",
     4 "state" "0004_state.sql",
+    5 "dispatch" "0005_dispatch.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

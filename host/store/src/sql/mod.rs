@@ -3,13 +3,17 @@
 mod canonical;
 mod codes;
 mod db;
+mod dedup;
 mod dialect;
 mod finished;
 mod history;
+mod keys;
 mod migrate;
+mod nodes;
 mod queue;
 mod queued;
 mod scripts;
+mod signals;
 mod state;
 mod tokens;
 mod value;
@@ -62,6 +66,8 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),
+        nodes: sql.clone(),
+        signals: sql.clone(),
         history: sql.clone(),
         state: sql.clone(),
         health: sql,

@@ -1,140 +1,201 @@
 //! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
 
-use std::{sync::Arc, time::Duration};
-
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
     run::{FinishedRun, NewRun},
 };
 
 use super::{
-    Sql,
+    Sql, dedup,
     dialect::Conn,
     finished,
-    queued::{self, Lease, select_queued},
-    value::{RunKey, Value, run_key, values},
+    keys::{self, Holder},
+    nodes,
+    queued::{self, Lease, State, select_queued},
+    value::{RunKey, Value, values},
 };
 use crate::{
     StoreError,
-    queue::{Cancelled, Claimed, Queue},
+    nodes::Incarnation,
+    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Queue, Share, Woken},
 };
 
+/// Delayed runs that are woken at once.
+const WOKEN_MAX: u32 = 500;
+
 impl Queue for Sql {
-    fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>> {
         Box::pin(self.db.writer().enqueue(runs))
     }
 
-    fn adopt<'a>(&'a self, node: &'a str, run: NewRun, now: Timestamp, lease: Duration) -> BoxFuture<'a, Result<(), StoreError>> {
-        let node: Arc<str> = node.into();
-        Box::pin(self.db.write((node, run, now, lease), |(node, run, now, lease), mut conn| {
+    fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.db.write((Lease { node: lease, from: now }, run), |(lease, run), mut conn| {
             Box::pin(async move {
-                let lease = Lease { node, from: *now, until: now.plus(*lease) };
-                queued::insert(&mut conn, &[run], Some(&lease)).await
+                if !nodes::is_alive(&mut conn, lease.node).await? {
+                    return Err(StoreError::Unavailable("the other nodes thought that this one was dead; it joins again".to_owned()));
+                }
+                queued::adopt(&mut conn, run, *lease).await
             })
         }))
     }
 
-    fn claim<'a>(&'a self, node: &'a str, now: Timestamp, lease: Duration, limit: u32) -> BoxFuture<'a, Result<Vec<Claimed>, StoreError>> {
-        let node: Arc<str> = node.into();
-        Box::pin(self.db.write((node, now, lease, limit), |(node, now, lease, limit), conn| {
-            Box::pin(claim(Lease { node, from: *now, until: now.plus(*lease) }, *limit, conn))
-        }))
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        Box::pin(self.db.read((after, limit), |(after, limit), conn| Box::pin(heads(after.clone(), *limit, conn))))
     }
 
-    fn complete<'a>(&'a self, node: &'a str, runs: Vec<FinishedRun>) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>> {
-        Box::pin(self.db.writer().complete(node.into(), runs))
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        Box::pin(self.db.write((Lease { node: lease, from: now }, shares), |(lease, shares), conn| Box::pin(claim(*lease, shares, conn))))
     }
 
-    fn heartbeat<'a>(&'a self, node: &'a str, now: Timestamp, lease: Duration) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>> {
-        let node: Arc<str> = node.into();
-        Box::pin(self.db.write((node, now.plus(lease)), |(node, until), conn| Box::pin(heartbeat(node, *until, conn))))
+    fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(self.db.writer().complete(lease, runs))
     }
 
-    fn recover<'a>(&'a self, returning: Option<&'a str>, now: Timestamp) -> BoxFuture<'a, Result<u64, StoreError>> {
-        // No node is called that, so nothing is its.
-        let returning: Arc<str> = returning.unwrap_or_default().into();
-        Box::pin(self.db.write((returning, now), |(returning, now), mut conn| {
-            Box::pin(async move {
-                conn.execute(
-                    "WITH lapsed AS MATERIALIZED (
-                         SELECT workspace, id FROM queue WHERE lease_node IS NOT NULL AND (lease_until < $1 OR lease_node = $2) {lock free queue}
-                     )
-                     UPDATE queue SET lease_node = NULL, lease_until = NULL
-                     FROM lapsed WHERE queue.workspace = lapsed.workspace AND queue.id = lapsed.id",
-                    values![*now, returning],
-                )
-                .await
-            })
-        }))
-    }
-
-    fn hand_back<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let node: Arc<str> = node.into();
-        Box::pin(self.db.write(node, |node, mut conn| {
-            Box::pin(async move {
-                conn.execute(
-                    "WITH held AS MATERIALIZED (SELECT workspace, id FROM queue WHERE lease_node = $1 {lock free queue})
-                     UPDATE queue SET lease_node = NULL, lease_until = NULL, attempt = attempt - 1
-                     FROM held WHERE queue.workspace = held.workspace AND queue.id = held.id",
-                    values![node],
-                )
-                .await
-            })
-        }))
+    fn wake_due(&self, now: Timestamp) -> BoxFuture<'_, Result<Woken, StoreError>> {
+        Box::pin(self.db.write(now, |now, conn| Box::pin(wake_due(*now, conn))))
     }
 
     fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>> {
         Box::pin(self.db.write((workspace, run, now), |(workspace, run, now), conn| Box::pin(cancel(*workspace, *run, *now, conn))))
     }
+
+    fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+        Box::pin(self.db.read((workspace, at_most), |(workspace, at_most), mut conn| {
+            Box::pin(async move {
+                let row = conn
+                    .row(
+                        "SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE workspace = $1 LIMIT $2) AS counted",
+                        values![*workspace, *at_most],
+                    )
+                    .await?;
+                row.map_or(Ok(0), |row| row.count(0))
+            })
+        }))
+    }
+
+    fn forget_dedup_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.db.write(now, |now, mut conn| Box::pin(async move { dedup::forget(&mut conn, *now).await })))
+    }
 }
 
-async fn claim(lease: Lease<'_>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<Claimed>, StoreError> {
-    let rows = conn
-        .rows(
-            concat!(
-                select_queued!(),
-                "WHERE lease_node IS NULL AND scheduled_for <= $1 ORDER BY scheduled_for, queue.id LIMIT $2 {lock free queue}"
-            ),
-            values![lease.from, limit],
-        )
-        .await?;
+/// From one to the next by the index of what is ready: as many steps as there are heads, however many runs each has.
+async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<Head>, StoreError> {
+    let mut heads: Vec<Head> = Vec::new();
+    let (mut workspace, mut tag) = match after {
+        Some(head) => (head.workspace.0.as_bytes().to_vec(), head.tag),
+        None => (Vec::new(), "".into()),
+    };
+    for _ in 0..limit {
+        let row = conn
+            .row(
+                "SELECT workspace, tag FROM queue WHERE state = 0 AND (workspace, tag) > ($1, $2) ORDER BY workspace, tag LIMIT 1",
+                values![workspace.clone(), &tag],
+            )
+            .await?;
+        let Some(row) = row else { break };
+        workspace = row.bytes(0)?.to_vec();
+        tag = row.text(1)?.into();
+        heads.push(Head { workspace: WorkspaceId(row.uuid(0)?), tag: tag.clone() });
+    }
+    Ok(heads)
+}
+
+async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec<Claimed>, StoreError> {
+    if !nodes::is_alive(&mut conn, lease.node).await? {
+        return Ok(Vec::new());
+    }
+    let mut rows = Vec::new();
+    for share in shares {
+        rows.extend(
+            conn.rows(
+                concat!(
+                    select_queued!(),
+                    "WHERE state = 0 AND queue.workspace = $1 AND tag = $2 ORDER BY priority DESC, due_at, queue.id LIMIT $3
+                     {lock free queue}"
+                ),
+                values![share.head.workspace, &share.head.tag, share.runs_max],
+            )
+            .await?,
+        );
+    }
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let keys: Vec<RunKey> = rows.iter().map(queued::read_key).collect::<Result<_, _>>()?;
     conn.execute(
-        "UPDATE queue SET lease_node = $1, lease_until = $2, started_at = $3, attempt = attempt + 1 WHERE (workspace, id) IN {keys $4}",
-        vec![lease.node.into(), lease.until.into(), lease.from.into(), Value::Keys(keys)],
+        "UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 WHERE (workspace, id) IN {keys $3}",
+        vec![lease.node.0.into(), lease.from.into(), Value::Keys(keys)],
     )
     .await?;
-    let claimed = rows.iter().map(queued::read).map(|queued| queued.map(|queued| Claimed { attempt: queued.attempt + 1, run: queued.run }));
-    claimed.collect()
+    let read = |row| {
+        let queued = queued::read(row)?;
+        Ok(Claimed { attempt: queued.attempt + 1, lost: queued.lost, is_cancelled: queued.is_cancelled, run: queued.run })
+    };
+    rows.iter().map(read).collect()
 }
 
-async fn heartbeat(node: &str, until: Timestamp, mut conn: Conn<'_>) -> Result<Vec<RunId>, StoreError> {
-    let rows = conn
-        .rows(
-            "WITH held AS MATERIALIZED (SELECT workspace AS in_workspace, id AS run FROM queue WHERE lease_node = $1 {lock free queue})
-             UPDATE queue SET lease_until = $2 FROM held WHERE workspace = held.in_workspace AND id = held.run
-             RETURNING id, cancel_requested",
-            values![node, until],
-        )
-        .await?;
-    let mut cancelled = Vec::new();
-    for row in &rows {
-        if row.int(1)? != 0 {
-            cancelled.push(RunId(row.uuid(0)?));
+/// Takes ended runs out of the queue; returns those that `lease` held, and what they held.
+pub(super) async fn take_ended(conn: &mut Conn<'_>, lease: Incarnation, ended: &[&FinishedRun]) -> Result<queued::Taken, StoreError> {
+    let keys = ended.iter().map(|done| super::value::run_key(done.run.workspace, done.run.id)).collect();
+    queued::take(conn, lease, keys).await
+}
+
+/// Puts runs back that `lease` holds, each until its next try; returns those that it held. They keep their keys: what is ordered stays so.
+pub(super) async fn try_again(
+    conn: &mut Conn<'_>,
+    lease: Incarnation,
+    runs: &[(&FinishedRun, Timestamp)],
+) -> Result<Vec<RunKey>, StoreError> {
+    let mut held = Vec::new();
+    for (done, at) in runs {
+        let changed = conn
+            .execute(
+                "UPDATE queue SET state = 1, due_at = $1, lease = NULL WHERE lease = $2 AND workspace = $3 AND id = $4",
+                values![*at, lease.0, done.run.workspace, done.run.id],
+            )
+            .await?;
+        if changed > 0 {
+            finished::insert_log(conn, done).await?;
+            held.push(super::value::run_key(done.run.workspace, done.run.id));
         }
     }
-    Ok(cancelled)
+    Ok(held)
+}
+
+async fn wake_due(now: Timestamp, mut conn: Conn<'_>) -> Result<Woken, StoreError> {
+    let rows = conn
+        .rows(
+            concat!(select_queued!(), "WHERE state = 1 AND due_at <= $1 ORDER BY due_at LIMIT $2 {lock free queue}"),
+            values![now, WOKEN_MAX],
+        )
+        .await?;
+    let mut plain = Vec::new();
+    for row in &rows {
+        let waiting = queued::read(row)?;
+        let policy_keys = &waiting.run.policy.keys;
+        if waiting.keys_held == policy_keys.len() {
+            plain.push(queued::read_key(row)?);
+        } else {
+            let held = keys::acquire(&mut conn, waiting.run.workspace, policy_keys, waiting.keys_held).await?;
+            keys::stand(&mut conn, waiting.run.workspace, waiting.run.id, policy_keys, held).await?;
+        }
+    }
+    if !plain.is_empty() {
+        conn.execute("UPDATE queue SET state = 0 WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(plain)]).await?;
+    }
+    let next = conn.row("SELECT MIN(due_at) FROM queue WHERE state = 1", values![]).await?;
+    Ok(Woken { runs: rows.len() as u64, next: next.map(|row| row.opt_time(0)).transpose()?.flatten() })
 }
 
 async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Conn<'_>) -> Result<Cancelled, StoreError> {
     let Some(queued) = queued::lock(&mut conn, workspace, id).await? else { return Ok(Cancelled::TooLate) };
-    if queued.is_leased {
+    if queued.state == State::Running {
         conn.execute("UPDATE queue SET cancel_requested = 1 WHERE workspace = $1 AND id = $2", values![workspace, id]).await?;
         return Ok(Cancelled::Requested);
     }
+    queued::take_one(&mut conn, &queued).await?;
+    let held: Vec<Holder> = vec![queued.holder()];
     let finished = FinishedRun {
         run: queued.run,
         attempt: queued.attempt,
@@ -142,8 +203,7 @@ async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Con
         ended_at: now,
         outcome: Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started")),
     };
-    conn.execute("DELETE FROM queue WHERE workspace = $1 AND id = $2", values![workspace, id]).await?;
-    conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(vec![run_key(workspace, id)])]).await?;
     finished::insert(&mut conn, &[&finished]).await?;
+    keys::release(&mut conn, held).await?;
     Ok(Cancelled::AtOnce)
 }

@@ -1,18 +1,50 @@
 //! Rows of the queue: how a run is written there, taken out, and read back.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use sandmill_model::{
-    Event, RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, attempt::Input, event::TriggerRef, run::NewRun,
+    Event, Policy, RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId,
+    attempt::Input,
+    event::TriggerRef,
+    policy::{Key, Retry},
+    run::NewRun,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    dedup,
     dialect::{Conn, Insert},
     finished,
+    keys::{self, Holder},
     value::{Kind, Row, RunKey, Value, run_key, to_json, values},
 };
-use crate::StoreError;
+use crate::{StoreError, nodes::Incarnation, queue::Enqueued};
+
+/// Values of the column `state`; migrations document them, and statements name the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Ready = 0,
+    Delayed = 1,
+    Parked = 2,
+    Running = 3,
+}
+
+impl State {
+    fn status(self) -> RunStatus {
+        match self {
+            Self::Ready | Self::Delayed => RunStatus::Queued,
+            Self::Parked => RunStatus::Parked,
+            Self::Running => RunStatus::Running,
+        }
+    }
+
+    fn read(code: i64) -> Result<Self, StoreError> {
+        [Self::Ready, Self::Delayed, Self::Parked, Self::Running]
+            .into_iter()
+            .find(|state| *state as i64 == code)
+            .ok_or_else(|| StoreError::Corrupt(format!("a queued run's state {code}")))
+    }
+}
 
 const QUEUE: Insert = Insert {
     table: "queue",
@@ -30,9 +62,16 @@ const QUEUE: Insert = Insert {
         ("scheduled_for", Kind::Int),
         ("attempt", Kind::Int),
         ("started_at", Kind::Int),
-        ("lease_node", Kind::Text),
-        ("lease_until", Kind::Int),
         ("cancel_requested", Kind::Int),
+        ("state", Kind::Int),
+        ("due_at", Kind::Int),
+        ("priority", Kind::Int),
+        ("tag", Kind::Text),
+        ("lost", Kind::Int),
+        ("lease", Kind::Int),
+        ("policy", Kind::Text),
+        ("keys_held", Kind::Int),
+        ("waits_for", Kind::Bytes),
     ],
     on_conflict: "",
 };
@@ -60,20 +99,81 @@ struct Origin {
     ordering_key: Option<String>,
 }
 
-/// Who runs a run from the moment that it is in the queue.
-pub(super) struct Lease<'a> {
-    pub(super) node: &'a str,
-    pub(super) from: Timestamp,
-    pub(super) until: Timestamp,
+/// What is kept of a policy beside priority and tag, which are columns.
+#[derive(Serialize, Deserialize)]
+struct Terms {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<Retry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_by: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<Key>,
 }
 
-pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&NewRun], lease: Option<&Lease<'_>>) -> Result<(), StoreError> {
+fn terms(policy: &Policy) -> Result<Option<String>, StoreError> {
+    if policy.retry.is_none() && policy.ends_by.is_none() && policy.keys.is_empty() {
+        return Ok(None);
+    }
+    let terms = Terms { retry: policy.retry.clone(), ends_by: policy.ends_by, keys: policy.keys.clone() };
+    to_json(&terms).map(Some)
+}
+
+/// Who runs a run from the moment that it is in the queue.
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) node: Incarnation,
+    pub(super) from: Timestamp,
+}
+
+/// Where a run stands as it is written.
+struct Standing {
+    state: State,
+    keys_held: usize,
+    waits_for: Option<Vec<u8>>,
+}
+
+impl Standing {
+    /// Takes the keys of a run that is due, as far as they are free.
+    async fn of(conn: &mut Conn<'_>, run: &NewRun) -> Result<Self, StoreError> {
+        if run.scheduled_for > run.created_at {
+            return Ok(Self { state: State::Delayed, keys_held: 0, waits_for: None });
+        }
+        let held = keys::acquire(conn, run.workspace, &run.policy.keys, 0).await?;
+        let waits_for = run.policy.keys.get(held).map(|key| key.name.clone().into_bytes());
+        Ok(Self { state: if waits_for.is_some() { State::Parked } else { State::Ready }, keys_held: held, waits_for })
+    }
+}
+
+/// Writes runs that nobody executes yet, but for those whose dedup key is another's.
+pub(super) async fn enqueue(conn: &mut Conn<'_>, runs: &[&NewRun]) -> Result<Vec<Enqueued>, StoreError> {
+    let mut answers = Vec::with_capacity(runs.len());
+    let mut rows = Vec::with_capacity(runs.len());
+    for run in runs {
+        let answer = match &run.dedup {
+            Some(key) => dedup::claim(conn, run, key).await?,
+            None => Enqueued::New,
+        };
+        answers.push(answer);
+        if answer == Enqueued::New {
+            rows.push((*run, Standing::of(conn, run).await?));
+        }
+    }
+    insert(conn, &rows, None).await?;
+    Ok(answers)
+}
+
+/// Writes a run that a node executes already.
+pub(super) async fn adopt(conn: &mut Conn<'_>, run: &NewRun, lease: Lease) -> Result<(), StoreError> {
+    insert(conn, &[(run, Standing { state: State::Running, keys_held: 0, waits_for: None })], Some(lease)).await
+}
+
+async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option<Lease>) -> Result<(), StoreError> {
     if runs.is_empty() {
         return Ok(());
     }
     let mut queue = Vec::with_capacity(runs.len() * QUEUE.columns.len());
     let mut inputs = Vec::with_capacity(runs.len() * INPUTS.columns.len());
-    for run in runs {
+    for (run, standing) in runs {
         queue.extend(values![
             run.workspace,
             run.id,
@@ -88,9 +188,16 @@ pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&NewRun], lease: Option<
             run.scheduled_for,
             i64::from(lease.is_some()),
             lease.map(|lease| lease.from),
-            lease.map(|lease| lease.node),
-            lease.map(|lease| lease.until),
             0_i64,
+            standing.state as i64,
+            run.scheduled_for,
+            i64::from(run.policy.priority),
+            &run.policy.tag,
+            0_i64,
+            lease.map(|lease| lease.node.0),
+            terms(&run.policy)?,
+            standing.keys_held as i64,
+            standing.waits_for.clone(),
         ]);
         inputs.extend(values![run.workspace, run.id]);
         inputs.extend(input_values(&run.input)?);
@@ -110,28 +217,58 @@ fn input_values(input: &Input) -> Result<Vec<Value>, StoreError> {
     })
 }
 
-/// Takes runs that `node` holds out of the queue; returns those that it held.
-pub(super) async fn take(conn: &mut Conn<'_>, node: &str, keys: Vec<RunKey>) -> Result<HashSet<RunKey>, StoreError> {
-    let held = |keys: &[RunKey]| vec![node.into(), Value::Keys(keys.to_vec())];
-    let gone = conn.execute("DELETE FROM queue WHERE lease_node = $1 AND (workspace, id) IN {keys $2}", held(&keys)).await?;
-    let mut taken: HashSet<RunKey> = keys.iter().copied().collect();
-    if gone != taken.len() as u64 {
-        // Rarely it held less. Those that are gone have left only their input behind.
-        let rows = conn
-            .rows(
-                "SELECT workspace, id FROM queue_inputs WHERE (workspace, id) IN {keys $1} AND NOT EXISTS (
-                     SELECT 1 FROM queue WHERE queue.workspace = queue_inputs.workspace AND queue.id = queue_inputs.id
-                 )",
-                vec![Value::Keys(keys)],
-            )
-            .await?;
-        taken = rows.iter().map(read_key).collect::<Result<_, _>>()?;
+/// Runs that were taken out of the queue.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) runs: HashSet<RunKey>,
+    /// What some of them held.
+    pub(super) holders: Vec<Holder>,
+}
+
+/// Takes runs that `lease` holds out of the queue.
+pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, keys: Vec<RunKey>) -> Result<Taken, StoreError> {
+    if keys.is_empty() {
+        return Ok(Taken::default());
     }
-    if !taken.is_empty() {
-        conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(taken.iter().copied().collect())])
-            .await?;
+    let rows = conn
+        .rows(
+            "DELETE FROM queue WHERE lease = $1 AND (workspace, id) IN {keys $2}
+             RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END",
+            vec![lease.0.into(), Value::Keys(keys)],
+        )
+        .await?;
+    let mut taken = Taken::default();
+    for row in &rows {
+        taken.runs.insert(read_key(row)?);
+        taken.holders.extend(read_holder(row, 2)?);
     }
+    forget_inputs(conn, taken.runs.iter().copied().collect()).await?;
     Ok(taken)
+}
+
+/// Takes a run out of the queue that the transaction has locked.
+pub(super) async fn take_one(conn: &mut Conn<'_>, queued: &Queued) -> Result<(), StoreError> {
+    let key = vec![run_key(queued.run.workspace, queued.run.id)];
+    conn.execute("DELETE FROM queue WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(key.clone())]).await?;
+    forget_inputs(conn, key).await
+}
+
+async fn forget_inputs(conn: &mut Conn<'_>, keys: Vec<RunKey>) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(keys)]).await.map(drop)
+}
+
+/// What a row of workspace and id, with `keys_held` and `policy` from `column` on, says that its run holds.
+pub(super) fn read_holder(row: &Row, column: usize) -> Result<Option<Holder>, StoreError> {
+    let held = usize::try_from(row.int(column)?).unwrap_or(0);
+    if held == 0 {
+        return Ok(None);
+    }
+    let mut keys = row.parsed::<Terms>(column + 1)?.keys;
+    keys.truncate(held);
+    Ok(Some(Holder { workspace: WorkspaceId(row.uuid(0)?), keys }))
 }
 
 pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
@@ -142,7 +279,7 @@ pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
 macro_rules! select_queued {
     () => {
         "SELECT queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt, started_at,
-             lease_node, arguments, event, origin, payload
+             state, arguments, event, origin, payload, priority, tag, policy, lost, cancel_requested, keys_held
          FROM queue JOIN queue_inputs ON queue_inputs.workspace = queue.workspace AND queue_inputs.id = queue.id "
     };
 }
@@ -153,10 +290,16 @@ pub(super) struct Queued {
     pub(super) run: NewRun,
     pub(super) attempt: u32,
     pub(super) started_at: Option<Timestamp>,
-    pub(super) is_leased: bool,
+    pub(super) state: State,
+    pub(super) lost: u32,
+    pub(super) is_cancelled: bool,
+    pub(super) keys_held: usize,
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
+    let terms = row.opt_text(19)?.map(|_| row.parsed::<Terms>(19)).transpose()?;
+    let Terms { retry, ends_by, keys } = terms.unwrap_or(Terms { retry: None, ends_by: None, keys: Vec::new() });
+    let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
         id: RunId(row.uuid(1)?),
         workspace: WorkspaceId(row.uuid(0)?),
@@ -169,8 +312,19 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
         run_as: row.text(7)?.into(),
         created_at: row.time(8)?,
         scheduled_for: row.time(9)?,
+        policy: Arc::new(Policy { priority, tag: row.text(18)?.into(), retry, ends_by, keys }),
+        // Its work was done when the run was accepted.
+        dedup: None,
     };
-    Ok(Queued { run, attempt: row.small_count(10)?, started_at: row.opt_time(11)?, is_leased: row.opt_text(12)?.is_some() })
+    Ok(Queued {
+        run,
+        attempt: row.small_count(10)?,
+        started_at: row.opt_time(11)?,
+        state: State::read(row.int(12)?)?,
+        lost: row.small_count(20)?,
+        is_cancelled: row.int(21)? != 0,
+        keys_held: usize::try_from(row.int(22)?).unwrap_or(0),
+    })
 }
 
 fn read_input(row: &Row) -> Result<Input, StoreError> {
@@ -201,6 +355,12 @@ pub(super) async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId)
 }
 
 impl Queued {
+    /// The keys that it holds, and with it gone nobody.
+    pub(super) fn holder(&self) -> Holder {
+        let keys = self.run.policy.keys.iter().take(self.keys_held).cloned().collect();
+        Holder { workspace: self.run.workspace, keys }
+    }
+
     pub(super) fn into_record(self) -> RunRecord {
         let run = self.run;
         RunRecord {
@@ -213,7 +373,7 @@ impl Queued {
                 id: run.id,
                 number: run.number,
                 version: run.version,
-                status: if self.is_leased { RunStatus::Running } else { RunStatus::Queued },
+                status: self.state.status(),
                 outcome: None,
                 trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
                 attempt: self.attempt,

@@ -3,7 +3,11 @@
 use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
 
 use super::{value::values, *};
-use crate::{queue::Queue as _, workspaces::Workspaces as _};
+use crate::{
+    nodes::{About, Nodes as _},
+    queue::{Head, Queue as _, Share},
+    workspaces::Workspaces as _,
+};
 
 fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
     let now = SystemClock.now();
@@ -19,6 +23,8 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         run_as: "u/admin".into(),
         created_at: now,
         scheduled_for: now,
+        policy: Arc::default(),
+        dedup: None,
     }
 }
 
@@ -43,12 +49,15 @@ async fn a_full_disk_is_told_and_survived() {
     for _ in 0..3 {
         let again = sql.enqueue(vec![large.clone()]).await;
         assert!(matches!(again, Err(StoreError::Full(_))), "{again:?}");
-        assert!(sql.list().await.unwrap().is_empty(), "reading goes on");
+        assert!(crate::workspaces::Workspaces::list(&sql).await.unwrap().is_empty(), "reading goes on");
     }
     sql.ensure(workspace, "default", SystemClock.now()).await.unwrap();
     limit_pages(&sql, "PRAGMA max_page_count = 100000").await;
     sql.enqueue(vec![large]).await.unwrap();
-    let claimed = sql.claim("node", SystemClock.now(), std::time::Duration::from_secs(1), 10).await.unwrap();
+    let head = Head { workspace, tag: "".into() };
+    let about = About { name: "node".into(), release: String::new(), roles: Vec::new(), tags: Vec::new(), slots: 1 };
+    let node = sql.join(about, SystemClock.now(), std::time::Duration::from_secs(1)).await.unwrap();
+    let claimed = sql.claim(node, SystemClock.now(), vec![Share { head, runs_max: 10 }]).await.unwrap();
     assert_eq!(claimed.len(), 3, "nothing of the failed writes was kept");
     sql.db.close().await;
 }

@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use sandmill_model::{
-    BoxFuture, RunId,
+    BoxFuture, RunId, Timestamp,
     run::{FinishedRun, NewRun},
 };
 use sqlx::{Connection, PgPool, SqliteConnection};
@@ -16,22 +16,29 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     db::Work,
     dialect::{self, Conn},
-    finished, queued,
+    finished, keys, queue, queued,
     value::{RunKey, run_key, values},
 };
-use crate::StoreError;
+use crate::{
+    StoreError,
+    nodes::Incarnation,
+    queue::{Completion, Enqueued},
+};
 
 /// Operations in one transaction.
 const COMMANDS_MAX: usize = 256;
 /// Operations that wait for their transaction; then callers wait.
 const WAITING_MAX: usize = 1024;
 
+/// Tries of a transaction that deadlocks with others. The database ends one of two, so each time somebody gets on.
+const CONTENDED_TRIES_MAX: u32 = 5;
+
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Command {
-    Enqueue(Vec<NewRun>, Reply<()>),
+    Enqueue(Vec<NewRun>, Reply<Vec<Enqueued>>),
     Append(Vec<FinishedRun>, Reply<()>),
-    Complete { node: Arc<str>, runs: Vec<FinishedRun>, reply: Reply<Vec<RunId>> },
+    Complete { lease: Incarnation, runs: Vec<Completion>, reply: Reply<Vec<RunId>> },
     Call(Box<dyn Operation>),
 }
 
@@ -65,13 +72,23 @@ impl<D: Send + Sync, T: Send> Operation for Call<D, T> {
     }
 }
 
+/// What a transaction did for the commands that were merged.
+#[derive(Default)]
+struct Done {
+    /// For each run that was to be enqueued, in order.
+    enqueued: std::vec::IntoIter<Enqueued>,
+    /// Runs whose completion counted.
+    moved: HashSet<RunKey>,
+}
+
 impl Command {
-    fn answer(self, result: Result<&mut HashSet<RunKey>, StoreError>) {
+    fn answer(self, result: Result<&mut Done, StoreError>) {
         match self {
-            Self::Enqueue(_, reply) | Self::Append(_, reply) => drop(reply.send(result.map(drop))),
-            Self::Complete { runs, reply, .. } => drop(reply.send(result.map(|moved| {
-                let ids = runs.iter().filter(|done| moved.remove(&run_key(done.run.workspace, done.run.id)));
-                ids.map(|done| done.run.id).collect()
+            Self::Enqueue(runs, reply) => drop(reply.send(result.map(|done| done.enqueued.by_ref().take(runs.len()).collect()))),
+            Self::Append(_, reply) => drop(reply.send(result.map(drop))),
+            Self::Complete { runs, reply, .. } => drop(reply.send(result.map(|all| {
+                let ids = runs.iter().map(|each| &each.done.run).filter(|run| all.moved.remove(&run_key(run.workspace, run.id)));
+                ids.map(|run| run.id).collect()
             }))),
             Self::Call(operation) => operation.answer(result.map(drop)),
         }
@@ -103,7 +120,7 @@ impl Writer {
         Self { commands, lanes, stop }
     }
 
-    pub(super) async fn enqueue(&self, runs: Vec<NewRun>) -> Result<(), StoreError> {
+    pub(super) async fn enqueue(&self, runs: Vec<NewRun>) -> Result<Vec<Enqueued>, StoreError> {
         self.send(|reply| Command::Enqueue(runs, reply)).await
     }
 
@@ -111,8 +128,8 @@ impl Writer {
         self.send(|reply| Command::Append(runs, reply)).await
     }
 
-    pub(super) async fn complete(&self, node: Arc<str>, runs: Vec<FinishedRun>) -> Result<Vec<RunId>, StoreError> {
-        self.send(|reply| Command::Complete { node, runs, reply }).await
+    pub(super) async fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> Result<Vec<RunId>, StoreError> {
+        self.send(|reply| Command::Complete { lease, runs, reply }).await
     }
 
     pub(super) async fn call<D, T>(&self, data: D, work: Work<D, T>) -> Result<T, StoreError>
@@ -165,8 +182,8 @@ async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>,
 
 /// Writes a batch and answers everyone.
 async fn write(source: &mut Source, commands: &mut Vec<Command>) {
-    match source.transact(commands).await {
-        Ok(mut moved) => commands.drain(..).for_each(|command| command.answer(Ok(&mut moved))),
+    match source.transact_patiently(commands).await {
+        Ok(mut done) => commands.drain(..).for_each(|command| command.answer(Ok(&mut done))),
         Err(StoreError::Unavailable(why)) => {
             commands.drain(..).for_each(|command| command.answer(Err(StoreError::Unavailable(why.clone()))));
         }
@@ -175,8 +192,8 @@ async fn write(source: &mut Source, commands: &mut Vec<Command>) {
         }
         Err(_) => {
             for mut command in commands.drain(..) {
-                match source.transact(std::slice::from_mut(&mut command)).await {
-                    Ok(mut moved) => command.answer(Ok(&mut moved)),
+                match source.transact_patiently(std::slice::from_mut(&mut command)).await {
+                    Ok(mut done) => command.answer(Ok(&mut done)),
                     Err(error) => command.answer(Err(error)),
                 }
             }
@@ -185,8 +202,19 @@ async fn write(source: &mut Source, commands: &mut Vec<Command>) {
 }
 
 impl Source {
-    /// Runs all commands in one transaction; returns the runs that completions moved to history.
-    async fn transact(&mut self, commands: &mut [Command]) -> Result<HashSet<RunKey>, StoreError> {
+    /// As [`Source::transact`], and again where another transaction was in the way.
+    async fn transact_patiently(&mut self, commands: &mut [Command]) -> Result<Done, StoreError> {
+        for _ in 1..CONTENDED_TRIES_MAX {
+            match self.transact(commands).await {
+                Err(StoreError::Contended(why)) => tracing::debug!(why, "two transactions were in each other's way"),
+                done => return done,
+            }
+        }
+        self.transact(commands).await
+    }
+
+    /// Runs all commands in one transaction.
+    async fn transact(&mut self, commands: &mut [Command]) -> Result<Done, StoreError> {
         match self {
             Self::Sqlite(conn) => {
                 let mut conn = Conn::Sqlite(conn);
@@ -222,32 +250,57 @@ async fn begin(conn: &mut Conn<'_>) -> Result<(), StoreError> {
     conn.execute("BEGIN IMMEDIATE", values![]).await.map(drop)
 }
 
-async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<HashSet<RunKey>, StoreError> {
+async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, StoreError> {
     let (mut enqueued, mut appended) = (Vec::new(), Vec::new());
-    let mut completed: Vec<(&Arc<str>, Vec<&FinishedRun>)> = Vec::new();
+    let mut completed: Vec<(Incarnation, Completed<'_>)> = Vec::new();
     for command in commands.iter() {
         match command {
             Command::Enqueue(runs, _) => enqueued.extend(runs),
             Command::Append(runs, _) => appended.extend(runs),
-            Command::Complete { node, runs, .. } => match completed.iter_mut().find(|(of, _)| *of == node) {
-                Some((_, all)) => all.extend(runs),
-                None => completed.push((node, runs.iter().collect())),
-            },
+            Command::Complete { lease, runs, .. } => {
+                let index = completed.iter().position(|(of, _)| of == lease).unwrap_or_else(|| {
+                    completed.push((*lease, Completed::default()));
+                    completed.len() - 1
+                });
+                completed[index].1.add(runs);
+            }
             Command::Call(_) => {}
         }
     }
-    queued::insert(conn, &enqueued, None).await?;
-    let mut moved = HashSet::new();
-    for (node, runs) in completed {
-        let gone = queued::take(conn, node, runs.iter().map(|done| run_key(done.run.workspace, done.run.id)).collect()).await?;
-        appended.extend(runs.into_iter().filter(|done| gone.contains(&run_key(done.run.workspace, done.run.id))));
-        moved.extend(gone);
+    let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
+    let mut holders = Vec::new();
+    for (lease, Completed { ended, again }) in completed {
+        let taken = queue::take_ended(conn, lease, &ended).await?;
+        appended.extend(ended.into_iter().filter(|each| taken.runs.contains(&run_key(each.run.workspace, each.run.id))));
+        done.moved.extend(taken.runs);
+        holders.extend(taken.holders);
+        done.moved.extend(queue::try_again(conn, lease, &again).await?);
     }
     finished::insert(conn, &appended).await?;
+    // Last, because what is handed on here was not ready before.
+    keys::release(conn, holders).await?;
     for command in commands {
         if let Command::Call(operation) = command {
             operation.run(conn.reborrow()).await?;
         }
     }
-    Ok(moved)
+    Ok(done)
+}
+
+/// Completions of one lease.
+#[derive(Default)]
+struct Completed<'a> {
+    ended: Vec<&'a FinishedRun>,
+    again: Vec<(&'a FinishedRun, Timestamp)>,
+}
+
+impl<'a> Completed<'a> {
+    fn add(&mut self, runs: &'a [Completion]) {
+        for Completion { done, again_at } in runs {
+            match again_at {
+                None => self.ended.push(done),
+                Some(at) => self.again.push((done, *at)),
+            }
+        }
+    }
 }

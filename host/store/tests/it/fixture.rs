@@ -1,17 +1,28 @@
 //! Databases, and things to put into them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, Event, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, Output, RunError, RunId, ScriptPath, Timestamp, Usage,
-    WorkspaceId,
+    Digest, Event, JsonText, Language, Limits, LogEntry, LogLevel, LogStream, Manifest, Outcome, OutcomeKind, Output, RunError, RunId,
+    ScriptPath, Timestamp, Usage, WorkspaceId,
     attempt::Input,
     event::TriggerRef,
     run::{FinishedRun, NewRun},
     version::{HostedModule, ProgramSpec, Version, version_digest},
 };
-use sandmill_store::{Durability, Options, Store, connect, scripts::NewDeployment};
+use sandmill_store::{
+    Durability, Options, Store, connect,
+    nodes::{About, Incarnation},
+    queue::{Claimed, Completion, Share},
+    scripts::NewDeployment,
+};
 use sandmill_testkit::postgres::Postgres;
 use tempfile::TempDir;
 
@@ -72,7 +83,7 @@ pub(crate) use on_both;
 
 /// Ends the test if `condition` is not met in time.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "{what}");
         tokio::task::yield_now().await;
@@ -111,6 +122,8 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         run_as: "u/admin".into(),
         created_at: now,
         scheduled_for: now,
+        policy: Arc::default(),
+        dedup: None,
     }
 }
 
@@ -126,6 +139,39 @@ pub(crate) fn event() -> Event {
         dedup_key: Some("de\0dup".to_owned()),
         ordering_key: None,
     }
+}
+
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
+
+pub(crate) fn about(name: &str) -> About {
+    About { name: name.into(), release: "1.2.3".into(), roles: vec!["worker".into()], tags: vec!["gpu".into()], slots: 8 }
+}
+
+/// A node that lives for [`LEASE`].
+pub(crate) async fn join(store: &Store, name: &str, now: Timestamp) -> Incarnation {
+    store.nodes.join(about(name), now, LEASE).await.unwrap()
+}
+
+/// Wakes what is due and claims up to `limit` runs of each head.
+pub(crate) async fn claim(store: &Store, lease: Incarnation, now: Timestamp, limit: u32) -> Vec<Claimed> {
+    store.queue.wake_due(now).await.unwrap();
+    let heads = store.queue.heads(None, 100).await.unwrap();
+    let shares = heads.into_iter().map(|head| Share { head, runs_max: limit }).collect();
+    store.queue.claim(lease, now, shares).await.unwrap()
+}
+
+pub(crate) fn ids(claimed: &[Claimed]) -> Vec<RunId> {
+    claimed.iter().map(|each| each.run.id).collect()
+}
+
+/// Ends runs; returns those that `lease` held.
+pub(crate) async fn complete(store: &Store, lease: Incarnation, runs: Vec<FinishedRun>) -> Vec<RunId> {
+    let ended = runs.into_iter().map(|done| Completion { done, again_at: None }).collect();
+    store.queue.complete(lease, ended).await.unwrap()
+}
+
+pub(crate) fn line(message: &str) -> LogEntry {
+    LogEntry { at: tick(), level: LogLevel::Warn, stream: LogStream::Stderr, message: message.to_owned(), fields: None }
 }
 
 pub(crate) fn outcome(kind: OutcomeKind) -> Outcome {

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use sandmill_model::{
-    JsonText, LogEntry, LogLevel, LogStream, OutcomeKind, Output, RunId, RunStatus, WorkspaceId,
+    JsonText, LogEntry, OutcomeKind, Output, RunId, RunStatus, WorkspaceId,
     attempt::Input,
     run::{FinishedRun, NewRun},
 };
 use sandmill_store::{Store, history::RunFilter};
-use std::time::Duration;
 
-use crate::fixture::{Database, event, finished, json, new_run, on_both, path, run_of, tick, workspace};
+use crate::fixture::{Database, claim, complete, event, finished, join, json, line, new_run, on_both, path, run_of, tick, workspace};
 
 on_both![
     every_outcome_is_read_back,
@@ -89,10 +88,6 @@ async fn batches_of_all_sizes(database: Database) {
     }
 }
 
-fn line(message: &str) -> LogEntry {
-    LogEntry { at: tick(), level: LogLevel::Warn, stream: LogStream::Stderr, message: message.to_owned(), fields: None }
-}
-
 async fn logs_are_read_back_in_order(database: Database) {
     let store = database.open().await;
     let of = workspace();
@@ -127,7 +122,8 @@ async fn mixed(store: &Store, of: WorkspaceId) -> Vec<NewRun> {
     let runs: Vec<NewRun> = (0..5).map(|index| run_of(of, if index % 2 == 0 { "f/demo/even" } else { "f/demo/odd" })).collect();
     store.history.append(vec![finished(runs[0].clone(), OutcomeKind::Ok), finished(runs[3].clone(), OutcomeKind::Trap)]).await.unwrap();
     store.queue.enqueue(vec![runs[1].clone(), runs[2].clone(), runs[4].clone()]).await.unwrap();
-    store.queue.claim("node", tick(), Duration::from_secs(3), 1).await.unwrap();
+    let node = join(store, "node", tick()).await;
+    claim(store, node, tick(), 1).await;
     runs
 }
 
@@ -189,6 +185,7 @@ async fn pages_stay_stable_while_runs_come_and_end(database: Database) {
     let of = workspace();
     let runs: Vec<NewRun> = (0..30).map(|_| new_run(of)).collect();
     store.queue.enqueue(runs.clone()).await.unwrap();
+    let node = join(&store, "node", tick()).await;
     let mut seen = Vec::new();
     loop {
         let page = list(&store, of, &RunFilter::default(), (seen.last().copied(), 4)).await;
@@ -197,9 +194,9 @@ async fn pages_stay_stable_while_runs_come_and_end(database: Database) {
         }
         seen.extend(page);
         // Between two pages some runs end and new ones come.
-        let claimed = store.queue.claim("node", tick(), Duration::from_secs(3), 3).await.unwrap();
+        let claimed = claim(&store, node, tick(), 3).await;
         let ended = claimed.into_iter().map(|each| finished(each.run, OutcomeKind::Ok)).collect();
-        store.queue.complete("node", ended).await.unwrap();
+        complete(&store, node, ended).await;
         store.queue.enqueue(vec![new_run(of)]).await.unwrap();
     }
     assert_eq!(seen, runs.iter().rev().map(|run| run.id).collect::<Vec<_>>());

@@ -4,6 +4,8 @@
 
 mod fixture;
 mod history;
+mod keys;
+mod nodes;
 mod open;
 mod queue;
 mod scripts;

@@ -122,7 +122,7 @@ async fn postgres_connections_that_broke_are_replaced() {
         match (
             store.workspaces.list().await,
             store.workspaces.ensure(workspace(), "other", tick()).await,
-            store.queue.enqueue(vec![new_run(workspace())]).await,
+            store.queue.enqueue(vec![new_run(workspace())]).await.map(drop),
         ) {
             (Ok(_), Ok(_), Ok(())) => true,
             answers => {

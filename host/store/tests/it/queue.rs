@@ -1,120 +1,176 @@
-//! The queue: accepting, claiming, completing, leases, cancelling.
+//! The queue: accepting, claiming, completing, cancelling.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use sandmill_model::{OutcomeKind, RunId, RunStatus, Timestamp, attempt::Input, run::NewRun};
+use sandmill_model::{OutcomeKind, Policy, RunId, RunStatus, Timestamp, attempt::Input, run::NewRun};
 use sandmill_store::{
     Store, StoreError,
-    queue::{Cancelled, Claimed},
+    nodes::Incarnation,
+    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Share},
 };
 
-use crate::fixture::{Database, event, finished, json, new_run, on_both, tick, workspace};
-
-const LEASE: Duration = Duration::from_secs(3);
+use crate::fixture::{Database, LEASE, claim, complete, event, finished, ids, join, json, line, new_run, on_both, tick, workspace};
 
 on_both![
     what_is_enqueued_is_claimed_unaltered,
     enqueueing_is_all_or_none,
     a_failing_call_does_not_fail_the_others,
-    only_due_runs_oldest_first,
+    only_due_runs_the_urgent_and_the_oldest_first,
+    heads_are_what_is_ready,
+    shares_bound_what_each_head_gives,
     two_nodes_claim_disjoint_runs,
     completing_moves_to_history,
-    a_node_that_lost_the_lease_completes_nothing,
-    heartbeats_extend_and_tell_of_cancels,
-    lapsed_and_returning_runs_are_recovered,
-    what_a_stopping_node_hands_back_counts_as_not_tried,
+    what_is_tried_again_waits_and_keeps_its_log,
     adopting,
     cancelling,
+    lengths,
     large_inputs,
     everything_at_once_loses_nothing,
 ];
-
-async fn claim(store: &Store, node: &str, now: Timestamp, limit: u32) -> Vec<Claimed> {
-    store.queue.claim(node, now, LEASE, limit).await.unwrap()
-}
-
-fn ids(claimed: &[Claimed]) -> Vec<RunId> {
-    claimed.iter().map(|each| each.run.id).collect()
-}
 
 async fn status(store: &Store, run: &NewRun) -> Option<RunStatus> {
     store.history.run(run.workspace, run.id).await.unwrap().map(|record| record.summary.status)
 }
 
+async fn enqueue(store: &Store, runs: &[NewRun]) {
+    assert_eq!(store.queue.enqueue(runs.to_vec()).await.unwrap(), vec![Enqueued::New; runs.len()]);
+}
+
 async fn what_is_enqueued_is_claimed_unaltered(database: Database) {
     let store = database.open().await;
-    let plain = new_run(workspace());
-    let by_event = NewRun { input: Input::Event(event()), ..new_run(plain.workspace) };
+    let of = workspace();
+    let plain = new_run(of);
+    let by_event = NewRun { input: Input::Event(event()), ..new_run(of) };
     let mut binary = event();
     binary.payload = Bytes::from_static(b"\xff\0\xfe");
     binary.trigger.path = None;
     (binary.dedup_key, binary.ordering_key) = (None, Some("ordered".to_owned()));
-    let binary = NewRun { input: Input::Event(binary), ..new_run(workspace()) };
-    let odd = NewRun { input: Input::Arguments(json(" {\"\\u0000\": \"😀\",\n\"n\": 1e400}\n")), ..new_run(workspace()) };
-    let runs = vec![plain, by_event, binary, odd];
-    store.queue.enqueue(runs.clone()).await.unwrap();
-    store.queue.enqueue(Vec::new()).await.unwrap();
-    let claimed = claim(&store, "node", tick(), 10).await;
-    assert_eq!(claimed, runs.into_iter().map(|run| Claimed { run, attempt: 1 }).collect::<Vec<_>>());
-    assert_eq!(claim(&store, "node", tick(), 10).await, [], "they are taken");
+    let binary = NewRun { input: Input::Event(binary), ..new_run(of) };
+    let odd = NewRun { input: Input::Arguments(json(" {\"\\u0000\": \"😀\",\n\"n\": 1e400}\n")), ..new_run(of) };
+    let mut with_terms = new_run(of);
+    let policy = sandmill_model::policy::DispatchRequest {
+        retry: Some(sandmill_model::policy::Retry::default()),
+        run_ms: Some(5000),
+        concurrency: vec![sandmill_model::policy::Concurrency { limit: 2, key: None }],
+        ..Default::default()
+    };
+    with_terms.policy = Arc::new(policy.policy("f/demo/hello", &serde_json::Value::Null, tick()));
+    let runs = vec![plain, by_event, binary, odd, with_terms];
+    enqueue(&store, &runs).await;
+    enqueue(&store, &[]).await;
+    let node = join(&store, "node", tick()).await;
+    let claimed = claim(&store, node, tick(), 10).await;
+    let expected = |run| Claimed { run, attempt: 1, lost: 0, is_cancelled: false };
+    assert_eq!(claimed, runs.into_iter().map(expected).collect::<Vec<_>>());
+    assert_eq!(claim(&store, node, tick(), 10).await, [], "they are taken");
 }
 
 async fn enqueueing_is_all_or_none(database: Database) {
     let store = database.open().await;
     let (present, new) = (new_run(workspace()), new_run(workspace()));
-    store.queue.enqueue(vec![present.clone()]).await.unwrap();
+    enqueue(&store, std::slice::from_ref(&present)).await;
     let again = store.queue.enqueue(vec![new.clone(), present.clone()]).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
     assert_eq!(status(&store, &new).await, None);
-    assert_eq!(ids(&claim(&store, "node", tick(), 10).await), [present.id]);
+    let node = join(&store, "node", tick()).await;
+    assert_eq!(ids(&claim(&store, node, tick(), 10).await), [present.id]);
 }
 
 async fn a_failing_call_does_not_fail_the_others(database: Database) {
     let store = database.open().await;
     let present = new_run(workspace());
-    store.queue.enqueue(vec![present.clone()]).await.unwrap();
+    enqueue(&store, std::slice::from_ref(&present)).await;
     let calls = (0..60).map(|index| store.queue.enqueue(vec![if index % 20 == 7 { present.clone() } else { new_run(present.workspace) }]));
     let answers = futures_util::future::join_all(calls).await;
     for (index, answer) in answers.iter().enumerate() {
         match answer {
-            Ok(()) => assert_ne!(index % 20, 7),
+            Ok(answers) => assert!(index % 20 != 7 && *answers == [Enqueued::New]),
             Err(error) => assert!(index % 20 == 7 && matches!(error, StoreError::Conflict(_)), "{index}: {error}"),
         }
     }
-    assert_eq!(claim(&store, "node", tick(), 100).await.len(), 58);
+    let node = join(&store, "node", tick()).await;
+    assert_eq!(claim(&store, node, tick(), 100).await.len(), 58);
 }
 
-async fn only_due_runs_oldest_first(database: Database) {
+async fn only_due_runs_the_urgent_and_the_oldest_first(database: Database) {
     let store = database.open().await;
-    let runs: Vec<NewRun> = (0..4).map(|_| new_run(workspace())).collect();
-    let mut late = new_run(workspace());
+    let of = workspace();
+    let runs: Vec<NewRun> = (0..4).map(|_| new_run(of)).collect();
+    let urgent = NewRun { policy: Arc::new(Policy { priority: 1, ..Policy::default() }), ..new_run(of) };
+    let mut late = new_run(of);
     late.scheduled_for = tick().plus(Duration::from_secs(60));
-    let mut shuffled = vec![late.clone(), runs[2].clone(), runs[0].clone(), runs[3].clone(), runs[1].clone()];
-    store.queue.enqueue(shuffled.split_off(2)).await.unwrap();
-    store.queue.enqueue(shuffled).await.unwrap();
+    let mut shuffled = vec![late.clone(), runs[2].clone(), runs[0].clone(), runs[3].clone(), runs[1].clone(), urgent.clone()];
+    enqueue(&store, &shuffled.split_off(2)).await;
+    enqueue(&store, &shuffled).await;
+    assert_eq!(status(&store, &late).await, Some(RunStatus::Queued));
     let now = tick();
-    assert_eq!(claim(&store, "node", now, 0).await, []);
-    assert_eq!(ids(&claim(&store, "node", now, 3).await), [runs[0].id, runs[1].id, runs[2].id]);
-    assert_eq!(ids(&claim(&store, "node", now, 3).await), [runs[3].id]);
+    let node = join(&store, "node", now).await;
+    assert_eq!(claim(&store, node, now, 0).await, []);
+    assert_eq!(ids(&claim(&store, node, now, 3).await), [urgent.id, runs[0].id, runs[1].id]);
+    assert_eq!(ids(&claim(&store, node, now, 3).await), [runs[2].id, runs[3].id]);
     let before = Timestamp::from_micros(late.scheduled_for.micros() - 1);
-    assert_eq!(claim(&store, "node", before, 3).await, []);
-    assert_eq!(ids(&claim(&store, "node", late.scheduled_for, 3).await), [late.id]);
+    let woken = store.queue.wake_due(before).await.unwrap();
+    assert_eq!((woken.runs, woken.next), (0, Some(late.scheduled_for)));
+    assert_eq!(claim(&store, node, before, 3).await, []);
+    assert_eq!(ids(&claim(&store, node, late.scheduled_for, 3).await), [late.id]);
+    assert_eq!(store.queue.wake_due(late.scheduled_for).await.unwrap().next, None);
+}
+
+async fn heads_are_what_is_ready(database: Database) {
+    let store = database.open().await;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        let of = workspace();
+        for tag in ["", "cpu", "gpu"] {
+            let policy = Arc::new(Policy { tag: tag.into(), ..Policy::default() });
+            let run = || NewRun { policy: Arc::clone(&policy), ..new_run(of) };
+            enqueue(&store, &[run(), run()]).await;
+            expected.push(Head { workspace: of, tag: tag.into() });
+        }
+        let mut later = new_run(workspace());
+        later.scheduled_for = later.created_at.plus(LEASE);
+        enqueue(&store, &[later]).await;
+    }
+    expected.sort();
+    assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected);
+    let first = store.queue.heads(None, 4).await.unwrap();
+    assert_eq!(first, expected[..4]);
+    assert_eq!(store.queue.heads(first.last().cloned(), 100).await.unwrap(), expected[4..]);
+    let node = join(&store, "node", tick()).await;
+    let all = vec![Share { head: expected[0].clone(), runs_max: 2 }];
+    assert_eq!(store.queue.claim(node, tick(), all).await.unwrap().len(), 2);
+    assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected[1..]);
+}
+
+async fn shares_bound_what_each_head_gives(database: Database) {
+    let store = database.open().await;
+    let (busy, quiet) = (workspace(), workspace());
+    enqueue(&store, &(0..50).map(|_| new_run(busy)).collect::<Vec<_>>()).await;
+    let only = new_run(quiet);
+    enqueue(&store, std::slice::from_ref(&only)).await;
+    let node = join(&store, "node", tick()).await;
+    let share = |workspace, runs_max| Share { head: Head { workspace, tag: "".into() }, runs_max };
+    let claimed = store.queue.claim(node, tick(), vec![share(busy, 3), share(quiet, 3)]).await.unwrap();
+    assert_eq!(claimed.len(), 4);
+    assert_eq!(claimed[3].run.id, only.id);
+    let another_tag = Share { head: Head { workspace: busy, tag: "gpu".into() }, runs_max: 3 };
+    assert_eq!(store.queue.claim(node, tick(), vec![another_tag]).await.unwrap(), []);
 }
 
 async fn two_nodes_claim_disjoint_runs(database: Database) {
     let stores = [database.open().await, database.open().await];
     let of = workspace();
     let runs: Vec<NewRun> = (0..300).map(|_| new_run(of)).collect();
-    stores[0].queue.enqueue(runs.clone()).await.unwrap();
+    enqueue(&stores[0], &runs).await;
     let now = tick();
     let nodes = (0..6).map(|index| {
         let store = &stores[index % 2];
         async move {
-            let node = format!("node {index}");
+            let node = join(store, &format!("node {index}"), now).await;
             let mut own = Vec::new();
             loop {
-                let claimed = claim(store, &node, now, 7).await;
+                let claimed = claim(store, node, now, 7).await;
                 if claimed.is_empty() {
                     break own;
                 }
@@ -129,112 +185,76 @@ async fn two_nodes_claim_disjoint_runs(database: Database) {
 
 async fn completing_moves_to_history(database: Database) {
     let store = database.open().await;
-    let runs: Vec<NewRun> = (0..3).map(|_| NewRun { input: Input::Event(event()), ..new_run(workspace()) }).collect();
-    store.queue.enqueue(runs.clone()).await.unwrap();
+    let of = workspace();
+    let runs: Vec<NewRun> = (0..3).map(|_| NewRun { input: Input::Event(event()), ..new_run(of) }).collect();
+    enqueue(&store, &runs).await;
     assert_eq!(status(&store, &runs[0]).await, Some(RunStatus::Queued));
-    claim(&store, "node", tick(), 2).await;
+    let node = join(&store, "node", tick()).await;
+    claim(&store, node, tick(), 2).await;
     assert_eq!(status(&store, &runs[0]).await, Some(RunStatus::Running));
     let record = store.history.run(runs[0].workspace, runs[0].id).await.unwrap().unwrap();
     assert_eq!((record.arguments, record.event), (json("{\"a\": 1}"), Some(event().metadata)));
     let ended = [finished(runs[0].clone(), OutcomeKind::Ok), finished(runs[2].clone(), OutcomeKind::Ok)];
-    let moved = store.queue.complete("node", ended.to_vec()).await.unwrap();
-    assert_eq!(moved, [runs[0].id], "the third was not claimed");
+    assert_eq!(complete(&store, node, ended.to_vec()).await, [runs[0].id], "the third was not claimed");
     assert_eq!(status(&store, &runs[0]).await, Some(RunStatus::Succeeded));
     assert_eq!(status(&store, &runs[1]).await, Some(RunStatus::Running));
     assert_eq!(status(&store, &runs[2]).await, Some(RunStatus::Queued));
-    assert_eq!(store.queue.complete("node", ended.to_vec()).await.unwrap(), [], "it has moved");
-    assert_eq!(store.queue.complete("node", Vec::new()).await.unwrap(), []);
+    assert_eq!(complete(&store, node, ended.to_vec()).await, [], "it has moved");
+    assert_eq!(complete(&store, node, Vec::new()).await, []);
 }
 
-async fn a_node_that_lost_the_lease_completes_nothing(database: Database) {
-    let (fenced, other) = (database.open().await, database.open().await);
+async fn what_is_tried_again_waits_and_keeps_its_log(database: Database) {
+    let store = database.open().await;
     let run = new_run(workspace());
-    fenced.queue.enqueue(vec![run.clone()]).await.unwrap();
-    let now = tick();
-    claim(&fenced, "fenced", now, 1).await;
-    let later = now.plus(LEASE).plus(Duration::from_micros(1));
-    assert_eq!(other.queue.recover(None, later).await.unwrap(), 1);
-    assert_eq!(fenced.queue.complete("fenced", vec![finished(run.clone(), OutcomeKind::Ok)]).await.unwrap(), []);
-    assert_eq!(claim(&other, "other", later, 1).await[0].attempt, 2);
-    assert_eq!(fenced.queue.complete("fenced", vec![finished(run.clone(), OutcomeKind::Ok)]).await.unwrap(), []);
-    assert_eq!(fenced.queue.heartbeat("fenced", later, LEASE).await.unwrap(), []);
-    assert_eq!(status(&other, &run).await, Some(RunStatus::Running));
-    assert_eq!(other.queue.complete("other", vec![finished(run.clone(), OutcomeKind::Error)]).await.unwrap(), [run.id]);
-    assert_eq!(status(&fenced, &run).await, Some(RunStatus::Failed));
-}
-
-async fn heartbeats_extend_and_tell_of_cancels(database: Database) {
-    let store = database.open().await;
-    let runs: Vec<NewRun> = (0..3).map(|_| new_run(workspace())).collect();
-    store.queue.enqueue(runs.clone()).await.unwrap();
-    let now = tick();
-    claim(&store, "node", now, 2).await;
-    claim(&store, "other", now, 1).await;
-    let beat = now.plus(Duration::from_secs(2));
-    assert_eq!(store.queue.heartbeat("node", beat, LEASE).await.unwrap(), []);
-    let lapse = now.plus(Duration::from_secs(4));
-    assert_eq!(store.queue.recover(None, lapse).await.unwrap(), 1, "that of the node without a heartbeat");
-    assert_eq!(store.queue.cancel(runs[1].workspace, runs[1].id, lapse).await.unwrap(), Cancelled::Requested);
-    for _ in 0..2 {
-        assert_eq!(store.queue.heartbeat("node", lapse, LEASE).await.unwrap(), [runs[1].id], "told until it has ended");
-    }
-    assert_eq!(store.queue.heartbeat("nobody", lapse, LEASE).await.unwrap(), []);
-}
-
-async fn lapsed_and_returning_runs_are_recovered(database: Database) {
-    let store = database.open().await;
-    let runs: Vec<NewRun> = (0..3).map(|_| new_run(workspace())).collect();
-    store.queue.enqueue(runs.clone()).await.unwrap();
-    let now = tick();
-    claim(&store, "a", now, 1).await;
-    claim(&store, "b", now, 1).await;
-    assert_eq!(store.queue.recover(None, now.plus(LEASE)).await.unwrap(), 0, "not lapsed yet");
-    assert_eq!(store.queue.recover(Some("c"), now).await.unwrap(), 0);
-    assert_eq!(store.queue.recover(Some("b"), now).await.unwrap(), 1);
-    let claimed = claim(&store, "c", now, 10).await;
-    assert_eq!(claimed.iter().map(|each| (each.run.id, each.attempt)).collect::<Vec<_>>(), [(runs[1].id, 2), (runs[2].id, 1)]);
-    assert_eq!(store.queue.recover(Some("c"), now.plus(LEASE * 2)).await.unwrap(), 3, "its own and the lapsed one");
-    let claimed = claim(&store, "c", now, 10).await;
-    assert_eq!(claimed.iter().map(|each| each.attempt).collect::<Vec<_>>(), [2, 3, 2]);
-    assert_eq!(claimed[0].run, runs[0], "unaltered");
-}
-
-async fn what_a_stopping_node_hands_back_counts_as_not_tried(database: Database) {
-    let store = database.open().await;
-    let runs: Vec<NewRun> = (0..3).map(|_| new_run(workspace())).collect();
-    store.queue.enqueue(runs).await.unwrap();
-    assert_eq!(claim(&store, "a", tick(), 2).await.len(), 2);
-    assert_eq!(claim(&store, "b", tick(), 2).await.len(), 1);
-    assert_eq!(store.queue.hand_back("a").await.unwrap(), 2);
-    assert_eq!(store.queue.hand_back("a").await.unwrap(), 0);
-    let again = claim(&store, "c", tick(), 10).await;
-    assert_eq!(again.iter().map(|claimed| claimed.attempt).collect::<Vec<_>>(), [1, 1], "b keeps its own");
+    enqueue(&store, std::slice::from_ref(&run)).await;
+    let node = join(&store, "node", tick()).await;
+    claim(&store, node, tick(), 1).await;
+    let again_at = tick().plus(Duration::from_secs(60));
+    let mut done = finished(run.clone(), OutcomeKind::Error);
+    done.outcome.log = vec![line("first try")];
+    let again = |done| vec![Completion { done, again_at: Some(again_at) }];
+    assert_eq!(store.queue.complete(Incarnation(node.0 + 7), again(done.clone())).await.unwrap(), [], "another's");
+    assert_eq!(store.queue.complete(node, again(done.clone())).await.unwrap(), [run.id]);
+    assert_eq!(store.queue.complete(node, again(done)).await.unwrap(), [], "it is not held any more");
+    assert_eq!(status(&store, &run).await, Some(RunStatus::Queued));
+    assert_eq!(claim(&store, node, tick(), 1).await, [], "not yet");
+    let claimed = claim(&store, node, again_at, 1).await;
+    assert_eq!((claimed[0].run.id, claimed[0].attempt, claimed[0].lost), (run.id, 2, 0));
+    assert_eq!(claimed[0].run.scheduled_for, run.scheduled_for, "what the caller asked for stays");
+    let mut done = finished(run.clone(), OutcomeKind::Ok);
+    done.attempt = 2;
+    done.outcome.log = vec![line("second try")];
+    assert_eq!(complete(&store, node, vec![done]).await, [run.id]);
+    let log = store.history.log(run.workspace, run.id).await.unwrap().unwrap();
+    assert_eq!(log.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["first try", "second try"]);
 }
 
 async fn adopting(database: Database) {
     let store = database.open().await;
     let (run, now) = (NewRun { input: Input::Event(event()), ..new_run(workspace()) }, tick());
-    store.queue.adopt("node", run.clone(), now, LEASE).await.unwrap();
-    assert_eq!(claim(&store, "other", now, 10).await, [], "it is claimed already");
+    let (node, other) = (join(&store, "node", now).await, join(&store, "other", now.plus(LEASE * 9)).await);
+    store.queue.adopt(node, run.clone(), now).await.unwrap();
+    assert_eq!(claim(&store, other, now, 10).await, [], "it is claimed already");
     let record = store.history.run(run.workspace, run.id).await.unwrap().unwrap();
     assert_eq!((record.summary.status, record.summary.attempt, record.summary.started_at), (RunStatus::Running, 1, Some(now)));
-    assert_eq!(store.queue.recover(None, now.plus(LEASE)).await.unwrap(), 0);
-    assert_eq!(store.queue.recover(None, now.plus(LEASE * 2)).await.unwrap(), 1);
-    assert_eq!(claim(&store, "other", now, 10).await, [Claimed { run: run.clone(), attempt: 2 }]);
-    assert_eq!(store.queue.complete("node", vec![finished(run.clone(), OutcomeKind::Ok)]).await.unwrap(), []);
+    assert_eq!(store.nodes.bury(now.plus(LEASE * 2)).await.unwrap(), 1);
+    assert_eq!(claim(&store, other, now, 10).await, [Claimed { run: run.clone(), attempt: 2, lost: 1, is_cancelled: false }]);
+    assert_eq!(complete(&store, node, vec![finished(run.clone(), OutcomeKind::Ok)]).await, []);
     let own = new_run(workspace());
-    store.queue.adopt("node", own.clone(), now, LEASE).await.unwrap();
-    assert_eq!(store.queue.complete("node", vec![finished(own.clone(), OutcomeKind::Ok)]).await.unwrap(), [own.id]);
-    let again = store.queue.adopt("node", run, now, LEASE).await;
+    store.queue.adopt(other, own.clone(), now).await.unwrap();
+    assert_eq!(complete(&store, other, vec![finished(own.clone(), OutcomeKind::Ok)]).await, [own.id]);
+    let again = store.queue.adopt(other, run, now).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
 }
 
 async fn cancelling(database: Database) {
     let store = database.open().await;
-    let runs: Vec<NewRun> = (0..2).map(|_| NewRun { input: Input::Event(event()), ..new_run(workspace()) }).collect();
-    store.queue.enqueue(runs.clone()).await.unwrap();
+    let of = workspace();
+    let runs: Vec<NewRun> = (0..2).map(|_| NewRun { input: Input::Event(event()), ..new_run(of) }).collect();
+    enqueue(&store, &runs).await;
     let now = tick();
-    claim(&store, "node", now, 1).await;
+    let node = join(&store, "node", now).await;
+    claim(&store, node, now, 1).await;
     let cancel = async |run: &NewRun| store.queue.cancel(run.workspace, run.id, now).await.unwrap();
     assert_eq!(cancel(&NewRun { workspace: workspace(), ..runs[0].clone() }).await, Cancelled::TooLate, "another workspace's");
     assert_eq!(cancel(&runs[0]).await, Cancelled::Requested);
@@ -246,24 +266,39 @@ async fn cancelling(database: Database) {
     assert_eq!((record.summary.attempt, record.summary.started_at, record.summary.ended_at), (0, None, Some(now)));
     assert_eq!((record.arguments, record.event), (json("{\"a\": 1}"), Some(event().metadata)));
     assert_eq!(store.history.log(runs[1].workspace, runs[1].id).await.unwrap(), Some(Vec::new()));
-    store.queue.complete("node", vec![finished(runs[0].clone(), OutcomeKind::Cancelled)]).await.unwrap();
+    let mut later = new_run(of);
+    later.scheduled_for = later.created_at.plus(LEASE);
+    enqueue(&store, std::slice::from_ref(&later)).await;
+    assert_eq!(cancel(&later).await, Cancelled::AtOnce, "delayed");
+    complete(&store, node, vec![finished(runs[0].clone(), OutcomeKind::Cancelled)]).await;
     assert_eq!(cancel(&runs[0]).await, Cancelled::TooLate);
-    assert_eq!(claim(&store, "node", now, 10).await, []);
+    assert_eq!(claim(&store, node, now.plus(LEASE * 2), 10).await, []);
+}
+
+async fn lengths(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    enqueue(&store, &(0..5).map(|_| new_run(of)).collect::<Vec<_>>()).await;
+    enqueue(&store, &[new_run(workspace())]).await;
+    assert_eq!(store.queue.length(of, 100).await.unwrap(), 5);
+    assert_eq!(store.queue.length(of, 3).await.unwrap(), 3);
+    assert_eq!(store.queue.length(workspace(), 3).await.unwrap(), 0);
 }
 
 async fn large_inputs(database: Database) {
     let store = database.open().await;
+    let of = workspace();
     let text = "ü\\u0000".repeat(1024 * 1024);
-    let arguments = NewRun { input: Input::Arguments(json(&format!("{{\"text\":\"{text}\"}}"))), ..new_run(workspace()) };
+    let arguments = NewRun { input: Input::Arguments(json(&format!("{{\"text\":\"{text}\"}}"))), ..new_run(of) };
     let mut by_event = event();
     by_event.payload = Bytes::from(vec![0xff; 8 * 1024 * 1024]);
-    let payload = NewRun { input: Input::Event(by_event), ..new_run(workspace()) };
+    let payload = NewRun { input: Input::Event(by_event), ..new_run(of) };
     let runs = vec![arguments, payload];
-    store.queue.enqueue(runs.clone()).await.unwrap();
-    let claimed = claim(&store, "node", tick(), 2).await;
+    enqueue(&store, &runs).await;
+    let node = join(&store, "node", tick()).await;
+    let claimed = claim(&store, node, tick(), 2).await;
     assert!(claimed.iter().map(|each| &each.run).eq(&runs), "8 MiB come back unaltered");
-    let ended = finished(runs[0].clone(), OutcomeKind::Ok);
-    store.queue.complete("node", vec![ended]).await.unwrap();
+    complete(&store, node, vec![finished(runs[0].clone(), OutcomeKind::Ok)]).await;
     let record = store.history.run(runs[0].workspace, runs[0].id).await.unwrap().unwrap();
     assert!(Input::Arguments(record.arguments) == runs[0].input);
 }
@@ -280,13 +315,13 @@ async fn everything_at_once_loses_nothing(database: Database) {
     let work = futures_util::future::join_all((0..4).map(|index| {
         let (store, ended) = (&stores[index % 2], &ended);
         async move {
-            let node = format!("node {index}");
+            let node = join(store, &format!("node {index}"), tick()).await;
             while ended.lock().unwrap().len() < RUNS {
-                let claimed = claim(store, &node, tick(), 9).await;
-                store.queue.heartbeat(&node, tick(), LEASE * 1000).await.unwrap();
-                store.queue.recover(None, tick()).await.unwrap();
+                let claimed = claim(store, node, tick(), 9).await;
+                assert!(store.nodes.heartbeat(node, 1, tick(), LEASE * 1000).await.unwrap().is_some());
+                store.nodes.bury(tick()).await.unwrap();
                 let done = claimed.into_iter().map(|each| finished(each.run, OutcomeKind::Ok)).collect();
-                let moved = store.queue.complete(&node, done).await.unwrap();
+                let moved = complete(store, node, done).await;
                 ended.lock().unwrap().extend(moved);
             }
         }

@@ -87,7 +87,7 @@ fn what_cannot_be_an_event_is_refused() {
     assert_eq!(receive(post(), b"{"), Err(Code::InvalidJson));
     assert_eq!(receive(post().header("content-type", "multipart/form-data"), b""), Err(Code::UnsupportedMediaType));
     assert_eq!(receive(post().header("idempotency-key", ""), b""), Err(Code::BadRequest));
-    let long = "k".repeat(receive::IDEMPOTENCY_KEY_CHARACTERS_MAX + 1);
+    let long = "k".repeat(sandmill_model::idempotency::KEY_CHARACTERS_MAX + 1);
     assert_eq!(receive(post().header("idempotency-key", long), b""), Err(Code::BadRequest));
     assert_eq!(receive(Request::post("/hooks/w/run/f/a/b?a=%ff"), b""), Err(Code::BadRequest));
 }

@@ -1,12 +1,14 @@
 //! `POST /api/w/{workspace}/runs`
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
-use sandmill_dispatch::{StartRequest, Waited};
+use http::HeaderMap;
+use sandmill_dispatch::{StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, RunStatus,
+    Code, Input, JsonText, RunStatus, Timestamp,
     auth::{Action, Domain},
+    idempotency,
     version::Selector,
 };
 use serde::Deserialize;
@@ -33,6 +35,33 @@ pub(crate) struct RunSubmission {
     /// Whether to wait for the result, up to the wait limit.
     #[serde(default)]
     wait: bool,
+    /// Start it this many milliseconds from now, at most a year; not with `wait`.
+    delay_ms: Option<u64>,
+    /// From -1000 to 1000, instead of the manifest's.
+    priority: Option<i32>,
+    /// Instead of the manifest's.
+    tag: Option<String>,
+}
+
+/// The longest delay of a start.
+const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl RunSubmission {
+    fn terms(&self, idempotency_key: Option<String>, now: Timestamp) -> Result<StartTerms, Problem> {
+        let delay = self.delay_ms.map(Duration::from_millis);
+        if delay.is_some() && self.wait {
+            return Err(Problem::new(Code::BadRequest, "`delay_ms` and `wait` do not go together"));
+        }
+        if delay.is_some_and(|delay| delay > DELAY_MAX) {
+            return Err(Problem::new(Code::BadRequest, format!("`delay_ms` is at most {}", DELAY_MAX.as_millis())));
+        }
+        Ok(StartTerms {
+            scheduled_for: delay.map(|delay| now.plus(delay)),
+            priority: self.priority,
+            tag: self.tag.as_deref().map(Into::into),
+            idempotency_key,
+        })
+    }
 }
 
 /// Starts a run. Its arguments are those of `main`: a preprocessor is passed over.
@@ -44,10 +73,12 @@ pub(crate) struct RunSubmission {
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     JsonBody(submission): JsonBody<RunSubmission>,
 ) -> Result<Response, Problem> {
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
+    let terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
     if !arguments.is_object() {
         let fault = Fault { pointer: String::new(), message: "must be an object".to_owned() };
@@ -59,11 +90,12 @@ pub(crate) async fn start(
         path: path.clone(),
         selector,
         input: Input::Arguments(arguments),
+        terms,
     };
     if !submission.wait {
-        let run = app.dispatch.accept(request).await?;
-        observe::note_run(run);
-        return Ok(answers::accepted(&caller.workspace.name, run));
+        let accepted = app.dispatch.accept(request).await?;
+        observe::note_run(accepted.run);
+        return Ok(answers::accepted(&caller.workspace.name, accepted));
     }
     match app.dispatch.run(request, app.options.wait_limit).await? {
         Waited::StillRunning(run) => {

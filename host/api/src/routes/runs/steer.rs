@@ -7,8 +7,8 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
-use sandmill_model::{Code, RunId, RunStatus, auth::Action};
+use http::{HeaderMap, StatusCode};
+use sandmill_model::{Code, RunId, RunStatus, auth::Action, idempotency};
 use sandmill_store::queue::Cancelled;
 
 use super::find;
@@ -43,9 +43,15 @@ fn receipt(run: RunId, status: RunStatus) -> RunReceipt {
 #[utoipa::path(post, path = "/api/w/{workspace}/runs/{id}/rerun", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)),
     responses((status = 202, description = "The new run is durable", body = RunReceipt)))]
-pub(crate) async fn rerun(State(app): State<Arc<App>>, caller: Caller, RunRef(run): RunRef) -> Result<Response, Problem> {
+pub(crate) async fn rerun(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    RunRef(run): RunRef,
+) -> Result<Response, Problem> {
     find(&app, &caller, run, Action::Start).await?;
-    let again = app.dispatch.rerun(Arc::clone(&caller.principal), caller.workspace.clone(), run).await?;
-    observe::note_run(again);
+    let key = idempotency::key(&headers)?;
+    let again = app.dispatch.rerun(Arc::clone(&caller.principal), caller.workspace.clone(), run, key).await?;
+    observe::note_run(again.run);
     Ok(answers::accepted(&caller.workspace.name, again))
 }

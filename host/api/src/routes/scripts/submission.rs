@@ -105,9 +105,10 @@ fn of_source(submission: SourceSubmission) -> Result<Submission, Problem> {
 
 fn manifest(text: Option<&str>) -> Result<Manifest, Problem> {
     let Some(text) = text else { return Ok(Manifest::default()) };
-    serde_json::from_str::<Option<Manifest>>(text)
-        .map(Option::unwrap_or_default)
-        .map_err(|error| Problem::new(Code::InvalidManifest, format!("the manifest: {error}")))
+    let invalid = |fault: &dyn std::fmt::Display| Problem::new(Code::InvalidManifest, format!("the manifest: {fault}"));
+    let manifest = serde_json::from_str::<Option<Manifest>>(text).map(Option::unwrap_or_default).map_err(|error| invalid(&error))?;
+    manifest.check().map_err(|fault| invalid(&fault))?;
+    Ok(manifest)
 }
 
 /// It comes back in diagnostics and stack traces, so it must be a name and nothing else.

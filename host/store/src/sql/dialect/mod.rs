@@ -2,6 +2,7 @@
 //!
 //! - `{lock t}`: rows of table `t` that are read stay locked until the transaction ends. SQLite has one writer, so nothing is needed.
 //! - `{lock free t}`: the same, and rows that somebody else has locked are passed over.
+//! - `{lock present t}`: rows that are read cannot be deleted until the transaction ends.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
 
 pub(super) mod postgres;

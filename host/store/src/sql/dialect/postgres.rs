@@ -2,10 +2,11 @@
 
 use std::{str::FromStr, time::Duration};
 
+use futures_util::{StreamExt, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool, Postgres, SqlStr,
     pool::PoolOptions,
-    postgres::{PgArguments, PgConnectOptions, PgDatabaseError},
+    postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgListener},
     query::Query,
 };
 
@@ -64,11 +65,40 @@ pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<Pg
         .map_err(error)
 }
 
+/// A pool with one connection and the settings of `pool`, whose sockets belong to the runtime that calls.
+pub(in crate::sql) async fn small(pool: &PgPool) -> Result<PgPool, StoreError> {
+    let session = SESSION_NORMAL;
+    PoolOptions::<Postgres>::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |conn, _| Box::pin(async move { conn.execute(sqlx::raw_sql(session)).await.map(drop) }))
+        .connect_with(PgConnectOptions::clone(&pool.connect_options()))
+        .await
+        .map_err(error)
+}
+
+/// Payloads of notifications, until the connection breaks.
+pub(in crate::sql) async fn listen(pool: &PgPool, channel: &str) -> Result<BoxStream<'static, Result<String, StoreError>>, StoreError> {
+    // A pool of its own: a connection that listens does nothing else.
+    let pool = small(pool).await?;
+    let mut listener = PgListener::connect_with(&pool).await.map_err(error)?;
+    listener.ignore_pool_close_event(true);
+    listener.listen(channel).await.map_err(error)?;
+    let payloads = futures_util::stream::try_unfold(listener, async |mut listener| {
+        // None: the connection broke, and what was sent meanwhile is lost.
+        let heard = listener.try_recv().await.map_err(error)?;
+        Ok(heard.map(|notification| (notification.payload().to_owned(), listener)))
+    });
+    Ok(payloads.boxed())
+}
+
 pub(super) fn word(name: &str) -> String {
     if let Some(bind) = name.strip_prefix("keys ") {
         format!("(SELECT substring(key FROM 1 FOR 16), substring(key FROM 17) FROM unnest({bind}::bytea[]) AS keys (key))")
     } else if let Some(table) = name.strip_prefix("lock free ") {
         format!("FOR UPDATE OF {table} SKIP LOCKED")
+    } else if let Some(table) = name.strip_prefix("lock present ") {
+        format!("FOR KEY SHARE OF {table}")
     } else if let Some(table) = name.strip_prefix("lock ") {
         format!("FOR UPDATE OF {table}")
     } else {
@@ -180,8 +210,10 @@ pub(super) fn classify(error: &PgDatabaseError) -> StoreError {
         "23505" => StoreError::Conflict(text),
         // disk full
         "53100" => StoreError::Full(text),
-        // deadlock, serialization failure, lock not available
-        "40P01" | "40001" | "55P03" => StoreError::Unavailable(text),
+        // deadlock, serialization failure
+        "40P01" | "40001" => StoreError::Contended(text),
+        // lock not available
+        "55P03" => StoreError::Unavailable(text),
         // data corrupted, index corrupted
         "XX001" | "XX002" => StoreError::Corrupt(text),
         // connection, resources, the server is starting or stopping

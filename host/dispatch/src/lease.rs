@@ -1,0 +1,151 @@
+//! This node among the others: its life, on a thread of its own, so that however busy the rest is, it is not taken for dead.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use sandmill_model::Timestamp;
+use sandmill_store::nodes::{About, Incarnation, Nodes};
+use tokio_util::sync::CancellationToken;
+
+use crate::{HEARTBEAT, Inner, LEASE};
+
+/// How long to wait after a failed attempt to join before the next.
+const JOIN_PAUSE: Duration = Duration::from_millis(500);
+/// No incarnation.
+const NONE: i64 = 0;
+
+/// The incarnation of this node, if it has one.
+#[derive(Default)]
+pub(crate) struct Membership(AtomicI64);
+
+impl Membership {
+    pub(crate) fn current(&self) -> Option<Incarnation> {
+        let current = self.0.load(Ordering::Acquire);
+        (current != NONE).then_some(Incarnation(current))
+    }
+
+    fn set(&self, incarnation: Option<Incarnation>) {
+        self.0.store(incarnation.map_or(NONE, |incarnation| incarnation.0), Ordering::Release);
+    }
+}
+
+impl Inner {
+    fn about(&self) -> About {
+        About {
+            name: Arc::clone(&self.options.node),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            roles: self.options.role.names(),
+            tags: self.options.tags.iter().map(|tag| tag.to_string()).collect(),
+            slots: self.options.queued_runs_max as u64,
+        }
+    }
+
+    /// Joins as soon as the database answers; false if `stop` came first.
+    pub(crate) async fn join(&self, nodes: &dyn Nodes, stop: &CancellationToken) -> bool {
+        loop {
+            match nodes.join(self.about(), self.clock.now(), LEASE).await {
+                Ok(incarnation) => {
+                    tracing::debug!(incarnation = incarnation.0, node = %self.options.node, "joined");
+                    self.membership.set(Some(incarnation));
+                    return true;
+                }
+                Err(error) => tracing::error!(%error, "this node cannot join; it executes nothing from the queue until it can"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(JOIN_PAUSE) => {}
+                () = stop.cancelled() => return false,
+            }
+        }
+    }
+
+    /// Starts the thread that shows signs of life until `stop`.
+    pub(crate) fn keep_alive(self: &Arc<Self>, stop: CancellationToken) -> std::io::Result<JoinHandle<()>> {
+        let inner = Arc::clone(self);
+        std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(inner.beat(stop)),
+                Err(error) => tracing::error!(%error, "no sign of life can be shown"),
+            }
+        })
+    }
+
+    async fn beat(self: Arc<Self>, stop: CancellationToken) {
+        let mut apart: Option<Arc<dyn Nodes>> = None;
+        let mut ticks = tokio::time::interval(HEARTBEAT);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Since when every sign of life arrived.
+        let mut well_since: Option<Timestamp> = None;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => break,
+            }
+            let nodes = match &apart {
+                Some(nodes) => Arc::clone(nodes),
+                None => match self.store.nodes.apart().await {
+                    Ok(nodes) => Arc::clone(apart.insert(nodes)),
+                    Err(error) => {
+                        tracing::error!(%error, "the database cannot be reached for signs of life");
+                        continue;
+                    }
+                },
+            };
+            let now = self.clock.now();
+            match self.beat_once(nodes.as_ref(), &stop).await {
+                Ok(()) => {
+                    let since = *well_since.get_or_insert(now);
+                    // Where the database was away, all look dead at first: each gets the time to say otherwise.
+                    if now.since(since) >= LEASE {
+                        self.bury(nodes.as_ref()).await;
+                    }
+                }
+                Err(error) => {
+                    well_since = None;
+                    tracing::error!(%error, "a sign of life could not be shown");
+                }
+            }
+        }
+    }
+
+    async fn beat_once(&self, nodes: &dyn Nodes, stop: &CancellationToken) -> Result<(), sandmill_store::StoreError> {
+        let Some(own) = self.membership.current() else { return Ok(()) };
+        match nodes.heartbeat(own, self.live.len() as u64, self.clock.now(), LEASE).await? {
+            Some(cancelled) => {
+                for run in cancelled {
+                    self.executor.cancel(run);
+                }
+            }
+            None => {
+                let runs = self.live.leased();
+                tracing::warn!(
+                    runs = runs.len(),
+                    "the others thought that this node was dead; its runs are tried again and what it makes of them does not count"
+                );
+                self.membership.set(None);
+                for run in runs {
+                    self.executor.cancel(run);
+                }
+                self.join(nodes, stop).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, nodes: &dyn Nodes) {
+        match nodes.bury(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(runs) => {
+                tracing::warn!(runs, "a node died; its runs are queued again");
+                self.ready.notify_one();
+                self.tell_ready();
+            }
+            Err(error) => tracing::error!(%error, "dead nodes could not be looked for"),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! On which terms a run is dispatched: what its script's manifest, its trigger and its caller say, taken together.
+
+use std::sync::Arc;
+
+use sandmill_model::{
+    Digest, Event, Input, Policy, ScriptPath, Timestamp,
+    auth::Principal,
+    code::{Code, Refusal},
+    policy::{Key, PRIORITY_MAX, check_tag},
+    run::Dedup,
+    version::Target,
+};
+use serde_json::Value;
+
+use crate::{DEDUP_WINDOW, Inner, StartTerms};
+
+impl Inner {
+    pub(crate) fn policy(&self, target: &Target, input: &Input, terms: &StartTerms, now: Timestamp) -> Result<Arc<Policy>, Refusal> {
+        let ordering_key = match input {
+            Input::Event(event) => event.ordering_key.as_deref(),
+            Input::Arguments(_) => None,
+        };
+        if target.dispatch.is_empty() && ordering_key.is_none() && terms.priority.is_none() && terms.tag.is_none() {
+            return Ok(Arc::clone(&self.plain_policy));
+        }
+        let keyed_on = if target.dispatch.needs_arguments() { keyed_on(target, input) } else { Value::Null };
+        let mut policy = target.dispatch.policy(target.path.as_str(), &keyed_on, now);
+        if let (Input::Event(event), Some(key)) = (input, ordering_key) {
+            policy.keys.insert(0, Key { name: format!("order {} {} {key}", target.path, source(event)), limit: 1 });
+        }
+        if let Some(priority) = terms.priority {
+            if priority.abs() > PRIORITY_MAX {
+                return Err(Refusal::new(Code::BadRequest, format!("`priority` is from -{PRIORITY_MAX} to {PRIORITY_MAX}")));
+            }
+            policy.priority = priority;
+        }
+        if let Some(tag) = &terms.tag {
+            check_tag(tag).map_err(|fault| Refusal::new(Code::BadRequest, fault))?;
+            policy.tag = Arc::clone(tag);
+        }
+        Ok(Arc::new(policy))
+    }
+}
+
+/// What the pointers of keys point into: the arguments, or the event of a script that makes its arguments itself.
+fn keyed_on(target: &Target, input: &Input) -> Value {
+    let text = match input {
+        Input::Arguments(arguments) => arguments.clone(),
+        Input::Event(event) if target.has_preprocessor => event.preprocessor_event(),
+        Input::Event(event) => event.arguments(),
+    };
+    text.read().unwrap_or(Value::Null)
+}
+
+fn source(event: &Event) -> String {
+    format!("{} {}", event.trigger.kind, event.trigger.path.as_deref().unwrap_or_default())
+}
+
+/// By what a repetition of this start is known. A caller's key is the caller's own and is for one request; a trigger's is for one event,
+/// however it looks.
+pub(crate) fn dedup(path: &ScriptPath, input: &Input, terms: &StartTerms, principal: &Principal) -> Option<Dedup> {
+    let of_caller = |key: &str, asked: &[u8]| Dedup {
+        scope: format!("caller {path} {}", principal.identity).into(),
+        key: key.to_owned(),
+        fingerprint: Some(Digest::of(asked)),
+        window: DEDUP_WINDOW,
+    };
+    match (input, &terms.idempotency_key) {
+        (Input::Arguments(arguments), Some(key)) => Some(of_caller(key, arguments.as_str().as_bytes())),
+        (Input::Event(event), _) => {
+            let key = event.dedup_key.as_deref()?;
+            Some(match &event.trigger.path {
+                // A trigger that every script has: its events are requests.
+                None => of_caller(key, &event.payload),
+                Some(_) => Dedup {
+                    scope: format!("trigger {}", source(event)).into(),
+                    key: key.to_owned(),
+                    fingerprint: None,
+                    window: DEDUP_WINDOW,
+                },
+            })
+        }
+        (Input::Arguments(_), None) => None,
+    }
+}

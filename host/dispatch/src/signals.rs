@@ -1,0 +1,133 @@
+//! What this node tells the others, and hears from them.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use sandmill_model::{Outcome, RunId, RunRecord};
+use sandmill_store::signals::Signal;
+use tokio_util::sync::CancellationToken;
+
+use crate::Inner;
+
+/// How often runs that somebody here waits for are looked up although nobody said that they ended: a signal may be lost.
+const NET: Duration = Duration::from_secs(1);
+/// How long to wait before listening again after the connection broke.
+const LISTEN_PAUSE: Duration = Duration::from_millis(500);
+/// Signals go out at most this often: one tells of all that happened since the last.
+const TELL_INTERVAL: Duration = Duration::from_millis(2);
+/// Ended runs that wait to be told of. Past it, those who wait find out by themselves.
+const ENDED_MAX: usize = 10_000;
+
+/// What is to be told.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    poke: tokio::sync::Notify,
+    to_tell: std::sync::Mutex<ToTell>,
+}
+
+#[derive(Default)]
+struct ToTell {
+    ready: bool,
+    ended: Vec<RunId>,
+}
+
+impl Inner {
+    /// Runs became ready that another node may take.
+    pub(crate) fn tell_ready(&self) {
+        self.tell(|to_tell| to_tell.ready = true);
+    }
+
+    /// Runs ended for which somebody may wait on another node.
+    pub(crate) fn tell_ended(&self, runs: impl IntoIterator<Item = RunId>) {
+        self.tell(|to_tell| to_tell.ended.extend(runs.into_iter().take(ENDED_MAX.saturating_sub(to_tell.ended.len()))));
+    }
+
+    fn tell(&self, add: impl FnOnce(&mut ToTell)) {
+        if self.store.signals.reach_others() {
+            add(&mut self.outbox.to_tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            self.outbox.poke.notify_one();
+        }
+    }
+
+    /// Sends what is to be told, until `stop`.
+    pub(crate) async fn tell_others(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.outbox.poke.notified() => {}
+                () = stop.cancelled() => return,
+            }
+            let ToTell { ready, ended } =
+                std::mem::take(&mut *self.outbox.to_tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            if ready {
+                self.send(Signal::Ready).await;
+            }
+            if !ended.is_empty() {
+                self.send(Signal::Ended(ended)).await;
+            }
+            tokio::time::sleep(TELL_INTERVAL).await;
+        }
+    }
+
+    async fn send(&self, signal: Signal) {
+        if let Err(error) = self.store.signals.send(signal).await {
+            tracing::debug!(%error, "the other nodes could not be told; they find out by themselves");
+        }
+    }
+
+    /// Hears what others tell, until `stop`.
+    pub(crate) async fn hear_others(self: Arc<Self>, stop: CancellationToken) {
+        let mut net = tokio::time::interval(NET);
+        net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            let mut heard = match self.store.signals.listen().await {
+                Ok(heard) => heard,
+                Err(error) => {
+                    tracing::warn!(%error, "other nodes cannot be heard; trying again");
+                    tokio::time::sleep(LISTEN_PAUSE).await;
+                    continue;
+                }
+            };
+            loop {
+                tokio::select! {
+                    signal = heard.next() => match signal {
+                        Some(Ok(Signal::Ready)) => self.ready.notify_one(),
+                        Some(Ok(Signal::Ended(runs))) => self.look_up(runs).await,
+                        Some(Err(_)) | None => break,
+                    },
+                    _ = net.tick() => self.look_up(self.waiters.waiting()).await,
+                    () = stop.cancelled() => return,
+                }
+            }
+            // Whatever was said in between is lost.
+            self.ready.notify_one();
+        }
+    }
+
+    /// Wakes those who wait here for runs that ended elsewhere.
+    async fn look_up(&self, runs: Vec<RunId>) {
+        for (run, workspace) in self.waiters.of(runs) {
+            if self.live.belongs_to(run, workspace) {
+                continue;
+            }
+            match self.store.history.run(workspace, run).await {
+                Ok(Some(record)) if record.summary.status.has_ended() => {
+                    self.waiters.wake(run, Arc::new(outcome_of(record)));
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a run that is waited for could not be read"),
+            }
+        }
+    }
+}
+
+/// The outcome of an ended run, without its log.
+pub(crate) fn outcome_of(record: RunRecord) -> Outcome {
+    Outcome {
+        kind: record.summary.outcome.unwrap_or(sandmill_model::OutcomeKind::HostFault),
+        output: record.output,
+        error: record.error,
+        arguments: None,
+        usage: record.usage,
+        log: Vec::new(),
+    }
+}

@@ -1,0 +1,28 @@
+//! What nodes tell each other at once, so that nobody waits for a timer. A signal may be lost: whoever hears one also looks by itself
+//! now and then.
+
+use futures_util::stream::BoxStream;
+use sandmill_model::{BoxFuture, RunId};
+
+use crate::StoreError;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Runs became ready.
+    Ready,
+    /// These runs ended.
+    Ended(Vec<RunId>),
+}
+
+/// Signals of other nodes, and one's own.
+pub type Heard = BoxStream<'static, Result<Signal, StoreError>>;
+
+pub trait Signals: Send + Sync + 'static {
+    /// Whether there can be other nodes: a database in a file has only one.
+    fn reach_others(&self) -> bool;
+
+    fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What is sent from now on, until the stream ends or fails; where there are no other nodes, never anything.
+    fn listen(&self) -> BoxFuture<'_, Result<Heard, StoreError>>;
+}

@@ -1,0 +1,88 @@
+//! Signals by LISTEN and NOTIFY.
+
+use futures_util::StreamExt;
+use sandmill_model::{BoxFuture, RunId};
+use uuid::Uuid;
+
+use super::{Sql, value::values};
+use crate::{
+    StoreError,
+    signals::{Heard, Signal, Signals},
+};
+
+/// Run ids in one notification, whose payload PostgreSQL bounds at 8,000 bytes.
+const IDS_MAX: usize = 200;
+
+impl Signals for Sql {
+    fn reach_others(&self) -> bool {
+        self.db.is_shared()
+    }
+
+    fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            if !self.db.is_shared() {
+                return Ok(());
+            }
+            for payload in payloads(&signal) {
+                self.db
+                    .read(payload, |payload, mut conn| {
+                        Box::pin(async move { conn.rows("SELECT pg_notify('sandmill', $1)", values![payload.as_str()]).await.map(drop) })
+                    })
+                    .await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn listen(&self) -> BoxFuture<'_, Result<Heard, StoreError>> {
+        Box::pin(async move {
+            let Some(payloads) = self.db.listen("sandmill").await? else { return Ok(futures_util::stream::pending().boxed()) };
+            Ok(payloads.filter_map(|payload| std::future::ready(payload.map(|payload| read(&payload)).transpose())).boxed())
+        })
+    }
+}
+
+fn payloads(signal: &Signal) -> Vec<String> {
+    match signal {
+        Signal::Ready => vec!["ready".to_owned()],
+        Signal::Ended(runs) => runs
+            .chunks(IDS_MAX)
+            .map(|runs| runs.iter().fold("ended".to_owned(), |text, run| format!("{text} {}", run.0.simple())))
+            .collect(),
+    }
+}
+
+/// None for what a later release says.
+fn read(payload: &str) -> Option<Signal> {
+    let mut words = payload.split(' ');
+    match words.next()? {
+        "ready" => Some(Signal::Ready),
+        "ended" => words.map(|id| Uuid::parse_str(id).ok().map(RunId)).collect::<Option<_>>().map(Signal::Ended),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandmill_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn signals_are_read_back() {
+        let runs: Vec<RunId> = (0..450).map(|n| RunId::new(Timestamp::from_micros(n))).collect();
+        let sent = payloads(&Signal::Ended(runs.clone()));
+        assert!(sent.len() == 3 && sent.iter().all(|payload| payload.len() < 8000));
+        let read_back: Vec<RunId> = sent
+            .iter()
+            .flat_map(|payload| match read(payload) {
+                Some(Signal::Ended(runs)) => runs,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(read_back, runs);
+        assert_eq!(read(&payloads(&Signal::Ready)[0]), Some(Signal::Ready));
+        assert_eq!(read("ended x"), None);
+        assert_eq!(read("later 1"), None);
+    }
+}
