@@ -8,6 +8,7 @@ mod load;
 mod meter;
 mod mix;
 mod peers;
+mod queue;
 mod report;
 mod scripts;
 mod server;
@@ -35,6 +36,8 @@ enum Bench {
     Start(start::Options),
     /// Memory and disk with many deployed scripts idle, and with many runs asleep.
     Density(density::Options),
+    /// Runs without a program enqueued, then drained by one node; then one at a time, durable.
+    Queue(queue::Options),
     /// What metering costs: bare, with fuel.
     Meter,
 }
@@ -48,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Deploy => deploy::run().await,
         Bench::Start(options) => start::run(&options).await,
         Bench::Density(options) => density::run(&options).await,
+        Bench::Queue(options) => queue::run(&options).await,
         Bench::Meter => meter::run().await,
     }
 }

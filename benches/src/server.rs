@@ -67,6 +67,35 @@ impl Server {
         Ok(())
     }
 
+    /// Deploys what is built in and returns its arguments.
+    pub(crate) async fn deploy_identity(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.json(&json!({"language": "identity", "source": ""})).send().await?;
+        anyhow::ensure!(response.status().is_success(), "{path}: {}", response.text().await?);
+        Ok(())
+    }
+
+    /// Calls durably, with an idempotency key, and waits for the result.
+    pub(crate) async fn call_once(&self, path: &str, key: &str) -> anyhow::Result<()> {
+        let request = self.http.post(self.hook(path)).bearer_auth(&self.token).header("idempotency-key", key);
+        let response = request.json(&json!({})).send().await?;
+        anyhow::ensure!(response.status().as_u16() == 200, "{path}: {}", response.status());
+        response.bytes().await?;
+        Ok(())
+    }
+
+    /// Whether any run has not ended.
+    pub(crate) async fn is_busy(&self) -> anyhow::Result<bool> {
+        for status in ["queued", "running"] {
+            let url = format!("{}/api/w/default/runs?status={status}&limit=1", self.url);
+            let page: Value = self.http.get(url).bearer_auth(&self.token).send().await?.error_for_status()?.json().await?;
+            if page["items"].as_array().is_none_or(|items| !items.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) async fn deploy_component(&self, path: &str, component: Vec<u8>) -> anyhow::Result<()> {
         let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
         let response = request.header("content-type", "application/wasm").body(component).send().await?;

@@ -203,3 +203,16 @@ async fn wrong_manifests_are_refused() {
         assert!(refused.contains("invalid_manifest") && refused.contains(word), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_built_in_returns_its_arguments() {
+    let server = server();
+    server.deploy("f/dispatching/identity", "identity", "").await.unwrap();
+    let answer = server.call("f/dispatching/identity", &json!({"a": [1, null]})).await.unwrap();
+    assert_eq!((answer.status, answer.json().unwrap()), (200, json!({"a": [1, null]})));
+    let id = server.start_run("f/dispatching/identity", &json!({"b": 2})).await.unwrap();
+    assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!({"b": 2}));
+    let refused = server.deploy("f/dispatching/identity", "identity", "text").await.unwrap_err().to_string();
+    assert!(refused.contains("built in"), "{refused}");
+}

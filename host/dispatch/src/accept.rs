@@ -20,7 +20,7 @@ impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `storage_full`, `unavailable`.
+    /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `too_many_requests`, `storage_full`, `unavailable`.
     pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
         let run = self.new_run(request).await?;
         self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
@@ -100,6 +100,7 @@ impl Dispatch {
     async fn enqueue(&self, run: NewRun) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
         let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at);
+        inner.backlogs.admit(inner.store.queue.as_ref(), run.workspace, inner.options.backlog_max, run.created_at).await?;
         let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
         match enqueued.first() {
             Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: *first, is_repetition: true }),

@@ -4,6 +4,7 @@
 //! A [`Service`] beside it claims what is due, executes it and keeps its lease.
 
 mod accept;
+mod backlog;
 mod due;
 mod fair;
 mod fast_lane;
@@ -75,6 +76,8 @@ pub struct Options {
     pub tags: Vec<Arc<str>>,
     /// Runs from the queue that execute here at once.
     pub queued_runs_max: usize,
+    /// Runs of one workspace that have not ended; past it new ones are refused.
+    pub backlog_max: u64,
 }
 
 /// A handle on dispatch. Cheap to clone.
@@ -98,6 +101,7 @@ struct Inner {
     delayed: tokio::sync::Notify,
     membership: lease::Membership,
     outbox: signals::Outbox,
+    backlogs: backlog::Backlogs,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     tasks: TaskTracker,
@@ -165,6 +169,7 @@ impl Dispatch {
                 delayed: tokio::sync::Notify::new(),
                 membership: lease::Membership::default(),
                 outbox: signals::Outbox::default(),
+                backlogs: backlog::Backlogs::default(),
                 plain_policy: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),

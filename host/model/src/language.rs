@@ -12,10 +12,12 @@ pub enum Language {
     JavaScript,
     /// An uploaded WebAssembly component, from whatever source.
     Component,
+    /// Built in: returns its arguments. A whole run but for the program, for trying out triggers and measuring dispatch.
+    Identity,
 }
 
 impl Language {
-    pub const ALL: [Self; 3] = [Self::TypeScript, Self::JavaScript, Self::Component];
+    pub const ALL: [Self; 4] = [Self::TypeScript, Self::JavaScript, Self::Component, Self::Identity];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -23,6 +25,7 @@ impl Language {
             Self::TypeScript => "typescript",
             Self::JavaScript => "javascript",
             Self::Component => "component",
+            Self::Identity => "identity",
         }
     }
 
@@ -49,6 +52,7 @@ impl Language {
             Self::TypeScript => "ts",
             Self::JavaScript => "js",
             Self::Component => "wasm",
+            Self::Identity => "identity",
         }
     }
 }

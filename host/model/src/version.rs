@@ -50,6 +50,8 @@ pub enum ProgramSpec {
         component: Digest,
         entry: Entry,
     },
+    /// What the host does itself: the result is the arguments.
+    Identity,
 }
 
 impl ProgramSpec {
@@ -58,6 +60,7 @@ impl ProgramSpec {
         match self {
             Self::Hosted(module) => module.has_preprocessor,
             Self::Component { entry: Entry::Script { has_preprocessor }, .. } => *has_preprocessor,
+            Self::Identity => false,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Loaded {
 
 pub(crate) enum Tier {
     Component(Arc<Program<Host>>),
+    /// What the host does itself.
+    Identity,
     Source(Box<Source>),
 }
 
@@ -42,15 +44,24 @@ impl Source {
     }
 }
 
+/// What the next run executes.
+pub(crate) struct Executed {
+    pub(crate) program: Arc<Program<Host>>,
+    /// What the program loads first, if it is a language's runtime.
+    pub(crate) module: Option<Arc<HostedModule>>,
+}
+
 impl Loaded {
-    /// The program of the next run, and the module that it must load first, if any.
-    pub(crate) fn program(&self) -> (Arc<Program<Host>>, Option<Arc<HostedModule>>) {
-        match &self.tier {
-            Tier::Component(program) => (Arc::clone(program), None),
+    /// None for what is built in.
+    pub(crate) fn executed(&self) -> Option<Executed> {
+        let alone = |program: &Arc<Program<Host>>| Executed { program: Arc::clone(program), module: None };
+        Some(match &self.tier {
+            Tier::Identity => return None,
+            Tier::Component(program) => alone(program),
             Tier::Source(source) => match source.snapshot.get() {
-                Some(program) => (Arc::clone(program), None),
-                None => (Arc::clone(&source.runtime), Some(Arc::clone(&source.module))),
+                Some(program) => alone(program),
+                None => Executed { program: Arc::clone(&source.runtime), module: Some(Arc::clone(&source.module)) },
             },
-        }
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sandmill_capabilities::{Host, Ports, RunFacts};
 use sandmill_compiler::{Compiler, stack::StackMap};
 use sandmill_model::{
-    Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, RunError, RunId, WorkspaceId,
+    Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId, Usage, WorkspaceId,
     version::{HostedModule, ProgramSpec, Version},
 };
 use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Versions,
     arguments::Arguments,
-    program::{Loaded, Source, Tier},
+    program::{Executed, Loaded, Source, Tier},
     programs::Programs,
 };
 
@@ -127,7 +127,7 @@ impl Inner {
             Ok(input) => input,
             Err(error) => return Outcome::failed(OutcomeKind::InvalidArguments, error),
         };
-        let (program, module) = loaded.program();
+        let Some(Executed { program, module }) = loaded.executed() else { return identity(input) };
         let call = Call {
             run: attempt.run,
             workspace: attempt.workspace,
@@ -191,6 +191,7 @@ impl Inner {
         let arguments = Arguments::compile(&version.schema)?;
         let has_preprocessor = version.program.has_preprocessor();
         let tier = match version.program {
+            ProgramSpec::Identity => Tier::Identity,
             ProgramSpec::Component { component, .. } => Tier::Component(self.component(workspace, component).await?),
             ProgramSpec::Hosted(module) => {
                 let source = Source::new(module, self.javascript().await?);
@@ -279,6 +280,21 @@ impl Inner {
         }
         let code = self.compiler.snapshot(HostedModule::clone(module)).await.map_err(|error| error.to_string())?;
         self.install(key, code).await
+    }
+}
+
+/// The result of the program that is built in.
+fn identity(input: CallInput) -> Outcome {
+    match input {
+        CallInput::Arguments(arguments) => Outcome {
+            kind: OutcomeKind::Ok,
+            output: Some(Output::Json(arguments)),
+            error: None,
+            arguments: None,
+            usage: Usage::default(),
+            log: Vec::new(),
+        },
+        CallInput::Event { .. } | CallInput::Describe => Outcome::host_fault("what is built in has no preprocessor and no description"),
     }
 }
 

@@ -20,6 +20,7 @@ impl Downloads for BuiltDownloads {
     fn component(&self, workspace: WorkspaceId, version: Version, form: DownloadForm) -> BoxFuture<'_, Result<Bytes, Refusal>> {
         Box::pin(async move {
             let component = match version.program {
+                ProgramSpec::Identity => return Err(Refusal::new(Code::NotFound, "what is built in is no component")),
                 ProgramSpec::Hosted(module) => self.compiler.snapshot_component(module).await.map_err(refuse)?,
                 ProgramSpec::Component { component, .. } => {
                     let found = self.store.scripts.component(workspace, component).await;

@@ -42,6 +42,7 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
         name: "local".into(),
         role: Role::All,
         tags: Vec::new(),
+        backlog_max: 1,
         store: sandmill_store::Options {
             url: format!("sqlite:{}", folder.path().join("local.db").display()),
             durability: sandmill_store::Durability::Normal,
@@ -102,7 +103,7 @@ async fn deploy(node: &Node, workspace: &Workspace, request: &LocalRunRequest) -
     let digest = version_digest(language, &request.source, &manifest).context("the manifest").map_err(setup)?;
     let component = match &built.program {
         ProgramSpec::Component { component, .. } => Some((*component, request.source.clone().into())),
-        ProgramSpec::Hosted(_) => None,
+        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
     };
     let path: ScriptPath = PATH.parse().context("the path of local runs").map_err(setup)?;
     let now = node.clock.now();

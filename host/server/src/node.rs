@@ -24,6 +24,7 @@ pub(crate) struct NodeOptions {
     pub(crate) name: Arc<str>,
     pub(crate) role: Role,
     pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) backlog_max: u64,
     pub(crate) store: sandmill_store::Options,
     pub(crate) code_cache: PathBuf,
     pub(crate) code_cache_bytes_max: u64,
@@ -65,7 +66,13 @@ impl Node {
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());
-        let dispatch_options = sandmill_dispatch::Options { node: options.name, role: options.role, tags: options.tags, queued_runs_max };
+        let dispatch_options = sandmill_dispatch::Options {
+            node: options.name,
+            role: options.role,
+            tags: options.tags,
+            queued_runs_max,
+            backlog_max: options.backlog_max,
+        };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
         Ok(Self { store, clock, compiler, runner, dispatch, service })

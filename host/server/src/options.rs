@@ -99,6 +99,9 @@ pub(crate) struct ServeOptions {
     /// Name of this node among the others; by default one that the first start makes and keeps in the data folder.
     #[arg(long, env = "SANDMILL_NODE")]
     pub(crate) node: Option<String>,
+    /// Runs of one workspace that wait or execute; past it new ones are answered 429.
+    #[arg(long, env = "SANDMILL_BACKLOG_MAX", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) backlog_max: u64,
     /// Runs that execute at once; by default 32 for each core.
     #[arg(long, env = "SANDMILL_SLOTS")]
     pub(crate) slots: Option<usize>,

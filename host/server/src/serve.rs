@@ -40,6 +40,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         },
         role: options.role,
         tags: options.tags.clone(),
+        backlog_max: options.backlog_max,
         store: sandmill_store::Options {
             url: options.database_url(),
             durability: match options.durability {

@@ -59,6 +59,9 @@ impl Server {
                 done()
             }
             Request::Build { language: Language::Component, .. } => self.inspect(body),
+            Request::Build { language: Language::Identity, .. } => {
+                Err(BuildError::InvalidComponent("`identity` is built in and needs no build".to_owned()))
+            }
             Request::Build { file_name, language, .. } => self.translate(file_name, *language, body),
             Request::Compile => self.compile(body),
             Request::Snapshot => {

@@ -42,7 +42,7 @@ fn build(language: Language, source: impl Into<Vec<u8>>) -> Result<Built, BuildE
 fn module_of(built: Built) -> HostedModule {
     match built.program {
         ProgramSpec::Hosted(module) => module,
-        other @ ProgramSpec::Component { .. } => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

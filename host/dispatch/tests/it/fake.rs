@@ -100,10 +100,23 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(open: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, open).await
+        Self::start_in(folder, open, 10_000).await
     }
 
-    async fn start_in(folder: tempfile::TempDir, open: bool) -> Self {
+    /// With at most so many runs of a workspace that have not ended.
+    pub(crate) async fn start_small(backlog_max: u64) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), false, backlog_max).await
+    }
+
+    /// Another workspace with the same script.
+    pub(crate) async fn another_workspace(&self, name: &str) -> Workspace {
+        let now = SystemClock.now();
+        let workspace = self.store.workspaces.ensure(WorkspaceId::new(now), name, now).await.unwrap();
+        deploy(&self.store, &workspace, &SystemClock).await;
+        workspace
+    }
+
+    async fn start_in(folder: tempfile::TempDir, open: bool, backlog_max: u64) -> Self {
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         let store =
             sandmill_store::connect(&sandmill_store::Options { url, durability: sandmill_store::Durability::Normal }).await.unwrap();
@@ -111,7 +124,7 @@ impl Bench {
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
         let version = deploy(&store, &workspace, clock.as_ref()).await;
         let executor = Gated::new(open);
-        let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: 8 };
+        let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: 8, backlog_max };
         let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &LiveRuns::default());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(stop.clone()));
@@ -164,6 +177,15 @@ pub(crate) fn principal(scope: &str) -> Principal {
 
 pub(crate) fn arguments(text: &str) -> Input {
     Input::Arguments(JsonText::parse(text).unwrap())
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub(crate) fn keyed_event() -> Input {

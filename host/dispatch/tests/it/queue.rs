@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sandmill_dispatch::{LOST_ATTEMPTS_MAX, Refused};
-use sandmill_model::{Clock, OutcomeKind, RunStatus, SystemClock};
+use sandmill_dispatch::{LOST_ATTEMPTS_MAX, Refused, StartRequest, StartTerms, Waited};
+use sandmill_model::{Clock, Code, OutcomeKind, RunStatus, SystemClock};
 use sandmill_store::queue::Cancelled;
 
-use crate::fake::{Bench, arguments};
+use crate::fake::{Bench, arguments, eventually, keyed_event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_runs_end_in_history() {
@@ -64,4 +64,62 @@ async fn a_run_whose_node_dies_again_and_again_is_given_up() {
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
     assert_eq!((record.summary.status, record.summary.outcome), (RunStatus::Failed, Some(OutcomeKind::Poisoned)));
     tokio::time::timeout(Duration::from_secs(5), async { bench.executor.open() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_of_one_workspace_delays_another_by_one_slot() {
+    let bench = Bench::start(false).await;
+    let quiet = bench.another_workspace("quiet").await;
+    let mut busy = Vec::new();
+    for _ in 0..200 {
+        busy.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run);
+    }
+    eventually("eight execute", || bench.executor.executed.lock().unwrap().len() == 8).await;
+    let request = StartRequest { workspace: quiet, ..bench.request(arguments("{}")) };
+    let single = bench.dispatch.accept(request).await.unwrap().run;
+    // One slot becomes free: it is the quiet one's, although hundreds waited before it.
+    assert_eq!(bench.dispatch.cancel(bench.workspace.id, busy[0]).await.unwrap(), Cancelled::Requested);
+    eventually("a ninth executes", || bench.executor.executed.lock().unwrap().len() == 9).await;
+    assert_eq!(bench.executor.executed.lock().unwrap()[8].0, single);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_has_so_many_runs_waiting_and_no_more() {
+    let bench = Bench::start_small(20).await;
+    let start = async || bench.dispatch.accept(bench.request(arguments("{}"))).await;
+    let mut runs = Vec::new();
+    for _ in 0..20 {
+        runs.push(start().await.unwrap().run);
+    }
+    let refused = start().await.unwrap_err();
+    assert!(matches!(&refused, Refused::Refusal(refusal) if refusal.code == Code::TooManyRequests), "{refused:?}");
+    let quiet = bench.another_workspace("quiet").await;
+    let request = StartRequest { workspace: quiet, ..bench.request(arguments("{}")) };
+    bench.dispatch.accept(request).await.expect("another workspace has its own count");
+    bench.dispatch.cancel(bench.workspace.id, runs[19]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    start().await.expect("there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_is_the_first_run_for_whoever_waits_too() {
+    let bench = Bench::start(true).await;
+    let wait = async |input| match bench.dispatch.run(bench.request(input), Duration::from_secs(10)).await.unwrap() {
+        Waited::Ended { run, outcome } => (run, outcome.kind),
+        Waited::StillRunning(run) => panic!("{run} still runs"),
+    };
+    let first = wait(keyed_event()).await;
+    assert_eq!(wait(keyed_event()).await, first);
+    let accepted = bench.dispatch.accept(bench.request(keyed_event())).await.unwrap();
+    assert!(accepted.is_repetition && accepted.run == first.0);
+    let keyed = |text: &str| StartRequest {
+        terms: StartTerms { idempotency_key: Some("k".to_owned()), ..StartTerms::default() },
+        ..bench.request(arguments(text))
+    };
+    let run = bench.dispatch.accept(keyed("{}")).await.unwrap().run;
+    assert_eq!(bench.dispatch.accept(keyed("{}")).await.unwrap().run, run);
+    let other = bench.dispatch.accept(keyed("{\"a\":1}")).await.unwrap_err();
+    assert!(matches!(&other, Refused::Refusal(refusal) if refusal.code == Code::IdempotencyMismatch), "{other:?}");
+    bench.record_when(run, |record| record.summary.status.has_ended()).await;
+    assert_eq!(bench.executor.executed.lock().unwrap().len(), 2, "each key executed once");
 }

@@ -93,7 +93,7 @@ async fn build(
     let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };
     let built = app.builder.build(request).await?;
     let component = match &built.program {
-        ProgramSpec::Hosted(_) => None,
+        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
         ProgramSpec::Component { component, .. } => Some((*component, source)),
     };
     let version = Version { digest, language, source: text, manifest, schema: built.schema, program: built.program, created_at: to.now };

@@ -44,7 +44,7 @@ pub(crate) struct Script {
 pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, target: ScriptRef) -> Result<Json<Script>, Problem> {
     let (deployment, version) = find(&app, &caller, &target.path, target.selector).await?;
     let component = match &version.program {
-        ProgramSpec::Hosted(_) => None,
+        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
         ProgramSpec::Component { component, .. } => Some(component.to_string()),
     };
     Ok(Json(Script {

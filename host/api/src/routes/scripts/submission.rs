@@ -92,7 +92,7 @@ fn of_source(submission: SourceSubmission) -> Result<Submission, Problem> {
             return Err(Problem::new(Code::UnsupportedMediaType, "send a component's bytes as `application/wasm`, not in JSON"));
         }
         Some(language) => language,
-        None => return Err(Problem::new(Code::BadRequest, "`language` is `typescript` or `javascript`")),
+        None => return Err(Problem::new(Code::BadRequest, "`language` is `typescript`, `javascript` or `identity`")),
     };
     Ok(Submission {
         language,

@@ -65,8 +65,13 @@ impl Api {
         let clock = Arc::new(TestClock(AtomicI64::new(1_760_000_000_000_000)));
         let stage = Arc::new(Stage::default());
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
-        let dispatch_options =
-            sandmill_dispatch::Options { node: "node".into(), role: sandmill_dispatch::Role::All, tags: Vec::new(), queued_runs_max: 8 };
+        let dispatch_options = sandmill_dispatch::Options {
+            node: "node".into(),
+            role: sandmill_dispatch::Role::All,
+            tags: Vec::new(),
+            queued_runs_max: 8,
+            backlog_max: 1000,
+        };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(shutdown.clone()));

@@ -1,0 +1,90 @@
+//! How many runs a workspace may have waiting: past it new ones are refused, so that one caller in a loop does not fill the disk.
+//!
+//! Counting is not part of accepting: what was counted last and what was accepted here since are enough until they reach the limit. So the
+//! limit is exceeded by at most what the other nodes accept between two counts.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sandmill_model::{
+    Timestamp, WorkspaceId,
+    code::{Code, Refusal},
+};
+use sandmill_store::queue::Queue;
+
+use crate::refuse;
+
+/// A count is believed this long: other nodes accept runs too.
+const BELIEVED: Duration = Duration::from_secs(5);
+/// A workspace at its limit is counted again this often at most.
+const RECOUNT: Duration = Duration::from_millis(250);
+/// Workspaces whose counts are remembered.
+const WORKSPACES_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(crate) struct Backlogs(Mutex<HashMap<WorkspaceId, Backlog>>);
+
+#[derive(Clone, Copy)]
+struct Backlog {
+    counted: u64,
+    counted_at: Timestamp,
+    accepted_since: u64,
+}
+
+impl Backlog {
+    fn estimate(&self) -> u64 {
+        self.counted.saturating_add(self.accepted_since)
+    }
+}
+
+impl Backlogs {
+    fn known(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Backlog>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one more run of `workspace`.
+    ///
+    /// # Errors
+    /// `too_many_requests` at the limit.
+    pub(crate) async fn admit(&self, queue: &dyn Queue, workspace: WorkspaceId, limit: u64, now: Timestamp) -> Result<(), Refusal> {
+        let known = self.known().get(&workspace).copied();
+        let fresh = match known {
+            Some(known) if known.estimate() < limit => now.since(known.counted_at) < BELIEVED,
+            Some(known) => now.since(known.counted_at) < RECOUNT,
+            None => false,
+        };
+        let mut backlog = match known {
+            Some(known) if fresh => known,
+            _ => {
+                let counted = queue.length(workspace, limit).await.map_err(|error| refuse(&error))?;
+                Backlog { counted, counted_at: now, accepted_since: 0 }
+            }
+        };
+        let is_full = backlog.estimate() >= limit;
+        if !is_full {
+            backlog.accepted_since += 1;
+        }
+        let mut all = self.known();
+        if all.len() >= WORKSPACES_MAX && !all.contains_key(&workspace) {
+            all.clear();
+        }
+        let entry = all.entry(workspace).or_insert(backlog);
+        // Others may have counted or accepted meanwhile.
+        if backlog.counted_at > entry.counted_at {
+            *entry = backlog;
+        } else if !is_full && fresh {
+            entry.accepted_since += 1;
+        }
+        drop(all);
+        if is_full {
+            return Err(Refusal::new(
+                Code::TooManyRequests,
+                format!("{limit} runs of this workspace wait or execute already, which is the most; send it again once some have ended"),
+            ));
+        }
+        Ok(())
+    }
+}
