@@ -44,8 +44,8 @@ CREATE INDEX queue_ready ON queue (workspace, tag, priority DESC, due_at, id) WH
 CREATE INDEX queue_delayed ON queue (due_at) WHERE state = 1;
 -- Who is next when a key is free.
 CREATE INDEX queue_parked ON queue (workspace, waits_for, id) WHERE state = 2;
--- What a node holds.
-CREATE INDEX queue_leased ON queue (lease) WHERE state = 3;
+-- What executes: never more than all nodes have slots, so that what one of them holds is found by looking through it.
+CREATE INDEX queue_running ON queue (workspace, id) WHERE state = 3;
 
 -- Keys that runs hold. None holds a key that is not here.
 CREATE TABLE queue_keys (

@@ -44,7 +44,7 @@ pub(super) async fn run(mut conn: Conn<'_>) -> Result<(), StoreError> {
             conn.rows("SELECT pg_advisory_xact_lock($1)", values![LOCK]).await?;
         }
     }
-    if let Err(error) = apply(&mut conn).await {
+    if let Err(error) = apply(&mut conn, MIGRATIONS).await {
         // The first error tells more than that of a rollback.
         let _ = conn.script("ROLLBACK").await;
         return Err(error);
@@ -52,10 +52,10 @@ pub(super) async fn run(mut conn: Conn<'_>) -> Result<(), StoreError> {
     conn.script("COMMIT").await
 }
 
-async fn apply(conn: &mut Conn<'_>) -> Result<(), StoreError> {
+async fn apply(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<(), StoreError> {
     conn.script("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)").await?;
     let present = conn.rows("SELECT number, name FROM migrations ORDER BY number", values![]).await?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     for row in &present {
         let (number, name) = (row.int(0)?, row.text(1)?);
         if number > known {
@@ -63,11 +63,11 @@ async fn apply(conn: &mut Conn<'_>) -> Result<(), StoreError> {
                 "its schema is of a newer release of Sandmill: it has migration {number} ({name}), this release knows {known}; start the newer release, or restore a backup of before the upgrade"
             )));
         }
-        if !MIGRATIONS.iter().any(|own| own.number == number && own.name == name) {
+        if !migrations.iter().any(|own| own.number == number && own.name == name) {
             return Err(StoreError::Corrupt(format!("it has migration {number} ({name}), which is none of Sandmill's")));
         }
     }
-    for migration in MIGRATIONS.iter().skip(present.len()) {
+    for migration in migrations.iter().skip(present.len()) {
         let text = match conn {
             Conn::Sqlite(_) => migration.sqlite,
             Conn::Postgres(_) => migration.postgres,
@@ -83,7 +83,74 @@ async fn apply(conn: &mut Conn<'_>) -> Result<(), StoreError> {
 mod tests {
     use std::path::Path;
 
+    use sandmill_testkit::postgres::Postgres;
+    use sqlx::{ConnectOptions, Connection, PgConnection};
+
     use super::*;
+    use crate::sql::{Durability, dialect::sqlite};
+
+    const WORKSPACE: &[u8; 16] = b"workspace 000001";
+
+    /// What migration 4 left behind: one run waiting, one that a node executed, one with an event, and one in history with its log.
+    async fn write_as_0004(conn: &mut Conn<'_>) {
+        apply(conn, &MIGRATIONS[..4]).await.unwrap();
+        for (id, node) in [(b"queued run 00001", None), (b"leased run 00001", Some("node"))] {
+            let lease: Option<i64> = node.map(|_| 9);
+            let row = values![
+                &WORKSPACE[..],
+                &id[..],
+                "default",
+                "f/a/b",
+                1_i64,
+                vec![7_u8; 32],
+                "{\"fuel\":1}",
+                "u/admin",
+                None::<&str>,
+                5_i64,
+                5_i64,
+                i64::from(node.is_some()),
+                lease,
+                node,
+                lease,
+                0_i64
+            ];
+            conn.execute("INSERT INTO queue VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)", row)
+                .await
+                .unwrap();
+            let input = values![&WORKSPACE[..], &id[..], "{\"a\":1}"];
+            conn.execute("INSERT INTO queue_inputs (workspace, id, arguments) VALUES ($1, $2, $3)", input).await.unwrap();
+        }
+        let log = values![&WORKSPACE[..], &b"ended run 000001"[..], 0_i64, "{}"];
+        conn.execute("INSERT INTO run_logs VALUES ($1, $2, $3, $4)", log).await.unwrap();
+    }
+
+    async fn opens_what_0004_left(mut conn: Conn<'_>) {
+        write_as_0004(&mut conn).await;
+        run(conn.reborrow()).await.unwrap();
+        run(conn.reborrow()).await.unwrap();
+        let rows = conn.rows("SELECT id, state, due_at, attempt, lease, tag FROM queue ORDER BY id", values![]).await.unwrap();
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| (row.bytes(0).unwrap().to_vec(), row.int(1).unwrap(), row.int(2).unwrap(), row.int(3).unwrap()))
+            .collect();
+        assert_eq!(seen, [(b"leased run 00001".to_vec(), 0, 5, 1), (b"queued run 00001".to_vec(), 0, 5, 0)], "both are ready");
+        assert!(rows.iter().all(|row| row.opt_int(4).unwrap().is_none() && row.text(5).unwrap().is_empty()));
+        let logs = conn.rows("SELECT lines FROM run_logs", values![]).await.unwrap();
+        assert_eq!(logs.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_old_sqlite_database_opens() {
+        let mut conn = sqlite::options(None, Durability::Normal).connect().await.unwrap();
+        opens_what_0004_left(Conn::Sqlite(&mut conn)).await;
+    }
+
+    #[tokio::test]
+    async fn an_old_postgres_database_opens() {
+        let Some(server) = Postgres::shared() else { return };
+        let mut conn = PgConnection::connect(&server.database()).await.unwrap();
+        opens_what_0004_left(Conn::Postgres(&mut conn)).await;
+    }
 
     #[test]
     fn every_file_is_listed_under_its_number_and_name() {

@@ -89,7 +89,14 @@ async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Ve
     for _ in 0..limit {
         let row = conn
             .row(
-                "SELECT workspace, tag FROM queue WHERE state = 0 AND (workspace, tag) > ($1, $2) ORDER BY workspace, tag LIMIT 1",
+                // Not as one comparison of pairs: SQLite would look at all of the first workspace's runs.
+                "SELECT * FROM (
+                     SELECT workspace, tag FROM queue WHERE state = 0 AND workspace = $1 AND tag > $2 ORDER BY tag LIMIT 1
+                 ) AS same
+                 UNION ALL SELECT * FROM (
+                     SELECT workspace, tag FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace, tag LIMIT 1
+                 ) AS later
+                 ORDER BY workspace, tag LIMIT 1",
                 values![workspace.clone(), &tag],
             )
             .await?;
