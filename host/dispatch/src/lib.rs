@@ -4,6 +4,7 @@
 //! A [`Service`] beside it claims what is due, executes it and keeps its lease.
 
 mod accept;
+mod ahead;
 mod backlog;
 mod due;
 mod fair;
@@ -43,7 +44,7 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// How often a node shows a sign of life.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Runs that one claim takes at most.
-pub const CLAIM_RUNS_MAX: u32 = 64;
+pub const CLAIM_RUNS_MAX: u32 = 256;
 /// How long the write-behind lane gathers before it writes.
 pub const WRITE_BEHIND_DELAY: Duration = Duration::from_millis(20);
 /// Records in the write-behind buffer; past it callers wait.
@@ -102,6 +103,9 @@ struct Inner {
     membership: lease::Membership,
     outbox: signals::Outbox,
     backlogs: backlog::Backlogs,
+    ahead: ahead::Ahead,
+    /// Poked when a slot became free.
+    freed: tokio::sync::Notify,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     tasks: TaskTracker,
@@ -170,6 +174,8 @@ impl Dispatch {
                 membership: lease::Membership::default(),
                 outbox: signals::Outbox::default(),
                 backlogs: backlog::Backlogs::default(),
+                ahead: ahead::Ahead::default(),
+                freed: tokio::sync::Notify::new(),
                 plain_policy: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),

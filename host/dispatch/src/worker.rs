@@ -14,7 +14,7 @@ use sandmill_store::{
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, fair, fast_lane::without_log};
+use crate::{CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, ahead::Pace, fair, fast_lane::without_log};
 
 /// How often the queue is looked at without having been poked: only a net.
 const CLAIM_NET: Duration = Duration::from_secs(1);
@@ -52,33 +52,59 @@ impl Inner {
     /// Claims and executes until `stop`.
     pub(crate) async fn work(self: Arc<Self>, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.queued_runs_max));
-        let mut round = Round::default();
-        while !stop.is_cancelled() {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let free = u32::try_from(slots.available_permits() + 1).unwrap_or(u32::MAX).min(CLAIM_RUNS_MAX);
-            drop(slot);
-            let claimed = self.claim(free, &mut round).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "runs could not be claimed; trying again");
-                None
-            });
-            let Some((lease, claimed)) = claimed else {
+        tokio::select! {
+            () = self.claim_ahead(&slots) => {}
+            () = Arc::clone(&self).start_claimed(&slots) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Keeps as many runs claimed as there are free slots, and those that end within a moment.
+    async fn claim_ahead(&self, slots: &Semaphore) {
+        let (mut round, mut pace) = (Round::default(), Pace::new());
+        loop {
+            let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+            let (wanted, waiting) = (free.saturating_add(self.ahead.worth(&mut pace)), self.ahead.len());
+            if wanted <= waiting || free == 0 && waiting > wanted / 2 {
                 tokio::select! {
-                    () = self.ready.notified() => {}
+                    () = self.ahead.taken() => {}
+                    () = self.freed.notified() => {}
                     () = tokio::time::sleep(CLAIM_NET) => {}
-                    () = stop.cancelled() => return,
                 }
                 continue;
-            };
-            for run in claimed {
-                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-                let inner = Arc::clone(&self);
-                // Here, not in the task: the next claim must know who is at work.
-                inner.live.begin(run.run.clone(), run.attempt, inner.clock.now(), Some(lease));
-                self.tasks.spawn(async move {
-                    inner.execute(lease, run).await;
-                    drop(slot);
-                });
             }
+            match self.claim((wanted - waiting).min(CLAIM_RUNS_MAX), &mut round).await {
+                Ok(Some((lease, claimed))) => {
+                    for each in &claimed {
+                        // Before the next claim, which must know who is at work.
+                        self.live.begin(each.run.clone(), each.attempt, self.clock.now(), Some(lease));
+                    }
+                    self.ahead.put(lease, claimed);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "runs could not be claimed; trying again"),
+            }
+            tokio::select! {
+                () = self.ready.notified() => {}
+                () = tokio::time::sleep(CLAIM_NET) => {}
+            }
+        }
+    }
+
+    /// Gives each claimed run a slot. What is claimed and not started when this ends goes back with all else that the node holds.
+    async fn start_claimed(self: Arc<Self>, slots: &Arc<Semaphore>) {
+        loop {
+            // In this order: a slot that is held for nothing would not count as free.
+            self.ahead.filled().await;
+            let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
+            let Some((lease, run)) = self.ahead.take() else { continue };
+            let inner = Arc::clone(&self);
+            self.tasks.spawn(async move {
+                inner.execute(lease, run).await;
+                drop(slot);
+                inner.freed.notify_one();
+            });
         }
     }
 
@@ -136,6 +162,7 @@ impl Inner {
         let done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
         self.complete(lease, Completion { done, again_at }).await;
         self.live.end(id);
+        self.ahead.ended(1);
     }
 
     /// Writes outcomes in batches, as they come, until `stop` and nothing is left.
