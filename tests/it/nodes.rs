@@ -148,6 +148,7 @@ async fn kills_lose_nothing_that_was_acknowledged() {
         }
         servers[batch].kill().unwrap();
         servers[batch].restart().unwrap();
+        assert!(servers[batch].log().contains("listening on"), "no line of its log is missing");
     }
     for (number, id) in &acknowledged {
         let run = servers[0].ended_run(id).await.unwrap();

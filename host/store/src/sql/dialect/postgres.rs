@@ -33,9 +33,12 @@ const INSERT_BYTES_MAX: usize = 16 * 1024 * 1024;
 const STATEMENTS_MAX: usize = 256;
 
 /// Operations rely on READ COMMITTED; waiting for a lock has an end. `local`: on this server's disk; `on`: on its synchronous standbys' too.
-const SESSION_FULL: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET synchronous_commit = on";
-const SESSION_NORMAL: &str =
-    "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET synchronous_commit = local";
+/// Notices say nothing that we do not know, and each that comes makes the next line of our own log disappear: sqlx asks whether it would
+/// be logged, and tracing takes that for an event.
+const SESSION_FULL: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s';
+    SET client_min_messages = warning; SET synchronous_commit = on";
+const SESSION_NORMAL: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s';
+    SET client_min_messages = warning; SET synchronous_commit = local";
 
 pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<PgPool, StoreError> {
     let options = PgConnectOptions::from_str(url)
