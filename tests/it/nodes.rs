@@ -48,9 +48,8 @@ async fn whoever_is_asked_knows_the_result() {
     wait_for_status(&api, &long, "running").await;
     let cancel = api.request(reqwest::Method::POST, &format!("/api/w/default/runs/{long}/cancel")).send().await.unwrap();
     assert_eq!(cancel.status(), 202);
-    let began = Instant::now();
-    assert_eq!(api.ended_run(&long).await.unwrap()["status"], "cancelled", "although another node executes it");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let ended = api.ended_run(&long).await.unwrap();
+    assert_eq!(ended["status"], "cancelled", "although another node executes it");
 }
 
 async fn wait_for_status(server: &Server, id: &str, status: &str) {

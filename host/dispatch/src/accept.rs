@@ -64,6 +64,9 @@ impl Dispatch {
             return Ok(Cancelled::Requested);
         }
         let cancelled = inner.store.queue.cancel(workspace, run, inner.clock.now()).await.map_err(|error| refuse(&error))?;
+        if cancelled == Cancelled::Requested {
+            inner.tell_cancel(run);
+        }
         if cancelled == Cancelled::AtOnce {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
             inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));

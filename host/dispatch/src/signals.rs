@@ -18,6 +18,9 @@ const TELL_INTERVAL: Duration = Duration::from_millis(2);
 /// Ended runs that wait to be told of. Past it, those who wait find out by themselves.
 const ENDED_MAX: usize = 10_000;
 
+/// Cancels that wait to be told of. Past it, nodes learn of them at their next sign of life.
+const CANCELLED_MAX: usize = 1_000;
+
 /// What is to be told.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -29,6 +32,7 @@ pub(crate) struct Outbox {
 struct ToTell {
     ready: bool,
     ended: Vec<RunId>,
+    cancelled: Vec<RunId>,
 }
 
 impl Inner {
@@ -40,6 +44,15 @@ impl Inner {
     /// Runs ended for which somebody may wait on another node.
     pub(crate) fn tell_ended(&self, runs: impl IntoIterator<Item = RunId>) {
         self.tell(|to_tell| to_tell.ended.extend(runs.into_iter().take(ENDED_MAX.saturating_sub(to_tell.ended.len()))));
+    }
+
+    /// A run that another node executes is to end. Should this be lost, that node learns it at its next sign of life.
+    pub(crate) fn tell_cancel(&self, run: RunId) {
+        self.tell(|to_tell| {
+            if to_tell.cancelled.len() < CANCELLED_MAX {
+                to_tell.cancelled.push(run);
+            }
+        });
     }
 
     fn tell(&self, add: impl FnOnce(&mut ToTell)) {
@@ -56,8 +69,11 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended } =
+            let ToTell { ready, ended, cancelled } =
                 std::mem::take(&mut *self.outbox.to_tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            if !cancelled.is_empty() {
+                self.send(Signal::Cancel(cancelled)).await;
+            }
             if ready {
                 self.send(Signal::Ready).await;
             }
@@ -92,6 +108,10 @@ impl Inner {
                     signal = heard.next() => match signal {
                         Some(Ok(Signal::Ready)) => self.ready.notify_one(),
                         Some(Ok(Signal::Ended(runs))) => self.look_up(runs).await,
+                        Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| {
+                            // Of those that do not execute here it knows nothing.
+                            self.executor.cancel(run);
+                        }),
                         Some(Err(_)) | None => break,
                     },
                     _ = net.tick() => self.look_up(self.waiters.waiting()).await,

@@ -12,6 +12,8 @@ pub enum Signal {
     Ready,
     /// These runs ended.
     Ended(Vec<RunId>),
+    /// Somebody wants these runs to end; whoever executes one ends it.
+    Cancel(Vec<RunId>),
 }
 
 /// Signals of other nodes, and one's own.

@@ -39,6 +39,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 19);
+    assert_eq!(operations, 20);
     api.stop().await;
 }

@@ -45,19 +45,24 @@ impl Signals for Sql {
 fn payloads(signal: &Signal) -> Vec<String> {
     match signal {
         Signal::Ready => vec!["ready".to_owned()],
-        Signal::Ended(runs) => runs
-            .chunks(IDS_MAX)
-            .map(|runs| runs.iter().fold("ended".to_owned(), |text, run| format!("{text} {}", run.0.simple())))
-            .collect(),
+        Signal::Ended(runs) => with_ids("ended", runs),
+        Signal::Cancel(runs) => with_ids("cancel", runs),
     }
+}
+
+fn with_ids(word: &str, runs: &[RunId]) -> Vec<String> {
+    runs.chunks(IDS_MAX).map(|runs| runs.iter().fold(word.to_owned(), |text, run| format!("{text} {}", run.0.simple()))).collect()
 }
 
 /// None for what a later release says.
 fn read(payload: &str) -> Option<Signal> {
     let mut words = payload.split(' ');
-    match words.next()? {
+    let word = words.next()?;
+    let ids = || words.map(|id| Uuid::parse_str(id).ok().map(RunId)).collect::<Option<Vec<_>>>();
+    match word {
         "ready" => Some(Signal::Ready),
-        "ended" => words.map(|id| Uuid::parse_str(id).ok().map(RunId)).collect::<Option<_>>().map(Signal::Ended),
+        "ended" => ids().map(Signal::Ended),
+        "cancel" => ids().map(Signal::Cancel),
         _ => None,
     }
 }
@@ -82,6 +87,8 @@ mod tests {
             .collect();
         assert_eq!(read_back, runs);
         assert_eq!(read(&payloads(&Signal::Ready)[0]), Some(Signal::Ready));
+        let cancel = Signal::Cancel(runs[..2].to_vec());
+        assert_eq!(read(&payloads(&cancel)[0]), Some(cancel));
         assert_eq!(read("ended x"), None);
         assert_eq!(read("later 1"), None);
     }
