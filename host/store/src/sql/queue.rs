@@ -109,6 +109,8 @@ async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Ve
 }
 
 async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec<Claimed>, StoreError> {
+    // A claim that is lost with the database's machine is made again; what was done meanwhile is written with its own commit.
+    conn.relax().await?;
     if !nodes::is_alive(&mut conn, lease.node).await? {
         return Ok(Vec::new());
     }
