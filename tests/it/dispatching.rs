@@ -216,3 +216,31 @@ async fn what_is_built_in_returns_its_arguments() {
     let refused = server.deploy("f/dispatching/identity", "identity", "text").await.unwrap_err().to_string();
     assert!(refused.contains("built in"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_later_attempt_is_seen_while_it_executes() {
+    let server = server();
+    let source = "import { context } from 'sandmill';
+        export async function main() {
+            console.log('attempt', context.attempt);
+            if (context.attempt === 1) throw new Error('once');
+            await new Promise(r => setTimeout(r, 30000));
+        }";
+    let manifest = json!({"dispatch": {"retry": {"attempts": 2, "delay_ms": 1}}});
+    server.deploy_with("f/dispatching/live", json!({"language": "typescript", "source": source, "manifest": manifest})).await.unwrap();
+    let id = server.start_run("f/dispatching/live", &json!({})).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let log =
+            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+        if log.contains("attempt 2") {
+            assert_eq!((log.matches("attempt 1").count(), log.matches("attempt 2").count()), (1, 1), "{log}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let cancel = server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+    assert_eq!(cancel.status(), 202);
+    assert_eq!(server.ended_run(&id).await.unwrap()["status"], "cancelled");
+}

@@ -77,7 +77,7 @@ async fn the_runs_of_a_dead_node_are_tried_again_elsewhere() {
     let third = node(&url, &[]);
     first.kill().unwrap();
     let died = Instant::now();
-    let deadline = died + Duration::from_secs(6);
+    let deadline = died + Duration::from_secs(5);
     for id in &ids {
         loop {
             let run = second.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();

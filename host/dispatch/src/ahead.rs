@@ -17,18 +17,26 @@ use tokio::sync::Notify;
 /// Runs are claimed ahead for this long.
 const MOMENT: Duration = Duration::from_millis(20);
 /// Runs that are claimed ahead at most.
-pub(crate) const AHEAD_MAX: u32 = 256;
+const AHEAD_MAX: u32 = 256;
+/// While inputs of this length wait, nothing more is claimed ahead: they are in memory.
+const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the pace is taken.
 const PACE_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 pub(crate) struct Ahead {
-    waiting: Mutex<VecDeque<(Incarnation, Claimed)>>,
+    waiting: Mutex<Waiting>,
     /// Runs were put here.
     filled: Notify,
-    /// One was taken.
-    taken: Notify,
+    /// One was taken, or a slot became free.
+    room: Notify,
     ended: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    runs: VecDeque<(Incarnation, Claimed)>,
+    input_bytes: usize,
 }
 
 /// How fast runs end here.
@@ -45,39 +53,45 @@ impl Pace {
 }
 
 impl Ahead {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Incarnation, Claimed)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.waiting().len()).unwrap_or(u32::MAX)
+        u32::try_from(self.waiting().runs.len()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn put(&self, lease: Incarnation, claimed: Vec<Claimed>) {
-        self.waiting().extend(claimed.into_iter().map(|claimed| (lease, claimed)));
+        let mut waiting = self.waiting();
+        waiting.input_bytes += claimed.iter().map(|claimed| claimed.run.input.len_bytes()).sum::<usize>();
+        waiting.runs.extend(claimed.into_iter().map(|claimed| (lease, claimed)));
         self.filled.notify_one();
     }
 
     /// Waits until there is a run.
     pub(crate) async fn filled(&self) {
-        while self.waiting().is_empty() {
+        while self.waiting().runs.is_empty() {
             self.filled.notified().await;
         }
     }
 
     pub(crate) fn take(&self) -> Option<(Incarnation, Claimed)> {
-        let next = self.waiting().pop_front();
-        self.taken.notify_one();
-        next
+        let mut waiting = self.waiting();
+        let next = waiting.runs.pop_front()?;
+        waiting.input_bytes -= next.1.run.input.len_bytes();
+        self.room.notify_one();
+        Some(next)
     }
 
-    /// Waits until a run was taken.
-    pub(crate) async fn taken(&self) {
-        self.taken.notified().await;
+    /// A run ended and its slot is free.
+    pub(crate) fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.room.notify_one();
     }
 
-    pub(crate) fn ended(&self, runs: usize) {
-        self.ended.fetch_add(runs as u64, Ordering::Relaxed);
+    /// Waits until a run was taken or a slot became free.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
     }
 
     /// Runs that end within [`MOMENT`] at the present pace.
@@ -88,6 +102,6 @@ impl Ahead {
             let per_moment = (ended - pace.ended) as f64 * MOMENT.as_secs_f64() / elapsed.as_secs_f64();
             *pace = Pace { since: Instant::now(), ended, ahead: (per_moment as u32).min(AHEAD_MAX) };
         }
-        pace.ahead
+        if self.waiting().input_bytes < AHEAD_BYTES_MAX { pace.ahead } else { 0 }
     }
 }

@@ -38,6 +38,10 @@ impl Backlog {
     fn estimate(&self) -> u64 {
         self.counted.saturating_add(self.accepted_since)
     }
+
+    fn is_believed(&self, limit: u64, now: Timestamp) -> bool {
+        now.since(self.counted_at) < if self.estimate() < limit { BELIEVED } else { RECOUNT }
+    }
 }
 
 impl Backlogs {
@@ -50,41 +54,25 @@ impl Backlogs {
     /// # Errors
     /// `too_many_requests` at the limit.
     pub(crate) async fn admit(&self, queue: &dyn Queue, workspace: WorkspaceId, limit: u64, now: Timestamp) -> Result<(), Refusal> {
-        let known = self.known().get(&workspace).copied();
-        let fresh = match known {
-            Some(known) if known.estimate() < limit => now.since(known.counted_at) < BELIEVED,
-            Some(known) => now.since(known.counted_at) < RECOUNT,
-            None => false,
-        };
-        let mut backlog = match known {
-            Some(known) if fresh => known,
-            _ => {
-                let counted = queue.length(workspace, limit).await.map_err(|error| refuse(&error))?;
-                Backlog { counted, counted_at: now, accepted_since: 0 }
+        let known = self.known().get(&workspace).copied().filter(|known| known.is_believed(limit, now));
+        if known.is_none() {
+            let counted = queue.length(workspace, limit).await.map_err(|error| refuse(&error))?;
+            let mut all = self.known();
+            if all.len() >= WORKSPACES_MAX {
+                all.clear();
             }
-        };
-        let is_full = backlog.estimate() >= limit;
-        if !is_full {
-            backlog.accepted_since += 1;
+            all.insert(workspace, Backlog { counted, counted_at: now, accepted_since: 0 });
         }
         let mut all = self.known();
-        if all.len() >= WORKSPACES_MAX && !all.contains_key(&workspace) {
-            all.clear();
-        }
-        let entry = all.entry(workspace).or_insert(backlog);
-        // Others may have counted or accepted meanwhile.
-        if backlog.counted_at > entry.counted_at {
-            *entry = backlog;
-        } else if !is_full && fresh {
-            entry.accepted_since += 1;
-        }
-        drop(all);
-        if is_full {
+        // Rarely it was forgotten in between; then nothing speaks against one more.
+        let Some(backlog) = all.get_mut(&workspace) else { return Ok(()) };
+        if backlog.estimate() >= limit {
             return Err(Refusal::new(
                 Code::TooManyRequests,
                 format!("{limit} runs of this workspace wait or execute already, which is the most; send it again once some have ended"),
             ));
         }
+        backlog.accepted_since += 1;
         Ok(())
     }
 }

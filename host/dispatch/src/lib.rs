@@ -44,7 +44,7 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// How often a node shows a sign of life.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Runs that one claim takes at most.
-pub const CLAIM_RUNS_MAX: u32 = 256;
+pub const CLAIM_RUNS_MAX: u32 = 64;
 /// How long the write-behind lane gathers before it writes.
 pub const WRITE_BEHIND_DELAY: Duration = Duration::from_millis(20);
 /// Records in the write-behind buffer; past it callers wait.
@@ -104,8 +104,6 @@ struct Inner {
     outbox: signals::Outbox,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
-    /// Poked when a slot became free.
-    freed: tokio::sync::Notify,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     tasks: TaskTracker,
@@ -175,7 +173,6 @@ impl Dispatch {
                 outbox: signals::Outbox::default(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
-                freed: tokio::sync::Notify::new(),
                 plain_policy: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),

@@ -26,7 +26,7 @@ impl Inner {
         let keyed_on = if target.dispatch.needs_arguments() { keyed_on(target, input) } else { Value::Null };
         let mut policy = target.dispatch.policy(target.path.as_str(), &keyed_on, now);
         if let (Input::Event(event), Some(key)) = (input, ordering_key) {
-            policy.keys.insert(0, Key { name: format!("order {} {} {key}", target.path, source(event)), limit: 1 });
+            policy.keys.insert(0, Key::ordering(target.path.as_str(), &source(event), &Value::from(key)));
         }
         if let Some(priority) = terms.priority {
             if priority.abs() > PRIORITY_MAX {

@@ -27,8 +27,16 @@ impl Dispatch {
         let so_far = self.inner.live.belongs_to(run, workspace).then(|| self.inner.executor.log(run));
         self.inner.write_behind.flush().await;
         let stored = self.inner.store.history.log(workspace, run).await.map_err(|error| refuse(&error))?;
-        // Of a run that is still in the queue the store has no line yet.
-        Ok(stored.filter(|lines| !lines.is_empty() || so_far.is_none()).or(so_far))
+        Ok(match (stored, so_far) {
+            // Those of earlier attempts, and of this one unless it ended in between.
+            (Some(mut lines), Some(more)) => {
+                if more.first().is_some_and(|first| !lines.contains(first)) {
+                    lines.extend(more);
+                }
+                Some(lines)
+            }
+            (stored, so_far) => stored.or(so_far),
+        })
     }
 
     /// Runs of this workspace, newest first.

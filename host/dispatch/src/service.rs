@@ -30,8 +30,10 @@ impl Service {
             tasks.spawn(Arc::clone(&inner).work(claiming.clone()));
         }
         tasks.spawn(Arc::clone(&inner).watch_the_clock(claiming.clone()));
-        tasks.spawn(Arc::clone(&inner).tell_others(writing.clone()));
-        tasks.spawn(Arc::clone(&inner).hear_others(writing.clone()));
+        if inner.store.signals.reach_others() {
+            tasks.spawn(Arc::clone(&inner).tell_others(writing.clone()));
+            tasks.spawn(Arc::clone(&inner).hear_others(writing.clone()));
+        }
         tasks.spawn(Arc::clone(&inner).write_outcomes(writing.clone()));
         tasks.spawn({
             let (inner, writing) = (Arc::clone(&inner), writing.clone());

@@ -1,6 +1,9 @@
 //! What this node tells the others, and hears from them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use sandmill_model::{Outcome, RunId, RunRecord};
@@ -17,7 +20,6 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 const TELL_INTERVAL: Duration = Duration::from_millis(2);
 /// Ended runs that wait to be told of. Past it, those who wait find out by themselves.
 const ENDED_MAX: usize = 10_000;
-
 /// Cancels that wait to be told of. Past it, nodes learn of them at their next sign of life.
 const CANCELLED_MAX: usize = 1_000;
 
@@ -25,7 +27,13 @@ const CANCELLED_MAX: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Outbox {
     poke: tokio::sync::Notify,
-    to_tell: std::sync::Mutex<ToTell>,
+    to_tell: Mutex<ToTell>,
+}
+
+impl Outbox {
+    fn to_tell(&self) -> MutexGuard<'_, ToTell> {
+        self.to_tell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -57,7 +65,7 @@ impl Inner {
 
     fn tell(&self, add: impl FnOnce(&mut ToTell)) {
         if self.store.signals.reach_others() {
-            add(&mut self.outbox.to_tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            add(&mut self.outbox.to_tell());
             self.outbox.poke.notify_one();
         }
     }
@@ -69,8 +77,7 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, cancelled } =
-                std::mem::take(&mut *self.outbox.to_tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+            let ToTell { ready, ended, cancelled } = std::mem::take(&mut *self.outbox.to_tell());
             if !cancelled.is_empty() {
                 self.send(Signal::Cancel(cancelled)).await;
             }

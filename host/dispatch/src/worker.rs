@@ -66,11 +66,7 @@ impl Inner {
             let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
             let (wanted, waiting) = (free.saturating_add(self.ahead.worth(&mut pace)), self.ahead.len());
             if wanted <= waiting || free == 0 && waiting > wanted / 2 {
-                tokio::select! {
-                    () = self.ahead.taken() => {}
-                    () = self.freed.notified() => {}
-                    () = tokio::time::sleep(CLAIM_NET) => {}
-                }
+                self.ahead.room().await;
                 continue;
             }
             match self.claim((wanted - waiting).min(CLAIM_RUNS_MAX), &mut round).await {
@@ -103,7 +99,7 @@ impl Inner {
             self.tasks.spawn(async move {
                 inner.execute(lease, run).await;
                 drop(slot);
-                inner.freed.notify_one();
+                inner.ahead.ended();
             });
         }
     }
@@ -139,7 +135,7 @@ impl Inner {
         let started_at = self.clock.now();
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
         let outcome = if is_cancelled {
-            over(OutcomeKind::Cancelled, "the run was cancelled; the node that executed it died before it could say so".to_owned())
+            over(OutcomeKind::Cancelled, "the run was cancelled before this attempt began".to_owned())
         } else if lost >= LOST_ATTEMPTS_MAX {
             over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))
         } else {
@@ -158,11 +154,10 @@ impl Inner {
         let id = run.id;
         let ended_at = self.clock.now();
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(lost), ended_at, u16::from_be_bytes(random::bytes()));
-        let again_at = pause.filter(|_| !is_cancelled).map(|pause| ended_at.plus(pause));
+        let again_at = pause.map(|pause| ended_at.plus(pause));
         let done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
         self.complete(lease, Completion { done, again_at }).await;
         self.live.end(id);
-        self.ahead.ended(1);
     }
 
     /// Writes outcomes in batches, as they come, until `stop` and nothing is left.

@@ -155,12 +155,8 @@ impl WriteBehind {
 
 fn charge_bytes(record: &FinishedRun) -> usize {
     let outcome = &record.outcome;
-    let input = match &record.run.input {
-        sandmill_model::Input::Arguments(json) => json.as_str().len(),
-        sandmill_model::Input::Event(event) => event.payload.len() + event.metadata.as_str().len(),
-    };
     RECORD_OVERHEAD_BYTES
-        + input
+        + record.run.input.len_bytes()
         + outcome.output.as_ref().map_or(0, Output::len_bytes)
         + outcome.log.iter().map(sandmill_model::LogEntry::charge_bytes).sum::<usize>()
 }

@@ -28,6 +28,15 @@ pub enum Input {
 }
 
 impl Input {
+    /// Bytes of what it holds in memory.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        match self {
+            Self::Arguments(json) => json.as_str().len(),
+            Self::Event(event) => event.payload.len() + event.metadata.as_str().len(),
+        }
+    }
+
     #[must_use]
     pub fn trigger(&self) -> Option<&TriggerRef> {
         match self {

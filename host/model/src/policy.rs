@@ -201,12 +201,6 @@ impl DispatchRequest {
         self.ordering_key.as_deref().map_or(Ok(()), check_pointer).map_err(|fault| format!("ordering_key: {fault}"))
     }
 
-    /// Whether runs can be kept from starting by others: then they cannot be executed where they arrive.
-    #[must_use]
-    pub fn needs_queue(&self) -> bool {
-        self.tag.is_some() || self.run_ms.is_some() || self.retry.is_some() || self.needs_arguments()
-    }
-
     /// Whether [`DispatchRequest::policy`] looks at the arguments.
     #[must_use]
     pub fn needs_arguments(&self) -> bool {
@@ -221,7 +215,7 @@ impl DispatchRequest {
         if let Some(pointer) = &self.ordering_key
             && let Some(value) = arguments.pointer(pointer)
         {
-            keys.push(Key { name: key_name(path, "order", pointer, value), limit: 1 });
+            keys.push(Key::ordering(path, pointer, value));
         }
         let (by_value, of_script): (Vec<_>, Vec<_>) = self.concurrency.iter().partition(|limit| limit.key.is_some());
         for limit in by_value.into_iter().chain(of_script) {
@@ -261,6 +255,14 @@ fn key_name(path: &str, what: &str, pointer: &str, value: &Value) -> String {
 pub struct Key {
     pub name: String,
     pub limit: u32,
+}
+
+impl Key {
+    /// One run of the script at `path` at a time for each `value` of `source`, which says where it is from.
+    #[must_use]
+    pub fn ordering(path: &str, source: &str, value: &Value) -> Self {
+        Self { name: key_name(path, "order", source, value), limit: 1 }
+    }
 }
 
 /// How one run is dispatched.

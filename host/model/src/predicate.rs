@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// Characters of a pointer.
 const POINTER_CHARACTERS_MAX: usize = 256;
+/// Bytes of a value as JSON: it is kept with every run that waits.
+const VALUE_BYTES_MAX: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,9 @@ impl Predicate {
     /// What is wrong with it, for its author.
     pub fn check(&self) -> Result<(), String> {
         check_pointer(&self.pointer)?;
+        if self.value.to_string().len() > VALUE_BYTES_MAX {
+            return Err(format!("the value of a predicate has at most {VALUE_BYTES_MAX} bytes as JSON"));
+        }
         match self.operator {
             Operator::In if !self.value.is_array() => Err("`in` takes a list as its value".to_owned()),
             Operator::StartsWith | Operator::EndsWith if !self.value.is_string() => {
@@ -152,6 +157,7 @@ mod tests {
         assert!(wrong("/name", Operator::In, json!("x")));
         assert!(wrong("/name", Operator::StartsWith, json!(1)));
         assert!(wrong("/name", Operator::Exists, json!(1)));
+        assert!(wrong("/name", Operator::Equals, json!("x".repeat(VALUE_BYTES_MAX))));
         assert!(!wrong("/name", Operator::Equals, json!(1)));
     }
 }

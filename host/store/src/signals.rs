@@ -23,8 +23,9 @@ pub trait Signals: Send + Sync + 'static {
     /// Whether there can be other nodes: a database in a file has only one.
     fn reach_others(&self) -> bool;
 
+    /// Only where there can be others.
     fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// What is sent from now on, until the stream ends or fails; where there are no other nodes, never anything.
+    /// What is sent from now on, until the stream ends or fails. Only where there can be others.
     fn listen(&self) -> BoxFuture<'_, Result<Heard, StoreError>>;
 }

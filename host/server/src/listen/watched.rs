@@ -117,3 +117,42 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    async fn pair(listener: &TcpListener, last_read: &Arc<LastRead>) -> (TcpStream, Watched) {
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (peer, Watched::new(stream, Arc::new(Activity::begin()), Arc::clone(last_read)))
+    }
+
+    /// Reads what the peer sends, then tells whether the first write gives way.
+    async fn gives_way(peer: &mut TcpStream, watched: &mut Watched) -> bool {
+        peer.write_all(b"GET").await.unwrap();
+        watched.read_exact(&mut [0; 3]).await.unwrap();
+        let first = poll_fn(|context| Poll::Ready(Pin::new(&mut *watched).poll_write(context, b"x").is_pending())).await;
+        watched.write_all(b"y").await.unwrap();
+        first
+    }
+
+    #[tokio::test]
+    async fn only_who_is_not_alone_gives_way_and_only_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let last_read = Arc::default();
+        let (mut ann, mut of_ann) = pair(&listener, &last_read).await;
+        let (mut ben, mut of_ben) = pair(&listener, &last_read).await;
+        assert!(gives_way(&mut ann, &mut of_ann).await, "nobody was read before");
+        assert!(!gives_way(&mut ann, &mut of_ann).await, "alone");
+        assert!(gives_way(&mut ben, &mut of_ben).await);
+        assert!(gives_way(&mut ann, &mut of_ann).await);
+    }
+}

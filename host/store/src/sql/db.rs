@@ -11,7 +11,7 @@ use super::{
     Durability, Options,
     dialect::{self, Conn},
     migrate,
-    writer::{Source, Writer},
+    writer::{CONTENDED_TRIES_MAX, Source, Writer},
 };
 use crate::StoreError;
 
@@ -80,10 +80,13 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { .. } => self.writer.call(data, work).await,
             Backend::Postgres(pool) => {
-                let mut transaction = pool.begin().await.map_err(dialect::error)?;
-                let done = work(&data, Conn::Postgres(&mut transaction)).await?;
-                transaction.commit().await.map_err(dialect::error)?;
-                Ok(done)
+                for _ in 1..CONTENDED_TRIES_MAX {
+                    match transact(pool, &data, work).await {
+                        Err(StoreError::Contended(why)) => tracing::debug!(why, "two transactions were in each other's way"),
+                        done => return done,
+                    }
+                }
+                transact(pool, &data, work).await
             }
         }
     }
@@ -98,9 +101,8 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { .. } => Ok(Self { backend: Backend::Sqlite { readers: None }, writer: Arc::clone(&self.writer) }),
             Backend::Postgres(pool) => {
-                let pool = dialect::postgres::small(pool).await?;
-                let writer = Arc::new(Writer::start(vec![Source::Postgres(pool.clone())]));
-                Ok(Self { backend: Backend::Postgres(pool), writer })
+                let backend = Backend::Postgres(dialect::postgres::small(pool).await?);
+                Ok(Self { backend, writer: Arc::clone(&self.writer) })
             }
         }
     }
@@ -110,11 +112,11 @@ impl Db {
         matches!(self.backend, Backend::Postgres(_))
     }
 
-    /// Payloads that are sent to a channel from now on; none where the database has no such thing.
-    pub(super) async fn listen(&self, channel: &str) -> Result<Option<BoxStream<'static, Result<String, StoreError>>>, StoreError> {
+    /// Payloads that are sent to a channel from now on.
+    pub(super) async fn listen(&self, channel: &str) -> Result<BoxStream<'static, Result<String, StoreError>>, StoreError> {
         match &self.backend {
-            Backend::Sqlite { .. } => Ok(None),
-            Backend::Postgres(pool) => dialect::postgres::listen(pool, channel).await.map(Some),
+            Backend::Sqlite { .. } => Err(StoreError::Other("SQLite has no channels".to_owned())),
+            Backend::Postgres(pool) => dialect::postgres::listen(pool, channel).await,
         }
     }
 
@@ -126,6 +128,13 @@ impl Db {
             Backend::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+async fn transact<D, T>(pool: &PgPool, data: &D, work: Work<D, T>) -> Result<T, StoreError> {
+    let mut transaction = pool.begin().await.map_err(dialect::error)?;
+    let done = work(data, Conn::Postgres(&mut transaction)).await?;
+    transaction.commit().await.map_err(dialect::error)?;
+    Ok(done)
 }
 
 async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, StoreError> {

@@ -5,11 +5,11 @@
 //!
 //! Whoever looks at a key locks its row first: who parks is then seen by who frees.
 
-use sandmill_model::{RunId, WorkspaceId, policy::Key};
+use sandmill_model::{WorkspaceId, policy::Key};
 
 use super::{
     dialect::Conn,
-    queued::{self, select_queued},
+    queued::{Standing, Waiting, select_waiting},
     value::values,
 };
 use crate::StoreError;
@@ -65,36 +65,20 @@ async fn hand_on(conn: &mut Conn<'_>, workspace: WorkspaceId, name: &str) -> Res
     for _ in 0..WOKEN_MAX {
         let row = conn
             .row(
-                concat!(
-                    select_queued!(),
-                    "WHERE queue.workspace = $1 AND waits_for = $2 AND state = 2 ORDER BY queue.id LIMIT 1 {lock queue}"
-                ),
+                concat!(select_waiting!(), "WHERE workspace = $1 AND waits_for = $2 AND state = 2 ORDER BY id LIMIT 1 {lock queue}"),
                 values![workspace, name.as_bytes()],
             )
             .await?;
         let Some(row) = row else { break };
-        let waiting = queued::read(&row)?;
-        let keys = &waiting.run.policy.keys;
-        let Some(key) = keys.get(waiting.keys_held) else { break };
+        let waiting = Waiting::read(&row)?;
+        let Some(key) = waiting.keys.get(waiting.keys_held) else { break };
         if !acquire_one(conn, workspace, key).await? {
             return Ok(());
         }
-        let held = acquire(conn, workspace, keys, waiting.keys_held + 1).await?;
-        stand(conn, workspace, waiting.run.id, keys, held).await?;
+        let held = acquire(conn, workspace, &waiting.keys, waiting.keys_held + 1).await?;
+        waiting.stand(conn, &Standing::with(&waiting.keys, held)).await?;
     }
     conn.execute("DELETE FROM queue_keys WHERE workspace = $1 AND key = $2 AND held <= 0", values![workspace, name.as_bytes()])
         .await
         .map(drop)
-}
-
-/// Makes a run ready that holds all its keys, or parks it for the next.
-pub(super) async fn stand(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId, keys: &[Key], held: usize) -> Result<(), StoreError> {
-    let waits_for = keys.get(held).map(|key| key.name.as_bytes());
-    let state: i64 = if waits_for.is_some() { 2 } else { 0 };
-    conn.execute(
-        "UPDATE queue SET state = $3, keys_held = $4, waits_for = $5 WHERE workspace = $1 AND id = $2",
-        values![workspace, id, state, held as i64, waits_for],
-    )
-    .await
-    .map(drop)
 }

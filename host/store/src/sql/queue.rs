@@ -8,11 +8,9 @@ use sandmill_model::{
 use super::{
     Sql, dedup,
     dialect::Conn,
-    finished,
-    keys::{self, Holder},
-    nodes,
-    queued::{self, Lease, State, select_queued},
-    value::{RunKey, Value, values},
+    finished, keys, nodes,
+    queued::{self, Lease, State, Waiting, select_queued, select_waiting},
+    value::{RunKey, Value, run_key, values},
 };
 use crate::{
     StoreError,
@@ -146,7 +144,7 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec
 
 /// Takes ended runs out of the queue; returns those that `lease` held, and what they held.
 pub(super) async fn take_ended(conn: &mut Conn<'_>, lease: Incarnation, ended: &[&FinishedRun]) -> Result<queued::Taken, StoreError> {
-    let keys = ended.iter().map(|done| super::value::run_key(done.run.workspace, done.run.id)).collect();
+    let keys = ended.iter().map(|done| run_key(done.run.workspace, done.run.id)).collect();
     queued::take(conn, lease, keys).await
 }
 
@@ -166,7 +164,7 @@ pub(super) async fn try_again(
             .await?;
         if changed > 0 {
             finished::insert_log(conn, done).await?;
-            held.push(super::value::run_key(done.run.workspace, done.run.id));
+            held.push(run_key(done.run.workspace, done.run.id));
         }
     }
     Ok(held)
@@ -175,19 +173,17 @@ pub(super) async fn try_again(
 async fn wake_due(now: Timestamp, mut conn: Conn<'_>) -> Result<Woken, StoreError> {
     let rows = conn
         .rows(
-            concat!(select_queued!(), "WHERE state = 1 AND due_at <= $1 ORDER BY due_at LIMIT $2 {lock free queue}"),
+            concat!(select_waiting!(), "WHERE state = 1 AND due_at <= $1 ORDER BY due_at LIMIT $2 {lock free queue}"),
             values![now, WOKEN_MAX],
         )
         .await?;
     let mut plain = Vec::new();
     for row in &rows {
-        let waiting = queued::read(row)?;
-        let policy_keys = &waiting.run.policy.keys;
-        if waiting.keys_held == policy_keys.len() {
-            plain.push(queued::read_key(row)?);
+        let waiting = Waiting::read(row)?;
+        if waiting.keys_held == waiting.keys.len() {
+            plain.push(waiting.key());
         } else {
-            let held = keys::acquire(&mut conn, waiting.run.workspace, policy_keys, waiting.keys_held).await?;
-            keys::stand(&mut conn, waiting.run.workspace, waiting.run.id, policy_keys, held).await?;
+            waiting.acquire(&mut conn).await?;
         }
     }
     if !plain.is_empty() {
@@ -204,7 +200,7 @@ async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Con
         return Ok(Cancelled::Requested);
     }
     queued::take_one(&mut conn, &queued).await?;
-    let held: Vec<Holder> = vec![queued.holder()];
+    let held = vec![queued.holder()];
     let finished = FinishedRun {
         run: queued.run,
         attempt: queued.attempt,

@@ -125,8 +125,8 @@ pub(super) struct Lease {
     pub(super) from: Timestamp,
 }
 
-/// Where a run stands as it is written.
-struct Standing {
+/// Where a run stands that nobody executes yet.
+pub(super) struct Standing {
     state: State,
     keys_held: usize,
     waits_for: Option<Vec<u8>>,
@@ -139,8 +139,66 @@ impl Standing {
             return Ok(Self { state: State::Delayed, keys_held: 0, waits_for: None });
         }
         let held = keys::acquire(conn, run.workspace, &run.policy.keys, 0).await?;
-        let waits_for = run.policy.keys.get(held).map(|key| key.name.clone().into_bytes());
-        Ok(Self { state: if waits_for.is_some() { State::Parked } else { State::Ready }, keys_held: held, waits_for })
+        Ok(Self::with(&run.policy.keys, held))
+    }
+
+    /// Ready with all its keys, or parked for the next.
+    pub(super) fn with(keys: &[Key], held: usize) -> Self {
+        let waits_for = keys.get(held).map(|key| key.name.clone().into_bytes());
+        Self { state: if waits_for.is_some() { State::Parked } else { State::Ready }, keys_held: held, waits_for }
+    }
+}
+
+/// What [`Waiting::read`] reads; conditions come after it. Without the input, which may be long.
+macro_rules! select_waiting {
+    () => {
+        "SELECT workspace, id, keys_held, policy FROM queue "
+    };
+}
+pub(super) use select_waiting;
+
+/// A run that waits for its time or for a key.
+pub(super) struct Waiting {
+    workspace: WorkspaceId,
+    id: RunId,
+    pub(super) keys: Vec<Key>,
+    pub(super) keys_held: usize,
+}
+
+impl Waiting {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+        let terms = row.opt_text(3)?.map(|_| row.parsed::<Terms>(3)).transpose()?;
+        Ok(Self {
+            workspace: WorkspaceId(row.uuid(0)?),
+            id: RunId(row.uuid(1)?),
+            keys: terms.map(|terms| terms.keys).unwrap_or_default(),
+            keys_held: usize::try_from(row.int(2)?).unwrap_or(0),
+        })
+    }
+
+    pub(super) fn key(&self) -> RunKey {
+        run_key(self.workspace, self.id)
+    }
+
+    /// Takes the keys that it lacks, as far as they are free.
+    pub(super) async fn acquire(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        let held = keys::acquire(conn, self.workspace, &self.keys, self.keys_held).await?;
+        self.stand(conn, &Standing::with(&self.keys, held)).await
+    }
+
+    pub(super) async fn stand(&self, conn: &mut Conn<'_>, standing: &Standing) -> Result<(), StoreError> {
+        conn.execute(
+            "UPDATE queue SET state = $3, keys_held = $4, waits_for = $5 WHERE workspace = $1 AND id = $2",
+            values![self.workspace, self.id, standing.state as i64, standing.keys_held as i64, standing.waits_for.clone()],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// What it holds.
+    fn into_holder(mut self) -> Option<Holder> {
+        self.keys.truncate(self.keys_held);
+        (!self.keys.is_empty()).then_some(Holder { workspace: self.workspace, keys: self.keys })
     }
 }
 
@@ -240,7 +298,7 @@ pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, keys: Vec<RunK
     let mut taken = Taken::default();
     for row in &rows {
         taken.runs.insert(read_key(row)?);
-        taken.holders.extend(read_holder(row, 2)?);
+        taken.holders.extend(Waiting::read(row)?.into_holder());
     }
     forget_inputs(conn, taken.runs.iter().copied().collect()).await?;
     Ok(taken)
@@ -258,17 +316,6 @@ async fn forget_inputs(conn: &mut Conn<'_>, keys: Vec<RunKey>) -> Result<(), Sto
         return Ok(());
     }
     conn.execute("DELETE FROM queue_inputs WHERE (workspace, id) IN {keys $1}", vec![Value::Keys(keys)]).await.map(drop)
-}
-
-/// What a row of workspace and id, with `keys_held` and `policy` from `column` on, says that its run holds.
-pub(super) fn read_holder(row: &Row, column: usize) -> Result<Option<Holder>, StoreError> {
-    let held = usize::try_from(row.int(column)?).unwrap_or(0);
-    if held == 0 {
-        return Ok(None);
-    }
-    let mut keys = row.parsed::<Terms>(column + 1)?.keys;
-    keys.truncate(held);
-    Ok(Some(Holder { workspace: WorkspaceId(row.uuid(0)?), keys }))
 }
 
 pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
@@ -355,7 +402,7 @@ pub(super) async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId)
 }
 
 impl Queued {
-    /// The keys that it holds, and with it gone nobody.
+    /// The keys that it holds.
     pub(super) fn holder(&self) -> Holder {
         let keys = self.run.policy.keys.iter().take(self.keys_held).cloned().collect();
         Holder { workspace: self.run.workspace, keys }

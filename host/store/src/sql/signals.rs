@@ -20,9 +20,6 @@ impl Signals for Sql {
 
     fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            if !self.db.is_shared() {
-                return Ok(());
-            }
             for payload in payloads(&signal) {
                 self.db
                     .read(payload, |payload, mut conn| {
@@ -36,7 +33,7 @@ impl Signals for Sql {
 
     fn listen(&self) -> BoxFuture<'_, Result<Heard, StoreError>> {
         Box::pin(async move {
-            let Some(payloads) = self.db.listen("sandmill").await? else { return Ok(futures_util::stream::pending().boxed()) };
+            let payloads = self.db.listen("sandmill").await?;
             Ok(payloads.filter_map(|payload| std::future::ready(payload.map(|payload| read(&payload)).transpose())).boxed())
         })
     }

@@ -31,7 +31,7 @@ const COMMANDS_MAX: usize = 256;
 const WAITING_MAX: usize = 1024;
 
 /// Tries of a transaction that deadlocks with others. The database ends one of two, so each time somebody gets on.
-const CONTENDED_TRIES_MAX: u32 = 5;
+pub(super) const CONTENDED_TRIES_MAX: u32 = 5;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 

@@ -68,7 +68,7 @@ pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<Pg
         .map_err(error)
 }
 
-/// A pool with one connection and the settings of `pool`, whose sockets belong to the runtime that calls.
+/// A pool with one connection to the same database, whose socket belongs to the runtime that calls.
 pub(in crate::sql) async fn small(pool: &PgPool) -> Result<PgPool, StoreError> {
     let session = SESSION_NORMAL;
     PoolOptions::<Postgres>::new()
