@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{instance, runs, scripts},
+    routes::{instance, runs, scripts, settings},
 };
 
 #[derive(OpenApi)]
@@ -31,6 +31,8 @@ use crate::{
         runs::log::log,
         runs::steer::cancel,
         runs::steer::rerun,
+        settings::show,
+        settings::change,
         instance::version,
         instance::nodes,
         instance::health,
@@ -42,6 +44,7 @@ use crate::{
     components(schemas(ProblemBody)),
     tags((name = "scripts", description = "Named pieces of user code, their versions and deployments"),
         (name = "runs", description = "Accepted requests to execute a version"),
+        (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
     security(("token" = [])),
     modifiers(&Common),
@@ -60,7 +63,7 @@ impl Modify for Common {
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
         for item in openapi.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch].into_iter().flatten() {
                 operation.responses.responses.insert("default".to_owned(), RefOr::T(failure.clone()));
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{instance, runs, scripts},
+    routes::{instance, runs, scripts, settings},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -38,6 +38,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/runs/{id}/log", get(runs::log))
         .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
         .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
+        .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
         .route("/health", get(instance::health))

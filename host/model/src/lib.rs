@@ -21,6 +21,7 @@ pub mod policy;
 pub mod predicate;
 pub mod random;
 pub mod run;
+pub mod settings;
 pub mod trigger;
 pub mod version;
 
@@ -39,6 +40,7 @@ pub use outcome::{Outcome, OutcomeKind, Output, RunError, Usage};
 pub use path::ScriptPath;
 pub use policy::Policy;
 pub use run::{RunRecord, RunStatus, RunSummary};
+pub use settings::WorkspaceSettings;
 
 /// A boxed future that may borrow: the form in which async calls cross crate borders.
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Timestamp, WorkspaceId};
+use sandmill_model::{
+    BoxFuture, Timestamp, WorkspaceId, WorkspaceSettings,
+    settings::{InvalidSettings, Patch},
+};
 
 use crate::StoreError;
 
@@ -12,6 +15,7 @@ pub struct Workspace {
     /// In URLs; unique.
     pub name: Arc<str>,
     pub created_at: Timestamp,
+    pub settings: Arc<WorkspaceSettings>,
 }
 
 pub trait Workspaces: Send + Sync + 'static {
@@ -22,4 +26,7 @@ pub trait Workspaces: Send + Sync + 'static {
 
     /// Oldest first.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Workspace>, StoreError>>;
+
+    /// Changes the settings that `patch` names and returns all of them; `Conflict` if there is no such workspace.
+    fn set(&self, id: WorkspaceId, patch: Patch) -> BoxFuture<'_, Result<Result<WorkspaceSettings, InvalidSettings>, StoreError>>;
 }

@@ -3,3 +3,4 @@
 pub(crate) mod instance;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod settings;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Api, get, post, put};
+use crate::support::{Api, get, patch, post, put};
 
 const CHECKED_IN: &str = include_str!("../../openapi.json");
 
@@ -31,6 +31,7 @@ async fn every_operation_is_routed() {
                 "get" => get(uri),
                 "put" => put(uri),
                 "post" => post(uri),
+                "patch" => patch(uri),
                 other => panic!("{other} {path}"),
             };
             let answer = call.no_token().to(&api).await;
@@ -39,6 +40,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 20);
+    assert_eq!(operations, 22);
     api.stop().await;
 }

@@ -10,4 +10,5 @@ mod observability;
 mod problems;
 mod runs;
 mod scripts;
+mod settings;
 mod support;

@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = migrations![
     3 "runs" "0003_runs.sql",
     4 "state" "0004_state.sql",
     5 "dispatch" "0005_dispatch.sql",
+    6 "settings" "0006_settings.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -2,21 +2,31 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Timestamp, WorkspaceId};
+use sandmill_model::{
+    BoxFuture, Timestamp, WorkspaceId, WorkspaceSettings,
+    settings::{InvalidSettings, Patch},
+};
 
 use super::{
     Sql,
     dialect::Conn,
-    value::{Row, values},
+    value::{Row, to_json, values},
 };
 use crate::{
     StoreError,
     workspaces::{Workspace, Workspaces},
 };
 
+/// What [`read`] reads; conditions come after it.
+macro_rules! select_workspace {
+    () => {
+        "SELECT id, name, created_at, settings FROM workspaces "
+    };
+}
+
 impl Workspaces for Sql {
     fn ensure<'a>(&'a self, id: WorkspaceId, name: &'a str, now: Timestamp) -> BoxFuture<'a, Result<Workspace, StoreError>> {
-        let new = Workspace { id, name: name.into(), created_at: now };
+        let new = Workspace { id, name: name.into(), created_at: now, settings: Arc::default() };
         Box::pin(self.db.write(new, |new, conn| Box::pin(ensure(new, conn))))
     }
 
@@ -28,10 +38,14 @@ impl Workspaces for Sql {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Workspace>, StoreError>> {
         Box::pin(self.db.read((), |(), mut conn| {
             Box::pin(async move {
-                let rows = conn.rows("SELECT id, name, created_at FROM workspaces ORDER BY created_at, id", values![]).await?;
+                let rows = conn.rows(concat!(select_workspace!(), "ORDER BY created_at, id"), values![]).await?;
                 rows.iter().map(read).collect()
             })
         }))
+    }
+
+    fn set(&self, id: WorkspaceId, patch: Patch) -> BoxFuture<'_, Result<Result<WorkspaceSettings, InvalidSettings>, StoreError>> {
+        Box::pin(self.db.write((id, patch), |(id, patch), conn| Box::pin(set(*id, patch, conn))))
     }
 }
 
@@ -51,9 +65,21 @@ async fn by_name(name: &Arc<str>, conn: &mut Conn<'_>) -> Result<Option<Workspac
     if name.contains('\0') {
         return Ok(None);
     }
-    conn.row("SELECT id, name, created_at FROM workspaces WHERE name = $1", values![name]).await?.as_ref().map(read).transpose()
+    conn.row(concat!(select_workspace!(), "WHERE name = $1"), values![name]).await?.as_ref().map(read).transpose()
+}
+
+async fn set(id: WorkspaceId, patch: &Patch, mut conn: Conn<'_>) -> Result<Result<WorkspaceSettings, InvalidSettings>, StoreError> {
+    let row = conn.row(concat!(select_workspace!(), "WHERE id = $1 {lock workspaces}"), values![id]).await?;
+    let Some(row) = row else { return Err(StoreError::Conflict("the workspace is gone".to_owned())) };
+    let settings = match read(&row)?.settings.patched(patch) {
+        Ok(settings) => settings,
+        Err(invalid) => return Ok(Err(invalid)),
+    };
+    conn.execute("UPDATE workspaces SET settings = $2 WHERE id = $1", values![id, to_json(&settings)?]).await?;
+    Ok(Ok(settings))
 }
 
 fn read(row: &Row) -> Result<Workspace, StoreError> {
-    Ok(Workspace { id: WorkspaceId(row.uuid(0)?), name: row.text(1)?.into(), created_at: row.time(2)? })
+    let settings = WorkspaceSettings::stored(row.text(3)?).map_err(|error| StoreError::Corrupt(format!("settings: {error}")))?;
+    Ok(Workspace { id: WorkspaceId(row.uuid(0)?), name: row.text(1)?.into(), created_at: row.time(2)?, settings: settings.into() })
 }

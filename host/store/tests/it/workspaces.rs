@@ -1,10 +1,12 @@
 //! Workspaces.
 
+use sandmill_model::WorkspaceSettings;
 use sandmill_store::StoreError;
+use serde_json::json;
 
 use crate::fixture::{Database, on_both, tick, workspace};
 
-on_both![ensure_keeps_the_first, two_at_once_make_one, names_and_ids_are_unique, list_is_oldest_first];
+on_both![ensure_keeps_the_first, two_at_once_make_one, names_and_ids_are_unique, list_is_oldest_first, settings];
 
 async fn ensure_keeps_the_first(database: Database) {
     let store = database.open().await;
@@ -45,4 +47,24 @@ async fn list_is_oldest_first(database: Database) {
     }
     let names: Vec<_> = store.workspaces.list().await.unwrap().into_iter().map(|each| each.name).collect();
     assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["c", "a", "b"]);
+}
+
+async fn settings(database: Database) {
+    let store = database.open().await;
+    let (one, other) = (workspace(), workspace());
+    for (id, name) in [(one, "one"), (other, "other")] {
+        assert_eq!(*store.workspaces.ensure(id, name, tick()).await.unwrap().settings, WorkspaceSettings::default());
+    }
+    let patch = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let set = store.workspaces.set(one, patch(json!({"retention_days": 7}))).await.unwrap().unwrap();
+    assert_eq!(set.retention_days, Some(7));
+    assert_eq!(store.workspaces.set(one, patch(json!({}))).await.unwrap().unwrap(), set);
+    let refused = store.workspaces.set(one, patch(json!({"retention_days": -7}))).await.unwrap();
+    assert!(refused.is_err(), "{refused:?}");
+    let kept: Vec<_> = store.workspaces.list().await.unwrap().into_iter().map(|each| each.settings.retention_days).collect();
+    assert_eq!(kept, [Some(7), None], "of one alone");
+    assert_eq!(*store.workspaces.by_name("one").await.unwrap().unwrap().settings, set);
+    assert_eq!(*store.workspaces.ensure(one, "one", tick()).await.unwrap().settings, set);
+    let nobody = store.workspaces.set(workspace(), patch(json!({}))).await;
+    assert!(matches!(nobody, Err(StoreError::Conflict(_))), "{nobody:?}");
 }

@@ -34,6 +34,10 @@ pub(crate) fn put(uri: impl Into<String>) -> Call {
     call(Method::PUT, uri)
 }
 
+pub(crate) fn patch(uri: impl Into<String>) -> Call {
+    call(Method::PATCH, uri)
+}
+
 pub(crate) fn delete(uri: impl Into<String>) -> Call {
     call(Method::DELETE, uri)
 }

@@ -23,7 +23,7 @@ use sandmill_store::{Durability, Store};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use fakes::{Probe, Stage};
-pub(crate) use http::{Call, delete, get, post, put};
+pub(crate) use http::{Call, delete, get, patch, post, put};
 
 /// Moves when a test says so, and a microsecond with every look, so that ids of a test are in order.
 pub(crate) struct TestClock(AtomicI64);

@@ -1,0 +1,49 @@
+//! `GET` and `PATCH /api/w/{workspace}/settings`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use sandmill_model::{
+    Code, WorkspaceSettings,
+    auth::{Action, Domain},
+    settings::Patch,
+};
+use sandmill_store::workspaces::Workspace;
+
+use crate::{
+    app::App,
+    auth::{Caller, forbidden},
+    problem::Problem,
+    request::body::JsonBody,
+};
+
+/// Shows what is set for a workspace; null is as the installation says.
+#[utoipa::path(get, path = "/api/w/{workspace}/settings", tag = "workspaces",
+    params(("workspace" = String, Path)),
+    responses((status = 200, description = "All settings by name", body = Object)))]
+pub(crate) async fn show(caller: Caller) -> Result<Json<WorkspaceSettings>, Problem> {
+    if !caller.may(Domain::Instance, Action::Read, None) {
+        return Err(forbidden(Domain::Instance, Action::Read, None));
+    }
+    Ok(Json(WorkspaceSettings::clone(&caller.workspace.settings)))
+}
+
+/// Changes the settings that the body names; null takes one back. Only tokens of the installation may: what one workspace gets, others lack.
+#[utoipa::path(patch, path = "/api/w/{workspace}/settings", tag = "workspaces",
+    params(("workspace" = String, Path)),
+    request_body(content = Object, description = "Settings by name"),
+    responses((status = 200, description = "All settings by name, as they are now", body = Object)))]
+pub(crate) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    JsonBody(patch): JsonBody<Patch>,
+) -> Result<Json<WorkspaceSettings>, Problem> {
+    if !caller.principal.may_instance(Action::Write) {
+        return Err(forbidden(Domain::Instance, Action::Write, None));
+    }
+    let settings = app.store.workspaces.set(caller.workspace.id, patch).await?;
+    let settings = settings.map_err(|invalid| Problem::new(Code::BadRequest, format!("the settings: {invalid}")))?;
+    let workspace = Workspace { settings: Arc::new(settings.clone()), ..caller.workspace };
+    app.workspaces.put(Arc::clone(&workspace.name), workspace, app.clock.now());
+    Ok(Json(settings))
+}
