@@ -60,11 +60,14 @@ impl Dispatch {
     /// `storage_full`, `unavailable`.
     pub async fn cancel(&self, workspace: sandmill_model::WorkspaceId, run: RunId) -> Result<Cancelled, Refusal> {
         let inner = &self.inner;
-        if inner.live.belongs_to(run, workspace) && inner.executor.cancel(run) {
-            return Ok(Cancelled::Requested);
-        }
-        let cancelled = inner.store.queue.cancel(workspace, run, inner.clock.now()).await.map_err(|error| refuse(&error))?;
+        let was_here = inner.live.belongs_to(run, workspace) && inner.end_here(run);
+        // Written down in any case: should this node die now, the run is not tried again.
+        let cancelled = match inner.store.queue.cancel(workspace, run, inner.clock.now()).await {
+            Ok(Cancelled::TooLate) | Err(_) if was_here => Cancelled::Requested,
+            cancelled => cancelled.map_err(|error| refuse(&error))?,
+        };
         if cancelled == Cancelled::Requested {
+            inner.end_here_or_soon(run);
             inner.tell_cancel(run);
         }
         if cancelled == Cancelled::AtOnce {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sandmill_model::RunId;
 use sandmill_store::{nodes::Incarnation, queue::Claimed};
 use tokio::sync::Notify;
 
@@ -30,6 +31,8 @@ pub(crate) struct Ahead {
     filled: Notify,
     /// One was taken, or a slot became free.
     room: Notify,
+    /// One is to be ended.
+    to_end: Notify,
     ended: AtomicU64,
 }
 
@@ -37,6 +40,8 @@ pub(crate) struct Ahead {
 struct Waiting {
     runs: VecDeque<(Incarnation, Claimed)>,
     input_bytes: usize,
+    /// Runs that are cancelled: they need no slot to end.
+    to_end: VecDeque<(Incarnation, Claimed)>,
 }
 
 /// How fast runs end here.
@@ -81,6 +86,29 @@ impl Ahead {
         waiting.input_bytes -= next.1.run.input.len_bytes();
         self.room.notify_one();
         Some(next)
+    }
+
+    /// Takes a run that waits for a slot out of the line, so that it ends at once. Returns whether it was there.
+    pub(crate) fn cancel(&self, run: RunId) -> bool {
+        let mut waiting = self.waiting();
+        let index = waiting.runs.iter().position(|(_, claimed)| claimed.run.id == run);
+        let Some((lease, claimed)) = index.and_then(|index| waiting.runs.remove(index)) else { return false };
+        waiting.input_bytes -= claimed.run.input.len_bytes();
+        waiting.to_end.push_back((lease, Claimed { is_cancelled: true, ..claimed }));
+        self.to_end.notify_one();
+        self.room.notify_one();
+        true
+    }
+
+    /// The next of those that were cancelled, as soon as there is one.
+    pub(crate) async fn next_to_end(&self) -> (Incarnation, Claimed) {
+        loop {
+            let next = self.waiting().to_end.pop_front();
+            match next {
+                Some(next) => return next,
+                None => self.to_end.notified().await,
+            }
+        }
     }
 
     /// A run ended and its slot is free.

@@ -8,12 +8,17 @@ use sandmill_model::{
     run::{FinishedRun, NewRun},
 };
 use sandmill_store::{StoreError, nodes::Incarnation, queue::Completion};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{Dispatch, Inner, Waited, refuse};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
+/// Between two tries to make a run durable that executes here.
+const ADOPT_PAUSE: Duration = Duration::from_millis(200);
 
 impl Dispatch {
     /// Whether `run` may take the fast lane: nothing that needs the queue, a worker here with a free slot, and room for its record.
@@ -145,19 +150,40 @@ impl Inner {
 
     /// Makes a run durable that executes here. In a task of its own: a caller who leaves must not stop it half-way.
     async fn promise(self: &Arc<Self>, run: NewRun, promise: Promise) -> Result<(), StoreError> {
+        let not_now = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
+        let Some(lease) = self.membership.current() else {
+            promise.state.send_replace(Promised::No);
+            return not_now("this node is no member at present");
+        };
         let inner = Arc::clone(self);
-        let writing = self.tasks.spawn(async move {
-            let adopted = inner.adopt(run).await;
-            promise.state.send_replace(adopted.as_ref().map_or(Promised::No, |lease| Promised::Yes(*lease)));
-            adopted.map(drop)
+        let (told, answer) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let adopted = inner.store.queue.adopt(lease, run.clone(), inner.clock.now()).await;
+            let is_known = !matches!(adopted, Err(StoreError::Unavailable(_)));
+            let promised = if adopted.is_ok() { Promised::Yes(lease) } else { Promised::No };
+            let _ = told.send(adopted);
+            let promised = if is_known { promised } else { inner.adopt_after_all(lease, run).await };
+            promise.state.send_replace(promised);
         });
-        writing.await.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+        answer.await.unwrap_or_else(|_| not_now("this node is shutting down"))
     }
 
-    async fn adopt(&self, run: NewRun) -> Result<Incarnation, StoreError> {
-        let lease = self.membership.current().ok_or_else(|| StoreError::Unavailable("this node is no member at present".to_owned()))?;
-        self.store.queue.adopt(lease, run, self.clock.now()).await?;
-        Ok(lease)
+    /// Makes sure of a promise whose answer did not come: if it was written, the run must leave the queue when it ends, else nobody would
+    /// ever take it from there.
+    async fn adopt_after_all(&self, lease: Incarnation, run: NewRun) -> Promised {
+        loop {
+            tokio::time::sleep(ADOPT_PAUSE).await;
+            if self.membership.current() != Some(lease) {
+                // If it was written, it was taken from this node since, and its end here does not count.
+                return Promised::No;
+            }
+            match self.store.queue.adopt(lease, run.clone(), self.clock.now()).await {
+                // A conflict is with itself.
+                Ok(()) | Err(StoreError::Conflict(_)) => return Promised::Yes(lease),
+                Err(StoreError::Unavailable(_)) => {}
+                Err(_) => return Promised::No,
+            }
+        }
     }
 
     /// Writes the record behind the answer and gives back the outcome without its log.

@@ -113,12 +113,12 @@ impl Inner {
         }
     }
 
-    async fn beat_once(&self, nodes: &dyn Nodes, stop: &CancellationToken) -> Result<(), sandmill_store::StoreError> {
+    async fn beat_once(self: &Arc<Self>, nodes: &dyn Nodes, stop: &CancellationToken) -> Result<(), sandmill_store::StoreError> {
         let Some(own) = self.membership.current() else { return Ok(()) };
         match nodes.heartbeat(own, self.live.len() as u64, self.clock.now(), LEASE).await? {
             Some(cancelled) => {
                 for run in cancelled {
-                    self.executor.cancel(run);
+                    self.end_here(run);
                 }
             }
             None => {
@@ -129,7 +129,8 @@ impl Inner {
                 );
                 self.membership.set(None);
                 for run in runs {
-                    self.executor.cancel(run);
+                    // Also what only waits here for a slot: another node may be executing it by now.
+                    self.end_here(run);
                 }
                 self.join(nodes, stop).await;
             }

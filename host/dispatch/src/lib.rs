@@ -6,6 +6,7 @@
 mod accept;
 mod ahead;
 mod backlog;
+mod cancel;
 mod due;
 mod fair;
 mod fast_lane;

@@ -1,7 +1,7 @@
 //! Runs that execute on this node now: whose they are and how far they say they are.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,6 +10,8 @@ use sandmill_store::nodes::Incarnation;
 
 /// Characters of a progress text that are kept.
 const PROGRESS_CHARS_MAX: usize = 1_000;
+/// Cancels that are remembered for runs that begin here in a moment. Past it a run learns of its cancel at the next sign of life.
+const CANCELLED_EARLY_MAX: usize = 1_000;
 
 /// How far a run says it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,15 @@ pub struct Progress {
 #[derive(Default)]
 pub(crate) struct Live {
     runs: Mutex<HashMap<RunId, LiveRun>>,
+    /// Runs that are to be ended and were not here yet: their claim may be on its way. Locked after `runs`.
+    cancelled_early: Mutex<VecDeque<RunId>>,
+}
+
+/// Whether a run was marked as cancelled now or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    Now,
+    Before,
 }
 
 struct LiveRun {
@@ -31,6 +42,7 @@ struct LiveRun {
     /// None on the fast lane.
     lease: Option<Incarnation>,
     progress: Option<Progress>,
+    is_cancelled: bool,
 }
 
 impl Live {
@@ -39,7 +51,40 @@ impl Live {
     }
 
     pub(crate) fn begin(&self, run: NewRun, attempt: u32, started_at: Timestamp, lease: Option<Incarnation>) {
-        self.runs().insert(run.id, LiveRun { run, attempt, started_at, lease, progress: None });
+        let mut runs = self.runs();
+        let is_cancelled = self.cancelled_early().contains(&run.id);
+        runs.insert(run.id, LiveRun { run, attempt, started_at, lease, progress: None, is_cancelled });
+    }
+
+    fn cancelled_early(&self) -> MutexGuard<'_, VecDeque<RunId>> {
+        self.cancelled_early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks a run as cancelled; none if it is not here.
+    pub(crate) fn cancel(&self, run: RunId) -> Option<Marked> {
+        self.runs().get_mut(&run).map(LiveRun::cancel)
+    }
+
+    /// The same, and a run that is not here is marked as soon as it is.
+    pub(crate) fn cancel_early(&self, run: RunId) -> Option<Marked> {
+        let mut runs = self.runs();
+        if let Some(live) = runs.get_mut(&run) {
+            return Some(live.cancel());
+        }
+        let mut early = self.cancelled_early();
+        if early.len() >= CANCELLED_EARLY_MAX {
+            early.pop_front();
+        }
+        early.push_back(run);
+        None
+    }
+
+    pub(crate) fn is_cancelled(&self, run: RunId) -> bool {
+        self.runs().get(&run).is_some_and(|live| live.is_cancelled)
+    }
+
+    pub(crate) fn has(&self, run: RunId) -> bool {
+        self.runs().contains_key(&run)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -95,6 +140,10 @@ impl Live {
 }
 
 impl LiveRun {
+    fn cancel(&mut self) -> Marked {
+        if std::mem::replace(&mut self.is_cancelled, true) { Marked::Before } else { Marked::Now }
+    }
+
     fn summary(&self) -> RunSummary {
         let run = &self.run;
         RunSummary {

@@ -115,10 +115,7 @@ impl Inner {
                     signal = heard.next() => match signal {
                         Some(Ok(Signal::Ready)) => self.ready.notify_one(),
                         Some(Ok(Signal::Ended(runs))) => self.look_up(runs).await,
-                        Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| {
-                            // Of those that do not execute here it knows nothing.
-                            self.executor.cancel(run);
-                        }),
+                        Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
                         Some(Err(_)) | None => break,
                     },
                     _ = net.tick() => self.look_up(self.waiters.waiting()).await,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, random, run::FinishedRun};
+use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, Timestamp, random, run::FinishedRun};
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
@@ -39,6 +39,8 @@ impl Default for Finished {
 struct Round {
     after: Option<Head>,
     turn: usize,
+    /// A claim that failed, whose it was and when: it may have taken runs of which nobody here knows.
+    unheard: Option<(Incarnation, Timestamp)>,
 }
 
 impl Inner {
@@ -55,6 +57,7 @@ impl Inner {
         tokio::select! {
             () = self.claim_ahead(&slots) => {}
             () = Arc::clone(&self).start_claimed(&slots) => {}
+            () = self.end_cancelled() => {}
             () = stop.cancelled() => {}
         }
     }
@@ -104,9 +107,22 @@ impl Inner {
         }
     }
 
+    /// Ends what was cancelled before it got a slot.
+    async fn end_cancelled(&self) {
+        loop {
+            let (lease, run) = self.ahead.next_to_end().await;
+            self.execute(lease, run).await;
+        }
+    }
+
     /// Claims up to `slots` runs that this node serves; none if there are none.
     async fn claim(&self, slots: u32, round: &mut Round) -> Result<Option<(Incarnation, Vec<Claimed>)>, StoreError> {
         let Some(lease) = self.membership.current() else { return Ok(None) };
+        if let Some((lease, from)) = round.unheard {
+            let runs = self.store.queue.unclaim(lease, from).await?;
+            tracing::debug!(runs, "given back what a claim took whose answer did not come");
+            round.unheard = None;
+        }
         // Once round, wherever it begins.
         let mut ends_left = if round.after.is_none() { 1 } else { 2 };
         loop {
@@ -120,7 +136,9 @@ impl Inner {
             heads.retain(|head| head.tag.is_empty() || self.options.tags.contains(&head.tag));
             let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
             round.turn = round.turn.wrapping_add(1);
-            let claimed = if shares.is_empty() { Vec::new() } else { self.store.queue.claim(lease, self.clock.now(), shares).await? };
+            let now = self.clock.now();
+            let claimed = if shares.is_empty() { Ok(Vec::new()) } else { self.store.queue.claim(lease, now, shares).await };
+            let claimed = claimed.inspect_err(|_| round.unheard = Some((lease, now)))?;
             if !claimed.is_empty() {
                 return Ok(Some((lease, claimed)));
             }
@@ -134,7 +152,7 @@ impl Inner {
         let Claimed { run, attempt, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
-        let outcome = if is_cancelled {
+        let outcome = if is_cancelled || self.live.is_cancelled(run.id) {
             over(OutcomeKind::Cancelled, "the run was cancelled before this attempt began".to_owned())
         } else if lost >= LOST_ATTEMPTS_MAX {
             over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))

@@ -89,8 +89,13 @@ pub trait Queue: Send + Sync + 'static {
     /// Takes ready runs for `lease`: of each share the highest priority first, then the longest due. A node that is thought dead gets none.
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
 
+    /// Gives back, as if they had not been tried, the runs that a claim of `lease` at `from` took whose answer was lost: nobody would ever
+    /// execute them. Returns how many.
+    fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// Moves runs that `lease` holds to history, or back into the queue for another try, all in one transaction. A run that it no
-    /// longer holds is left alone: returns the ids of the others.
+    /// longer holds, or holds in another attempt, is left alone: returns the ids of the others. What somebody asked to cancel meanwhile does not wait for its next try: it is
+    /// due at once, and claimed as cancelled.
     fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
 
     /// Makes ready what is due at `now`, some hundreds at most in one call.

@@ -27,6 +27,8 @@ pub(crate) const PATH: &str = "f/demo/hello";
 /// Attempts end with `{"n": attempt number}` once the gate is open; arguments `{"bad": …}` do not fit.
 pub(crate) struct Gated {
     gate: watch::Sender<bool>,
+    /// Before it an attempt is not known here: its program is being loaded.
+    loaded: watch::Sender<bool>,
     cancelled: Mutex<HashMap<RunId, Arc<tokio::sync::Notify>>>,
     pub(crate) executed: Mutex<Vec<(RunId, u32)>>,
     pub(crate) has_slot: AtomicBool,
@@ -36,6 +38,7 @@ impl Gated {
     fn new(open: bool) -> Arc<Self> {
         Arc::new(Self {
             gate: watch::Sender::new(open),
+            loaded: watch::Sender::new(true),
             cancelled: Mutex::default(),
             executed: Mutex::default(),
             has_slot: AtomicBool::new(true),
@@ -45,12 +48,21 @@ impl Gated {
     pub(crate) fn open(&self) {
         self.gate.send_replace(true);
     }
+
+    pub(crate) fn close(&self) {
+        self.gate.send_replace(false);
+    }
+
+    pub(crate) fn load(&self, is_loaded: bool) {
+        self.loaded.send_replace(is_loaded);
+    }
 }
 
 impl Executor for Gated {
     fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             self.executed.lock().unwrap().push((attempt.run, attempt.number));
+            let _ = self.loaded.subscribe().wait_for(|is_loaded| *is_loaded).await;
             let stop = Arc::new(tokio::sync::Notify::new());
             self.cancelled.lock().unwrap().insert(attempt.run, Arc::clone(&stop));
             let mut gate = self.gate.subscribe();
@@ -100,12 +112,17 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(open: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, open, 10_000).await
+        Self::start_in(folder, open, 10_000, |store| store).await
+    }
+
+    /// With another way to its store.
+    pub(crate) async fn start_with(open: bool, way: impl FnOnce(Store) -> Store) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), open, 10_000, way).await
     }
 
     /// With at most so many runs of a workspace that have not ended.
     pub(crate) async fn start_small(backlog_max: u64) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), false, backlog_max).await
+        Self::start_in(tempfile::tempdir().unwrap(), false, backlog_max, |store| store).await
     }
 
     /// Another workspace with the same script.
@@ -116,10 +133,11 @@ impl Bench {
         workspace
     }
 
-    async fn start_in(folder: tempfile::TempDir, open: bool, backlog_max: u64) -> Self {
+    async fn start_in(folder: tempfile::TempDir, open: bool, backlog_max: u64, way: impl FnOnce(Store) -> Store) -> Self {
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         let store =
             sandmill_store::connect(&sandmill_store::Options { url, durability: sandmill_store::Durability::Normal }).await.unwrap();
+        let store = way(store);
         let clock = SystemClock::shared();
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
         let version = deploy(&store, &workspace, clock.as_ref()).await;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+mod cancel;
 mod fake;
 mod fast_lane;
 mod queue;

@@ -1,5 +1,7 @@
 //! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
 
+use std::collections::BTreeMap;
+
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
     run::{FinishedRun, NewRun},
@@ -43,6 +45,18 @@ impl Queue for Sql {
 
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
         Box::pin(self.db.write((Lease { node: lease, from: now }, shares), |(lease, shares), conn| Box::pin(claim(*lease, shares, conn))))
+    }
+
+    fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.db.write(Lease { node: lease, from }, |lease, mut conn| {
+            Box::pin(async move {
+                conn.execute(
+                    "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1 WHERE lease = $1 AND state = 3 AND started_at = $2",
+                    values![lease.node.0, lease.from],
+                )
+                .await
+            })
+        }))
     }
 
     fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
@@ -142,10 +156,20 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec
     rows.iter().map(read).collect()
 }
 
-/// Takes ended runs out of the queue; returns those that `lease` held, and what they held.
+/// Takes ended runs out of the queue; returns those that `lease` held, and what they held. Each in the attempt that ended: the same life may
+/// have claimed a run again whose earlier outcome it writes once more, because it heard no answer.
 pub(super) async fn take_ended(conn: &mut Conn<'_>, lease: Incarnation, ended: &[&FinishedRun]) -> Result<queued::Taken, StoreError> {
-    let keys = ended.iter().map(|done| run_key(done.run.workspace, done.run.id)).collect();
-    queued::take(conn, lease, keys).await
+    let mut of_attempts: BTreeMap<u32, Vec<RunKey>> = BTreeMap::new();
+    for done in ended {
+        of_attempts.entry(done.attempt).or_default().push(run_key(done.run.workspace, done.run.id));
+    }
+    let mut all = queued::Taken::default();
+    for (attempt, keys) in of_attempts {
+        let taken = queued::take(conn, lease, attempt, keys).await?;
+        all.runs.extend(taken.runs);
+        all.holders.extend(taken.holders);
+    }
+    Ok(all)
 }
 
 /// Puts runs back that `lease` holds, each until its next try; returns those that it held. They keep their keys: what is ordered stays so.
@@ -158,8 +182,9 @@ pub(super) async fn try_again(
     for (done, at) in runs {
         let changed = conn
             .execute(
-                "UPDATE queue SET state = 1, due_at = $1, lease = NULL WHERE lease = $2 AND workspace = $3 AND id = $4",
-                values![*at, lease.0, done.run.workspace, done.run.id],
+                "UPDATE queue SET state = 1, due_at = CASE WHEN cancel_requested = 1 THEN $5 ELSE $1 END, lease = NULL
+                 WHERE lease = $2 AND workspace = $3 AND id = $4 AND attempt = $6",
+                values![*at, lease.0, done.run.workspace, done.run.id, done.ended_at, done.attempt],
             )
             .await?;
         if changed > 0 {

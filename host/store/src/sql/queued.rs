@@ -283,16 +283,16 @@ pub(super) struct Taken {
     pub(super) holders: Vec<Holder>,
 }
 
-/// Takes runs that `lease` holds out of the queue.
-pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, keys: Vec<RunKey>) -> Result<Taken, StoreError> {
+/// Takes runs out of the queue that `lease` holds in this attempt.
+pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, attempt: u32, keys: Vec<RunKey>) -> Result<Taken, StoreError> {
     if keys.is_empty() {
         return Ok(Taken::default());
     }
     let rows = conn
         .rows(
-            "DELETE FROM queue WHERE lease = $1 AND (workspace, id) IN {keys $2}
+            "DELETE FROM queue WHERE lease = $1 AND attempt = $3 AND (workspace, id) IN {keys $2}
              RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END",
-            vec![lease.0.into(), Value::Keys(keys)],
+            vec![lease.0.into(), Value::Keys(keys), attempt.into()],
         )
         .await?;
     let mut taken = Taken::default();

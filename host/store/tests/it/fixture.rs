@@ -48,6 +48,25 @@ impl Database {
         Options { url: self.url.clone(), durability: Durability::Normal }
     }
 
+    /// The keys of every workspace that are held, and how many hold each.
+    pub(crate) async fn held(&self) -> Vec<((WorkspaceId, String), usize)> {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        const HELD: &str = "SELECT workspace, key, held FROM queue_keys WHERE held <> 0";
+        type Held = (Vec<u8>, Vec<u8>, i64);
+        let rows: Vec<Held> = match self.url.strip_prefix("sqlite:") {
+            Some(file) => {
+                let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+                sqlx::query_as(HELD).fetch_all(&mut conn).await.unwrap()
+            }
+            None => sqlx::query_as(HELD).fetch_all(&mut sqlx::PgConnection::connect(&self.url).await.unwrap()).await.unwrap(),
+        };
+        let read = |(workspace, key, held): Held| {
+            let workspace = WorkspaceId(uuid::Uuid::from_slice(&workspace).unwrap());
+            ((workspace, String::from_utf8(key).unwrap()), usize::try_from(held).unwrap())
+        };
+        rows.into_iter().map(read).collect()
+    }
+
     /// Opens it; once more is another node.
     pub(crate) async fn open(&self) -> Store {
         connect(&self.options()).await.unwrap()

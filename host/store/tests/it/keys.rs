@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sandmill_model::{
     Digest, OutcomeKind, Policy, RunStatus, WorkspaceId,
     policy::Key,
-    run::{Dedup, NewRun},
+    run::{Dedup, FinishedRun, NewRun},
 };
 use sandmill_store::{
     Store,
@@ -36,7 +36,7 @@ async fn status(store: &Store, run: &NewRun) -> RunStatus {
     store.history.run(run.workspace, run.id).await.unwrap().unwrap().summary.status
 }
 
-fn ok(run: &NewRun) -> Vec<sandmill_model::run::FinishedRun> {
+fn ok(run: &NewRun) -> Vec<FinishedRun> {
     vec![finished(run.clone(), OutcomeKind::Ok)]
 }
 
@@ -119,7 +119,8 @@ async fn a_retry_and_a_dead_node_keep_the_key(database: Database) {
     store.nodes.bury(now.plus(LEASE * 2)).await.unwrap();
     let other = join(&store, "other", now).await;
     assert_eq!(ids(&claim(&store, other, now, 10).await), [runs[0].id]);
-    complete(&store, other, ok(&runs[0])).await;
+    let third = FinishedRun { attempt: 3, ..finished(runs[0].clone(), OutcomeKind::Ok) };
+    complete(&store, other, vec![third]).await;
     assert_eq!(ids(&claim(&store, other, now, 10).await), [runs[1].id]);
 }
 

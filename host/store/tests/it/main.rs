@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod answers;
 mod fixture;
 mod history;
 mod keys;
@@ -9,6 +10,7 @@ mod nodes;
 mod open;
 mod queue;
 mod scripts;
+mod simulation;
 mod state;
 mod tokens;
 mod workspaces;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sandmill_model::{OutcomeKind, RunStatus, run::NewRun};
+use sandmill_model::{
+    OutcomeKind, RunStatus,
+    run::{FinishedRun, NewRun},
+};
 use sandmill_store::queue::Cancelled;
 
 use crate::fixture::{Database, LEASE, about, claim, complete, finished, ids, join, new_run, on_both, tick, workspace};
@@ -39,7 +42,9 @@ async fn a_node_that_was_thought_dead_completes_nothing(database: Database) {
     assert_eq!(complete(&asleep, first, done()).await, [], "its earlier life does not count, although it is the same node");
     let record = other.history.run(run.workspace, run.id).await.unwrap().unwrap();
     assert_eq!(record.summary.status, RunStatus::Running);
-    assert_eq!(complete(&asleep, again, done()).await, [run.id]);
+    assert_eq!(complete(&asleep, again, done()).await, [], "nor does the first attempt");
+    let second = FinishedRun { attempt: 2, ..finished(run.clone(), OutcomeKind::Ok) };
+    assert_eq!(complete(&asleep, again, vec![second]).await, [run.id]);
 }
 
 async fn heartbeats_extend_and_tell_of_cancels(database: Database) {

@@ -1,0 +1,125 @@
+//! A store that does what it is asked and whose answers are lost, as when the database's process is killed over a commit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sandmill_model::{BoxFuture, Code, RunId, RunStatus, Timestamp, WorkspaceId, run::NewRun};
+use sandmill_store::{
+    Store, StoreError,
+    history::RunFilter,
+    nodes::Incarnation,
+    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Queue, Share, Woken},
+};
+
+use crate::fake::{Bench, arguments};
+
+/// Which answer is lost next.
+#[derive(Default)]
+struct Lost {
+    claim: AtomicBool,
+    adopt: AtomicBool,
+    complete: AtomicBool,
+}
+
+struct Deaf {
+    queue: Arc<dyn Queue>,
+    lost: Arc<Lost>,
+}
+
+fn unless<T>(lost: &AtomicBool, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    if lost.swap(false, Ordering::SeqCst) { Err(StoreError::Unavailable("the connection broke".to_owned())) } else { answer }
+}
+
+impl Queue for Deaf {
+    fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>> {
+        self.queue.enqueue(runs)
+    }
+
+    fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { unless(&self.lost.adopt, self.queue.adopt(lease, run, now).await) })
+    }
+
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+        self.queue.heads(after, limit)
+    }
+
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        Box::pin(async move {
+            let claimed = self.queue.claim(lease, now, shares).await?;
+            if claimed.is_empty() { Ok(claimed) } else { unless(&self.lost.claim, Ok(claimed)) }
+        })
+    }
+
+    fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.queue.unclaim(lease, from)
+    }
+
+    fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(async move { unless(&self.lost.complete, self.queue.complete(lease, runs).await) })
+    }
+
+    fn wake_due(&self, now: Timestamp) -> BoxFuture<'_, Result<Woken, StoreError>> {
+        self.queue.wake_due(now)
+    }
+
+    fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>> {
+        self.queue.cancel(workspace, run, now)
+    }
+
+    fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.queue.length(workspace, at_most)
+    }
+
+    fn forget_dedup_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.queue.forget_dedup_keys(now)
+    }
+}
+
+async fn start(open: bool) -> (Bench, Arc<Lost>) {
+    let lost = Arc::new(Lost::default());
+    let way = |store: Store| Store { queue: Arc::new(Deaf { queue: store.queue, lost: Arc::clone(&lost) }), ..store };
+    (Bench::start_with(open, way).await, lost)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_whose_claim_was_not_heard_are_executed() {
+    let (bench, lost) = start(true).await;
+    for _ in 0..3 {
+        lost.claim.store(true, Ordering::SeqCst);
+        let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
+        let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
+        assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
+        assert!(!lost.claim.load(Ordering::SeqCst), "an answer was lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_whose_answer_was_lost_is_one_run() {
+    let (bench, lost) = start(false).await;
+    lost.adopt.store(true, Ordering::SeqCst);
+    let refused = bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(20)).await.unwrap_err();
+    assert_eq!(refused.code, Code::Unavailable);
+    let all = async || bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 10).await.unwrap();
+    assert_eq!(all().await[0].status, RunStatus::Running, "it was written although nobody heard so");
+    bench.executor.open();
+    let run = all().await[0].id;
+    bench.record_when(run, |record| record.summary.status == RunStatus::Succeeded).await;
+    assert_eq!(all().await.len(), 1, "nowhere twice");
+    assert_eq!(bench.store.queue.length(bench.workspace.id, 10).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_whose_answer_was_lost_counts_once() {
+    let (bench, lost) = start(true).await;
+    lost.complete.store(true, Ordering::SeqCst);
+    let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
+    bench.record_when(run, |record| record.summary.status == RunStatus::Succeeded).await;
+    let next = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
+    bench.record_when(next, |record| record.summary.status == RunStatus::Succeeded).await;
+    assert_eq!(bench.executor.executed.lock().unwrap().len(), 2);
+}
