@@ -1,6 +1,8 @@
 //! One file for each command.
 
+mod filter;
 pub(crate) mod init;
+pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod push;
 pub(crate) mod run;
@@ -16,6 +18,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Push(with) => push::execute(with.own, session).await,
         ClientCommand::Run(with) => run::execute(with.own, session).await,
         ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,
+        ClientCommand::DeadLetters(with) => letters::execute(with.own.command, session).await,
         ClientCommand::Scripts(with) => scripts::execute(with.own.command, session).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::commands::{init, login, push, run, runs, scripts};
+use crate::commands::{init, letters, login, push, run, runs, scripts};
 
 /// Under this heading `--help` lists what all commands share.
 pub(crate) const SHARED_HEADING: &str = "Server";
@@ -45,6 +45,8 @@ pub enum ClientCommand {
     Run(With<run::Options>),
     /// Follow and steer runs
     Runs(With<runs::Options>),
+    /// Look at runs that failed for good, start them again or forget them
+    DeadLetters(With<letters::Options>),
     /// Look at what is deployed
     Scripts(With<scripts::Options>),
 }
@@ -57,6 +59,7 @@ impl ClientCommand {
             Self::Push(with) => &with.globals,
             Self::Run(with) => &with.globals,
             Self::Runs(with) => &with.globals,
+            Self::DeadLetters(with) => &with.globals,
             Self::Scripts(with) => &with.globals,
         }
     }

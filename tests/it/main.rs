@@ -10,6 +10,7 @@ mod connections;
 mod disk;
 mod dispatching;
 mod examples;
+mod failing;
 mod hostile;
 mod isolation;
 mod nodes;

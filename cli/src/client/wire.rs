@@ -103,3 +103,43 @@ pub(crate) struct LogLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fields: Option<serde_json::Value>,
 }
+
+/// What became of many runs at once.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct BulkReceipt {
+    pub(crate) done: u64,
+    pub(crate) ending: u64,
+    pub(crate) passed_over: u64,
+    pub(crate) problems: Vec<BulkProblem>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct BulkProblem {
+    pub(crate) run: String,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+}
+
+impl BulkReceipt {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.ending += other.ending;
+        self.passed_over += other.passed_over;
+        self.problems.extend(other.problems);
+        self.next = other.next;
+    }
+}
+
+impl std::fmt::Display for BulkReceipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} done", self.done)?;
+        if self.ending > 0 {
+            write!(f, ", {} being ended", self.ending)?;
+        }
+        if self.passed_over > 0 {
+            write!(f, ", {} passed over", self.passed_over)?;
+        }
+        Ok(())
+    }
+}

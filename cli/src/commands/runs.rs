@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use reqwest::Method;
-use sandmill_model::{OutcomeKind, RunId, RunStatus, ScriptPath};
+use sandmill_model::{OutcomeKind, RunId};
+use serde_json::{Value, json};
 
+use super::filter::Filter;
 use crate::{
     Session,
-    client::{LogLine, Page, Receipt, Run, Server},
+    client::{self, BulkReceipt, LogLine, Receipt, Run, Server},
     error::CliError,
     render::{clean_line, run_error, table},
 };
@@ -26,18 +28,10 @@ pub struct Options {
 pub(crate) enum Command {
     /// List runs, newest first
     List {
-        /// Only runs of this script
-        #[arg(long)]
-        path: Option<ScriptPath>,
-        /// Only runs in this status, e.g. `failed`
-        #[arg(long, value_parser = status)]
-        status: Option<RunStatus>,
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-        limit: u32,
-        /// Where the page starts: `next` of the one before
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        page: Page,
     },
     /// Show a run: arguments, outcome, what it used
     Show { id: RunId },
@@ -48,40 +42,71 @@ pub(crate) enum Command {
         #[arg(long, short)]
         follow: bool,
     },
-    /// Cancel a run
-    Cancel { id: RunId },
-    /// Start the newest version of a run's script with the same arguments
-    Rerun { id: RunId },
+    /// Cancel a run, or all that fit and have not ended
+    Cancel {
+        id: Option<RunId>,
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Do a run again, or all that fit and have ended
+    Rerun {
+        id: Option<RunId>,
+        /// Other arguments than the run had: a JSON object
+        #[arg(long, requires = "id")]
+        args: Option<String>,
+        /// The version that ran, instead of the newest
+        #[arg(long)]
+        same_version: bool,
+        #[command(flatten)]
+        filter: Filter,
+    },
 }
 
-fn status(name: &str) -> Result<RunStatus, String> {
-    RunStatus::from_name(name).ok_or_else(|| format!("one of {}", RunStatus::ALL.map(RunStatus::name).join(", ")))
+/// Which part of a list.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Page {
+    /// How many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    /// Where the page starts: `next` of the one before
+    #[arg(long)]
+    cursor: Option<String>,
 }
 
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { path, status, limit, cursor } => {
-            let mut query = vec![("limit", limit.to_string())];
-            query.extend(path.map(|path| ("path", path.to_string())));
-            query.extend(status.map(|status| ("status", status.name().to_owned())));
-            query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            list(&server, &query, session).await
-        }
+        Command::List { filter, page } => list(&server, "runs", filter, page, session).await,
         Command::Show { id } => show(&server, id, session).await,
         Command::Log { id, follow: false } => log(&server, id, session).await,
         Command::Log { id, follow: true } => follow(&server, id, session).await,
-        Command::Cancel { id } => steer(&server, &format!("runs/{id}/cancel"), session).await,
-        Command::Rerun { id } => steer(&server, &format!("runs/{id}/rerun"), session).await,
+        Command::Cancel { id, filter } => match which(id, &filter, false)? {
+            Some(id) => steer(&server, &format!("runs/{id}/cancel"), &Value::Null, session).await,
+            None => steer_many(&server, "runs/cancel", json!({"filter": filter.object()}), session).await,
+        },
+        Command::Rerun { id, args, same_version, filter } => {
+            let version = if same_version { "same" } else { "newest" };
+            match which(id, &filter, false)? {
+                Some(id) => {
+                    let args = args.as_deref().map(serde_json::from_str::<Value>).transpose();
+                    let args = args.map_err(|error| CliError::input(format!("--args is not JSON: {error}")))?;
+                    steer(&server, &format!("runs/{id}/rerun"), &json!({"version": version, "args": args}), session).await
+                }
+                None => steer_many(&server, "runs/rerun", json!({"filter": filter.object(), "version": version}), session).await,
+            }
+        }
     }
 }
 
-async fn list(server: &Server, query: &[(&str, String)], session: &mut Session<'_>) -> Result<(), CliError> {
-    let request = server.request(Method::GET, "runs").query(query);
+pub(crate) async fn list(server: &Server, what: &str, filter: Filter, page: Page, session: &mut Session<'_>) -> Result<(), CliError> {
+    let mut query = filter.query();
+    query.push(("limit", page.limit.to_string()));
+    query.extend(page.cursor.map(|cursor| ("cursor", cursor)));
+    let request = server.request(Method::GET, what).query(&query);
     if session.console.is_json() {
         return pass_on(server, request, session).await;
     }
-    let page: Page<Run> = server.read(request).await?;
+    let page: client::Page<Run> = server.read(request).await?;
     let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
     session.console.say(&table(&["ID", "STATUS", "SCRIPT", "TRIGGER", "CREATED", "OUTCOME"], &rows));
     if let Some(next) = page.next {
@@ -202,13 +227,47 @@ fn print(lines: &[LogLine], session: &mut Session<'_>) {
     }
 }
 
-async fn steer(server: &Server, rest: &str, session: &mut Session<'_>) -> Result<(), CliError> {
+/// One run, or none: all that fit.
+pub(crate) fn which(id: Option<RunId>, filter: &Filter, all: bool) -> Result<Option<RunId>, CliError> {
+    match (id, filter.query().is_empty() && !all) {
+        (Some(_), true) => Ok(id),
+        (None, false) => Ok(None),
+        (Some(_), false) => Err(CliError::input("give the id of a run, or conditions, not both")),
+        (None, true) => Err(CliError::input("give the id of a run, or conditions like --path f/demo/hello --status failed")),
+    }
+}
+
+pub(crate) async fn steer(server: &Server, rest: &str, body: &Value, session: &mut Session<'_>) -> Result<(), CliError> {
     let request = server.request(Method::POST, rest);
+    let request = if body.is_null() { request } else { request.json(body) };
     if session.console.is_json() {
         return pass_on(server, request, session).await;
     }
     let receipt: Receipt = server.read(request).await?;
     session.console.say(&format!("{} {}", receipt.run_id, receipt.status));
+    Ok(())
+}
+
+/// Asks until all are done; each answer tells where the next goes on.
+pub(crate) async fn steer_many(server: &Server, rest: &str, mut body: Value, session: &mut Session<'_>) -> Result<(), CliError> {
+    let mut total = BulkReceipt::default();
+    loop {
+        let some: BulkReceipt = server.read(server.request(Method::POST, rest).json(&body)).await?;
+        total.add(some);
+        session.console.progress(&total.to_string());
+        match total.next.take() {
+            Some(next) => body["cursor"] = next.into(),
+            None => break,
+        }
+    }
+    if session.console.is_json() {
+        session.console.say(&serde_json::to_string(&total).unwrap_or_default());
+    } else {
+        for problem in &total.problems {
+            session.console.say(&clean_line(&format!("{} {}: {}", problem.run, problem.code, problem.detail)));
+        }
+        session.console.say(&total.to_string());
+    }
     Ok(())
 }
 
@@ -237,11 +296,5 @@ mod tests {
         );
         let error = failure(run);
         assert_eq!(error.exit() as u8, 1);
-    }
-
-    #[test]
-    fn statuses_are_known() {
-        assert_eq!(status("failed"), Ok(RunStatus::Failed));
-        assert!(status("broken").unwrap_err().contains("succeeded"));
     }
 }

@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{instance, runs, scripts, settings},
+    routes::{instance, letters, runs, scripts, settings},
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,13 @@ use crate::{
         runs::steer::rerun,
         settings::show,
         settings::change,
+        runs::bulk::cancel,
+        runs::bulk::rerun,
+        letters::list,
+        letters::replay,
+        letters::discard,
+        letters::replay_many,
+        letters::discard_many,
         instance::version,
         instance::nodes,
         instance::health,
@@ -44,6 +51,7 @@ use crate::{
     components(schemas(ProblemBody)),
     tags((name = "scripts", description = "Named pieces of user code, their versions and deployments"),
         (name = "runs", description = "Accepted requests to execute a version"),
+        (name = "dead letters", description = "Runs that failed for good, until they are replayed or discarded"),
         (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
     security(("token" = [])),
@@ -63,7 +71,7 @@ impl Modify for Common {
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
         for item in openapi.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
                 operation.responses.responses.insert("default".to_owned(), RefOr::T(failure.clone()));
             }
         }

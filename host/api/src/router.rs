@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use sandmill_model::Code;
 
@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{instance, runs, scripts, settings},
+    routes::{instance, letters, runs, scripts, settings},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -33,12 +33,19 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/components/{digest}", get(scripts::component))
         .route("/api/w/{workspace}/programs/{*path}", get(scripts::program))
         .route("/api/w/{workspace}/runs", get(runs::list).post(runs::start))
+        .route("/api/w/{workspace}/runs/cancel", post(runs::bulk::cancel))
+        .route("/api/w/{workspace}/runs/rerun", post(runs::bulk::rerun))
         .route("/api/w/{workspace}/runs/{id}", get(runs::show))
         .route("/api/w/{workspace}/runs/{id}/result", get(runs::result))
         .route("/api/w/{workspace}/runs/{id}/log", get(runs::log))
         .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
         .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
+        .route("/api/w/{workspace}/dead-letters", get(letters::list))
+        .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
+        .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
+        .route("/api/w/{workspace}/dead-letters/{id}", delete(letters::discard))
+        .route("/api/w/{workspace}/dead-letters/{id}/replay", post(letters::replay))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
         .route("/health", get(instance::health))

@@ -3,18 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Input, OutcomeKind, RunError, RunId,
+    Cause, CauseKind, Input, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     run::NewRun,
-    version::Selector,
+    version::{Selector, Target},
 };
 use sandmill_store::{
     queue::{Cancelled, Enqueued},
     workspaces::Workspace,
 };
 
-use crate::{Accepted, Dispatch, StartRequest, StartTerms, Waited, policy::dedup, refuse, signals::outcome_of};
+use crate::{Accepted, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, signals::outcome_of};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -22,9 +22,10 @@ impl Dispatch {
     /// # Errors
     /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `too_many_requests`, `storage_full`, `unavailable`.
     pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
+        let backlog_max = self.backlog_max(&request.workspace);
         let run = self.new_run(request).await?;
         self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
-        Ok(self.enqueue(run).await?)
+        Ok(self.enqueue(run, backlog_max).await?)
     }
 
     /// Starts a run and waits for its outcome, at most `wait_limit`.
@@ -32,13 +33,16 @@ impl Dispatch {
     /// # Errors
     /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
+        let backlog_max = self.backlog_max(&request.workspace);
+        // What is counted must be seen by all nodes.
+        let is_counted = request.workspace.settings.running_runs_max.is_some();
         let run = self.new_run(request).await?;
-        if self.may_use_fast_lane(&run) {
+        if !is_counted && self.may_use_fast_lane(&run) {
             return self.run_in_fast_lane(run, wait_limit).await;
         }
         let (workspace, mut id) = (run.workspace, run.id);
         let mut ended = self.inner.waiters.register(workspace, id);
-        let accepted = self.enqueue(run).await?;
+        let accepted = self.enqueue(run, backlog_max).await?;
         if accepted.is_repetition {
             id = accepted.run;
             ended = self.inner.waiters.register(workspace, id);
@@ -58,7 +62,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// `storage_full`, `unavailable`.
-    pub async fn cancel(&self, workspace: sandmill_model::WorkspaceId, run: RunId) -> Result<Cancelled, Refusal> {
+    pub async fn cancel(&self, workspace: WorkspaceId, run: RunId) -> Result<Cancelled, Refusal> {
         let inner = &self.inner;
         let was_here = inner.live.belongs_to(run, workspace) && inner.end_here(run);
         // Written down in any case: should this node die now, the run is not tried again.
@@ -80,33 +84,34 @@ impl Dispatch {
         Ok(cancelled)
     }
 
-    /// Starts the newest version of a run's script with the arguments that the run had.
+    /// Does a run again: with its arguments or others, by its own version or the newest.
     ///
     /// # Errors
     /// `not_found` for an unknown run; else as [`Dispatch::accept`].
-    pub async fn rerun(
-        &self,
-        principal: Arc<Principal>,
-        workspace: Workspace,
-        run: RunId,
-        idempotency_key: Option<String>,
-    ) -> Result<Accepted, Refused> {
+    pub async fn rerun(&self, principal: Arc<Principal>, workspace: Workspace, run: RunId, terms: RerunTerms) -> Result<Accepted, Refused> {
         let record = self.record(workspace.id, run).await?.ok_or_else(|| Refusal::new(Code::NotFound, format!("there is no run {run}")))?;
+        let RerunTerms { arguments, same_version, idempotency_key } = terms;
         let request = StartRequest {
             principal,
             workspace,
             path: record.summary.path,
-            selector: Selector::Newest,
-            input: Input::Arguments(record.arguments),
-            terms: StartTerms { idempotency_key, ..StartTerms::default() },
+            selector: if same_version { Selector::Number(record.summary.number) } else { Selector::Newest },
+            input: Input::Arguments(arguments.unwrap_or(record.arguments)),
+            terms: StartTerms { idempotency_key, cause: Some(Cause { kind: CauseKind::Rerun, run }), ..StartTerms::default() },
         };
         self.accept(request).await
     }
 
-    async fn enqueue(&self, run: NewRun) -> Result<Accepted, Refusal> {
+    fn backlog_max(&self, workspace: &Workspace) -> u64 {
+        workspace.settings.backlog_max.unwrap_or(self.inner.options.backlog_max)
+    }
+
+    async fn enqueue(&self, run: NewRun, backlog_max: u64) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
-        let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at);
-        inner.backlogs.admit(inner.store.queue.as_ref(), run.workspace, inner.options.backlog_max, run.created_at).await?;
+        let has_rates = !run.policy.rates.is_empty();
+        // A rate may put it off, or not.
+        let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at || has_rates);
+        inner.backlogs.admit(inner.store.queue.as_ref(), run.workspace, backlog_max, run.created_at).await?;
         let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
         match enqueued.first() {
             Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: *first, is_repetition: true }),
@@ -119,7 +124,8 @@ impl Dispatch {
         }
         if is_delayed {
             inner.delayed.notify_one();
-        } else {
+        }
+        if !is_delayed || has_rates {
             inner.ready.notify_one();
             inner.tell_ready();
         }
@@ -138,6 +144,33 @@ impl Dispatch {
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
+        let mut policy = self.inner.policy(&target, &input, &terms, now)?;
+        // A handler that fails is not handled by itself.
+        let handler = workspace.settings.error_handler.as_ref().filter(|handler| **handler != target.path);
+        if policy.error_handler.is_none() && handler.is_some() {
+            Arc::make_mut(&mut policy).error_handler = handler.cloned();
+        }
+        let dedup = dedup(&target.path, &input, &terms, &principal);
+        let parts =
+            Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as: Arc::clone(&principal.identity) };
+        let run = self.inner.assemble(parts, now)?;
+        Ok(NewRun { policy, dedup, cause: terms.cause, scheduled_for: terms.scheduled_for.unwrap_or(now).max(now), ..run })
+    }
+}
+
+/// What a run is made of.
+pub(crate) struct Parts {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) workspace_name: Arc<str>,
+    pub(crate) target: Target,
+    pub(crate) input: Input,
+    pub(crate) run_as: Arc<str>,
+}
+
+impl Inner {
+    /// A run that is due now, on no special terms.
+    pub(crate) fn assemble(&self, parts: Parts, now: Timestamp) -> Result<NewRun, Refusal> {
+        let Parts { workspace, workspace_name, target, input, run_as } = parts;
         let input_bytes = match &input {
             Input::Arguments(json) => json.as_str().len(),
             Input::Event(event) => event.payload.len(),
@@ -149,21 +182,22 @@ impl Dispatch {
                 format!("the arguments have {input_bytes} bytes; this script takes {limit} (limits.arguments_bytes)"),
             ));
         }
-        let policy = self.inner.policy(&target, &input, &terms, now)?;
         Ok(NewRun {
             id: RunId::new(now),
-            dedup: dedup(&target.path, &input, &terms, &principal),
-            policy,
-            workspace: workspace.id,
-            workspace_name: workspace.name,
+            workspace,
+            workspace_name,
+            labels: self.labels(&target, &input),
             path: target.path,
             number: target.number,
             version: target.version,
             input,
             limits: target.limits,
-            run_as: Arc::clone(&principal.identity),
+            run_as,
             created_at: now,
-            scheduled_for: terms.scheduled_for.unwrap_or(now).max(now),
+            scheduled_for: now,
+            policy: Arc::clone(&self.plain_policy),
+            dedup: None,
+            cause: None,
         })
     }
 }
@@ -176,4 +210,15 @@ pub enum Refused {
     /// The arguments do not fit the schema; details hold the faults.
     #[error("{}", .0.message)]
     Arguments(RunError),
+}
+
+impl Refused {
+    /// Without the faults of arguments one by one.
+    #[must_use]
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Refusal(refusal) => refusal,
+            Self::Arguments(error) => Refusal::new(Code::InvalidArguments, error.message),
+        }
+    }
 }

@@ -136,7 +136,7 @@ impl Inner {
                     let answer = Arc::new(without_log(&outcome));
                     let ended_at = inner.clock.now();
                     let done = FinishedRun { run: run.clone(), attempt: FIRST, started_at: Some(started_at), ended_at, outcome };
-                    inner.complete(promised, Completion { done, again_at: None }).await;
+                    inner.complete(promised, Completion { done, again_at: None, handler: None }).await;
                     answer
                 } else {
                     inner.record_behind(run.clone(), started_at, outcome)

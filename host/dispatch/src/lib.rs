@@ -10,7 +10,10 @@ mod cancel;
 mod due;
 mod fair;
 mod fast_lane;
+mod handler;
 mod lease;
+mod letters;
+mod limits;
 mod live;
 mod metering;
 mod policy;
@@ -26,7 +29,7 @@ mod write_behind;
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Clock, Executor, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -105,8 +108,11 @@ struct Inner {
     outbox: signals::Outbox,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
+    running_limits: limits::RunningLimits,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
+    /// Those of every run whose script declares none.
+    no_labels: Arc<Labels>,
     tasks: TaskTracker,
     /// From now on nothing new begins.
     draining: CancellationToken,
@@ -133,6 +139,20 @@ pub struct StartTerms {
     pub priority: Option<i32>,
     pub tag: Option<Arc<str>>,
     /// A repetition by the same caller, for the same script and with the same key within [`DEDUP_WINDOW`] is this run.
+    pub idempotency_key: Option<String>,
+    /// The run on whose account this one is started.
+    pub cause: Option<Cause>,
+    /// The dead letter that this replays: another replay of it within [`DEDUP_WINDOW`] is this run.
+    pub replay_of: Option<RunId>,
+}
+
+/// How a run is done again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RerunTerms {
+    /// None: those that it had.
+    pub arguments: Option<JsonText>,
+    /// The version that ran, instead of the newest.
+    pub same_version: bool,
     pub idempotency_key: Option<String>,
 }
 
@@ -174,7 +194,9 @@ impl Dispatch {
                 outbox: signals::Outbox::default(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
+                running_limits: limits::RunningLimits::default(),
                 plain_policy: Arc::default(),
+                no_labels: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),
                 metrics: metering::Metrics::default(),

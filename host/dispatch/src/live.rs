@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use sandmill_model::{RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, run::NewRun};
@@ -160,6 +160,9 @@ impl LiveRun {
             scheduled_for: run.scheduled_for,
             started_at: Some(self.started_at),
             ended_at: None,
+            tag: Arc::clone(&run.policy.tag),
+            cause: run.cause,
+            labels: Arc::clone(&run.labels),
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sandmill_model::{
-    Digest, Event, Input, Policy, ScriptPath, Timestamp,
+    Digest, Event, Input, Labels, Policy, ScriptPath, Timestamp,
     auth::Principal,
     code::{Code, Refusal},
+    label,
     policy::{Key, PRIORITY_MAX, check_tag},
     run::Dedup,
     version::Target,
@@ -15,6 +16,13 @@ use serde_json::Value;
 use crate::{DEDUP_WINDOW, Inner, StartTerms};
 
 impl Inner {
+    pub(crate) fn labels(&self, target: &Target, input: &Input) -> Arc<Labels> {
+        if target.labels.is_empty() {
+            return Arc::clone(&self.no_labels);
+        }
+        Arc::new(label::of(&target.labels, &keyed_on(target, input)))
+    }
+
     pub(crate) fn policy(&self, target: &Target, input: &Input, terms: &StartTerms, now: Timestamp) -> Result<Arc<Policy>, Refusal> {
         let ordering_key = match input {
             Input::Event(event) => event.ordering_key.as_deref(),
@@ -42,7 +50,7 @@ impl Inner {
     }
 }
 
-/// What the pointers of keys point into: the arguments, or the event of a script that makes its arguments itself.
+/// What the pointers of keys and labels point into: the arguments, or the event of a script that makes its arguments itself.
 fn keyed_on(target: &Target, input: &Input) -> Value {
     let text = match input {
         Input::Arguments(arguments) => arguments.clone(),
@@ -65,6 +73,9 @@ pub(crate) fn dedup(path: &ScriptPath, input: &Input, terms: &StartTerms, princi
         fingerprint: Some(Digest::of(asked)),
         window: DEDUP_WINDOW,
     };
+    if let Some(run) = terms.replay_of {
+        return Some(Dedup { scope: "replay".into(), key: run.to_string(), fingerprint: None, window: DEDUP_WINDOW });
+    }
     match (input, &terms.idempotency_key) {
         (Input::Arguments(arguments), Some(key)) => Some(of_caller(key, arguments.as_str().as_bytes())),
         (Input::Event(event), _) => {

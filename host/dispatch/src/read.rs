@@ -1,7 +1,7 @@
 //! Reading runs: history, queue, and what executes here without a row.
 
-use sandmill_model::{LogEntry, RunId, RunRecord, RunSummary, WorkspaceId, code::Refusal};
-use sandmill_store::history::RunFilter;
+use sandmill_model::{LogEntry, RunId, RunRecord, WorkspaceId, code::Refusal};
+use sandmill_store::history::{RunFilter, RunPage};
 
 use crate::{Dispatch, refuse};
 
@@ -39,29 +39,27 @@ impl Dispatch {
         })
     }
 
-    /// Runs of this workspace, newest first.
+    /// Runs of this workspace, newest first. A page may hold fewer than `limit` although there are more.
     ///
     /// # Errors
     /// `unavailable`, `internal`.
-    pub async fn runs(
-        &self,
-        workspace: WorkspaceId,
-        filter: RunFilter,
-        before: Option<RunId>,
-        limit: u32,
-    ) -> Result<Vec<RunSummary>, Refusal> {
+    pub async fn runs(&self, workspace: WorkspaceId, filter: RunFilter, before: Option<RunId>, limit: u32) -> Result<RunPage, Refusal> {
         let mut live = self.inner.live.summaries(workspace);
         self.inner.write_behind.flush().await;
-        let mut runs = self.inner.store.history.list(workspace, &filter, before, limit).await.map_err(|error| refuse(&error))?;
+        let mut page = self.inner.store.history.list(workspace, &filter, before, limit).await.map_err(|error| refuse(&error))?;
         live.retain(|run| {
             before.is_none_or(|before| run.id < before)
-                && filter.path.as_ref().is_none_or(|path| *path == run.path)
-                && filter.status.is_none_or(|status| status == run.status)
-                && !runs.iter().any(|stored| stored.id == run.id)
+                && page.next.is_none_or(|next| run.id >= next)
+                && filter.fits(run)
+                && !page.runs.iter().any(|stored| stored.id == run.id)
         });
-        runs.append(&mut live);
-        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
-        runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(runs)
+        page.runs.append(&mut live);
+        page.runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if page.runs.len() > limit {
+            page.runs.truncate(limit);
+            page.next = page.runs.last().map(|run| run.id);
+        }
+        Ok(page)
     }
 }

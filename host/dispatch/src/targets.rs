@@ -50,6 +50,7 @@ impl Targets {
             version: version.digest,
             limits: version.manifest.limits.resolve(&Limits::CEILING),
             dispatch: Arc::new(version.manifest.dispatch),
+            labels: Arc::new(version.manifest.labels),
             has_preprocessor: version.program.has_preprocessor(),
         };
         let mut known = self.known();

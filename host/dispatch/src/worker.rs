@@ -9,7 +9,7 @@ use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, Timestamp, random, r
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
-    queue::{Claimed, Completion, Head},
+    queue::{Claimed, Claims, Completion, Head, Ready},
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -131,16 +131,24 @@ impl Inner {
             if is_last_page {
                 ends_left -= 1;
             } else {
-                round.after = heads.last().cloned();
+                round.after = heads.last().map(|ready| ready.head.clone());
             }
-            heads.retain(|head| head.tag.is_empty() || self.options.tags.contains(&head.tag));
-            let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
-            round.turn = round.turn.wrapping_add(1);
-            let now = self.clock.now();
-            let claimed = if shares.is_empty() { Ok(Vec::new()) } else { self.store.queue.claim(lease, now, shares).await };
-            let claimed = claimed.inspect_err(|_| round.unheard = Some((lease, now)))?;
-            if !claimed.is_empty() {
-                return Ok(Some((lease, claimed)));
+            heads.retain(|Ready { head, .. }| head.tag.is_empty() || self.options.tags.contains(&head.tag));
+            self.running_limits.note(&heads);
+            while !heads.is_empty() {
+                let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
+                round.turn = round.turn.wrapping_add(1);
+                let now = self.clock.now();
+                let claims = self.store.queue.claim(lease, now, shares).await;
+                let Claims { runs, at_limit } = claims.inspect_err(|_| round.unheard = Some((lease, now)))?;
+                if !runs.is_empty() {
+                    return Ok(Some((lease, runs)));
+                }
+                if at_limit.is_empty() {
+                    break;
+                }
+                // What they were given is for the others.
+                heads.retain(|Ready { head, .. }| !at_limit.contains(&head.workspace));
             }
             if ends_left == 0 {
                 return Ok(None);
@@ -173,8 +181,9 @@ impl Inner {
         let ended_at = self.clock.now();
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(lost), ended_at, u16::from_be_bytes(random::bytes()));
         let again_at = pause.map(|pause| ended_at.plus(pause));
-        let done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
-        self.complete(lease, Completion { done, again_at }).await;
+        let mut done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
+        let handler = if again_at.is_none() { self.error_handler(&mut done).await } else { None };
+        self.complete(lease, Completion { done, again_at, handler }).await;
         self.live.end(id);
     }
 
@@ -216,24 +225,28 @@ impl Inner {
     /// Tells everybody whom it concerns what was written.
     fn completed(&self, batch: Vec<Completion>, moved: &std::collections::HashSet<RunId>) {
         let mut unheard = Vec::new();
-        let (mut freed_keys, mut delayed) = (false, false);
-        for Completion { done, again_at } in batch {
+        // Whether others became ready, or were put off.
+        let (mut ready, mut delayed) = (false, false);
+        for Completion { done, again_at, handler } in batch {
             let id = done.run.id;
             if !moved.contains(&id) {
                 tracing::warn!(run = %id, "a run was taken from this node; its outcome here does not count");
                 continue;
             }
+            ready |= self.running_limits.has_limit(done.run.workspace);
             if let Some(at) = again_at {
                 delayed = true;
                 tracing::debug!(run = %id, attempt = done.attempt, outcome = done.outcome.kind.name(), %at, "a run is tried again");
                 continue;
             }
-            freed_keys |= !done.run.policy.keys.is_empty();
+            ready |= !done.run.policy.keys.is_empty() || handler.is_some();
+            // What a key was handed on to may have to wait for its rate.
+            delayed |= !done.run.policy.rates.is_empty();
             if !self.waiters.wake(id, Arc::new(without_log(&done.outcome))) {
                 unheard.push(id);
             }
         }
-        if freed_keys {
+        if ready {
             self.ready.notify_one();
             self.tell_ready();
         }

@@ -50,6 +50,17 @@ id! {
     /// One accepted request to execute a version.
     RunId
 }
+impl RunId {
+    /// Greater than that of any run.
+    pub const MAX: Self = Self(Uuid::max());
+
+    /// Less or equal to the id of every run that was accepted at `at` or later, greater than those of earlier ones.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        Self(v7_with(at, [0; 16]))
+    }
+}
+
 id! {
     /// One API token.
     TokenId
@@ -60,8 +71,11 @@ id! {
 }
 
 fn v7(now: Timestamp) -> Uuid {
+    v7_with(now, random::bytes())
+}
+
+fn v7_with(now: Timestamp, mut bytes: [u8; 16]) -> Uuid {
     let micros = u64::try_from(now.micros()).unwrap_or(0);
-    let mut bytes: [u8; 16] = random::bytes();
     bytes[..6].copy_from_slice(&(micros / 1000).to_be_bytes()[2..]);
     // RFC 9562, method 3: the sub-millisecond part goes into the 12 bits after the version, so ids of one millisecond still sort by age.
     let fraction = u16::try_from((micros % 1000) * 4096 / 1000).unwrap_or(0);
@@ -85,5 +99,13 @@ mod tests {
             last = next;
         }
         assert_eq!(last.to_string().parse::<RunId>().unwrap(), last);
+    }
+
+    #[test]
+    fn the_first_of_a_time_is_between_those_before_and_those_since() {
+        for micros in (1_700_000_000_000_000..1_700_000_000_003_000).step_by(7) {
+            let (at, before) = (Timestamp::from_micros(micros), Timestamp::from_micros(micros - 1));
+            assert!(RunId::new(before) < RunId::first_of(at) && RunId::first_of(at) <= RunId::new(at), "{micros}");
+        }
     }
 }

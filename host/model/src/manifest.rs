@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{limits::LimitsRequest, policy::DispatchRequest};
+use crate::{
+    label::{self, LabelPointers},
+    limits::LimitsRequest,
+    policy::DispatchRequest,
+};
 
 /// Unknown keys are errors: a misspelt limit must not be silently ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,12 +21,16 @@ pub struct Manifest {
     pub limits: LimitsRequest,
     #[serde(skip_serializing_if = "DispatchRequest::is_empty")]
     pub dispatch: DispatchRequest,
+    /// Names for values by which runs are found again: JSON pointers into the arguments, at most 8.
+    #[serde(skip_serializing_if = "LabelPointers::is_empty")]
+    pub labels: LabelPointers,
 }
 
 impl Manifest {
     /// # Errors
     /// What is wrong with it beyond its form, for its author.
     pub fn check(&self) -> Result<(), String> {
-        self.dispatch.check().map_err(|fault| format!("dispatch: {fault}"))
+        self.dispatch.check().map_err(|fault| format!("dispatch: {fault}"))?;
+        label::check(&self.labels).map_err(|fault| format!("labels: {fault}"))
     }
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::{
     clock::Timestamp,
     outcome::{Outcome, OutcomeKind},
+    path::ScriptPath,
     predicate::{Predicate, check_pointer},
+    rate::{Rate, RateLimit},
 };
 
 /// Priorities are from minus this to this; the greater goes first.
@@ -163,9 +165,16 @@ pub struct DispatchRequest {
     /// JSON pointer into the arguments: runs with equal values there execute one after another, in the order of their acceptance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordering_key: Option<String>,
+    /// How often it may start; what comes faster is put off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate: Vec<RateLimit>,
+    /// Path of a script that is started when a run has failed for good; else the workspace's is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub error_handler: Option<ScriptPath>,
 }
 
-/// Concurrency limits of one script.
+/// Concurrency limits of one script, and rates.
 const CONCURRENCY_MAX: usize = 4;
 
 impl DispatchRequest {
@@ -198,13 +207,17 @@ impl DispatchRequest {
             }
             limit.key.as_deref().map_or(Ok(()), check_pointer).map_err(|fault| format!("concurrency.key: {fault}"))?;
         }
+        if self.rate.len() > CONCURRENCY_MAX {
+            return Err(format!("a script has at most {CONCURRENCY_MAX} rates"));
+        }
+        self.rate.iter().try_for_each(RateLimit::check)?;
         self.ordering_key.as_deref().map_or(Ok(()), check_pointer).map_err(|fault| format!("ordering_key: {fault}"))
     }
 
     /// Whether [`DispatchRequest::policy`] looks at the arguments.
     #[must_use]
     pub fn needs_arguments(&self) -> bool {
-        !self.concurrency.is_empty() || self.ordering_key.is_some()
+        !self.concurrency.is_empty() || self.ordering_key.is_some() || self.rate.iter().any(|rate| rate.key.is_some())
     }
 
     /// The policy of one run of the script at `path` with `arguments`, which is null where nobody has to read them.
@@ -218,13 +231,12 @@ impl DispatchRequest {
             keys.push(Key::ordering(path, pointer, value));
         }
         let (by_value, of_script): (Vec<_>, Vec<_>) = self.concurrency.iter().partition(|limit| limit.key.is_some());
+        let name = |what: &str, key: &Option<String>| match key {
+            None => format!("{what} {path}"),
+            Some(pointer) => key_name(path, what, pointer, arguments.pointer(pointer).unwrap_or(&Value::Null)),
+        };
         for limit in by_value.into_iter().chain(of_script) {
-            let pointer = limit.key.as_deref().unwrap_or_default();
-            let name = match &limit.key {
-                None => format!("limit {path}"),
-                Some(_) => key_name(path, "limit", pointer, arguments.pointer(pointer).unwrap_or(&Value::Null)),
-            };
-            keys.push(Key { name, limit: limit.limit });
+            keys.push(Key { name: name("limit", &limit.key), limit: limit.limit });
         }
         Policy {
             priority: self.priority.unwrap_or(0),
@@ -232,6 +244,8 @@ impl DispatchRequest {
             retry: self.retry.clone(),
             ends_by: self.run_ms.map(|ms| accepted_at.plus(Duration::from_millis(ms))),
             keys,
+            rates: self.rate.iter().map(|rate| rate.named(name("rate", &rate.key))).collect(),
+            error_handler: self.error_handler.clone(),
         }
     }
 }
@@ -250,6 +264,9 @@ fn key_name(path: &str, what: &str, pointer: &str, value: &Value) -> String {
     format!("{what} {path} {pointer} {value}")
 }
 
+/// What the names of ordering keys begin with.
+const ORDER: &str = "order";
+
 /// Something that at most `limit` runs of a workspace hold at once; a run has it from the moment that it may execute to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
@@ -261,7 +278,13 @@ impl Key {
     /// One run of the script at `path` at a time for each `value` of `source`, which says where it is from.
     #[must_use]
     pub fn ordering(path: &str, source: &str, value: &Value) -> Self {
-        Self { name: key_name(path, "order", source, value), limit: 1 }
+        Self { name: key_name(path, ORDER, source, value), limit: 1 }
+    }
+
+    /// Whether it keeps an order; these come first among the keys of a run.
+    #[must_use]
+    pub fn is_ordering(&self) -> bool {
+        self.name.strip_prefix(ORDER).is_some_and(|rest| rest.starts_with(' '))
     }
 }
 
@@ -276,6 +299,10 @@ pub struct Policy {
     pub ends_by: Option<Timestamp>,
     /// Taken in this order.
     pub keys: Vec<Key>,
+    /// Each attempt takes its place in all of them.
+    pub rates: Vec<Rate>,
+    /// Started with the failure where a run has failed for good.
+    pub error_handler: Option<ScriptPath>,
 }
 
 impl Policy {
@@ -369,6 +396,23 @@ mod tests {
         assert_eq!(none.keys.len(), 2, "what has no ordering key waits for nobody");
         let long = request.policy("f/a/b", &json!({"customer": "x".repeat(10_000)}), NOW);
         assert!(long.keys[0].name.len() < 200);
+        let ordering: Vec<_> = policy.keys.iter().map(Key::is_ordering).collect();
+        assert_eq!(ordering, [true, false, false]);
+    }
+
+    #[test]
+    fn rates_are_of_the_script_or_the_value() {
+        let request: DispatchRequest = serde_json::from_value(json!({
+            "rate": [{"limit": 10, "per_ms": 1000}, {"limit": 1, "per_ms": 1000, "key": "/customer"}],
+            "error_handler": "f/ops/failed",
+        }))
+        .unwrap();
+        assert!(request.needs_arguments() && request.check().is_ok());
+        let policy = request.policy("f/a/b", &json!({"customer": 7}), NOW);
+        let rates: Vec<_> = policy.rates.iter().map(|rate| (rate.name.as_str(), rate.interval_us)).collect();
+        assert_eq!(rates, [("rate f/a/b", 100_000), ("rate f/a/b /customer 7", 1_000_000)]);
+        assert_eq!(policy.error_handler.unwrap().as_str(), "f/ops/failed");
+        assert!(serde_json::from_value::<DispatchRequest>(json!({"error_handler": "../x"})).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     digest::Digest,
     ids::{RunId, WorkspaceId},
     json::JsonText,
+    label::Labels,
     limits::Limits,
     outcome::{Outcome, OutcomeKind, Output, RunError, Usage},
     path::ScriptPath,
@@ -98,6 +99,39 @@ pub struct NewRun {
     pub policy: Arc<Policy>,
     /// By what a repetition of this run is known.
     pub dedup: Option<Dedup>,
+    pub cause: Option<Cause>,
+    pub labels: Arc<Labels>,
+}
+
+/// Another run on whose account a run was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cause {
+    pub kind: CauseKind,
+    pub run: RunId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseKind {
+    /// The other run started it and is its parent.
+    Parent,
+    /// The other run was to be done again.
+    Rerun,
+    /// The other run failed, and this one is its error handler.
+    Handler,
+}
+
+impl CauseKind {
+    pub const ALL: [Self; 3] = [Self::Parent, Self::Rerun, Self::Handler];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parent => "parent",
+            Self::Rerun => "rerun",
+            Self::Handler => "handler",
+        }
+    }
 }
 
 /// A key that only one run has within a window.
@@ -177,4 +211,8 @@ pub struct RunSummary {
     pub scheduled_for: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// Empty: none.
+    pub tag: Arc<str>,
+    pub cause: Option<Cause>,
+    pub labels: Arc<Labels>,
 }

@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::path::ScriptPath;
+
 /// Days that ended runs can be kept at most, unless for ever.
 pub const RETENTION_DAYS_MAX: u32 = 36_500;
+
+/// The greatest weight of a workspace.
+pub const WEIGHT_MAX: u32 = 100;
 
 /// All that can be set, each with null where nothing was said. Unknown keys are errors: a misspelt limit must not be silently ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +16,14 @@ pub const RETENTION_DAYS_MAX: u32 = 36_500;
 pub struct WorkspaceSettings {
     /// Days for which a run is kept after its end; 0: for ever.
     pub retention_days: Option<u32>,
+    /// Its share of the slots, against those of others that have runs ready: 1 to 100, 1 where nothing is set.
+    pub weight: Option<u32>,
+    /// Runs that execute at once, on all nodes together; none: as many as there are slots.
+    pub running_runs_max: Option<u32>,
+    /// Runs that wait or execute; past it new ones are refused.
+    pub backlog_max: Option<u64>,
+    /// Script that is started when a run has failed for good, unless its own script names another.
+    pub error_handler: Option<ScriptPath>,
 }
 
 /// Why settings are not taken; for whoever sent them.
@@ -25,6 +38,12 @@ impl WorkspaceSettings {
     fn check(&self) -> Result<(), InvalidSettings> {
         if self.retention_days.is_some_and(|days| days > RETENTION_DAYS_MAX) {
             return Err(InvalidSettings(format!("retention_days: at most {RETENTION_DAYS_MAX}, or 0 to keep runs for ever")));
+        }
+        if self.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
+            return Err(InvalidSettings(format!("weight: 1 to {WEIGHT_MAX}")));
+        }
+        if self.running_runs_max == Some(0) || self.backlog_max == Some(0) {
+            return Err(InvalidSettings("running_runs_max and backlog_max: at least 1".to_owned()));
         }
         Ok(())
     }
@@ -82,6 +101,12 @@ mod tests {
             check(Some(7), json!({ "retention_days": bad }), None);
         }
         check(Some(7), json!({"retention_dayz": 7}), None);
+        for good in [json!({"weight": 100}), json!({"running_runs_max": 1}), json!({"backlog_max": 1}), json!({"error_handler": "f/a/b"})] {
+            check(None, good, Some(None));
+        }
+        for bad in [json!({"weight": 0}), json!({"weight": 101}), json!({"running_runs_max": 0}), json!({"error_handler": "../b"})] {
+            check(None, bad, None);
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::Timestamp, digest::Digest, json::JsonText, language::Language, limits::Limits, manifest::Manifest, path::ScriptPath,
-    policy::DispatchRequest,
+    clock::Timestamp, digest::Digest, json::JsonText, label::LabelPointers, language::Language, limits::Limits, manifest::Manifest,
+    path::ScriptPath, policy::DispatchRequest,
 };
 
 /// Digest that names a version: of source, manifest and language.
@@ -97,6 +97,7 @@ pub struct Target {
     pub version: Digest,
     pub limits: Limits,
     pub dispatch: Arc<DispatchRequest>,
+    pub labels: Arc<LabelPointers>,
     pub has_preprocessor: bool,
 }
 

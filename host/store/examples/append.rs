@@ -87,9 +87,11 @@ async fn queue(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
     let head = Head { workspace, tag: "".into() };
     while done < QUEUED {
         measured.start();
-        let claimed = store.queue.claim(node, SystemClock.now(), vec![Share { head: head.clone(), runs_max: 100 }]).await?;
+        let claimed =
+            store.queue.claim(node, SystemClock.now(), vec![Share { head: head.clone(), runs_max: 100, running_max: None }]).await?.runs;
         measured.stop();
-        let ended = claimed.into_iter().map(|claimed| Completion { done: finished(claimed.run, 0), again_at: None }).collect();
+        let ended =
+            claimed.into_iter().map(|claimed| Completion { done: finished(claimed.run, 0), again_at: None, handler: None }).collect();
         completing.start();
         done += store.queue.complete(node, ended).await?.len();
         completing.stop();
@@ -124,6 +126,8 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         scheduled_for: now,
         policy: Arc::default(),
         dedup: None,
+        cause: None,
+        labels: Arc::default(),
     }
 }
 

@@ -1,13 +1,66 @@
 //! Runs that have ended, and reading any run.
 
-use sandmill_model::{BoxFuture, LogEntry, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, WorkspaceId, run::FinishedRun};
+use sandmill_model::{
+    BoxFuture, Cause, LogEntry, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId, run::FinishedRun,
+};
 
 use crate::StoreError;
 
+/// Whether a run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Open,
+    Ended,
+}
+
+/// Which runs are looked for; everything that is given must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub path: Option<ScriptPath>,
+    pub phase: Option<Phase>,
     pub status: Option<RunStatus>,
+    pub outcome: Option<OutcomeKind>,
+    pub trigger_kind: Option<String>,
+    pub tag: Option<String>,
+    pub run_as: Option<String>,
+    pub cause: Option<Cause>,
+    /// Name and value.
+    pub label: Option<(String, String)>,
+    /// Only dead letters.
+    pub is_dead: bool,
+    /// Accepted then or later.
+    pub created_from: Option<Timestamp>,
+    /// Accepted earlier.
+    pub created_before: Option<Timestamp>,
+}
+
+impl RunFilter {
+    /// Whether a run that is in no table yet is looked for.
+    #[must_use]
+    pub fn fits(&self, run: &RunSummary) -> bool {
+        let Self { path, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } = self;
+        path.as_ref().is_none_or(|path| *path == run.path)
+            && phase.is_none_or(|phase| run.status.has_ended() == (phase == Phase::Ended))
+            && status.is_none_or(|status| status == run.status)
+            && outcome.is_none_or(|outcome| run.outcome == Some(outcome))
+            && trigger_kind.as_ref().is_none_or(|kind| run.trigger_kind.as_ref() == Some(kind))
+            && tag.as_ref().is_none_or(|tag| **tag == *run.tag)
+            && run_as.as_ref().is_none_or(|identity| *identity == run.run_as)
+            && cause.is_none_or(|cause| run.cause == Some(cause))
+            && label.as_ref().is_none_or(|(name, value)| run.labels.get(name) == Some(value))
+            // Until it has ended it is none.
+            && !is_dead
+            && created_from.is_none_or(|from| run.created_at >= from)
+            && created_before.is_none_or(|before| run.created_at < before)
+    }
+}
+
+/// Some runs, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunPage {
+    pub runs: Vec<RunSummary>,
+    /// If there may be more: they are below this one.
+    pub next: Option<RunId>,
 }
 
 pub trait History: Send + Sync + 'static {
@@ -20,12 +73,12 @@ pub trait History: Send + Sync + 'static {
     /// The log of an ended run, in order; empty for one that has not ended. None if there is no such run.
     fn log(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<Vec<LogEntry>>, StoreError>>;
 
-    /// Runs, queued and ended, newest id first, below `before`, at most `limit`.
+    /// Runs, queued and ended, newest id first, below `before`, at most `limit`. A page may hold fewer although there are more.
     fn list<'a>(
         &'a self,
         workspace: WorkspaceId,
         filter: &'a RunFilter,
         before: Option<RunId>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<RunSummary>, StoreError>>;
+    ) -> BoxFuture<'a, Result<RunPage, StoreError>>;
 }

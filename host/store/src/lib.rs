@@ -2,6 +2,7 @@
 //!
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
+pub mod dead_letters;
 mod error;
 pub mod history;
 pub mod nodes;
@@ -28,6 +29,7 @@ pub struct Store {
     pub nodes: Arc<dyn nodes::Nodes>,
     pub signals: Arc<dyn signals::Signals>,
     pub history: Arc<dyn history::History>,
+    pub dead_letters: Arc<dyn dead_letters::DeadLetters>,
     pub state: Arc<dyn state::State>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,

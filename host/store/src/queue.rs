@@ -52,11 +52,31 @@ pub struct Head {
     pub tag: Arc<str>,
 }
 
+/// A head, and on which terms its workspace shares the slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    pub head: Head,
+    /// At least 1.
+    pub weight: u32,
+    /// Runs of the workspace that may execute at once, on all nodes together.
+    pub running_max: Option<u32>,
+}
+
 /// How many runs of one head a claim takes at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     pub head: Head,
     pub runs_max: u32,
+    /// As [`Ready::running_max`].
+    pub running_max: Option<u32>,
+}
+
+/// What a claim gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    pub runs: Vec<Claimed>,
+    /// Workspaces of which no more may execute at present.
+    pub at_limit: Vec<WorkspaceId>,
 }
 
 /// The end of an attempt.
@@ -65,6 +85,8 @@ pub struct Completion {
     pub done: FinishedRun,
     /// When the run is tried again; none if it has ended.
     pub again_at: Option<Timestamp>,
+    /// A run that is enqueued together with the end of this one: its error handler.
+    pub handler: Option<Box<NewRun>>,
 }
 
 /// What became of time.
@@ -84,18 +106,18 @@ pub trait Queue: Send + Sync + 'static {
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Workspaces and tags with ready runs, in their order, after `after`, at most `limit`.
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>>;
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>>;
 
     /// Takes ready runs for `lease`: of each share the highest priority first, then the longest due. A node that is thought dead gets none.
-    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>>;
 
     /// Gives back, as if they had not been tried, the runs that a claim of `lease` at `from` took whose answer was lost: nobody would ever
     /// execute them. Returns how many.
     fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Moves runs that `lease` holds to history, or back into the queue for another try, all in one transaction. A run that it no
-    /// longer holds, or holds in another attempt, is left alone: returns the ids of the others. What somebody asked to cancel meanwhile does not wait for its next try: it is
-    /// due at once, and claimed as cancelled.
+    /// Moves runs that `lease` holds to history, those that failed also among the dead letters, or back into the queue for another try,
+    /// all in one transaction. A run that it no longer holds, or holds in another attempt, is left alone: returns the ids of the others.
+    /// What somebody asked to cancel meanwhile does not wait for its next try: it is due at once, and claimed as cancelled.
     fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
 
     /// Makes ready what is due at `now`, some hundreds at most in one call.
@@ -106,6 +128,6 @@ pub trait Queue: Send + Sync + 'static {
     /// Runs of a workspace that have not ended; counting stops at `at_most`.
     fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Forgets dedup keys whose window is over, some hundreds at most; returns how many.
+    /// Forgets dedup keys whose window is over and rates that hold nobody back, some hundreds at most; returns how many.
     fn forget_dedup_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }

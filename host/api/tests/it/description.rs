@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Api, get, patch, post, put};
+use crate::support::{Api, delete, get, patch, post, put};
 
 const CHECKED_IN: &str = include_str!("../../openapi.json");
 
@@ -32,6 +32,7 @@ async fn every_operation_is_routed() {
                 "put" => put(uri),
                 "post" => post(uri),
                 "patch" => patch(uri),
+                "delete" => delete(uri),
                 other => panic!("{other} {path}"),
             };
             let answer = call.no_token().to(&api).await;
@@ -40,6 +41,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 22);
+    assert_eq!(operations, 29);
     api.stop().await;
 }

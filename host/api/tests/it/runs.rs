@@ -160,7 +160,67 @@ async fn a_rerun_takes_the_same_arguments() {
     assert_eq!(answer.status, 202, "{answer:?}");
     let second = answer.run_id();
     assert_ne!(first, second);
-    assert_eq!(api.ended(&second).await["arguments"], json!({"a": 1}));
+    let second = api.ended(&second).await;
+    assert_eq!((&second["arguments"], &second["cause"]), (&json!({"a": 1}), &json!({"kind": "rerun", "run": first})));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_rerun_takes_other_arguments_and_either_version() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let first = start(&api, "f/t/echo", json!({"a": 1})).await;
+    api.ended(&first).await;
+    api.deploy_version("f/t/echo", 2).await;
+    let again = async |body: Value| {
+        let run = post(format!("/api/w/w/runs/{first}/rerun")).body(body.to_string()).to(&api).await.run_id();
+        let run = api.ended(&run).await;
+        (run["arguments"].clone(), run["number"].clone())
+    };
+    assert_eq!(again(json!({})).await, (json!({"a": 1}), json!(2)));
+    assert_eq!(again(json!({"version": "same"})).await, (json!({"a": 1}), json!(1)));
+    assert_eq!(again(json!({"args": {"b": 2}, "version": "newest"})).await, (json!({"b": 2}), json!(2)));
+    for (body, status, code) in [
+        (json!({"args": [1]}), 422, "invalid_arguments"),
+        (json!({"version": "oldest"}), 400, "bad_request"),
+        (json!({"arguments": {}}), 400, "bad_request"),
+    ] {
+        post(format!("/api/w/w/runs/{first}/rerun")).body(body.to_string()).to(&api).await.is_problem(status, code);
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn many_runs_are_cancelled_and_done_again() {
+    let api = Api::new().await;
+    for name in ["gate", "echo"] {
+        api.deploy(&format!("f/t/{name}")).await;
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        waiting.push(start(&api, "f/t/gate", json!({})).await);
+    }
+    let other = start(&api, "f/t/echo", json!({"a": 1})).await;
+    let bulk = async |what: &str, body: Value| post(format!("/api/w/w/runs/{what}")).body(body.to_string()).to(&api).await;
+    let answer = bulk("cancel", json!({"filter": {"path": "f/t/gate"}})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let receipt = answer.value();
+    assert_eq!(receipt["done"].as_u64().unwrap() + receipt["ending"].as_u64().unwrap(), 40, "{receipt}");
+    api.stage.open_gate();
+    for run in &waiting {
+        assert_eq!(api.ended(run).await["status"], "cancelled");
+    }
+    assert_eq!(api.ended(&other).await["status"], "succeeded");
+    let keyed = json!({"filter": {"path": "f/t/echo"}});
+    for _ in 0..2 {
+        let answer = post("/api/w/w/runs/rerun").header("idempotency-key", "k").body(keyed.to_string()).to(&api).await;
+        assert_eq!(answer.value()["done"].as_u64().unwrap_or(0), 1, "{answer:?}");
+    }
+    let again = get(format!("/api/w/w/runs?rerun_of={other}")).to(&api).await.value();
+    assert_eq!(again["items"].as_array().unwrap().len(), 1, "a repetition of the request starts nothing twice: {again}");
+    bulk("cancel", json!({"filter": {}})).await.is_problem(400, "bad_request");
+    bulk("cancel", json!({})).await.is_problem(400, "bad_request");
+    bulk("rerun", json!({"filter": {"staus": "failed"}})).await.is_problem(400, "bad_request");
     api.stop().await;
 }
 

@@ -13,7 +13,7 @@ use sandmill_store::{
     Store, StoreError,
     history::RunFilter,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Queue, Share, Woken},
+    queue::{Cancelled, Claims, Completion, Enqueued, Head, Queue, Ready, Share, Woken},
 };
 
 use crate::fake::{Bench, arguments};
@@ -44,14 +44,14 @@ impl Queue for Deaf {
         Box::pin(async move { unless(&self.lost.adopt, self.queue.adopt(lease, run, now).await) })
     }
 
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>> {
         self.queue.heads(after, limit)
     }
 
-    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>> {
         Box::pin(async move {
             let claimed = self.queue.claim(lease, now, shares).await?;
-            if claimed.is_empty() { Ok(claimed) } else { unless(&self.lost.claim, Ok(claimed)) }
+            if claimed.runs.is_empty() { Ok(claimed) } else { unless(&self.lost.claim, Ok(claimed)) }
         })
     }
 
@@ -105,11 +105,11 @@ async fn a_promise_whose_answer_was_lost_is_one_run() {
     let refused = bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(20)).await.unwrap_err();
     assert_eq!(refused.code, Code::Unavailable);
     let all = async || bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 10).await.unwrap();
-    assert_eq!(all().await[0].status, RunStatus::Running, "it was written although nobody heard so");
+    assert_eq!(all().await.runs[0].status, RunStatus::Running, "it was written although nobody heard so");
     bench.executor.open();
-    let run = all().await[0].id;
+    let run = all().await.runs[0].id;
     bench.record_when(run, |record| record.summary.status == RunStatus::Succeeded).await;
-    assert_eq!(all().await.len(), 1, "nowhere twice");
+    assert_eq!(all().await.runs.len(), 1, "nowhere twice");
     assert_eq!(bench.store.queue.length(bench.workspace.id, 10).await.unwrap(), 0);
 }
 

@@ -15,7 +15,7 @@ async fn claimed_ahead(bench: &Bench) -> Vec<RunId> {
     let running = RunFilter { status: Some(RunStatus::Running), ..RunFilter::default() };
     let listed = bench.store.history.list(bench.workspace.id, &running, None, 10_000).await.unwrap();
     let executed = bench.executor.executed.lock().unwrap();
-    listed.iter().map(|run| run.id).filter(|run| !executed.iter().any(|(other, _)| other == run)).collect()
+    listed.runs.iter().map(|run| run.id).filter(|run| !executed.iter().any(|(other, _)| other == run)).collect()
 }
 
 /// While runs end quickly some are claimed before there is a slot for them. Then all slots are taken for long.

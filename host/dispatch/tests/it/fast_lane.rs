@@ -21,7 +21,7 @@ async fn readers_see_a_run_as_soon_as_its_caller_does() {
         let record = bench.dispatch.record(bench.workspace.id, run).await.unwrap().expect("its record is there");
         assert_eq!((record.summary.status, record.summary.version), (RunStatus::Succeeded, bench.version));
     }
-    let listed = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 100).await.unwrap();
+    let listed = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 100).await.unwrap().runs;
     assert_eq!(listed.len(), 20);
 }
 
@@ -33,7 +33,7 @@ async fn a_clean_stop_loses_no_record() {
         bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap();
     }
     let store = bench.stop().await;
-    assert_eq!(store.history.list(workspace, &RunFilter::default(), None, 1000).await.unwrap().len(), 500);
+    assert_eq!(store.history.list(workspace, &RunFilter::default(), None, 1000).await.unwrap().runs.len(), 500);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn ends_and_wait_limits_that_meet_give_one_record_each() {
         assert_eq!(record.summary.status, RunStatus::Succeeded);
     }
     assert_eq!(bench.executor.executed.lock().unwrap().len(), 40, "none was executed twice");
-    let listed = bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 100).await.unwrap();
+    let listed = bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 100).await.unwrap().runs;
     assert_eq!(listed.len(), 40, "none has two records");
 }
 
@@ -85,7 +85,7 @@ async fn a_caller_who_leaves_does_not_take_the_run_along() {
     let bench = Bench::start(false).await;
     let left = tokio::time::timeout(Duration::from_millis(20), bench.dispatch.run(bench.request(arguments("{}")), LONG)).await;
     assert!(left.is_err(), "the caller left first");
-    let running = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap();
+    let running = bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap().runs;
     assert_eq!((running.len(), running[0].status), (1, RunStatus::Running));
     bench.executor.open();
     bench.record_when(running[0].id, |record| record.summary.status == RunStatus::Succeeded).await;
@@ -116,5 +116,5 @@ async fn refusals() {
     assert_eq!(bench.dispatch.run(request, LONG).await.unwrap_err().code, Code::NotFound);
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(8 * 1024 * 1024));
     assert_eq!(bench.dispatch.run(bench.request(arguments(&large)), LONG).await.unwrap_err().code, Code::PayloadTooLarge);
-    assert_eq!(bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap(), []);
+    assert_eq!(bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap().runs, []);
 }

@@ -1,6 +1,6 @@
 //! The numbers that stand for names in tables; migrations document them. They never change meaning.
 
-use sandmill_model::{OutcomeKind, RunStatus};
+use sandmill_model::{CauseKind, OutcomeKind, RunStatus};
 
 use crate::StoreError;
 
@@ -45,6 +45,18 @@ pub(super) fn read_outcome(code: i64) -> Result<OutcomeKind, StoreError> {
     OutcomeKind::ALL.into_iter().find(|known| outcome(*known) == code).ok_or_else(|| StoreError::Corrupt(format!("a run's outcome {code}")))
 }
 
+pub(super) const fn cause(kind: CauseKind) -> i64 {
+    match kind {
+        CauseKind::Parent => 0,
+        CauseKind::Rerun => 1,
+        CauseKind::Handler => 2,
+    }
+}
+
+pub(super) fn read_cause(code: i64) -> Result<CauseKind, StoreError> {
+    CauseKind::ALL.into_iter().find(|known| cause(*known) == code).ok_or_else(|| StoreError::Corrupt(format!("a run's cause {code}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +69,10 @@ mod tests {
         for known in OutcomeKind::ALL {
             assert_eq!(read_outcome(outcome(known)).unwrap(), known);
         }
+        for known in CauseKind::ALL {
+            assert_eq!(read_cause(cause(known)).unwrap(), known);
+        }
+        assert!(read_cause(3).is_err());
         assert!(read_status(99).is_err());
         assert!(read_outcome(-1).is_err());
     }

@@ -5,6 +5,7 @@ use sandmill_model::{JsonText, LogEntry, Output, attempt::Input, run::FinishedRu
 use super::{
     codes,
     dialect::{Conn, Insert},
+    labels,
     value::{Kind, Value, big, to_json, values},
 };
 use crate::StoreError;
@@ -42,6 +43,10 @@ const RUNS: Insert = Insert {
         ("output_type", Kind::Bytes),
         ("output_bytes", Kind::Bytes),
         ("error", Kind::Text),
+        ("tag", Kind::Text),
+        ("cause_kind", Kind::Int),
+        ("cause", Kind::Bytes),
+        ("labels", Kind::Text),
     ],
     on_conflict: "ON CONFLICT DO NOTHING",
 };
@@ -64,6 +69,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&FinishedRun]) -> Result
         push_log(&mut logs, done)?;
     }
     conn.insert(&RUNS, rows).await?;
+    labels::insert(conn, runs.iter().map(|done| &done.run)).await?;
     if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
 }
 
@@ -108,6 +114,10 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         content_type.into(),
         bytes.into(),
         error.into(),
+        (&run.policy.tag).into(),
+        run.cause.map(|cause| codes::cause(cause.kind)).into(),
+        run.cause.map(|cause| cause.run).into(),
+        labels::column(&run.labels)?.into(),
     ]);
     Ok(())
 }

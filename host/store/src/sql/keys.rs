@@ -5,12 +5,12 @@
 //!
 //! Whoever looks at a key locks its row first: who parks is then seen by who frees.
 
-use sandmill_model::{WorkspaceId, policy::Key};
+use sandmill_model::{Timestamp, WorkspaceId, policy::Key};
 
 use super::{
     dialect::Conn,
-    queued::{Standing, Waiting, select_waiting},
     value::values,
+    waiting::{Waiting, select_waiting},
 };
 use crate::StoreError;
 
@@ -46,7 +46,7 @@ async fn acquire_one(conn: &mut Conn<'_>, workspace: WorkspaceId, key: &Key) -> 
 }
 
 /// Frees what runs held that are gone, and hands it on.
-pub(super) async fn release(conn: &mut Conn<'_>, holders: Vec<Holder>) -> Result<(), StoreError> {
+pub(super) async fn release(conn: &mut Conn<'_>, holders: Vec<Holder>, now: Timestamp) -> Result<(), StoreError> {
     for Holder { workspace, keys } in holders {
         for key in keys {
             conn.execute(
@@ -54,14 +54,14 @@ pub(super) async fn release(conn: &mut Conn<'_>, holders: Vec<Holder>) -> Result
                 values![workspace, key.name.as_bytes()],
             )
             .await?;
-            hand_on(conn, workspace, &key.name).await?;
+            hand_on(conn, workspace, &key.name, now).await?;
         }
     }
     Ok(())
 }
 
 /// Wakes the oldest of those who wait for a key, as far as it is free.
-async fn hand_on(conn: &mut Conn<'_>, workspace: WorkspaceId, name: &str) -> Result<(), StoreError> {
+async fn hand_on(conn: &mut Conn<'_>, workspace: WorkspaceId, name: &str, now: Timestamp) -> Result<(), StoreError> {
     for _ in 0..WOKEN_MAX {
         let row = conn
             .row(
@@ -75,8 +75,7 @@ async fn hand_on(conn: &mut Conn<'_>, workspace: WorkspaceId, name: &str) -> Res
         if !acquire_one(conn, workspace, key).await? {
             return Ok(());
         }
-        let held = acquire(conn, workspace, &waiting.keys, waiting.keys_held + 1).await?;
-        waiting.stand(conn, &Standing::with(&waiting.keys, held)).await?;
+        waiting.go_on(conn, waiting.keys_held + 1, now).await?;
     }
     conn.execute("DELETE FROM queue_keys WHERE workspace = $1 AND key = $2 AND held <= 0", values![workspace, name.as_bytes()])
         .await

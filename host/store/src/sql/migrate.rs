@@ -28,6 +28,8 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "state" "0004_state.sql",
     5 "dispatch" "0005_dispatch.sql",
     6 "settings" "0006_settings.sql",
+    7 "finding" "0007_finding.sql",
+    8 "failing" "0008_failing.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -3,20 +3,25 @@
 mod canonical;
 mod codes;
 mod db;
+mod dead_letters;
 mod dedup;
 mod dialect;
 mod finished;
 mod history;
 mod keys;
+mod labels;
+mod list;
 mod migrate;
 mod nodes;
 mod queue;
 mod queued;
+mod rates;
 mod scripts;
 mod signals;
 mod state;
 mod tokens;
 mod value;
+mod waiting;
 mod workspaces;
 mod writer;
 
@@ -69,6 +74,7 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
         nodes: sql.clone(),
         signals: sql.clone(),
         history: sql.clone(),
+        dead_letters: sql.clone(),
         state: sql.clone(),
         health: sql,
     })

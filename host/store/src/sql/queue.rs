@@ -1,6 +1,6 @@
 //! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
@@ -11,13 +11,16 @@ use super::{
     Sql, dedup,
     dialect::Conn,
     finished, keys, nodes,
-    queued::{self, Lease, State, Waiting, select_queued, select_waiting},
+    queued::{self, Lease, State, select_queued},
+    rates,
     value::{RunKey, Value, run_key, values},
+    waiting::{Waiting, select_waiting},
+    workspaces,
 };
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Queue, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Queue, Ready, Share, Woken},
 };
 
 /// Delayed runs that are woken at once.
@@ -39,11 +42,11 @@ impl Queue for Sql {
         }))
     }
 
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Head>, StoreError>> {
+    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>> {
         Box::pin(self.db.read((after, limit), |(after, limit), conn| Box::pin(heads(after.clone(), *limit, conn))))
     }
 
-    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+    fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>> {
         Box::pin(self.db.write((Lease { node: lease, from: now }, shares), |(lease, shares), conn| Box::pin(claim(*lease, shares, conn))))
     }
 
@@ -87,13 +90,15 @@ impl Queue for Sql {
     }
 
     fn forget_dedup_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.db.write(now, |now, mut conn| Box::pin(async move { dedup::forget(&mut conn, *now).await })))
+        Box::pin(self.db.write(now, |now, mut conn| {
+            Box::pin(async move { Ok(dedup::forget(&mut conn, *now).await? + rates::forget(&mut conn, *now).await?) })
+        }))
     }
 }
 
 /// From one to the next by the index of what is ready: as many steps as there are heads, however many runs each has.
-async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<Head>, StoreError> {
-    let mut heads: Vec<Head> = Vec::new();
+async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<Ready>, StoreError> {
+    let mut heads: Vec<Ready> = Vec::new();
     let (mut workspace, mut tag) = match after {
         Some(head) => (head.workspace.0.as_bytes().to_vec(), head.tag),
         None => (Vec::new(), "".into()),
@@ -102,32 +107,54 @@ async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Ve
         let row = conn
             .row(
                 // Not as one comparison of pairs: SQLite would look at all of the first workspace's runs.
-                "SELECT * FROM (
+                "SELECT workspace, tag, (SELECT settings FROM workspaces WHERE id = workspace) FROM (SELECT * FROM (
                      SELECT workspace, tag FROM queue WHERE state = 0 AND workspace = $1 AND tag > $2 ORDER BY tag LIMIT 1
                  ) AS same
                  UNION ALL SELECT * FROM (
                      SELECT workspace, tag FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace, tag LIMIT 1
                  ) AS later
-                 ORDER BY workspace, tag LIMIT 1",
+                 ORDER BY workspace, tag LIMIT 1) AS next",
                 values![workspace.clone(), &tag],
             )
             .await?;
         let Some(row) = row else { break };
         workspace = row.bytes(0)?.to_vec();
         tag = row.text(1)?.into();
-        heads.push(Head { workspace: WorkspaceId(row.uuid(0)?), tag: tag.clone() });
+        let settings = workspaces::read_settings(&row, 2)?;
+        heads.push(Ready {
+            head: Head { workspace: WorkspaceId(row.uuid(0)?), tag: tag.clone() },
+            weight: settings.weight.unwrap_or(1),
+            running_max: settings.running_runs_max,
+        });
     }
     Ok(heads)
 }
 
-async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec<Claimed>, StoreError> {
+async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Claims, StoreError> {
     // A claim that is lost with the database's machine is made again; what was done meanwhile is written with its own commit.
     conn.relax().await?;
     if !nodes::is_alive(&mut conn, lease.node).await? {
-        return Ok(Vec::new());
+        return Ok(Claims::default());
     }
-    let mut rows = Vec::new();
-    for share in shares {
+    let (mut rows, mut at_limit) = (Vec::new(), Vec::new());
+    // Of workspaces with a limit: how many more may execute.
+    let mut left: HashMap<WorkspaceId, u32> = HashMap::new();
+    for Share { head: Head { workspace, tag }, runs_max, running_max } in shares {
+        let mut runs_max = *runs_max;
+        if let Some(limit) = running_max {
+            let left = match left.entry(*workspace) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(limit.saturating_sub(running(&mut conn, *workspace).await?)),
+            };
+            runs_max = runs_max.min(*left);
+            *left -= runs_max;
+            if *left == 0 && !at_limit.contains(workspace) {
+                at_limit.push(*workspace);
+            }
+        }
+        if runs_max == 0 {
+            continue;
+        }
         rows.extend(
             conn.rows(
                 concat!(
@@ -135,13 +162,13 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec
                     "WHERE state = 0 AND queue.workspace = $1 AND tag = $2 ORDER BY priority DESC, due_at, queue.id LIMIT $3
                      {lock free queue}"
                 ),
-                values![share.head.workspace, &share.head.tag, share.runs_max],
+                values![*workspace, tag, runs_max],
             )
             .await?,
         );
     }
     if rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Claims { runs: Vec::new(), at_limit });
     }
     let keys: Vec<RunKey> = rows.iter().map(queued::read_key).collect::<Result<_, _>>()?;
     conn.execute(
@@ -153,7 +180,14 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Vec
         let queued = queued::read(row)?;
         Ok(Claimed { attempt: queued.attempt + 1, lost: queued.lost, is_cancelled: queued.is_cancelled, run: queued.run })
     };
-    rows.iter().map(read).collect()
+    Ok(Claims { runs: rows.iter().map(read).collect::<Result<_, _>>()?, at_limit })
+}
+
+/// Runs of a workspace that execute. Whoever counts waits for others who do, so that together they keep to its limit.
+async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
+    conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await?;
+    let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3", values![workspace]).await?;
+    row.map_or(Ok(0), |row| row.small_count(0))
 }
 
 /// Takes ended runs out of the queue; returns those that `lease` held, and what they held. Each in the attempt that ended: the same life may
@@ -182,7 +216,7 @@ pub(super) async fn try_again(
     for (done, at) in runs {
         let changed = conn
             .execute(
-                "UPDATE queue SET state = 1, due_at = CASE WHEN cancel_requested = 1 THEN $5 ELSE $1 END, lease = NULL
+                "UPDATE queue SET state = 1, due_at = CASE WHEN cancel_requested = 1 THEN $5 ELSE $1 END, lease = NULL, has_place = cancel_requested
                  WHERE lease = $2 AND workspace = $3 AND id = $4 AND attempt = $6",
                 values![*at, lease.0, done.run.workspace, done.run.id, done.ended_at, done.attempt],
             )
@@ -205,10 +239,10 @@ async fn wake_due(now: Timestamp, mut conn: Conn<'_>) -> Result<Woken, StoreErro
     let mut plain = Vec::new();
     for row in &rows {
         let waiting = Waiting::read(row)?;
-        if waiting.keys_held == waiting.keys.len() {
+        if waiting.lacks_nothing() {
             plain.push(waiting.key());
         } else {
-            waiting.acquire(&mut conn).await?;
+            waiting.go_on(&mut conn, waiting.keys_held, now).await?;
         }
     }
     if !plain.is_empty() {
@@ -234,6 +268,6 @@ async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Con
         outcome: Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started")),
     };
     finished::insert(&mut conn, &[&finished]).await?;
-    keys::release(&mut conn, held).await?;
+    keys::release(&mut conn, held, now).await?;
     Ok(Cancelled::AtOnce)
 }

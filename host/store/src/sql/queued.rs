@@ -3,26 +3,26 @@
 use std::{collections::HashSet, sync::Arc};
 
 use sandmill_model::{
-    Event, Policy, RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId,
-    attempt::Input,
-    event::TriggerRef,
-    policy::{Key, Retry},
+    Cause, Event, Policy, RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, attempt::Input, event::TriggerRef,
     run::NewRun,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    dedup,
+    codes, dedup,
     dialect::{Conn, Insert},
     finished,
-    keys::{self, Holder},
+    keys::Holder,
+    labels,
     value::{Kind, Row, RunKey, Value, run_key, to_json, values},
+    waiting::{Lacking, Standing, Terms, Waiting},
 };
 use crate::{StoreError, nodes::Incarnation, queue::Enqueued};
 
 /// Values of the column `state`; migrations document them, and statements name the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
+    #[default]
     Ready = 0,
     Delayed = 1,
     Parked = 2,
@@ -72,6 +72,10 @@ const QUEUE: Insert = Insert {
         ("policy", Kind::Text),
         ("keys_held", Kind::Int),
         ("waits_for", Kind::Bytes),
+        ("cause_kind", Kind::Int),
+        ("cause", Kind::Bytes),
+        ("labels", Kind::Text),
+        ("has_place", Kind::Int),
     ],
     on_conflict: "",
 };
@@ -99,107 +103,11 @@ struct Origin {
     ordering_key: Option<String>,
 }
 
-/// What is kept of a policy beside priority and tag, which are columns.
-#[derive(Serialize, Deserialize)]
-struct Terms {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    retry: Option<Retry>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ends_by: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    keys: Vec<Key>,
-}
-
-fn terms(policy: &Policy) -> Result<Option<String>, StoreError> {
-    if policy.retry.is_none() && policy.ends_by.is_none() && policy.keys.is_empty() {
-        return Ok(None);
-    }
-    let terms = Terms { retry: policy.retry.clone(), ends_by: policy.ends_by, keys: policy.keys.clone() };
-    to_json(&terms).map(Some)
-}
-
 /// Who runs a run from the moment that it is in the queue.
 #[derive(Clone, Copy)]
 pub(super) struct Lease {
     pub(super) node: Incarnation,
     pub(super) from: Timestamp,
-}
-
-/// Where a run stands that nobody executes yet.
-pub(super) struct Standing {
-    state: State,
-    keys_held: usize,
-    waits_for: Option<Vec<u8>>,
-}
-
-impl Standing {
-    /// Takes the keys of a run that is due, as far as they are free.
-    async fn of(conn: &mut Conn<'_>, run: &NewRun) -> Result<Self, StoreError> {
-        if run.scheduled_for > run.created_at {
-            return Ok(Self { state: State::Delayed, keys_held: 0, waits_for: None });
-        }
-        let held = keys::acquire(conn, run.workspace, &run.policy.keys, 0).await?;
-        Ok(Self::with(&run.policy.keys, held))
-    }
-
-    /// Ready with all its keys, or parked for the next.
-    pub(super) fn with(keys: &[Key], held: usize) -> Self {
-        let waits_for = keys.get(held).map(|key| key.name.clone().into_bytes());
-        Self { state: if waits_for.is_some() { State::Parked } else { State::Ready }, keys_held: held, waits_for }
-    }
-}
-
-/// What [`Waiting::read`] reads; conditions come after it. Without the input, which may be long.
-macro_rules! select_waiting {
-    () => {
-        "SELECT workspace, id, keys_held, policy FROM queue "
-    };
-}
-pub(super) use select_waiting;
-
-/// A run that waits for its time or for a key.
-pub(super) struct Waiting {
-    workspace: WorkspaceId,
-    id: RunId,
-    pub(super) keys: Vec<Key>,
-    pub(super) keys_held: usize,
-}
-
-impl Waiting {
-    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
-        let terms = row.opt_text(3)?.map(|_| row.parsed::<Terms>(3)).transpose()?;
-        Ok(Self {
-            workspace: WorkspaceId(row.uuid(0)?),
-            id: RunId(row.uuid(1)?),
-            keys: terms.map(|terms| terms.keys).unwrap_or_default(),
-            keys_held: usize::try_from(row.int(2)?).unwrap_or(0),
-        })
-    }
-
-    pub(super) fn key(&self) -> RunKey {
-        run_key(self.workspace, self.id)
-    }
-
-    /// Takes the keys that it lacks, as far as they are free.
-    pub(super) async fn acquire(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        let held = keys::acquire(conn, self.workspace, &self.keys, self.keys_held).await?;
-        self.stand(conn, &Standing::with(&self.keys, held)).await
-    }
-
-    pub(super) async fn stand(&self, conn: &mut Conn<'_>, standing: &Standing) -> Result<(), StoreError> {
-        conn.execute(
-            "UPDATE queue SET state = $3, keys_held = $4, waits_for = $5 WHERE workspace = $1 AND id = $2",
-            values![self.workspace, self.id, standing.state as i64, standing.keys_held as i64, standing.waits_for.clone()],
-        )
-        .await
-        .map(drop)
-    }
-
-    /// What it holds.
-    fn into_holder(mut self) -> Option<Holder> {
-        self.keys.truncate(self.keys_held);
-        (!self.keys.is_empty()).then_some(Holder { workspace: self.workspace, keys: self.keys })
-    }
 }
 
 /// Writes runs that nobody executes yet, but for those whose dedup key is another's.
@@ -213,16 +121,24 @@ pub(super) async fn enqueue(conn: &mut Conn<'_>, runs: &[&NewRun]) -> Result<Vec
         };
         answers.push(answer);
         if answer == Enqueued::New {
-            rows.push((*run, Standing::of(conn, run).await?));
+            rows.push((*run, standing(conn, run).await?));
         }
     }
     insert(conn, &rows, None).await?;
     Ok(answers)
 }
 
+async fn standing(conn: &mut Conn<'_>, run: &NewRun) -> Result<Standing, StoreError> {
+    if run.scheduled_for > run.created_at {
+        return Ok(Standing { state: State::Delayed, ..Standing::default() });
+    }
+    let (keys, rates) = (&*run.policy.keys, &*run.policy.rates);
+    Lacking { workspace: run.workspace, keys, rates, keys_held: 0, has_place: false }.take(conn, run.created_at).await
+}
+
 /// Writes a run that a node executes already.
 pub(super) async fn adopt(conn: &mut Conn<'_>, run: &NewRun, lease: Lease) -> Result<(), StoreError> {
-    insert(conn, &[(run, Standing { state: State::Running, keys_held: 0, waits_for: None })], Some(lease)).await
+    insert(conn, &[(run, Standing { state: State::Running, ..Standing::default() })], Some(lease)).await
 }
 
 async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option<Lease>) -> Result<(), StoreError> {
@@ -248,29 +164,52 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option
             lease.map(|lease| lease.from),
             0_i64,
             standing.state as i64,
-            run.scheduled_for,
+            standing.due_at.unwrap_or(run.scheduled_for),
             i64::from(run.policy.priority),
             &run.policy.tag,
             0_i64,
             lease.map(|lease| lease.node.0),
-            terms(&run.policy)?,
+            Terms::column(&run.policy)?,
             standing.keys_held as i64,
             standing.waits_for.clone(),
+            run.cause.map(|cause| codes::cause(cause.kind)),
+            run.cause.map(|cause| cause.run),
+            labels::column(&run.labels)?,
+            i64::from(standing.has_place),
         ]);
         inputs.extend(values![run.workspace, run.id]);
         inputs.extend(input_values(&run.input)?);
     }
     conn.insert(&QUEUE, queue).await?;
-    conn.insert(&INPUTS, inputs).await
+    conn.insert(&INPUTS, inputs).await?;
+    labels::insert(conn, runs.iter().map(|(run, _)| *run)).await
+}
+
+/// Of an event: metadata, origin, payload.
+pub(super) fn event_values(event: &Event) -> Result<Vec<Value>, StoreError> {
+    let origin = Origin { trigger: event.trigger.clone(), dedup_key: event.dedup_key.clone(), ordering_key: event.ordering_key.clone() };
+    Ok(values![&event.metadata, to_json(&origin)?, &event.payload])
+}
+
+/// The same, read back from three columns.
+pub(super) fn read_event(row: &Row, first: usize) -> Result<Event, StoreError> {
+    let origin: Origin = row.parsed(first + 1)?;
+    Ok(Event {
+        trigger: origin.trigger,
+        metadata: row.json(first)?,
+        payload: row.opt_bytes(first + 2)?.unwrap_or_default().to_vec().into(),
+        dedup_key: origin.dedup_key,
+        ordering_key: origin.ordering_key,
+    })
 }
 
 fn input_values(input: &Input) -> Result<Vec<Value>, StoreError> {
     Ok(match input {
         Input::Arguments(arguments) => values![arguments, None::<&str>, None::<&str>, None::<&[u8]>],
         Input::Event(event) => {
-            let origin =
-                Origin { trigger: event.trigger.clone(), dedup_key: event.dedup_key.clone(), ordering_key: event.ordering_key.clone() };
-            values![None::<&str>, &event.metadata, to_json(&origin)?, &event.payload]
+            let mut values = values![None::<&str>];
+            values.extend(event_values(event)?);
+            values
         }
     })
 }
@@ -291,7 +230,7 @@ pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, attempt: u32, 
     let rows = conn
         .rows(
             "DELETE FROM queue WHERE lease = $1 AND attempt = $3 AND (workspace, id) IN {keys $2}
-             RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END",
+             RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END, has_place",
             vec![lease.0.into(), Value::Keys(keys), attempt.into()],
         )
         .await?;
@@ -326,7 +265,7 @@ pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
 macro_rules! select_queued {
     () => {
         "SELECT queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt, started_at,
-             state, arguments, event, origin, payload, priority, tag, policy, lost, cancel_requested, keys_held
+             state, arguments, event, origin, payload, priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels
          FROM queue JOIN queue_inputs ON queue_inputs.workspace = queue.workspace AND queue_inputs.id = queue.id "
     };
 }
@@ -344,8 +283,7 @@ pub(super) struct Queued {
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
-    let terms = row.opt_text(19)?.map(|_| row.parsed::<Terms>(19)).transpose()?;
-    let Terms { retry, ends_by, keys } = terms.unwrap_or(Terms { retry: None, ends_by: None, keys: Vec::new() });
+    let Terms { retry, ends_by, keys, rates, error_handler } = Terms::read(row, 19)?;
     let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
         id: RunId(row.uuid(1)?),
@@ -359,9 +297,11 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
         run_as: row.text(7)?.into(),
         created_at: row.time(8)?,
         scheduled_for: row.time(9)?,
-        policy: Arc::new(Policy { priority, tag: row.text(18)?.into(), retry, ends_by, keys }),
+        policy: Arc::new(Policy { priority, tag: row.text(18)?.into(), retry, ends_by, keys, rates, error_handler }),
         // Its work was done when the run was accepted.
         dedup: None,
+        cause: read_cause(row, 23)?,
+        labels: labels::read(row, 25)?,
     };
     Ok(Queued {
         run,
@@ -374,18 +314,17 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
     })
 }
 
+/// From two columns.
+pub(super) fn read_cause(row: &Row, first: usize) -> Result<Option<Cause>, StoreError> {
+    let Some(code) = row.opt_int(first)? else { return Ok(None) };
+    Ok(Some(Cause { kind: codes::read_cause(code)?, run: RunId(row.uuid(first + 1)?) }))
+}
+
 fn read_input(row: &Row) -> Result<Input, StoreError> {
     if let Some(arguments) = row.opt_json(13)? {
         return Ok(Input::Arguments(arguments));
     }
-    let origin: Origin = row.parsed(15)?;
-    Ok(Input::Event(Event {
-        trigger: origin.trigger,
-        metadata: row.json(14)?,
-        payload: row.opt_bytes(16)?.unwrap_or_default().to_vec().into(),
-        dedup_key: origin.dedup_key,
-        ordering_key: origin.ordering_key,
-    }))
+    read_event(row, 14).map(Input::Event)
 }
 
 /// One run.
@@ -430,6 +369,9 @@ impl Queued {
                 started_at: self.started_at,
                 ended_at: None,
                 path: run.path,
+                tag: Arc::clone(&run.policy.tag),
+                cause: run.cause,
+                labels: run.labels,
             },
         }
     }

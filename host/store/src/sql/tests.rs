@@ -25,6 +25,8 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         scheduled_for: now,
         policy: Arc::default(),
         dedup: None,
+        cause: None,
+        labels: Arc::default(),
     }
 }
 
@@ -57,7 +59,7 @@ async fn a_full_disk_is_told_and_survived() {
     let head = Head { workspace, tag: "".into() };
     let about = About { name: "node".into(), release: String::new(), roles: Vec::new(), tags: Vec::new(), slots: 1 };
     let node = sql.join(about, SystemClock.now(), std::time::Duration::from_secs(1)).await.unwrap();
-    let claimed = sql.claim(node, SystemClock.now(), vec![Share { head, runs_max: 10 }]).await.unwrap();
+    let claimed = sql.claim(node, SystemClock.now(), vec![Share { head, runs_max: 10, running_max: None }]).await.unwrap().runs;
     assert_eq!(claimed.len(), 3, "nothing of the failed writes was kept");
     sql.db.close().await;
 }

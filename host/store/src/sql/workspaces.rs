@@ -79,7 +79,15 @@ async fn set(id: WorkspaceId, patch: &Patch, mut conn: Conn<'_>) -> Result<Resul
     Ok(Ok(settings))
 }
 
+/// None are set for a workspace that is not there.
+pub(super) fn read_settings(row: &Row, column: usize) -> Result<WorkspaceSettings, StoreError> {
+    match row.opt_text(column)? {
+        None | Some("{}") => Ok(WorkspaceSettings::default()),
+        Some(text) => WorkspaceSettings::stored(text).map_err(|error| StoreError::Corrupt(format!("settings: {error}"))),
+    }
+}
+
 fn read(row: &Row) -> Result<Workspace, StoreError> {
-    let settings = WorkspaceSettings::stored(row.text(3)?).map_err(|error| StoreError::Corrupt(format!("settings: {error}")))?;
+    let settings = read_settings(row, 3)?;
     Ok(Workspace { id: WorkspaceId(row.uuid(0)?), name: row.text(1)?.into(), created_at: row.time(2)?, settings: settings.into() })
 }

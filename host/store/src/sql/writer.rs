@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use sandmill_model::{
-    BoxFuture, RunId, Timestamp,
+    BoxFuture, RunId, RunStatus, Timestamp,
     run::{FinishedRun, NewRun},
 };
 use sqlx::{Connection, PgPool, SqliteConnection};
@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     db::Work,
+    dead_letters,
     dialect::{self, Conn},
     finished, keys, queue, queued,
     value::{RunKey, run_key, values},
@@ -269,16 +270,28 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     }
     let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
     let mut holders = Vec::new();
+    let (mut failed, mut handlers) = (Vec::new(), Vec::new());
     for (lease, Completed { ended, again }) in completed {
-        let taken = queue::take_ended(conn, lease, &ended).await?;
-        appended.extend(ended.into_iter().filter(|each| taken.runs.contains(&run_key(each.run.workspace, each.run.id))));
+        let all: Vec<&FinishedRun> = ended.iter().map(|completion| &completion.done).collect();
+        let taken = queue::take_ended(conn, lease, &all).await?;
+        for completion in ended.into_iter().filter(|each| taken.runs.contains(&run_key(each.done.run.workspace, each.done.run.id))) {
+            appended.push(&completion.done);
+            if completion.done.status() == RunStatus::Failed {
+                failed.push(&completion.done);
+            }
+            handlers.extend(completion.handler.as_deref());
+        }
         done.moved.extend(taken.runs);
         holders.extend(taken.holders);
         done.moved.extend(queue::try_again(conn, lease, &again).await?);
     }
     finished::insert(conn, &appended).await?;
+    dead_letters::insert(conn, &failed).await?;
+    queued::enqueue(conn, &handlers).await?;
     // Last, because what is handed on here was not ready before.
-    keys::release(conn, holders).await?;
+    if let Some(now) = appended.iter().map(|done| done.ended_at).max() {
+        keys::release(conn, holders, now).await?;
+    }
     for command in commands {
         if let Command::Call(operation) = command {
             operation.run(conn.reborrow()).await?;
@@ -290,16 +303,16 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
 /// Completions of one lease.
 #[derive(Default)]
 struct Completed<'a> {
-    ended: Vec<&'a FinishedRun>,
+    ended: Vec<&'a Completion>,
     again: Vec<(&'a FinishedRun, Timestamp)>,
 }
 
 impl<'a> Completed<'a> {
     fn add(&mut self, runs: &'a [Completion]) {
-        for Completion { done, again_at } in runs {
-            match again_at {
-                None => self.ended.push(done),
-                Some(at) => self.again.push((done, *at)),
+        for completion in runs {
+            match completion.again_at {
+                None => self.ended.push(completion),
+                Some(at) => self.again.push((&completion.done, at)),
             }
         }
     }

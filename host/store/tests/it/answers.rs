@@ -35,7 +35,7 @@ async fn what_a_claim_took_unheard_is_given_back(database: Database) {
 }
 
 fn completion(run: &NewRun, attempt: u32, kind: OutcomeKind, again_at: Option<sandmill_model::Timestamp>) -> Vec<Completion> {
-    vec![Completion { done: FinishedRun { attempt, ..finished(run.clone(), kind) }, again_at }]
+    vec![Completion { done: FinishedRun { attempt, ..finished(run.clone(), kind) }, again_at, handler: None }]
 }
 
 async fn an_outcome_that_is_written_again_is_not_that_of_the_next_attempt(database: Database) {

@@ -143,6 +143,8 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         scheduled_for: now,
         policy: Arc::default(),
         dedup: None,
+        cause: None,
+        labels: Arc::default(),
     }
 }
 
@@ -175,8 +177,8 @@ pub(crate) async fn join(store: &Store, name: &str, now: Timestamp) -> Incarnati
 pub(crate) async fn claim(store: &Store, lease: Incarnation, now: Timestamp, limit: u32) -> Vec<Claimed> {
     store.queue.wake_due(now).await.unwrap();
     let heads = store.queue.heads(None, 100).await.unwrap();
-    let shares = heads.into_iter().map(|head| Share { head, runs_max: limit }).collect();
-    store.queue.claim(lease, now, shares).await.unwrap()
+    let shares = heads.into_iter().map(|ready| Share { head: ready.head, runs_max: limit, running_max: ready.running_max }).collect();
+    store.queue.claim(lease, now, shares).await.unwrap().runs
 }
 
 pub(crate) fn ids(claimed: &[Claimed]) -> Vec<RunId> {
@@ -185,7 +187,7 @@ pub(crate) fn ids(claimed: &[Claimed]) -> Vec<RunId> {
 
 /// Ends runs; returns those that `lease` held.
 pub(crate) async fn complete(store: &Store, lease: Incarnation, runs: Vec<FinishedRun>) -> Vec<RunId> {
-    let ended = runs.into_iter().map(|done| Completion { done, again_at: None }).collect();
+    let ended = runs.into_iter().map(|done| Completion { done, again_at: None, handler: None }).collect();
     store.queue.complete(lease, ended).await.unwrap()
 }
 

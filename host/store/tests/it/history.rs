@@ -1,12 +1,17 @@
 //! History: appending, reading, logs, lists.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sandmill_model::{
-    JsonText, LogEntry, OutcomeKind, Output, RunId, RunStatus, WorkspaceId,
+    Cause, CauseKind, JsonText, LogEntry, OutcomeKind, Output, Policy, RunId, RunStatus, WorkspaceId,
     attempt::Input,
     run::{FinishedRun, NewRun},
 };
-use sandmill_store::{Store, history::RunFilter};
+use sandmill_store::{
+    Store,
+    history::{Phase, RunFilter, RunPage},
+};
 
 use crate::fixture::{Database, claim, complete, event, finished, join, json, line, new_run, on_both, path, run_of, tick, workspace};
 
@@ -19,6 +24,8 @@ on_both![
     logs_of_runs_that_have_not_ended,
     lists_queued_and_ended_together,
     filters,
+    every_condition_finds_queued_and_ended_runs,
+    rare_runs_are_found_page_by_page,
     pages_stay_stable_while_runs_come_and_end,
     another_workspace_sees_nothing,
     large_results,
@@ -73,7 +80,7 @@ async fn appending_again_does_no_harm(database: Database) {
         store.history.append(vec![done.clone()]).await.unwrap();
     }
     let (of, id) = (done.run.workspace, done.run.id);
-    assert_eq!(store.history.list(of, &RunFilter::default(), None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.history.list(of, &RunFilter::default(), None, 10).await.unwrap().runs.len(), 1);
     assert_eq!(store.history.log(of, id).await.unwrap(), Some(done.outcome.log));
 }
 
@@ -83,7 +90,7 @@ async fn batches_of_all_sizes(database: Database) {
         let of = workspace();
         let runs: Vec<FinishedRun> = (0..size).map(|_| finished(new_run(of), OutcomeKind::Ok)).collect();
         store.history.append(runs.clone()).await.unwrap();
-        let listed = store.history.list(of, &RunFilter::default(), None, 2000).await.unwrap();
+        let listed = store.history.list(of, &RunFilter::default(), None, 2000).await.unwrap().runs;
         assert!(listed.iter().map(|each| each.id).eq(runs.iter().rev().map(|done| done.run.id)), "{size}");
     }
 }
@@ -128,14 +135,14 @@ async fn mixed(store: &Store, of: WorkspaceId) -> Vec<NewRun> {
 }
 
 async fn list(store: &Store, of: WorkspaceId, filter: &RunFilter, page: (Option<RunId>, u32)) -> Vec<RunId> {
-    store.history.list(of, filter, page.0, page.1).await.unwrap().into_iter().map(|each| each.id).collect()
+    store.history.list(of, filter, page.0, page.1).await.unwrap().runs.into_iter().map(|each| each.id).collect()
 }
 
 async fn lists_queued_and_ended_together(database: Database) {
     let store = database.open().await;
     let of = workspace();
     let runs = mixed(&store, of).await;
-    let listed = store.history.list(of, &RunFilter::default(), None, 10).await.unwrap();
+    let listed = store.history.list(of, &RunFilter::default(), None, 10).await.unwrap().runs;
     let expected = [
         (4, RunStatus::Queued, None),
         (3, RunStatus::Failed, Some(OutcomeKind::Trap)),
@@ -156,7 +163,7 @@ async fn filters(database: Database) {
     let of = workspace();
     let runs = mixed(&store, of).await;
     let check = async |at: Option<&str>, status: Option<RunStatus>, expected: &[usize]| {
-        let filter = RunFilter { path: at.map(path), status };
+        let filter = RunFilter { path: at.map(path), status, ..RunFilter::default() };
         let expected: Vec<RunId> = expected.iter().map(|index| runs[*index].id).collect();
         assert_eq!(list(&store, of, &filter, (None, 10)).await, expected, "{filter:?}");
         let one = expected.iter().take(1).copied().collect::<Vec<_>>();
@@ -178,6 +185,91 @@ async fn filters(database: Database) {
     for never in [RunStatus::Held, RunStatus::Parked, RunStatus::Suspended, RunStatus::Cancelled, RunStatus::Skipped] {
         check(None, Some(never), &[]).await;
     }
+}
+
+/// Runs oldest first: one that stands out in everything, in the queue (1) and ended (3), among three that do not.
+async fn outstanding(store: &Store, of: WorkspaceId) -> Vec<NewRun> {
+    let cause = Cause { kind: CauseKind::Parent, run: RunId::new(tick()) };
+    let runs: Vec<NewRun> = (0..5)
+        .map(|index| match index {
+            1 | 3 => NewRun {
+                input: Input::Event(event()),
+                run_as: "u/bob".into(),
+                policy: Arc::new(Policy { tag: "gpu".into(), ..Policy::default() }),
+                cause: Some(cause),
+                labels: Arc::new([("customer".to_owned(), "ü 7".to_owned()), ("n".to_owned(), "1".to_owned())].into()),
+                ..new_run(of)
+            },
+            _ => new_run(of),
+        })
+        .collect();
+    store.history.append(vec![finished(runs[0].clone(), OutcomeKind::Error), finished(runs[2].clone(), OutcomeKind::Ok)]).await.unwrap();
+    store.history.append(vec![finished(runs[3].clone(), OutcomeKind::Timeout)]).await.unwrap();
+    store.queue.enqueue(vec![runs[1].clone(), runs[4].clone()]).await.unwrap();
+    runs
+}
+
+async fn every_condition_finds_queued_and_ended_runs(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let runs = outstanding(&store, of).await;
+    // Other workspaces have the same.
+    outstanding(&store, workspace()).await;
+    let none = RunFilter::default;
+    let check = async |filter: RunFilter, expected: &[usize]| {
+        let expected: Vec<RunId> = expected.iter().map(|index| runs[*index].id).collect();
+        let page = store.history.list(of, &filter, None, 10).await.unwrap();
+        assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), expected, "{filter:?}");
+        assert_eq!(page.next, None, "{filter:?}");
+        for run in &page.runs {
+            assert!(filter.fits(run), "{filter:?} {run:?}");
+        }
+    };
+    check(RunFilter { outcome: Some(OutcomeKind::Timeout), ..none() }, &[3]).await;
+    check(RunFilter { outcome: Some(OutcomeKind::Ok), ..none() }, &[2]).await;
+    check(RunFilter { trigger_kind: Some("webhook".to_owned()), ..none() }, &[3, 1]).await;
+    check(RunFilter { tag: Some("gpu".to_owned()), ..none() }, &[3, 1]).await;
+    check(RunFilter { tag: Some("none".to_owned()), ..none() }, &[]).await;
+    check(RunFilter { run_as: Some("u/bob".to_owned()), ..none() }, &[3, 1]).await;
+    check(RunFilter { cause: runs[1].cause, ..none() }, &[3, 1]).await;
+    check(RunFilter { cause: runs[1].cause.map(|cause| Cause { kind: CauseKind::Rerun, ..cause }), ..none() }, &[]).await;
+    check(RunFilter { label: Some(("customer".to_owned(), "ü 7".to_owned())), ..none() }, &[3, 1]).await;
+    check(RunFilter { label: Some(("customer".to_owned(), "ü".to_owned())), ..none() }, &[]).await;
+    check(
+        RunFilter { label: Some(("n".to_owned(), "1".to_owned())), tag: Some("gpu".to_owned()), status: Some(RunStatus::Queued), ..none() },
+        &[1],
+    )
+    .await;
+    check(RunFilter { phase: Some(Phase::Open), ..none() }, &[4, 1]).await;
+    check(RunFilter { phase: Some(Phase::Ended), ..none() }, &[3, 2, 0]).await;
+    check(RunFilter { phase: Some(Phase::Ended), status: Some(RunStatus::Queued), ..none() }, &[]).await;
+    check(RunFilter { created_from: Some(runs[2].created_at), ..none() }, &[4, 3, 2]).await;
+    check(RunFilter { created_before: Some(runs[2].created_at), ..none() }, &[1, 0]).await;
+    check(RunFilter { created_from: Some(runs[1].created_at), created_before: Some(runs[2].created_at), ..none() }, &[1]).await;
+    check(RunFilter { created_from: Some(runs[2].created_at), created_before: Some(runs[1].created_at), ..none() }, &[]).await;
+    for run in [&runs[1], &runs[3]] {
+        let summary = store.history.run(of, run.id).await.unwrap().unwrap().summary;
+        assert_eq!((summary.cause, &summary.labels, &*summary.tag), (run.cause, &run.labels, "gpu"));
+    }
+    let node = join(&store, "node", tick()).await;
+    let claimed = claim(&store, node, tick(), 10).await.into_iter().find(|claimed| claimed.run.id == runs[1].id).unwrap();
+    assert_eq!((claimed.run.cause, claimed.run.labels), (runs[1].cause, Arc::clone(&runs[1].labels)), "a claim gives them back");
+}
+
+/// What no index serves is looked for in stretches.
+async fn rare_runs_are_found_page_by_page(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let rare = finished(NewRun { run_as: "u/rare".into(), ..new_run(of) }, OutcomeKind::Ok);
+    let runs = std::iter::once(rare.clone()).chain((0..20_500).map(|_| finished(new_run(of), OutcomeKind::Ok))).collect::<Vec<_>>();
+    for some in runs.chunks(2_000) {
+        store.history.append(some.to_vec()).await.unwrap();
+    }
+    let filter = RunFilter { run_as: Some("u/rare".to_owned()), ..RunFilter::default() };
+    let first = store.history.list(of, &filter, None, 10).await.unwrap();
+    assert_eq!((first.runs.len(), first.next), (0, Some(runs[501].run.id)));
+    let second = store.history.list(of, &filter, first.next, 10).await.unwrap();
+    assert_eq!((second.runs.iter().map(|run| run.id).collect::<Vec<_>>(), second.next), (vec![rare.run.id], None));
 }
 
 async fn pages_stay_stable_while_runs_come_and_end(database: Database) {
@@ -210,8 +302,8 @@ async fn another_workspace_sees_nothing(database: Database) {
         assert_eq!(store.history.run(other, run.id).await.unwrap(), None);
         assert_eq!(store.history.log(other, run.id).await.unwrap(), None);
     }
-    for filter in [RunFilter::default(), RunFilter { path: Some(runs[0].path.clone()), status: None }] {
-        assert_eq!(store.history.list(other, &filter, None, 10).await.unwrap(), []);
+    for filter in [RunFilter::default(), RunFilter { path: Some(runs[0].path.clone()), ..RunFilter::default() }] {
+        assert_eq!(store.history.list(other, &filter, None, 10).await.unwrap(), RunPage::default());
     }
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod nodes;
 mod open;
 mod queue;
+mod rates;
 mod scripts;
 mod simulation;
 mod state;

@@ -7,7 +7,7 @@ use sandmill_model::{OutcomeKind, Policy, RunId, RunStatus, Timestamp, attempt::
 use sandmill_store::{
     Store, StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Completion, Enqueued, Head, Share},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Ready, Share},
 };
 
 use crate::fixture::{Database, LEASE, claim, complete, event, finished, ids, join, json, line, new_run, on_both, tick, workspace};
@@ -126,20 +126,20 @@ async fn heads_are_what_is_ready(database: Database) {
             let policy = Arc::new(Policy { tag: tag.into(), ..Policy::default() });
             let run = || NewRun { policy: Arc::clone(&policy), ..new_run(of) };
             enqueue(&store, &[run(), run()]).await;
-            expected.push(Head { workspace: of, tag: tag.into() });
+            expected.push(Ready { head: Head { workspace: of, tag: tag.into() }, weight: 1, running_max: None });
         }
         let mut later = new_run(workspace());
         later.scheduled_for = later.created_at.plus(LEASE);
         enqueue(&store, &[later]).await;
     }
-    expected.sort();
+    expected.sort_by(|a, b| a.head.cmp(&b.head));
     assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected);
     let first = store.queue.heads(None, 4).await.unwrap();
     assert_eq!(first, expected[..4]);
-    assert_eq!(store.queue.heads(first.last().cloned(), 100).await.unwrap(), expected[4..]);
+    assert_eq!(store.queue.heads(first.last().map(|ready| ready.head.clone()), 100).await.unwrap(), expected[4..]);
     let node = join(&store, "node", tick()).await;
-    let all = vec![Share { head: expected[0].clone(), runs_max: 2 }];
-    assert_eq!(store.queue.claim(node, tick(), all).await.unwrap().len(), 2);
+    let all = vec![Share { head: expected[0].head.clone(), runs_max: 2, running_max: None }];
+    assert_eq!(store.queue.claim(node, tick(), all).await.unwrap().runs.len(), 2);
     assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected[1..]);
 }
 
@@ -150,12 +150,12 @@ async fn shares_bound_what_each_head_gives(database: Database) {
     let only = new_run(quiet);
     enqueue(&store, std::slice::from_ref(&only)).await;
     let node = join(&store, "node", tick()).await;
-    let share = |workspace, runs_max| Share { head: Head { workspace, tag: "".into() }, runs_max };
-    let claimed = store.queue.claim(node, tick(), vec![share(busy, 3), share(quiet, 3)]).await.unwrap();
+    let share = |workspace, runs_max| Share { head: Head { workspace, tag: "".into() }, runs_max, running_max: None };
+    let claimed = store.queue.claim(node, tick(), vec![share(busy, 3), share(quiet, 3)]).await.unwrap().runs;
     assert_eq!(claimed.len(), 4);
     assert_eq!(claimed[3].run.id, only.id);
-    let another_tag = Share { head: Head { workspace: busy, tag: "gpu".into() }, runs_max: 3 };
-    assert_eq!(store.queue.claim(node, tick(), vec![another_tag]).await.unwrap(), []);
+    let another_tag = Share { head: Head { workspace: busy, tag: "gpu".into() }, runs_max: 3, running_max: None };
+    assert_eq!(store.queue.claim(node, tick(), vec![another_tag]).await.unwrap(), Claims::default());
 }
 
 async fn two_nodes_claim_disjoint_runs(database: Database) {
@@ -212,7 +212,7 @@ async fn what_is_tried_again_waits_and_keeps_its_log(database: Database) {
     let again_at = tick().plus(Duration::from_secs(60));
     let mut done = finished(run.clone(), OutcomeKind::Error);
     done.outcome.log = vec![line("first try")];
-    let again = |done| vec![Completion { done, again_at: Some(again_at) }];
+    let again = |done| vec![Completion { done, again_at: Some(again_at), handler: None }];
     assert_eq!(store.queue.complete(Incarnation(node.0 + 7), again(done.clone())).await.unwrap(), [], "another's");
     assert_eq!(store.queue.complete(node, again(done.clone())).await.unwrap(), [run.id]);
     assert_eq!(store.queue.complete(node, again(done)).await.unwrap(), [], "it is not held any more");

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use sandmill_model::{
-    Code, RunId, RunStatus, RunSummary,
+    Labels, RunId, RunSummary,
     auth::{Action, Domain},
 };
 use sandmill_store::history::RunFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::filter::FilterQuery;
 use crate::{
     app::App,
     auth::Caller,
@@ -20,11 +21,7 @@ use crate::{
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct RunsQuery {
-    /// Only runs of this script.
-    path: Option<String>,
-    /// Only runs in this status: `queued`, `running`, `succeeded`, `failed`, `cancelled`, `skipped`, …
-    status: Option<String>,
+pub(crate) struct PageQuery {
     /// `next` of the page before.
     cursor: Option<String>,
     /// 1 to 200; 50 if left out.
@@ -59,33 +56,40 @@ pub(crate) struct RunItem {
     scheduled_for: String,
     started_at: Option<String>,
     ended_at: Option<String>,
+    /// What it was started with or its manifest said; null: none.
+    tag: Option<String>,
+    labels: Labels,
+    /// The run on whose account it was started.
+    cause: Option<RunCause>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RunCause {
+    /// `parent`: that run started this one; `rerun`: it was to be done again; `handler`: it failed, and this is its error handler.
+    kind: &'static str,
+    run: String,
 }
 
 /// Lists the runs that the token may read, newest first. A page may be short although there are more: `next` tells.
 #[utoipa::path(get, path = "/api/w/{workspace}/runs", tag = "runs",
-    params(("workspace" = String, Path), RunsQuery), responses((status = 200, body = RunList)))]
-pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, Query(query): Query<RunsQuery>) -> Result<Json<RunList>, Problem> {
-    caller.must_somewhere(Domain::Runs, Action::Read)?;
-    let limit = paging::limit(query.limit)?;
-    let before: Option<RunId> = paging::decode(query.cursor.as_deref())?;
-    let filter = filter(&query)?;
-    let mut found = app.dispatch.runs(caller.workspace.id, filter, before, limit + 1).await?;
-    let next = paging::cut(&mut found, limit, |run| run.id.to_string());
-    let readable = |run: &RunSummary| caller.may(Domain::Runs, Action::Read, Some(run.path.as_str()));
-    Ok(Json(RunList { items: found.into_iter().filter(readable).map(RunItem::from).collect(), next }))
+    params(("workspace" = String, Path), FilterQuery, PageQuery), responses((status = 200, body = RunList)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(filter): Query<FilterQuery>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<RunList>, Problem> {
+    self::page(&app, &caller, filter.read()?, &page).await
 }
 
-fn filter(query: &RunsQuery) -> Result<RunFilter, Problem> {
-    let path = query.path.as_deref().map(str::parse).transpose();
-    let path = path.map_err(|error: sandmill_model::path::InvalidPath| Problem::new(Code::InvalidPath, error.to_string()))?;
-    let status = match &query.status {
-        None => None,
-        Some(name) => Some(RunStatus::from_name(name).ok_or_else(|| {
-            let names: Vec<_> = RunStatus::ALL.iter().map(|status| status.name()).collect();
-            Problem::new(Code::BadRequest, format!("`status` is one of {}", names.join(", ")))
-        })?),
-    };
-    Ok(RunFilter { path, status })
+pub(crate) async fn page(app: &App, caller: &Caller, filter: RunFilter, asked: &PageQuery) -> Result<Json<RunList>, Problem> {
+    caller.must_somewhere(Domain::Runs, Action::Read)?;
+    let limit = paging::limit(asked.limit)?;
+    let before: Option<RunId> = paging::decode(asked.cursor.as_deref())?;
+    let page = app.dispatch.runs(caller.workspace.id, filter, before, limit).await?;
+    let readable = |run: &RunSummary| caller.may(Domain::Runs, Action::Read, Some(run.path.as_str()));
+    let items = page.runs.into_iter().filter(readable).map(RunItem::from).collect();
+    Ok(Json(RunList { items, next: page.next.map(paging::encode) }))
 }
 
 impl From<RunSummary> for RunItem {
@@ -104,6 +108,9 @@ impl From<RunSummary> for RunItem {
             scheduled_for: run.scheduled_for.to_string(),
             started_at: run.started_at.map(|at| at.to_string()),
             ended_at: run.ended_at.map(|at| at.to_string()),
+            tag: Some(run.tag.to_string()).filter(|tag| !tag.is_empty()),
+            labels: Arc::unwrap_or_clone(run.labels),
+            cause: run.cause.map(|cause| RunCause { kind: cause.kind.name(), run: cause.run.to_string() }),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Runs: start, list, show, result, log, cancel, rerun.
 
+pub(crate) mod bulk;
+pub(crate) mod filter;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod result;
@@ -23,7 +25,7 @@ use crate::{app::App, auth::Caller, problem::Problem, request::url::no_run};
 
 /// A run on which the caller may do `action`. One whose path the token does not cover is answered like one that is not there:
 /// a run's id says nothing of its path.
-async fn find(app: &App, caller: &Caller, run: RunId, action: Action) -> Result<RunRecord, Problem> {
+pub(crate) async fn find(app: &App, caller: &Caller, run: RunId, action: Action) -> Result<RunRecord, Problem> {
     caller.must_somewhere(Domain::Runs, action)?;
     let record = app.dispatch.record(caller.workspace.id, run).await?;
     record.filter(|record| caller.may(Domain::Runs, action, Some(record.summary.path.as_str()))).ok_or_else(no_run)

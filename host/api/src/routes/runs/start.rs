@@ -60,6 +60,8 @@ impl RunSubmission {
             priority: self.priority,
             tag: self.tag.as_deref().map(Into::into),
             idempotency_key,
+            cause: None,
+            replay_of: None,
         })
     }
 }
@@ -80,10 +82,7 @@ pub(crate) async fn start(
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
     let terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
-    if !arguments.is_object() {
-        let fault = Fault { pointer: String::new(), message: "must be an object".to_owned() };
-        return Err(Problem::new(Code::InvalidArguments, "`args` must be an object").faults(vec![fault]));
-    }
+    must_be_an_object(&arguments)?;
     let request = StartRequest {
         principal: Arc::clone(&caller.principal),
         workspace: caller.workspace.clone(),
@@ -110,4 +109,12 @@ pub(crate) async fn start(
             }
         }
     }
+}
+
+pub(super) fn must_be_an_object(arguments: &JsonText) -> Result<(), Problem> {
+    if arguments.is_object() {
+        return Ok(());
+    }
+    let fault = Fault { pointer: String::new(), message: "must be an object".to_owned() };
+    Err(Problem::new(Code::InvalidArguments, "`args` must be an object").faults(vec![fault]))
 }

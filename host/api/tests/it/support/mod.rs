@@ -110,6 +110,13 @@ impl Api {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
+    /// Another version at a path.
+    pub(crate) async fn deploy_version(&self, path: &str, number: u32) {
+        let body = serde_json::json!({"language": "typescript", "source": format!("export function main() {{ return {number} }}")});
+        let answer = put(format!("/api/w/w/scripts/{path}")).json(body).to(self).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
     /// Waits until a run has ended, and returns it.
     pub(crate) async fn ended(&self, run: &str) -> serde_json::Value {
         self.wait(run, |run| !run["outcome"].is_null()).await

@@ -167,7 +167,7 @@ impl Model {
             return Vec::new();
         }
         let mut taken = Vec::new();
-        for Share { head, runs_max } in shares {
+        for Share { head, runs_max, .. } in shares {
             let of_head = |run: &&Run| run.place == Place::Ready && run.new.workspace == head.workspace && run.new.policy.tag == head.tag;
             let mut ready: Vec<_> =
                 self.runs.values().filter(of_head).map(|run| (-run.new.policy.priority, run.due_at, run.new.id)).collect();
@@ -204,7 +204,7 @@ impl Model {
 
     pub(super) fn complete(&mut self, lease: Incarnation, runs: &[Completion]) -> Vec<RunId> {
         let mut moved = Vec::new();
-        for Completion { done, again_at } in runs {
+        for Completion { done, again_at, .. } in runs {
             let id = done.run.id;
             let run = &self.runs[&id];
             if !matches!(run.place, Place::Running(holder, _) if holder == lease) || run.attempt != done.attempt {

@@ -59,13 +59,13 @@ impl World {
             let given_back = self.store.queue.unclaim(life, from).await.unwrap();
             assert_eq!(given_back, self.model.unclaim(life, from), "unclaim");
         }
-        let heads = self.store.queue.heads(None, 100).await.unwrap();
+        let heads: Vec<_> = self.store.queue.heads(None, 100).await.unwrap().into_iter().map(|ready| ready.head).collect();
         assert_eq!(heads, self.model.heads(), "heads");
         let mut shares = Vec::new();
         for head in heads.into_iter().filter(|head| self.nodes[index].tags.contains(&head.tag)) {
-            shares.push(Share { head, runs_max: u32::try_from(self.random.below(4)).unwrap() });
+            shares.push(Share { head, runs_max: u32::try_from(self.random.below(4)).unwrap(), running_max: None });
         }
-        let claimed = self.store.queue.claim(life, self.now, shares.clone()).await.unwrap();
+        let claimed = self.store.queue.claim(life, self.now, shares.clone()).await.unwrap().runs;
         self.tell(format!("{life:?} claims {:?}", claimed.iter().map(|each| each.run.id).collect::<Vec<_>>()));
         let found: Vec<_> = claimed.iter().map(|each| (each.run.id, each.attempt, each.lost, each.is_cancelled)).collect();
         assert_eq!(found, self.model.claim(life, self.now, &shares), "claim");
@@ -103,7 +103,7 @@ impl World {
         let ids = completions.iter().map(|each| (each.done.run.id, each.done.outcome.kind)).collect::<Vec<_>>();
         self.tell(format!("{lease:?} completes {ids:?}, counted {moved:?}"));
         assert_eq!(moved, self.model.complete(lease, &completions), "complete");
-        for Completion { done, again_at } in completions.iter().filter(|each| moved.contains(&each.done.run.id)) {
+        for Completion { done, again_at, .. } in completions.iter().filter(|each| moved.contains(&each.done.run.id)) {
             self.observed.counted(done.run.id, again_at.is_none().then_some(done.outcome.kind));
         }
         if self.random.percent(8) {
@@ -128,7 +128,7 @@ impl World {
         let chance = u16::try_from(self.random.below(65_536)).unwrap();
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(*lost), self.now, chance);
         let done = FinishedRun { run: run.clone(), attempt: *attempt, started_at: Some(self.now), ended_at: self.now, outcome };
-        Completion { done, again_at: pause.map(|pause| self.now.plus(pause)) }
+        Completion { done, again_at: pause.map(|pause| self.now.plus(pause)), handler: None }
     }
 
     /// All who are awake show a sign of life.

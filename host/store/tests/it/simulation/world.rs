@@ -115,7 +115,7 @@ impl World {
     pub(super) async fn compare(&self) {
         for of in self.workspaces {
             let found = self.store.history.list(of, &RunFilter::default(), None, u32::MAX >> 1).await.unwrap();
-            let found: Vec<_> = found.iter().rev().map(|run| (run.id, run.status, run.outcome, run.attempt)).collect();
+            let found: Vec<_> = found.runs.iter().rev().map(|run| (run.id, run.status, run.outcome, run.attempt)).collect();
             let runs = self.model.runs.values().filter(|run| run.new.workspace == of);
             let expected: Vec<_> = runs
                 .map(|run| {

@@ -1,0 +1,91 @@
+//! Error handlers: when a run has failed for good, another script may be started with what went wrong.
+//!
+//! The handler's run is written in the same commit as the end of the run that failed, so neither is there without the other.
+
+use std::sync::Arc;
+
+use sandmill_model::{
+    Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus,
+    code::Refusal,
+    run::{FinishedRun, NewRun},
+    version::Selector,
+};
+use serde_json::{Value, json};
+
+use crate::{Inner, StartTerms, accept::Parts};
+
+/// How long to wait after a failed look-up before the next try.
+const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Inner {
+    /// The run of the error handler of a run that is not tried again. What stands in its way is said in the log of the run.
+    pub(crate) async fn error_handler(&self, done: &mut FinishedRun) -> Option<Box<NewRun>> {
+        if done.status() != RunStatus::Failed {
+            return None;
+        }
+        let path = done.run.policy.error_handler.clone()?;
+        let key = (done.run.workspace, path, Selector::Newest);
+        let target = loop {
+            match self.targets.find(self.store.scripts.as_ref(), key.clone(), done.ended_at).await {
+                Ok(target) => break target,
+                Err(error) => {
+                    tracing::error!(%error, run = %done.run.id, "the error handler of a run could not be looked up; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
+        };
+        let Some(target) = target else {
+            note(done, format!("the error handler {} is not deployed", key.1));
+            return None;
+        };
+        let whole = Input::Arguments(failure(done, true));
+        // A failure whose arguments are longer than the handler takes is told without them.
+        let fits = whole.len_bytes() as u64 <= target.limits.arguments_bytes;
+        let input = if fits { whole } else { Input::Arguments(failure(done, false)) };
+        let FinishedRun { run: NewRun { workspace, workspace_name, run_as, .. }, ended_at, .. } = &*done;
+        let assembled = self.policy(&target, &input, &StartTerms::default(), *ended_at).and_then(|policy| {
+            let parts =
+                Parts { workspace: *workspace, workspace_name: Arc::clone(workspace_name), target, input, run_as: Arc::clone(run_as) };
+            Ok((policy, self.assemble(parts, *ended_at)?))
+        });
+        match assembled {
+            Ok((mut policy, run)) => {
+                if policy.error_handler.is_some() {
+                    // No handler of a handler: a mistake in one would go round for ever.
+                    Arc::make_mut(&mut policy).error_handler = None;
+                }
+                Some(Box::new(NewRun { policy, cause: Some(Cause { kind: CauseKind::Handler, run: done.run.id }), ..run }))
+            }
+            Err(Refusal { detail, .. }) => {
+                note(done, format!("the error handler {} was not started: {detail}", key.1));
+                None
+            }
+        }
+    }
+}
+
+/// The arguments of a handler.
+fn failure(done: &FinishedRun, with_arguments: bool) -> JsonText {
+    let FinishedRun { run, attempt, outcome, .. } = done;
+    let arguments = with_arguments.then(|| match (&outcome.arguments, &run.input) {
+        (Some(arguments), _) | (None, Input::Arguments(arguments)) => arguments.clone(),
+        (None, Input::Event(event)) => event.arguments(),
+    });
+    let value = json!({
+        "run_id": run.id,
+        "path": run.path.as_str(),
+        "version": run.number,
+        "workspace": run.workspace_name,
+        "trigger": run.input.trigger().map(|trigger| json!({"kind": trigger.kind, "path": trigger.path})),
+        "attempt": attempt,
+        "outcome": outcome.kind.name(),
+        "error": outcome.error.as_ref().map_or(Value::Null, |error| serde_json::to_value(error).unwrap_or_default()),
+        // Not `arguments`: no parameter of JavaScript can be called so.
+        "args": arguments,
+    });
+    JsonText::trusted(value.to_string())
+}
+
+fn note(done: &mut FinishedRun, message: String) {
+    done.outcome.log.push(LogEntry { at: done.ended_at, level: LogLevel::Error, stream: LogStream::Host, message, fields: None });
+}

@@ -1,0 +1,216 @@
+//! Lists of runs, queued and ended together.
+//!
+//! A page costs the same whatever history holds: what an index serves is read from there, and of what none serves only a stretch of
+//! [`STRETCH`] runs is looked at for one page, which may then be short, or empty, although there are more.
+
+use sandmill_model::{RunId, RunStatus, RunSummary, WorkspaceId};
+
+use super::{
+    codes,
+    dialect::Conn,
+    labels, queued,
+    value::{Row, Value, values},
+};
+use crate::{
+    StoreError,
+    history::{Phase, RunFilter, RunPage},
+};
+
+/// Runs that one page looks at where no index serves.
+const STRETCH: i64 = 20_000;
+
+/// Of a [`RunSummary`], in the order of [`read_summary`], as an ended run and as a queued one has them. Numbers: codes.rs.
+pub(super) const ENDED: &str = "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
+    started_at, ended_at, tag, cause_kind, cause, labels";
+const QUEUED: &str = "id, path, number, version, CAST(CASE state WHEN 3 THEN 3 WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
+    CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
+    started_at, CAST(NULL AS BIGINT) AS ended_at, tag, cause_kind, cause, labels";
+/// Columns in a summary.
+pub(super) const SUMMARY_COLUMNS: usize = 17;
+
+pub(super) fn read_summary(row: &Row) -> Result<RunSummary, StoreError> {
+    Ok(RunSummary {
+        id: RunId(row.uuid(0)?),
+        path: row.path(1)?,
+        number: row.int(2)?,
+        version: row.digest(3)?,
+        status: codes::read_status(row.int(4)?)?,
+        outcome: row.opt_int(5)?.map(codes::read_outcome).transpose()?,
+        trigger_kind: row.opt_text(6)?.map(str::to_owned),
+        attempt: row.small_count(7)?,
+        run_as: row.text(8)?.to_owned(),
+        created_at: row.time(9)?,
+        scheduled_for: row.time(10)?,
+        started_at: row.opt_time(11)?,
+        ended_at: row.opt_time(12)?,
+        tag: row.text(13)?.into(),
+        cause: queued::read_cause(row, 14)?,
+        labels: labels::read(row, 16)?,
+    })
+}
+
+pub(super) async fn list(
+    workspace: WorkspaceId,
+    filter: &RunFilter,
+    before: Option<RunId>,
+    limit: u32,
+    mut conn: Conn<'_>,
+) -> Result<RunPage, StoreError> {
+    let before = before.into_iter().chain(filter.created_before.map(RunId::first_of)).min().unwrap_or(RunId::MAX);
+    let (in_queue, in_history) = tables(filter);
+    let mut lowest = filter.created_from.map(RunId::first_of);
+    let mut stretch = None;
+    if !is_indexed(filter) {
+        for table in [in_queue.map(|_| "queue"), in_history.then_some("runs")].into_iter().flatten() {
+            stretch = stretch.max(end_of_stretch(&mut conn, table, workspace, before).await?);
+        }
+        stretch = stretch.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
+        lowest = lowest.max(stretch);
+    }
+    let statements = Statements::new(workspace, filter, before, lowest, limit);
+    let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
+        // One statement, so that a run that is just ending is seen exactly once.
+        (Some(queued), Some(ended)) => {
+            format!("SELECT * FROM ({queued}) AS queued UNION ALL SELECT * FROM ({ended}) AS ended ORDER BY id DESC LIMIT $3")
+        }
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => return Ok(RunPage::default()),
+    };
+    let mut runs: Vec<RunSummary> = conn.rows(statement, statements.values).await?.iter().map(read_summary).collect::<Result<_, _>>()?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_full = runs.len() > limit;
+    runs.truncate(limit);
+    let next = if is_full { runs.last().map(|run| run.id) } else { stretch };
+    Ok(RunPage { runs, next })
+}
+
+/// Whether at most one index is needed to find what fits.
+fn is_indexed(filter: &RunFilter) -> bool {
+    let RunFilter { path, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from: _, created_before: _ } =
+        filter;
+    if outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
+        return false;
+    }
+    let is_unusual = status.is_some_and(|status| status.has_ended() && status != RunStatus::Succeeded);
+    match (
+        path.is_some(),
+        status.is_some(),
+        [tag.is_some(), cause.is_some(), label.is_some(), *is_dead].into_iter().filter(|given| *given).count(),
+    ) {
+        (false, false, others) => others <= 1,
+        (_, has_status, 0) => !has_status || is_unusual,
+        _ => false,
+    }
+}
+
+/// A condition on the states of queued runs, if any of them has that status, and whether ended ones have.
+fn tables(filter: &RunFilter) -> (Option<&'static str>, bool) {
+    let (queued, ended) = match filter.status {
+        None => (Some(""), true),
+        Some(RunStatus::Queued) => (Some(" AND state IN (0, 1)"), false),
+        Some(RunStatus::Parked) => (Some(" AND state = 2"), false),
+        Some(RunStatus::Running) => (Some(" AND state = 3"), false),
+        Some(status) => (None, status.has_ended()),
+    };
+    // What is dead, or has an outcome, has ended.
+    let is_open = filter.phase != Some(Phase::Ended) && filter.outcome.is_none() && !filter.is_dead;
+    (queued.filter(|_| is_open), ended && filter.phase != Some(Phase::Open))
+}
+
+/// The last of the runs that are looked at; none if all of them are.
+async fn end_of_stretch(conn: &mut Conn<'_>, table: &str, workspace: WorkspaceId, before: RunId) -> Result<Option<RunId>, StoreError> {
+    let statement = format!("SELECT id FROM {table} WHERE workspace = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET {}", STRETCH - 1);
+    let rows = conn.rows(statement, values![workspace, before]).await?;
+    rows.first().map(|row| row.uuid(0).map(RunId)).transpose()
+}
+
+struct Statements {
+    values: Vec<Value>,
+    conditions: String,
+    /// A table with some of the runs, in the same order, that is read first.
+    some: Option<&'static str>,
+}
+
+impl Statements {
+    fn new(workspace: WorkspaceId, filter: &RunFilter, before: RunId, lowest: Option<RunId>, limit: u32) -> Self {
+        let RunFilter { path, phase: _, status: _, outcome: _, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
+        let some = if *is_dead { Some("dead_letters") } else { label.as_ref().map(|_| "run_labels") };
+        let conditions = if some.is_some() { "some_runs.workspace = $1 AND some_runs.run < $2" } else { "workspace = $1 AND id < $2" };
+        let values = values![workspace, before, i64::from(limit) + 1];
+        let mut statements = Self { values, conditions: conditions.to_owned(), some };
+        if let Some(lowest) = lowest {
+            statements.and(if some.is_some() { "some_runs.run >=" } else { "id >=" }, lowest);
+        }
+        match label {
+            Some((name, value)) if !is_dead => {
+                statements.and("some_runs.name =", name.as_str());
+                statements.and("some_runs.value =", value.as_str());
+            }
+            Some((name, value)) => {
+                statements.conditions.push_str(
+                    " AND EXISTS (SELECT 1 FROM run_labels AS label WHERE label.workspace = some_runs.workspace AND label.run = some_runs.run",
+                );
+                statements.and("label.name =", name.as_str());
+                statements.and("label.value =", value.as_str());
+                statements.conditions.push(')');
+            }
+            None => {}
+        }
+        if let Some(path) = path {
+            statements.and("path =", path);
+        }
+        if let Some(kind) = trigger_kind {
+            statements.and("trigger_kind =", kind.as_str());
+        }
+        if let Some(tag) = tag {
+            statements.and("tag =", tag.as_str());
+            if !tag.is_empty() {
+                // What the index of tags holds.
+                statements.conditions.push_str(" AND tag <> ''");
+            }
+        }
+        if let Some(identity) = run_as {
+            statements.and("run_as =", identity.as_str());
+        }
+        if let Some(cause) = cause {
+            statements.and("cause =", cause.run);
+            statements.and("cause_kind =", codes::cause(cause.kind));
+        }
+        statements
+    }
+
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        self.conditions.push_str(&format!(" AND {condition} ${}", self.values.len()));
+    }
+
+    fn queued(&self, states: &str) -> String {
+        self.of("queue", QUEUED, states)
+    }
+
+    fn ended(&self, filter: &RunFilter) -> String {
+        let mut more = String::new();
+        if let Some(status) = filter.status {
+            more.push_str(&format!(" AND status = {}", codes::status(status)));
+            // What the index of unusual runs holds.
+            if status != RunStatus::Succeeded {
+                more.push_str(" AND status <> 5");
+            }
+        }
+        if let Some(kind) = filter.outcome {
+            more.push_str(&format!(" AND outcome = {}", codes::outcome(kind)));
+        }
+        self.of("runs", ENDED, &more)
+    }
+
+    fn of(&self, table: &str, columns: &str, more: &str) -> String {
+        let conditions = &self.conditions;
+        match self.some {
+            Some(some) => format!(
+                "SELECT {columns} FROM {some} AS some_runs JOIN {table} ON {table}.workspace = some_runs.workspace AND {table}.id = some_runs.run
+                 WHERE {conditions}{more} ORDER BY some_runs.run DESC LIMIT $3"
+            ),
+            None => format!("SELECT {columns} FROM {table} WHERE {conditions}{more} ORDER BY id DESC LIMIT $3"),
+        }
+    }
+}
