@@ -59,14 +59,13 @@ pub(super) async fn list(
     let before = before.into_iter().chain(filter.created_before.map(RunId::first_of)).min().unwrap_or(RunId::MAX);
     let (in_queue, in_history) = tables(filter);
     let mut lowest = filter.created_from.map(RunId::first_of);
+    let unserved = [("queue", in_queue.is_some() && !is_indexed_in_queue(filter)), ("runs", in_history && !is_indexed(filter))];
     let mut stretch = None;
-    if !is_indexed(filter) {
-        for table in [in_queue.map(|_| "queue"), in_history.then_some("runs")].into_iter().flatten() {
-            stretch = stretch.max(end_of_stretch(&mut conn, table, workspace, before).await?);
-        }
-        stretch = stretch.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
-        lowest = lowest.max(stretch);
+    for (table, _) in unserved.into_iter().filter(|(_, is_unserved)| *is_unserved) {
+        stretch = stretch.max(end_of_stretch(&mut conn, table, workspace, before).await?);
     }
+    let stretch = stretch.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
+    lowest = lowest.max(stretch);
     let statements = Statements::new(workspace, filter, before, lowest, limit);
     let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
         // One statement, so that a run that is just ending is seen exactly once.
@@ -84,7 +83,14 @@ pub(super) async fn list(
     Ok(RunPage { runs, next })
 }
 
-/// Whether at most one index is needed to find what fits.
+/// Whether one index of the queue finds what fits: that of all, of what runs, or of causes.
+fn is_indexed_in_queue(filter: &RunFilter) -> bool {
+    let RunFilter { path, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
+    matches!(status, None | Some(RunStatus::Running))
+        && [path.is_some(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()].iter().all(|given| !given)
+}
+
+/// Whether one index of history finds what fits.
 fn is_indexed(filter: &RunFilter) -> bool {
     let RunFilter { path, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from: _, created_before: _ } =
         filter;
@@ -125,67 +131,58 @@ async fn end_of_stretch(conn: &mut Conn<'_>, table: &str, workspace: WorkspaceId
 }
 
 struct Statements {
+    /// Workspace, the id above all, limit, and what conditions compare with.
     values: Vec<Value>,
+    /// Numbers of values: the lowest id; name and value of the label.
+    lowest: Option<usize>,
+    label: Option<(usize, usize)>,
+    is_dead: bool,
     conditions: String,
-    /// A table with some of the runs, in the same order, that is read first.
-    some: Option<&'static str>,
 }
 
 impl Statements {
     fn new(workspace: WorkspaceId, filter: &RunFilter, before: RunId, lowest: Option<RunId>, limit: u32) -> Self {
         let RunFilter { path, phase: _, status: _, outcome: _, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
-        let some = if *is_dead { Some("dead_letters") } else { label.as_ref().map(|_| "run_labels") };
-        let conditions = if some.is_some() { "some_runs.workspace = $1 AND some_runs.run < $2" } else { "workspace = $1 AND id < $2" };
         let values = values![workspace, before, i64::from(limit) + 1];
-        let mut statements = Self { values, conditions: conditions.to_owned(), some };
-        if let Some(lowest) = lowest {
-            statements.and(if some.is_some() { "some_runs.run >=" } else { "id >=" }, lowest);
-        }
-        match label {
-            Some((name, value)) if !is_dead => {
-                statements.and("some_runs.name =", name.as_str());
-                statements.and("some_runs.value =", value.as_str());
-            }
-            Some((name, value)) => {
-                statements.conditions.push_str(
-                    " AND EXISTS (SELECT 1 FROM run_labels AS label WHERE label.workspace = some_runs.workspace AND label.run = some_runs.run",
-                );
-                statements.and("label.name =", name.as_str());
-                statements.and("label.value =", value.as_str());
-                statements.conditions.push(')');
-            }
-            None => {}
-        }
+        let mut statements = Self { values, lowest: None, label: None, is_dead: *is_dead, conditions: String::new() };
+        statements.lowest = lowest.map(|lowest| statements.bind(lowest));
+        statements.label = label.as_ref().map(|(name, value)| (statements.bind(name.as_str()), statements.bind(value.as_str())));
         if let Some(path) = path {
-            statements.and("path =", path);
+            statements.and("path", path);
         }
         if let Some(kind) = trigger_kind {
-            statements.and("trigger_kind =", kind.as_str());
+            statements.and("trigger_kind", kind.as_str());
         }
         if let Some(tag) = tag {
-            statements.and("tag =", tag.as_str());
+            statements.and("tag", tag.as_str());
             if !tag.is_empty() {
                 // What the index of tags holds.
                 statements.conditions.push_str(" AND tag <> ''");
             }
         }
         if let Some(identity) = run_as {
-            statements.and("run_as =", identity.as_str());
+            statements.and("run_as", identity.as_str());
         }
         if let Some(cause) = cause {
-            statements.and("cause =", cause.run);
-            statements.and("cause_kind =", codes::cause(cause.kind));
+            statements.and("cause", cause.run);
+            statements.and("cause_kind", codes::cause(cause.kind));
         }
         statements
     }
 
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+    /// The number of a value.
+    fn bind(&mut self, value: impl Into<Value>) -> usize {
         self.values.push(value.into());
-        self.conditions.push_str(&format!(" AND {condition} ${}", self.values.len()));
+        self.values.len()
+    }
+
+    fn and(&mut self, column: &str, value: impl Into<Value>) {
+        let number = self.bind(value);
+        self.conditions.push_str(&format!(" AND {column} = ${number}"));
     }
 
     fn queued(&self, states: &str) -> String {
-        self.of("queue", QUEUED, states)
+        self.of("queue", None, QUEUED, states)
     }
 
     fn ended(&self, filter: &RunFilter) -> String {
@@ -200,17 +197,35 @@ impl Statements {
         if let Some(kind) = filter.outcome {
             more.push_str(&format!(" AND outcome = {}", codes::outcome(kind)));
         }
-        self.of("runs", ENDED, &more)
+        let first = if self.is_dead { Some("dead_letters") } else { self.label.map(|_| "run_labels") };
+        self.of("runs", first, ENDED, &more)
     }
 
-    fn of(&self, table: &str, columns: &str, more: &str) -> String {
-        let conditions = &self.conditions;
-        match self.some {
-            Some(some) => format!(
-                "SELECT {columns} FROM {some} AS some_runs JOIN {table} ON {table}.workspace = some_runs.workspace AND {table}.id = some_runs.run
-                 WHERE {conditions}{more} ORDER BY some_runs.run DESC LIMIT $3"
+    /// `first` is a table of some of the runs, in the same order, that is read before `table`.
+    fn of(&self, table: &str, first: Option<&str>, columns: &str, more: &str) -> String {
+        let (workspace, id, join) = match first {
+            None => ("workspace", "id", String::new()),
+            Some(first) => (
+                "some_runs.workspace",
+                "some_runs.run",
+                format!("{first} AS some_runs JOIN {table} ON {table}.workspace = some_runs.workspace AND {table}.id = some_runs.run"),
             ),
-            None => format!("SELECT {columns} FROM {table} WHERE {conditions}{more} ORDER BY id DESC LIMIT $3"),
+        };
+        let from = if join.is_empty() { table } else { &join };
+        let mut conditions = format!("{workspace} = $1 AND {id} < $2");
+        if let Some(lowest) = self.lowest {
+            conditions.push_str(&format!(" AND {id} >= ${lowest}"));
         }
+        match self.label {
+            Some((name, value)) if first == Some("run_labels") => {
+                conditions.push_str(&format!(" AND some_runs.name = ${name} AND some_runs.value = ${value}"));
+            }
+            Some((name, value)) => conditions.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM run_labels AS label WHERE label.workspace = {table}.workspace AND label.run = {table}.id
+                     AND label.name = ${name} AND label.value = ${value})"
+            )),
+            None => {}
+        }
+        format!("SELECT {columns} FROM {from} WHERE {conditions}{}{more} ORDER BY {id} DESC LIMIT $3", self.conditions)
     }
 }
