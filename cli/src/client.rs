@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header, redirec
 use serde::de::DeserializeOwned;
 
 pub(crate) use problem::Problem;
-pub(crate) use wire::{BulkReceipt, Deployed, Instance, LogLine, Page, Receipt, Run, RunError, Script};
+pub(crate) use wire::{BulkReceipt, Deployed, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
 
 use crate::{Globals, error::CliError, profile};
 

@@ -4,6 +4,7 @@ mod filter;
 pub(crate) mod init;
 pub(crate) mod letters;
 pub(crate) mod login;
+pub(crate) mod nodes;
 pub(crate) mod push;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -20,6 +21,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,
         ClientCommand::DeadLetters(with) => letters::execute(with.own.command, session).await,
         ClientCommand::Scripts(with) => scripts::execute(with.own.command, session).await,
+        ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::commands::{init, letters, login, push, run, runs, scripts};
+use crate::commands::{init, letters, login, nodes, push, run, runs, scripts};
 
 /// Under this heading `--help` lists what all commands share.
 pub(crate) const SHARED_HEADING: &str = "Server";
@@ -49,6 +49,8 @@ pub enum ClientCommand {
     DeadLetters(With<letters::Options>),
     /// Look at what is deployed
     Scripts(With<scripts::Options>),
+    /// Look at the nodes of the installation
+    Nodes(With<nodes::Options>),
 }
 
 impl ClientCommand {
@@ -61,6 +63,7 @@ impl ClientCommand {
             Self::Runs(with) => &with.globals,
             Self::DeadLetters(with) => &with.globals,
             Self::Scripts(with) => &with.globals,
+            Self::Nodes(with) => &with.globals,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod asynchronous;
+mod cancelling;
 mod commands;
 mod components;
 mod connections;
@@ -18,4 +19,5 @@ mod restart;
 mod scripts;
 mod shared;
 mod telemetry;
+mod torture;
 mod tour;

@@ -17,6 +17,18 @@ pub(crate) struct Instance {
     pub(crate) identity: Option<String>,
 }
 
+/// A node of the installation.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) release: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) slots: u64,
+    pub(crate) running: u64,
+    pub(crate) seen_at: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Receipt {
     pub(crate) run_id: String,

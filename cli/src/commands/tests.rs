@@ -120,6 +120,17 @@ async fn a_result_is_printed_as_it_is() {
 }
 
 #[tokio::test]
+async fn nodes_are_listed() {
+    let body = r#"{"items":[{"name":"node-a","release":"0.1.0","roles":["api","worker"],"tags":[],"slots":64,"running":3,"started_at":"x","seen_at":"2026-01-02T03:04:05Z"}]}"#;
+    let answer = ("GET /api/instance/nodes", "200 OK", JSON, body);
+    let done = remote(&["nodes", "list"], vec![answer]).await;
+    let expected = "NODE    ROLES       TAGS  RUNNING  SLOTS  RELEASE  SEEN\nnode-a  api,worker  -     3        64     0.1.0    2026-01-02T03:04:05Z\n";
+    assert_eq!((done.exit, done.out.as_str()), (0, expected), "{}", done.err);
+    let done = remote(&["nodes", "list", "--json"], vec![answer]).await;
+    assert_eq!(done.out, format!("{body}\n"));
+}
+
+#[tokio::test]
 async fn a_long_run_is_waited_for() {
     let pending = "content-type: application/json\r\nlocation: /api/w/w/runs/r1/result\r\nsandmill-run-id: r1\r\n";
     let receipt = r#"{"run_id":"r1","status":"running"}"#;

@@ -7,10 +7,12 @@ use std::{
     path::{Path, PathBuf},
     process::{ChildStdin, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,20 +21,28 @@ use anyhow::{Context as _, bail, ensure};
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// The superuser of the server.
 const USER: &str = "postgres";
+/// What a test writes need not outlive it, so nothing is flushed to the disk.
+const HASTY: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=400 -c shared_buffers=64MB";
+/// As PostgreSQL does by itself, with room for what is measured.
+const DURABLE: &str = "-c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB";
 /// A port that was free may be taken by the time the server opens it.
 const STARTS_MAX: u32 = 5;
+/// How long a start may take, also after a crash.
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the server says once it is ready, and what the supervisor says once it has ended.
 const READY: &str = "ready to accept connections";
 const ENDED: &str = "the server has ended";
+/// Comes before the path of the cluster's folder.
+const FOLDER: &str = "the folder is ";
 
 /// Makes a cluster in a folder of its own and starts a server on each port that it reads, until standard input ends: that is when the process that holds the
-/// other side does, however it ends. Then nothing is left. The trap keeps the shell alive when a terminal interrupts the whole group. What a test writes need
-/// not outlive it, so nothing is flushed to the disk.
+/// other side does, however it ends. Then nothing is left. The trap keeps the shell alive when a terminal interrupts the whole group.
 const SUPERVISE: &str = r#"
 trap : INT TERM HUP
-as=$1 owner=$2 programs=$3 user=$4 ended=$5
+as=$1 owner=$2 programs=$3 user=$4 ended=$5 says_folder=$6 settings=$7
 folder=$(mktemp -d -t sandmill-postgres-XXXXXXXX) || exit 1
+echo "$says_folder$folder" >&2
 cd "$folder"
 [ -z "$owner" ] || chown "$owner" "$folder"
 $as "$programs/initdb" --auth=trust --encoding=UTF8 --no-locale --no-sync --username="$user" -D "$folder/data" >&2
@@ -40,8 +50,7 @@ $as "$programs/initdb" --auth=trust --encoding=UTF8 --no-locale --no-sync --user
 while read -r port; do
     rm -f ended
     {
-        $as "$programs/postgres" -D "$folder/data" -h 127.0.0.1 -p "$port" -k '' -c fsync=off -c full_page_writes=off \
-            -c synchronous_commit=off -c max_connections=400 -c shared_buffers=64MB </dev/null
+        $as "$programs/postgres" -D "$folder/data" -h 127.0.0.1 -p "$port" -k '' $settings </dev/null
         >ended
         echo "$ended" >&2
     } &
@@ -58,8 +67,17 @@ rm -rf "$folder"
 pub struct Postgres {
     programs: PathBuf,
     port: u16,
-    /// The server lives as long as this side of the pipe is open.
-    _alive: ChildStdin,
+    folder: PathBuf,
+    /// Where the supervisor is told to start a server; there is one as long as this side of the pipe is open.
+    ports: Mutex<ChildStdin>,
+    events: Mutex<Receiver<Event>>,
+}
+
+/// What became of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Ready,
+    Ended,
 }
 
 impl Postgres {
@@ -69,20 +87,80 @@ impl Postgres {
     /// If it is installed and does not start; in CI also if it is missing.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
-        let shared = SHARED.get_or_init(|| {
-            let programs = match programs() {
-                Ok(programs) => programs,
-                Err(error) => {
-                    #[expect(clippy::disallowed_methods, reason = "tests have no options")]
-                    let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
-                    assert!(!in_ci, "PostgreSQL is missing in CI: {error:#}");
-                    eprintln!("SKIPPED: PostgreSQL is not installed and cannot be: {error:#}");
-                    return None;
-                }
-            };
-            Some(Self::start(programs).expect("PostgreSQL starts"))
-        });
-        shared.as_ref()
+        SHARED.get_or_init(Self::own).as_ref()
+    }
+
+    /// A server of the caller's own, which it may kill; gone when the value is dropped.
+    ///
+    /// # Panics
+    /// As [`Postgres::shared`].
+    #[must_use]
+    pub fn own() -> Option<Self> {
+        Self::with(HASTY)
+    }
+
+    /// The same, and what is committed is on the disk.
+    ///
+    /// # Panics
+    /// As [`Postgres::shared`].
+    #[must_use]
+    pub fn durable() -> Option<Self> {
+        Self::with(DURABLE)
+    }
+
+    fn with(settings: &str) -> Option<Self> {
+        let programs = match programs() {
+            Ok(programs) => programs,
+            Err(error) => {
+                #[expect(clippy::disallowed_methods, reason = "tests have no options")]
+                let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
+                assert!(!in_ci, "PostgreSQL is missing in CI: {error:#}");
+                eprintln!("SKIPPED: PostgreSQL is not installed and cannot be: {error:#}");
+                return None;
+            }
+        };
+        Some(Self::start(programs, settings).expect("PostgreSQL starts"))
+    }
+
+    /// Ends all of the server's processes at once, as a crash does, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).context("its process id")?;
+        let id: i32 = file.lines().next().unwrap_or_default().trim().parse().context("its process id")?;
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        // The first, so that it starts none anew.
+        for id in std::iter::once(id).chain(children.split_whitespace().filter_map(|id| id.parse().ok())) {
+            let id = rustix::process::Pid::from_raw(id).context("a process has an id")?;
+            // Of the children some end by themselves once the first is gone.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+        match self.next_event()? {
+            Event::Ended => Ok(()),
+            Event::Ready => bail!("it started although it was killed"),
+        }
+    }
+
+    /// Starts it again on the same data and port, and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            writeln!(self.ports.lock().unwrap_or_else(PoisonError::into_inner), "{}", self.port)?;
+            match self.next_event()? {
+                Event::Ready => return Ok(()),
+                // One of the processes that were killed may still be going.
+                Event::Ended => ensure!(Instant::now() < deadline, "it does not start again"),
+            }
+        }
+    }
+
+    fn next_event(&self) -> anyhow::Result<Event> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.recv_timeout(START_LIMIT).context("the server says nothing")
     }
 
     /// URL of a new, empty database.
@@ -114,24 +192,29 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    fn start(programs: PathBuf) -> anyhow::Result<Self> {
+    fn start(programs: PathBuf, settings: &str) -> anyhow::Result<Self> {
         let owner = Owner::find()?;
         let mut shell = Command::new("sh");
-        shell.args(["-c", SUPERVISE, "supervise", &owner.switch(), &owner.chown()]).arg(&programs).args([USER, ENDED]);
+        shell.args(["-c", SUPERVISE, "supervise", &owner.switch(), &owner.chown()]).arg(&programs).args([USER, ENDED, FOLDER, settings]);
         shell.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = shell.spawn().context("sh")?;
         let mut ports = child.stdin.take().context("the supervisor's standard input")?;
         let mut lines = BufReader::new(child.stderr.take().context("the supervisor's standard error")?).lines();
         let mut said = String::new();
+        let mut folder = PathBuf::new();
         for _ in 0..STARTS_MAX {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             writeln!(ports, "{port}")?;
             for line in lines.by_ref() {
                 let line = line?;
                 if line.contains(READY) {
+                    let (sender, events) = sync_channel(16);
                     // In a thread of its own, so that the server never waits for a reader.
-                    thread::spawn(move || lines.for_each(drop));
-                    return Ok(Self { programs, port, _alive: ports });
+                    thread::spawn(move || watch(lines, &sender));
+                    return Ok(Self { programs, port, folder, ports: Mutex::new(ports), events: Mutex::new(events) });
+                }
+                if let Some(path) = line.strip_prefix(FOLDER) {
+                    folder = path.into();
                 }
                 said.push_str(&line);
                 said.push('\n');
@@ -141,6 +224,20 @@ impl Postgres {
             }
         }
         bail!("it said:\n{said}")
+    }
+}
+
+/// Reads what the server says until it ends, and tells of what matters.
+fn watch(lines: impl Iterator<Item = std::io::Result<String>>, events: &SyncSender<Event>) {
+    for line in lines.map_while(Result::ok) {
+        let event = if line == ENDED {
+            Event::Ended
+        } else if line.contains(READY) {
+            Event::Ready
+        } else {
+            continue;
+        };
+        let _ = events.try_send(event);
     }
 }
 
