@@ -4,6 +4,7 @@
 
 mod api;
 mod asynchronous;
+mod backup;
 mod cancelling;
 mod commands;
 mod components;

@@ -1,5 +1,6 @@
 //! The `sandmill` binary: `serve`, `run FILE`, and the client commands.
 
+mod backup;
 mod bootstrap;
 mod downloads;
 mod listen;
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Serve(options) => finish(serve::serve(*options)),
-        Command::Client(command) => client(command),
+        Command::Backup(options) => finish(backup::backup(&options)),
+        Command::Restore(options) => finish(backup::restore(&options)),
+        Command::Client(command) => client(*command),
     }
 }
 

@@ -11,6 +11,9 @@ use std::{
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
 use sandmill_dispatch::Role;
+use sandmill_model::settings::RETENTION_DAYS_MAX;
+
+use crate::backup::{self, BackupOptions, RestoreOptions};
 
 /// No timeout is longer than a day: what waits longer waits for ever.
 const TIMEOUT_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -31,6 +34,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server.
     Serve(Box<ServeOptions>),
+    /// Copy the embedded database and what belongs to it into one file, while the server runs or not.
+    Backup(BackupOptions),
+    /// Make a data folder of what `backup` wrote.
+    Restore(RestoreOptions),
     /// Build one thing after another, as the server asks (internal).
     #[command(hide = true)]
     BuildWorker,
@@ -38,7 +45,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Generate { what: Generated },
     #[command(flatten)]
-    Client(sandmill_cli::ClientCommand),
+    Client(Box<sandmill_cli::ClientCommand>),
 }
 
 /// What `generate` writes.
@@ -102,6 +109,9 @@ pub(crate) struct ServeOptions {
     /// Runs of one workspace that wait or execute; past it new ones are answered 429.
     #[arg(long, env = "SANDMILL_BACKLOG_MAX", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) backlog_max: u64,
+    /// Days for which ended runs and their logs are kept, unless a workspace says otherwise; 0: for ever.
+    #[arg(long, env = "SANDMILL_RETENTION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=i64::from(RETENTION_DAYS_MAX)))]
+    pub(crate) retention_days: u32,
     /// Runs that execute at once; by default 32 for each core.
     #[arg(long, env = "SANDMILL_SLOTS")]
     pub(crate) slots: Option<usize>,
@@ -130,7 +140,7 @@ pub(crate) struct ServeOptions {
 
 impl ServeOptions {
     pub(crate) fn database_url(&self) -> String {
-        self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join("sandmill.db").display()))
+        self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join(backup::DATABASE).display()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! `sandmill serve`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use sandmill_store::upkeep;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,11 +34,12 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     };
     bootstrap::data_folder(&options.data)?;
     let metrics = telemetry::metrics()?;
+    let name: Arc<str> = match &options.node {
+        Some(name) => name.as_str().into(),
+        None => bootstrap::node_name(&options.data)?,
+    };
     let node = Node::compose(NodeOptions {
-        name: match &options.node {
-            Some(name) => name.as_str().into(),
-            None => bootstrap::node_name(&options.data)?,
-        },
+        name: Arc::clone(&name),
         role: options.role,
         tags: options.tags.clone(),
         backlog_max: options.backlog_max,
@@ -65,6 +67,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let stop_service = CancellationToken::new();
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
+    let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
     tasks.spawn(stop_on_signal(shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
@@ -76,6 +80,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     tracing::info!("shutting down");
     stop_service.cancel();
     service.await.context("dispatch ended badly")?;
+    upkeep.await.context("upkeep ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

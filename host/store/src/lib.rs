@@ -2,16 +2,19 @@
 //!
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
+pub mod backup;
 pub mod dead_letters;
 mod error;
 pub mod history;
 pub mod nodes;
 pub mod queue;
+pub mod retention;
 pub mod scripts;
 pub mod signals;
 mod sql;
 pub mod state;
 pub mod tokens;
+pub mod upkeep;
 pub mod workspaces;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ pub struct Store {
     pub signals: Arc<dyn signals::Signals>,
     pub history: Arc<dyn history::History>,
     pub dead_letters: Arc<dyn dead_letters::DeadLetters>,
+    pub retention: Arc<dyn retention::Retention>,
     pub state: Arc<dyn state::State>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,

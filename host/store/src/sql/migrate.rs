@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "settings" "0006_settings.sql",
     7 "finding" "0007_finding.sql",
     8 "failing" "0008_failing.sql",
+    9 "retention" "0009_retention.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.
@@ -55,8 +56,25 @@ pub(super) async fn run(mut conn: Conn<'_>) -> Result<(), StoreError> {
     conn.script("COMMIT").await
 }
 
-async fn apply(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<(), StoreError> {
-    conn.script("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)").await?;
+/// The number of the schema that this release brings a database to.
+pub(crate) fn schema() -> i64 {
+    MIGRATIONS.last().map_or(0, |newest| newest.number)
+}
+
+/// The number of the database's schema.
+///
+/// # Errors
+/// `Corrupt` if it is not ours, or of a newer release.
+pub(super) async fn present(conn: &mut Conn<'_>) -> Result<i64, StoreError> {
+    let count = match known(conn, MIGRATIONS).await {
+        Err(StoreError::Other(why)) => Err(StoreError::Corrupt(format!("it is not a database of Sandmill: {why}"))),
+        known => known,
+    }?;
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// How many migrations the database has, all of which must be ours.
+async fn known(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<usize, StoreError> {
     let present = conn.rows("SELECT number, name FROM migrations ORDER BY number", values![]).await?;
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     for row in &present {
@@ -70,7 +88,13 @@ async fn apply(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<(), Stor
             return Err(StoreError::Corrupt(format!("it has migration {number} ({name}), which is none of Sandmill's")));
         }
     }
-    for migration in migrations.iter().skip(present.len()) {
+    Ok(present.len())
+}
+
+async fn apply(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<(), StoreError> {
+    conn.script("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)").await?;
+    let present = known(conn, migrations).await?;
+    for migration in migrations.iter().skip(present) {
         let text = match conn {
             Conn::Sqlite(_) => migration.sqlite,
             Conn::Postgres(_) => migration.postgres,

@@ -13,11 +13,14 @@ mod labels;
 mod list;
 mod migrate;
 mod nodes;
+mod partitions;
 mod queue;
 mod queued;
 mod rates;
+mod retention;
 mod scripts;
 mod signals;
+mod snapshot;
 mod state;
 mod tokens;
 mod value;
@@ -31,6 +34,8 @@ use sandmill_model::BoxFuture;
 
 use crate::{Health, Store, StoreError};
 use db::Db;
+pub(crate) use migrate::schema;
+pub(crate) use snapshot::{snapshot, verify};
 use value::values;
 
 /// What a write that was acknowledged survives.
@@ -75,6 +80,7 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
         signals: sql.clone(),
         history: sql.clone(),
         dead_letters: sql.clone(),
+        retention: sql.clone(),
         state: sql.clone(),
         health: sql,
     })

@@ -10,6 +10,7 @@ mod nodes;
 mod open;
 mod queue;
 mod rates;
+mod retention;
 mod scripts;
 mod simulation;
 mod state;

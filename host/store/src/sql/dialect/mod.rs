@@ -90,7 +90,8 @@ impl Conn<'_> {
     }
 
     /// Runs statements that take no values, as a migration does.
-    pub(super) async fn script(&mut self, text: &'static str) -> Result<(), StoreError> {
+    pub(super) async fn script(&mut self, text: impl Into<Cow<'static, str>>) -> Result<(), StoreError> {
+        let text = AssertSqlSafe(text.into());
         match self {
             Self::Sqlite(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),
             Self::Postgres(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),

@@ -1,0 +1,161 @@
+//! Upkeep of what is stored: old runs are let go, and history has room for those to come. Every node has a [`Service`]; one of them
+//! works at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use sandmill_model::{Clock, RunId, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Store, StoreError, retention::Old, workspaces::Workspace};
+
+/// How often a node looks whether there is something to do.
+pub const INTERVAL: Duration = Duration::from_secs(600);
+/// How long the work stays a node's without a sign; a node that dies is followed by another after this.
+const HOLD: Duration = Duration::from_secs(60);
+/// How often a node that works gives a sign.
+const SIGN: Duration = Duration::from_secs(10);
+/// Pauses between two steps: as long as the step took, within these. So what is accepted meanwhile waits for one step at most.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The name of the work.
+const DUTY: &str = "upkeep";
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This node, so that one that comes back goes on with its own work.
+    pub node: Arc<str>,
+    /// Days for which ended runs are kept in workspaces that say nothing themselves; 0: for ever.
+    pub retention_days: u32,
+}
+
+/// What one look came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Partitions of history that were dropped.
+    pub partitions: u64,
+    /// Runs that were forgotten in small steps.
+    pub runs: u64,
+}
+
+pub struct Service {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    options: Options,
+}
+
+/// How long a workspace keeps its runs.
+struct Kept {
+    workspace: Workspace,
+    /// None: for ever.
+    days: Option<u32>,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>, options: Options) -> Self {
+        Self { store, clock, options }
+    }
+
+    /// Looks again and again until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        loop {
+            match self.look(&shutdown).await {
+                Ok(Done { partitions: 0, runs: 0 }) => {}
+                Ok(done) => tracing::info!(partitions = done.partitions, runs = done.runs, "old runs were let go"),
+                Err(error) => tracing::error!(%error, "upkeep failed; the next try is in {} s", INTERVAL.as_secs()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Does what there is to do now, unless another node does it.
+    ///
+    /// # Errors
+    /// What the database said. What was done until then stays so; the next look goes on.
+    pub async fn look(&self, shutdown: &CancellationToken) -> Result<Done, StoreError> {
+        let now = self.clock.now();
+        let mut done = Done::default();
+        unless_busy(self.store.retention.make_room(now).await)?;
+        if !self.hold().await? {
+            return Ok(done);
+        }
+        let kept: Vec<Kept> = self.store.workspaces.list().await?.into_iter().map(|workspace| self.kept(workspace)).collect();
+        let longest = kept.iter().map(|each| each.days.unwrap_or(u32::MAX)).max().filter(|days| *days != u32::MAX);
+        if let Some(days) = longest {
+            done.partitions = unless_busy(self.store.retention.drop_before(days_before(now, days)).await)?;
+        }
+        for Kept { workspace, days } in &kept {
+            let Some(days) = *days else { continue };
+            let ended_before = days_before(now, days);
+            // Where whole partitions are dropped, steps only clear what these left.
+            let is_dropped = longest == Some(days) && self.store.retention.has_partitions();
+            let accepted_before = if is_dropped { day(ended_before) } else { ended_before };
+            let old = Old { workspace: workspace.id, accepted_before, ended_before };
+            match self.forget(old, shutdown).await? {
+                Some(runs) => done.runs += runs,
+                None => break,
+            }
+        }
+        Ok(done)
+    }
+
+    fn kept(&self, workspace: Workspace) -> Kept {
+        let days = workspace.settings.retention_days.unwrap_or(self.options.retention_days);
+        Kept { workspace, days: (days > 0).then_some(days) }
+    }
+
+    /// Whether the work is this node's for a while from now.
+    async fn hold(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        self.store.retention.hold(DUTY, Arc::clone(&self.options.node), now, now.plus(HOLD)).await
+    }
+
+    /// Forgets in small steps; returns how many runs, or none if there is no going on.
+    async fn forget(&self, old: Old, shutdown: &CancellationToken) -> Result<Option<u64>, StoreError> {
+        let (mut runs, mut after, mut signed): (u64, Option<RunId>, Instant) = (0, None, Instant::now());
+        loop {
+            let began = Instant::now();
+            if began.duration_since(signed) >= SIGN {
+                if !self.hold().await? {
+                    return Ok(None);
+                }
+                signed = began;
+            }
+            let step = self.store.retention.forget(old, after).await?;
+            runs += step.runs;
+            if step.next.is_none() {
+                return Ok(Some(runs));
+            }
+            after = step.next;
+            tokio::select! {
+                () = tokio::time::sleep(began.elapsed().clamp(PAUSE_MIN, PAUSE_MAX)) => {}
+                () = shutdown.cancelled() => return Ok(None),
+            }
+        }
+    }
+}
+
+/// What waits for a lock in vain has another time; the rest goes on.
+fn unless_busy<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match result {
+        Err(StoreError::Unavailable(why) | StoreError::Contended(why)) => {
+            tracing::warn!(why, "partitions of history are left as they are for now");
+            Ok(T::default())
+        }
+        result => result,
+    }
+}
+
+fn days_before(now: Timestamp, days: u32) -> Timestamp {
+    Timestamp::from_micros(now.micros() - i64::from(days) * DAY_MICROS)
+}
+
+/// The start of its day, UTC.
+fn day(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.micros() - at.micros().rem_euclid(DAY_MICROS))
+}

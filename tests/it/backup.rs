@@ -1,0 +1,120 @@
+//! Backup while the server is busy, and restore.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sandmill_testkit::{binary::binary, server::Server};
+use serde_json::json;
+
+const COUNTER: &str = "import { state } from 'sandmill';
+export function main() { const n = ((state.get('n') as number) ?? 0) + 1; state.set('n', n); return n; }";
+
+/// Callers at once.
+const CALLERS: usize = 8;
+/// Runs that are acknowledged before the backup begins, and while it goes on.
+const BEFORE: usize = 200;
+
+fn sandmill(command: &str, file: &Path, data: &Path) -> Output {
+    let mut sandmill = Command::new(binary());
+    sandmill.arg(command).arg(file).arg("--data").arg(data);
+    sandmill.output().unwrap()
+}
+
+fn succeeds(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Why it was refused.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_a_backup_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.tar.zst");
+    let mut server = Server::start(&[]).unwrap();
+    server.deploy_with("f/backup/echo", json!({"language": "identity", "source": ""})).await.unwrap();
+    server.deploy("f/backup/counter", "typescript", COUNTER).await.unwrap();
+    assert_eq!(server.call("f/backup/counter", &json!({})).await.unwrap().text(), "1");
+
+    let acknowledged: Mutex<Vec<String>> = Mutex::default();
+    let enough = AtomicBool::new(false);
+    let load = futures_util::future::join_all((0..CALLERS).map(async |caller| {
+        let mut n = 0;
+        while !enough.load(Ordering::Relaxed) {
+            let id = server.start_run("f/backup/echo", &json!({"caller": caller, "n": n})).await.unwrap();
+            acknowledged.lock().unwrap().push(id);
+            n += 1;
+        }
+    }));
+    let taking = async {
+        while acknowledged.lock().unwrap().len() < BEFORE {
+            tokio::task::yield_now().await;
+        }
+        let before = acknowledged.lock().unwrap().clone();
+        let (file, data) = (file.clone(), server.data().to_owned());
+        succeeds(&tokio::task::spawn_blocking(move || sandmill("backup", &file, &data)).await.unwrap());
+        let during = acknowledged.lock().unwrap().len();
+        enough.store(true, Ordering::Relaxed);
+        assert!(during > before.len(), "the server went on meanwhile");
+        before
+    };
+    let (_, before) = futures_util::future::join(load, taking).await;
+    for id in acknowledged.into_inner().unwrap() {
+        assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+    }
+    assert_eq!(server.call("f/backup/counter", &json!({})).await.unwrap().text(), "2", "after the backup");
+    server.stop().unwrap();
+
+    let data = folder.path().join("restored");
+    succeeds(&sandmill("restore", &file, &data));
+    let restored = Server::start_on(&data, &[]).unwrap();
+    assert_eq!(restored.token, server.token);
+    for id in &before {
+        let run = restored.ended_run(id).await.unwrap();
+        assert_eq!((&run["status"], &run["path"]), (&json!("succeeded"), &json!("f/backup/echo")), "{run}");
+    }
+    assert_eq!(restored.call("f/backup/counter", &json!({})).await.unwrap().text(), "2", "state as it was");
+    assert_eq!(restored.call("f/backup/echo", &json!({"a": 1})).await.unwrap().json().unwrap(), json!({"a": 1}));
+
+    // The same of a server that does not run.
+    let offline = folder.path().join("offline.tar.zst");
+    succeeds(&sandmill("backup", &offline, server.data()));
+    let again = folder.path().join("again");
+    succeeds(&sandmill("restore", &offline, &again));
+    let again = Server::start_on(&again, &[]).unwrap();
+    assert_eq!(again.call("f/backup/counter", &json!({})).await.unwrap().text(), "3");
+}
+
+#[test]
+fn a_backup_is_only_restored_whole_and_into_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("backup.tar.zst"), folder.path().join("restored"));
+    let server = Server::start(&[]).unwrap();
+    succeeds(&sandmill("backup", &file, server.data()));
+    let there = refusal(&sandmill("backup", &file, server.data()));
+    assert!(there.contains("there already"), "{there}");
+    let full = refusal(&sandmill("restore", &file, server.data()));
+    assert!(full.contains("not empty"), "{full}");
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = folder.path().join("damaged");
+    std::fs::write(&damaged, &bytes).unwrap();
+    let refused = refusal(&sandmill("restore", &damaged, &data));
+    assert!(refused.contains("damaged"), "{refused}");
+    std::fs::write(&damaged, &bytes[..middle]).unwrap();
+    let refused = refusal(&sandmill("restore", &damaged, &data));
+    assert!(refused.contains("damaged"), "{refused}");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is left of what was refused");
+    succeeds(&sandmill("restore", &file, &data));
+}
