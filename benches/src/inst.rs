@@ -12,6 +12,7 @@ use sandmill_compiler::Compiler;
 use sandmill_model::{
     Attempt, BoxFuture, Clock, Digest, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, SystemClock, WorkspaceId,
     build::{BuildRequest, Builder},
+    children::{ChildError, ChildRequest, Children, Parent, Until},
     version::{HostedModule, ProgramSpec},
 };
 use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
@@ -24,7 +25,7 @@ const WARM_UP: usize = 200;
 /// Large sources take milliseconds to load: fewer runs of those.
 const TIME_MAX: Duration = Duration::from_secs(4);
 
-/// State and output that nobody reads: these scripts use neither.
+/// State, output and runs of nobody: these scripts use none.
 struct Nothing;
 
 impl StatePort for Nothing {
@@ -35,6 +36,28 @@ impl StatePort for Nothing {
     fn put(&self, _: StateScope, _: String, _: Option<Option<JsonText>>, _: Option<JsonText>) -> BoxFuture<'_, Result<bool, StateError>> {
         Box::pin(async { Ok(true) })
     }
+}
+
+impl Children for Nothing {
+    fn start(&self, _: Parent, _: ChildRequest) -> BoxFuture<'_, Result<RunId, ChildError>> {
+        Box::pin(async { Err(alone()) })
+    }
+
+    fn wait(&self, _: Parent, _: Vec<RunId>, _: Until, _: Duration) -> BoxFuture<'_, Result<Vec<RunId>, ChildError>> {
+        Box::pin(async { Err(alone()) })
+    }
+
+    fn outcome(&self, _: Parent, _: RunId) -> BoxFuture<'_, Result<Option<Outcome>, ChildError>> {
+        Box::pin(async { Err(alone()) })
+    }
+
+    fn cancel(&self, _: Parent, _: RunId) -> BoxFuture<'_, Result<bool, ChildError>> {
+        Box::pin(async { Err(alone()) })
+    }
+}
+
+fn alone() -> ChildError {
+    ChildError::Unavailable("there is no dispatch here".to_owned())
 }
 
 impl OutputPort for Nothing {
@@ -56,7 +79,7 @@ impl Bare {
         let folder = tempfile::tempdir()?;
         let sandbox = Sandbox::new(sandmill_sandbox::Options::new(folder.path().join("code")), sandmill_capabilities::link)?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(crate::server::binary()));
-        let ports = Ports { state: Arc::new(Nothing), output: Arc::new(Nothing) };
+        let ports = Ports { state: Arc::new(Nothing), output: Arc::new(Nothing), runs: Arc::new(Nothing) };
         Ok(Self { sandbox, compiler, ports, _folder: folder })
     }
 
@@ -90,7 +113,7 @@ impl Bare {
             started_at: SystemClock.now(),
             run_as: "u/bench".into(),
         };
-        let host = Host { run: Arc::new(RunFacts::of(attempt)), ports: self.ports.clone() };
+        let host = Host { run: Arc::new(RunFacts::of(attempt, Arc::default())), ports: self.ports.clone() };
         let (program, module) = (Arc::clone(program), module.cloned());
         self.sandbox.run(Call { run, workspace, program, module, input: CallInput::Arguments(arguments), limits, host }).await
     }

@@ -25,6 +25,75 @@ declare module "sandmill" {
     readonly code: "invalid-key" | "invalid-json" | "too-large" | "unavailable";
   }
 
+  /** What may be said of a run beside its arguments; else its script's manifest holds. */
+  export interface RunOptions {
+    /** How long it waits before it may start. */
+    delayMs?: number;
+    /** From -1000 to 1000; where nothing is said, that of the run which starts it. */
+    priority?: number;
+    /** Only nodes that serve the tag run it. */
+    tag?: string;
+    /**
+     * 1 to 255 characters. A later start by the same run with the same key is the same child, so an attempt that is made again finds what
+     * the one before it started.
+     */
+    key?: string;
+  }
+
+  /** What a script returned as bytes. */
+  export interface BinaryResult {
+    contentType: string;
+    data: Uint8Array;
+  }
+
+  /**
+   * Runs that this run starts: its children. Paths are granted in the manifest: `[grants] runs = ["f/demo/*"]`. Nothing is awaited: these
+   * functions return when they are done, and while they wait the run occupies no slot.
+   */
+  export const runs: {
+    /**
+     * Starts the script at `path`, or at `path@number`.
+     * @returns the run's id, once the run is durable
+     */
+    start(path: string, args?: object, options?: RunOptions): string;
+    /**
+     * Waits for a child, or for all of up to 1,000; without `timeoutMs` as long as this run may take.
+     * @returns what it returned; `undefined` if its preprocessor said that there was nothing to do
+     * @throws ChildError if it failed, RunsError `timeout` if it has not ended
+     */
+    wait<T = any>(id: string, options?: { timeoutMs?: number }): T;
+    wait<T = any>(ids: readonly string[], options?: { timeoutMs?: number }): T[];
+    /**
+     * Waits until one of the children has ended.
+     * @returns those that have; after `timeoutMs` perhaps none
+     */
+    any(ids: readonly string[], options?: { timeoutMs?: number }): string[];
+    /** `start` and `wait`. */
+    run<T = any>(path: string, args?: object, options?: RunOptions & { timeoutMs?: number }): T;
+    /** How a child ended; `undefined` if it has not. */
+    result<T = any>(id: string): { ok: true; value: T } | { ok: false; error: ChildError } | undefined;
+    /** Asks for a child's end and that of all that it started; `false` if it had ended. */
+    cancel(id: string): boolean;
+  };
+
+  /** Thrown by `runs`. */
+  export class RunsError extends Error {
+    readonly name: "RunsError";
+    /** `unavailable` may go away if the call is tried again. */
+    readonly code: "denied" | "invalid" | "not-found" | "invalid-arguments" | "too-many" | "timeout" | "unavailable";
+    /** With `invalid-arguments`: `{faults: [{pointer, message}]}`. */
+    readonly details?: any;
+  }
+
+  /** A child that failed. Name and message are those of its own error. */
+  export class ChildError extends Error {
+    readonly runId: string;
+    /** `error`, `timeout`, `cancelled`, … */
+    readonly outcome: string;
+    readonly details?: any;
+    readonly childStack?: string;
+  }
+
   /** Structured log lines; `console` writes to the same log. */
   export const log: {
     trace(message: string, fields?: Record<string, unknown>): void;
@@ -82,6 +151,9 @@ declare module "sandmill" {
     log: typeof log;
     context: typeof context;
     output: typeof output;
+    runs: typeof runs;
+    RunsError: typeof RunsError;
+    ChildError: typeof ChildError;
   };
   export default sandmill;
 }

@@ -6,6 +6,7 @@ mod api;
 mod asynchronous;
 mod backup;
 mod cancelling;
+mod children;
 mod commands;
 mod components;
 mod connections;

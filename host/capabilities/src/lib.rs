@@ -8,6 +8,7 @@ mod context;
 mod host;
 mod log;
 mod output;
+mod runs;
 mod state;
 
 use sandmill_sandbox::Guest;
@@ -35,6 +36,8 @@ pub fn link(linker: &mut Linker<Guest<Host>>) -> anyhow::Result<()> {
     bindings::context::add_to_linker::<_, Run>(linker, run)?;
     bindings::log::add_to_linker::<_, Run>(linker, run)?;
     bindings::output::add_to_linker::<_, Run>(linker, run)?;
+    bindings::types::add_to_linker::<_, Run>(linker, run)?;
+    bindings::runs::add_to_linker::<_, Run>(linker, run)?;
     bindings::state::add_to_linker::<_, Run>(linker, run)?;
     Ok(())
 }

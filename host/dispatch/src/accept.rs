@@ -78,6 +78,7 @@ impl Dispatch {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
             inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
             inner.tell_ended([run]);
+            inner.ended_so(workspace, run, OutcomeKind::Cancelled);
             // Its key may have gone to another.
             inner.ready.notify_one();
         }
@@ -134,11 +135,18 @@ impl Dispatch {
 
     async fn new_run(&self, request: StartRequest) -> Result<NewRun, Refusal> {
         let StartRequest { principal, workspace, path, selector, input, terms } = request;
-        if self.inner.draining.is_cancelled() {
+        // What executes here may go on to its end, and its children execute elsewhere or later.
+        if self.inner.draining.is_cancelled() && terms.child_of.is_none() {
             return Err(Refusal::new(Code::Unavailable, "this node is shutting down"));
         }
         if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
-            return Err(Refusal::new(Code::Forbidden, format!("the token does not allow runs:start:{path}")));
+            return Err(Refusal::new(
+                Code::Forbidden,
+                match terms.child_of {
+                    None => format!("the token does not allow runs:start:{path}"),
+                    Some(_) => format!("the manifest's `[grants]` do not allow to start runs of {path}"),
+                },
+            ));
         }
         let now = self.inner.clock.now();
         let key = (workspace.id, path, selector);
@@ -151,10 +159,11 @@ impl Dispatch {
             Arc::make_mut(&mut policy).error_handler = handler.cloned();
         }
         let dedup = dedup(&target.path, &input, &terms, &principal);
+        let lineage = terms.child_of.map(|child| child.lineage);
         let parts =
             Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as: Arc::clone(&principal.identity) };
         let run = self.inner.assemble(parts, now)?;
-        Ok(NewRun { policy, dedup, cause: terms.cause, scheduled_for: terms.scheduled_for.unwrap_or(now).max(now), ..run })
+        Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for: terms.scheduled_for.unwrap_or(now).max(now), ..run })
     }
 }
 
@@ -198,6 +207,7 @@ impl Inner {
             policy: Arc::clone(&self.plain_policy),
             dedup: None,
             cause: None,
+            lineage: None,
         })
     }
 }

@@ -117,6 +117,11 @@ impl Ahead {
         self.room.notify_one();
     }
 
+    /// A slot is free although nothing ended.
+    pub(crate) fn freed(&self) {
+        self.room.notify_one();
+    }
+
     /// Waits until a run was taken or a slot became free.
     pub(crate) async fn room(&self) {
         self.room.notified().await;

@@ -139,6 +139,7 @@ impl Inner {
                     inner.complete(promised, Completion { done, again_at: None, handler: None }).await;
                     answer
                 } else {
+                    inner.ended_so(run.workspace, run.id, outcome.kind);
                     inner.record_behind(run.clone(), started_at, outcome)
                 };
                 inner.live.end(run.id);

@@ -5,10 +5,13 @@
 
 mod accept;
 mod ahead;
+mod asleep;
 mod backlog;
 mod cancel;
+mod children;
 mod due;
 mod fair;
+mod families;
 mod fast_lane;
 mod handler;
 mod lease;
@@ -26,7 +29,10 @@ mod waiters;
 mod worker;
 mod write_behind;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use sandmill_model::{
     Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
@@ -39,6 +45,7 @@ use sandmill_store::{Store, StoreError, nodes::Node, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
+pub use children::ChildOf;
 pub use live::Progress;
 pub use role::Role;
 pub use service::Service;
@@ -71,6 +78,8 @@ pub const LOST_ATTEMPTS_MAX: u32 = 3;
 pub const HEADS_MAX: u32 = 64;
 /// How long a repetition of a request is known by its `Idempotency-Key`, and of an event by its dedup key.
 pub const DEDUP_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// Runs on this node that wait for others without a slot. Each keeps its instance, of which the sandbox has room for twice as many.
+pub const ASLEEP_MAX: usize = 512;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -109,6 +118,10 @@ struct Inner {
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
+    /// For runs from the queue.
+    slots: Arc<tokio::sync::Semaphore>,
+    dormitory: asleep::Dormitory,
+    families: families::Families,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     /// Those of every run whose script declares none.
@@ -144,6 +157,8 @@ pub struct StartTerms {
     pub cause: Option<Cause>,
     /// The dead letter that this replays: another replay of it within [`DEDUP_WINDOW`] is this run.
     pub replay_of: Option<RunId>,
+    /// Another run starts it; then the key is one among that run's children.
+    pub child_of: Option<ChildOf>,
 }
 
 /// How a run is done again.
@@ -174,18 +189,19 @@ pub enum Waited {
 }
 
 impl Dispatch {
-    /// `output` becomes the place where progress of runs is seen.
+    /// `live` becomes the place where progress of runs is seen, and by which they start others.
     #[must_use]
     pub fn new(options: Options, store: Store, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>, live: &LiveRuns) -> Self {
         let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
-        Self {
+        let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
+        let dispatch = Self {
             inner: Arc::new(Inner {
                 options,
                 store,
                 executor,
                 clock,
                 targets: targets::Targets::default(),
-                live: Arc::clone(&live.0),
+                live: Arc::clone(&live.runs),
                 waiters: waiters::Waiters::default(),
                 write_behind,
                 ready: tokio::sync::Notify::new(),
@@ -195,6 +211,9 @@ impl Dispatch {
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
+                slots,
+                dormitory: asleep::Dormitory::default(),
+                families: families::Families::default(),
                 plain_policy: Arc::default(),
                 no_labels: Arc::default(),
                 tasks: TaskTracker::new(),
@@ -202,7 +221,10 @@ impl Dispatch {
                 metrics: metering::Metrics::default(),
                 finished: worker::Finished::default(),
             }),
-        }
+        };
+        // Weakly: it is the executor that holds `live`.
+        let _ = live.dispatch.set(Arc::downgrade(&dispatch.inner));
+        dispatch
     }
 
     /// The part that claims and executes queued runs; run one for each process that is a worker.
@@ -231,14 +253,18 @@ impl Dispatch {
     }
 }
 
-/// The runs that execute here, shared with whoever hears of their progress. Made before dispatch, because the executor needs it.
+/// The runs that execute here, shared with whoever hears of their progress, and the way in which they start others. Made before dispatch,
+/// because the executor needs it.
 #[derive(Clone, Default)]
-pub struct LiveRuns(Arc<live::Live>);
+pub struct LiveRuns {
+    runs: Arc<live::Live>,
+    dispatch: Arc<OnceLock<Weak<Inner>>>,
+}
 
 impl LiveRuns {
     /// A script reported progress. Kept only while the run executes here.
     pub fn report(&self, run: RunId, percent: f64, text: &str) {
-        self.0.report(run, percent, text);
+        self.runs.report(run, percent, text);
     }
 }
 

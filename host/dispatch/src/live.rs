@@ -2,11 +2,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use sandmill_model::{RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, run::NewRun};
+use sandmill_model::{
+    RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId,
+    run::{Lineage, NewRun},
+};
 use sandmill_store::nodes::Incarnation;
+
+use crate::asleep::Berth;
 
 /// Characters of a progress text that are kept.
 const PROGRESS_CHARS_MAX: usize = 1_000;
@@ -41,6 +46,8 @@ struct LiveRun {
     started_at: Timestamp,
     /// None on the fast lane.
     lease: Option<Incarnation>,
+    /// Its slot, from the moment that it has one.
+    berth: Weak<Berth>,
     progress: Option<Progress>,
     is_cancelled: bool,
 }
@@ -53,7 +60,29 @@ impl Live {
     pub(crate) fn begin(&self, run: NewRun, attempt: u32, started_at: Timestamp, lease: Option<Incarnation>) {
         let mut runs = self.runs();
         let is_cancelled = self.cancelled_early().contains(&run.id);
-        runs.insert(run.id, LiveRun { run, attempt, started_at, lease, progress: None, is_cancelled });
+        runs.insert(run.id, LiveRun { run, attempt, started_at, lease, berth: Weak::new(), progress: None, is_cancelled });
+    }
+
+    /// A run got a slot.
+    pub(crate) fn occupies(&self, run: RunId, berth: &Arc<Berth>) {
+        if let Some(live) = self.runs().get_mut(&run) {
+            live.berth = Arc::downgrade(berth);
+        }
+    }
+
+    pub(crate) fn berth(&self, run: RunId) -> Option<Arc<Berth>> {
+        self.runs().get(&run)?.berth.upgrade()
+    }
+
+    pub(crate) fn workspace(&self, run: RunId) -> Option<WorkspaceId> {
+        Some(self.runs().get(&run)?.run.workspace)
+    }
+
+    /// Where a run stands below others, and its priority.
+    pub(crate) fn standing(&self, run: RunId) -> Option<(Lineage, i32)> {
+        let runs = self.runs();
+        let run = &runs.get(&run)?.run;
+        Some((run.lineage.unwrap_or(Lineage { depth: 0, since: run.scheduled_for }), run.policy.priority))
     }
 
     fn cancelled_early(&self) -> MutexGuard<'_, VecDeque<RunId>> {
@@ -96,13 +125,19 @@ impl Live {
         self.runs().iter().filter(|(_, live)| live.lease.is_some()).map(|(run, _)| *run).collect()
     }
 
-    /// How many runs from the queue each workspace has at work here.
+    /// How many runs from the queue each workspace has at work here. Those that sleep are not: they wait for others of theirs.
     pub(crate) fn at_work(&self) -> HashMap<WorkspaceId, u32> {
         let mut counts = HashMap::new();
-        for live in self.runs().values().filter(|live| live.lease.is_some()) {
+        for live in self.runs().values().filter(|live| live.lease.is_some() && !live.is_asleep()) {
             *counts.entry(live.run.workspace).or_default() += 1;
         }
         counts
+    }
+
+    /// How many runs of a workspace sleep here.
+    pub(crate) fn asleep(&self, workspace: WorkspaceId) -> u32 {
+        let count = self.runs().values().filter(|live| live.run.workspace == workspace && live.lease.is_some() && live.is_asleep()).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn end(&self, run: RunId) {
@@ -142,6 +177,10 @@ impl Live {
 impl LiveRun {
     fn cancel(&mut self) -> Marked {
         if std::mem::replace(&mut self.is_cancelled, true) { Marked::Before } else { Marked::Now }
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.berth.upgrade().is_some_and(|berth| berth.is_empty())
     }
 
     fn summary(&self) -> RunSummary {

@@ -28,13 +28,18 @@ impl Inner {
             Input::Event(event) => event.ordering_key.as_deref(),
             Input::Arguments(_) => None,
         };
-        if target.dispatch.is_empty() && ordering_key.is_none() && terms.priority.is_none() && terms.tag.is_none() {
+        let inherited = terms.child_of.as_ref().map_or(0, |child| child.priority);
+        let is_plain = target.dispatch.is_empty() && ordering_key.is_none() && terms.priority.is_none() && terms.tag.is_none();
+        if is_plain && inherited == 0 {
             return Ok(Arc::clone(&self.plain_policy));
         }
         let keyed_on = if target.dispatch.needs_arguments() { keyed_on(target, input) } else { Value::Null };
         let mut policy = target.dispatch.policy(target.path.as_str(), &keyed_on, now);
         if let (Input::Event(event), Some(key)) = (input, ordering_key) {
             policy.keys.insert(0, Key::ordering(target.path.as_str(), &source(event), &Value::from(key)));
+        }
+        if target.dispatch.priority.is_none() {
+            policy.priority = inherited;
         }
         if let Some(priority) = terms.priority {
             if priority.abs() > PRIORITY_MAX {
@@ -77,7 +82,15 @@ pub(crate) fn dedup(path: &ScriptPath, input: &Input, terms: &StartTerms, princi
         return Some(Dedup { scope: "replay".into(), key: run.to_string(), fingerprint: None, window: DEDUP_WINDOW });
     }
     match (input, &terms.idempotency_key) {
-        (Input::Arguments(arguments), Some(key)) => Some(of_caller(key, arguments.as_str().as_bytes())),
+        (Input::Arguments(arguments), Some(key)) => Some(match &terms.child_of {
+            None => of_caller(key, arguments.as_str().as_bytes()),
+            Some(child) => Dedup {
+                scope: format!("child {}", child.parent).into(),
+                key: key.to_owned(),
+                fingerprint: Some(Digest::of_parts(&[path.as_str().as_bytes(), arguments.as_str().as_bytes()])),
+                window: DEDUP_WINDOW,
+            },
+        }),
         (Input::Event(event), _) => {
             let key = event.dedup_key.as_deref()?;
             Some(match &event.trigger.path {

@@ -14,7 +14,9 @@ use sandmill_store::{
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, ahead::Pace, fair, fast_lane::without_log};
+use crate::{
+    CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, ahead::Pace, asleep::Berth, fair, fast_lane::without_log,
+};
 
 /// How often the queue is looked at without having been poked: only a net.
 const CLAIM_NET: Duration = Duration::from_secs(1);
@@ -53,10 +55,9 @@ impl Inner {
 
     /// Claims and executes until `stop`.
     pub(crate) async fn work(self: Arc<Self>, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.options.queued_runs_max));
         tokio::select! {
-            () = self.claim_ahead(&slots) => {}
-            () = Arc::clone(&self).start_claimed(&slots) => {}
+            () = self.claim_ahead(&self.slots) => {}
+            () = Arc::clone(&self).start_claimed(&self.slots) => {}
             () = self.end_cancelled() => {}
             () = stop.cancelled() => {}
         }
@@ -99,9 +100,11 @@ impl Inner {
             let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
             let Some((lease, run)) = self.ahead.take() else { continue };
             let inner = Arc::clone(&self);
+            let berth = Berth::with(slot);
+            self.live.occupies(run.run.id, &berth);
             self.tasks.spawn(async move {
                 inner.execute(lease, run).await;
-                drop(slot);
+                drop(berth);
                 inner.ahead.ended();
             });
         }
@@ -135,6 +138,10 @@ impl Inner {
             }
             heads.retain(|Ready { head, .. }| head.tag.is_empty() || self.options.tags.contains(&head.tag));
             self.running_limits.note(&heads);
+            for Ready { head, running_max, .. } in &mut heads {
+                // Who waits for others here does not count, or those might never begin.
+                *running_max = running_max.map(|most| most.saturating_add(self.live.asleep(head.workspace)));
+            }
             while !heads.is_empty() {
                 let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
                 round.turn = round.turn.wrapping_add(1);
@@ -208,7 +215,7 @@ impl Inner {
         }
     }
 
-    async fn write_batch(&self, lease: Incarnation, batch: Vec<Completion>) {
+    async fn write_batch(self: &Arc<Self>, lease: Incarnation, batch: Vec<Completion>) {
         let mut delay = RETRY_DELAY;
         loop {
             match self.store.queue.complete(lease, batch.clone()).await {
@@ -223,7 +230,7 @@ impl Inner {
     }
 
     /// Tells everybody whom it concerns what was written.
-    fn completed(&self, batch: Vec<Completion>, moved: &std::collections::HashSet<RunId>) {
+    fn completed(self: &Arc<Self>, batch: Vec<Completion>, moved: &std::collections::HashSet<RunId>) {
         let mut unheard = Vec::new();
         // Whether others became ready, or were put off.
         let (mut ready, mut delayed) = (false, false);
@@ -239,6 +246,7 @@ impl Inner {
                 tracing::debug!(run = %id, attempt = done.attempt, outcome = done.outcome.kind.name(), %at, "a run is tried again");
                 continue;
             }
+            self.ended_so(done.run.workspace, id, done.outcome.kind);
             ready |= !done.run.policy.keys.is_empty() || handler.is_some();
             // What a key was handed on to may have to wait for its rate.
             delayed |= !done.run.policy.rates.is_empty();

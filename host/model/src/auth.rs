@@ -72,7 +72,14 @@ impl Scope {
         Self { domain: None, action: None, glob: None }
     }
 
-    /// Whether it covers `action` on `path`; a scope with a glob covers nothing that has no path.
+    /// `action` on the paths that are like `glob`.
+    #[must_use]
+    pub fn on(domain: Domain, action: Action, glob: &str) -> Self {
+        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()) }
+    }
+
+    /// Whether it covers `action` on `path`; a scope with a glob covers nothing that has no path. A glob in the place of the path is covered
+    /// only if every path that is like it is.
     #[must_use]
     pub fn covers(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
         self.domain.is_none_or(|own| own == domain)
@@ -92,7 +99,7 @@ impl Scope {
 }
 
 /// Linear in pattern times text, whatever the pattern.
-fn matches(glob: &str, text: &str) -> bool {
+pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut rest = rest;
@@ -212,6 +219,10 @@ mod tests {
         check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bzc"), true);
         check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bz"), false);
         check("scripts:read", Domain::Runs, Action::Read, None, false);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/billing/*/x*"), true);
+        check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/*"), false);
+        check("runs:start:f/*/a", Domain::Runs, Action::Start, Some("f/*"), false);
+        check("runs:start:f/a", Domain::Runs, Action::Start, Some("f/*"), false);
         for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
         }

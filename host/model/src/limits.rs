@@ -9,6 +9,12 @@ const MIB: u64 = 1024 * 1024;
 pub const STATE_KEY_BYTES_MAX: usize = 512;
 /// Bytes of the text of one value of a script's state.
 pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Runs that stand above each other, each started by the one above it; the first that nobody's run started is not counted.
+pub const CHILD_DEPTH_MAX: u32 = 16;
+/// Runs that one attempt starts at most, and for which it waits at once.
+pub const CHILDREN_MAX: usize = 1_000;
+/// Bytes of the key by which a run knows a child again.
+pub const CHILD_KEY_BYTES_MAX: usize = 255;
 
 /// Limits of one run of a script, capped by its workspace's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

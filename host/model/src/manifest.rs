@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    grants::Grants,
     label::{self, LabelPointers},
     limits::LimitsRequest,
     policy::DispatchRequest,
@@ -24,6 +25,8 @@ pub struct Manifest {
     /// Names for values by which runs are found again: JSON pointers into the arguments, at most 8.
     #[serde(skip_serializing_if = "LabelPointers::is_empty")]
     pub labels: LabelPointers,
+    #[serde(skip_serializing_if = "Grants::is_empty")]
+    pub grants: Grants,
 }
 
 impl Manifest {
@@ -31,6 +34,7 @@ impl Manifest {
     /// What is wrong with it beyond its form, for its author.
     pub fn check(&self) -> Result<(), String> {
         self.dispatch.check().map_err(|fault| format!("dispatch: {fault}"))?;
-        label::check(&self.labels).map_err(|fault| format!("labels: {fault}"))
+        label::check(&self.labels).map_err(|fault| format!("labels: {fault}"))?;
+        self.grants.check().map_err(|fault| format!("grants: {fault}"))
     }
 }

@@ -100,7 +100,18 @@ pub struct NewRun {
     /// By what a repetition of this run is known.
     pub dedup: Option<Dedup>,
     pub cause: Option<Cause>,
+    /// With a parent.
+    pub lineage: Option<Lineage>,
     pub labels: Arc<Labels>,
+}
+
+/// Where a run stands that another one started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Runs above it.
+    pub depth: u32,
+    /// When the first of them was due: among what waits it counts as old as that, so that what was begun first is finished first.
+    pub since: Timestamp,
 }
 
 /// Another run on whose account a run was started.

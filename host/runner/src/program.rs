@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use sandmill_capabilities::Host;
-use sandmill_model::version::HostedModule;
+use sandmill_model::{Grants, version::HostedModule};
 use sandmill_sandbox::Program;
 
 use crate::arguments::Arguments;
@@ -15,6 +15,8 @@ use crate::arguments::Arguments;
 pub(crate) struct Loaded {
     pub(crate) arguments: Arguments,
     pub(crate) has_preprocessor: bool,
+    /// What whoever deployed it granted.
+    pub(crate) grants: Arc<Grants>,
     pub(crate) tier: Tier,
 }
 

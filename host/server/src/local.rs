@@ -24,6 +24,8 @@ use crate::{
 const PATH: &str = "u/local/script";
 /// The run's own limit of time ends it; this is far beyond.
 const WAIT_LIMIT: Duration = Duration::from_secs(48 * 3600);
+/// The run itself, and those that it starts.
+const BACKLOG_MAX: u64 = 1_000;
 /// Compiled code kept from one local run to the next, in MiB.
 const CODE_CACHE_MIB: u64 = 512;
 
@@ -42,7 +44,7 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
         name: "local".into(),
         role: Role::All,
         tags: Vec::new(),
-        backlog_max: 1,
+        backlog_max: BACKLOG_MAX,
         store: sandmill_store::Options {
             url: format!("sqlite:{}", folder.path().join("local.db").display()),
             durability: sandmill_store::Durability::Normal,

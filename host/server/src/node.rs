@@ -60,6 +60,7 @@ impl Node {
         let ports = Ports {
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
             output: Arc::new(SeenOutput(live.clone())),
+            runs: Arc::new(live.clone()),
         };
         let runner_options =
             sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };

@@ -128,6 +128,7 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         dedup: None,
         cause: None,
         labels: Arc::default(),
+        lineage: None,
     }
 }
 

@@ -63,12 +63,22 @@ pub struct RunPage {
     pub next: Option<RunId>,
 }
 
+/// A run and the one that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kin {
+    pub run: RunId,
+    pub has_ended: bool,
+}
+
 pub trait History: Send + Sync + 'static {
     /// Writes runs that never were in the queue, with their logs, in one transaction.
     fn append(&self, runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// A run, queued or ended.
     fn run(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<RunRecord>, StoreError>>;
+
+    /// Those of `runs` that `parent` started, in no order.
+    fn kin(&self, workspace: WorkspaceId, parent: RunId, runs: Vec<RunId>) -> BoxFuture<'_, Result<Vec<Kin>, StoreError>>;
 
     /// The log of an ended run, in order; empty for one that has not ended. None if there is no such run.
     fn log(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<Vec<LogEntry>>, StoreError>>;

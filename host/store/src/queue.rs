@@ -125,6 +125,15 @@ pub trait Queue: Send + Sync + 'static {
 
     fn cancel(&self, workspace: WorkspaceId, run: RunId, now: Timestamp) -> BoxFuture<'_, Result<Cancelled, StoreError>>;
 
+    /// Runs that `parent` started and that have not ended, in order of their ids, after `after`, at most `limit`.
+    fn children(
+        &self,
+        workspace: WorkspaceId,
+        parent: RunId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
     /// Runs of a workspace that have not ended; counting stops at `at_most`.
     fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 

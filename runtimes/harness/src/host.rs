@@ -13,6 +13,7 @@ mod bindings {
             "../../wit/log",
             "../../wit/output",
             "../../wit/state",
+            "../../wit/runs",
             "../../wit/guest",
             "../javascript/wit",
         ],
@@ -21,7 +22,7 @@ mod bindings {
     });
 }
 
-use bindings::sandmill::{context::context, log::log, output::output, script::types, state::state};
+use bindings::sandmill::{context::context, log::log, output::output, runs::runs, script::types, state::state};
 pub(crate) use bindings::{
     Javascript, JavascriptPre,
     exports::sandmill::runtime::loader::Module,
@@ -34,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) log: Vec<String>,
     pub(crate) written: Vec<u8>,
     state: BTreeMap<String, String>,
+    /// Arguments of the runs that were started; each has ended with them as its result.
+    children: Vec<String>,
 }
 
 impl Default for Host {
@@ -44,6 +47,7 @@ impl Default for Host {
             log: Vec::new(),
             written: Vec::new(),
             state: BTreeMap::new(),
+            children: Vec::new(),
         }
     }
 }
@@ -96,6 +100,64 @@ impl output::Host for Host {
 
     fn write(&mut self, chunk: Vec<u8>) {
         self.written.extend(chunk);
+    }
+}
+
+impl runs::Host for Host {
+    fn start(&mut self, path: String, args: String, options: runs::Options) -> Result<String, runs::Error> {
+        let runs::Options { delay_ms, priority, tag, key } = options;
+        self.log.push(format!("start: {path} {args} {delay_ms:?} {priority:?} {tag:?} {key:?}"));
+        match path.as_str() {
+            "f/demo/denied" => return Err(runs::Error::Denied("not granted".to_owned())),
+            "f/demo/strict" => {
+                let details = Some(r#"{"faults":[{"pointer":"/n","message":"missing"}]}"#.to_owned());
+                let (name, message) = ("invalid_arguments".to_owned(), "/n: missing".to_owned());
+                return Err(runs::Error::InvalidArguments(Error { name, message, stack: None, details }));
+            }
+            _ => {}
+        }
+        self.children.push(args);
+        Ok(format!("run-{}", self.children.len()))
+    }
+
+    fn wait(&mut self, run: String, timeout_ms: Option<u64>) -> Result<runs::Ending, runs::Error> {
+        self.log.push(format!("wait: {run} {timeout_ms:?}"));
+        self.ending(&run)
+    }
+
+    fn wait_many(&mut self, runs: Vec<String>, until: runs::Until, timeout_ms: Option<u64>) -> Result<Vec<String>, runs::Error> {
+        self.log.push(format!("wait: {runs:?} {until:?} {timeout_ms:?}"));
+        runs.iter().try_for_each(|run| self.ending(run).map(drop))?;
+        Ok(runs.into_iter().filter(|run| timeout_ms != Some(1) || run == "run-1").collect())
+    }
+
+    fn get_result(&mut self, run: String) -> Result<Option<runs::Ending>, runs::Error> {
+        self.ending(&run).map(Some)
+    }
+
+    fn cancel(&mut self, run: String) -> Result<bool, runs::Error> {
+        self.ending(&run).map(|_| false)
+    }
+}
+
+impl Host {
+    fn ending(&self, run: &str) -> Result<runs::Ending, runs::Error> {
+        let number = run.strip_prefix("run-").and_then(|number| number.parse::<usize>().ok());
+        let args = number.and_then(|number| self.children.get(number.checked_sub(1)?));
+        let args = args.ok_or_else(|| runs::Error::NotFound(format!("no run {run}")))?;
+        if args.contains("bytes") {
+            let binary = types::Binary { content_type: "image/png".to_owned(), data: vec![1, 255] };
+            return Ok(runs::Ending::Succeeded(Output::Bytes(binary)));
+        }
+        if args.contains("skip") {
+            return Ok(runs::Ending::Skipped);
+        }
+        if args.contains("fail") {
+            let (name, message) = ("RateLimited".to_owned(), "too fast".to_owned());
+            let error = Error { name, message, stack: Some("at child".to_owned()), details: Some("{\"after\":3}".to_owned()) };
+            return Ok(runs::Ending::Failed(runs::Failure { outcome: "error".to_owned(), error }));
+        }
+        Ok(runs::Ending::Succeeded(Output::Json(args.clone())))
     }
 }
 

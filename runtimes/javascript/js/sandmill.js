@@ -1,8 +1,10 @@
 // The module `sandmill`.
 import { toBytes } from "./bytes.js";
 import { inspect } from "./inspect.js";
+import { toJson } from "./json.js";
 import { native } from "./native.js";
 import { readableJson } from "./readable-json.js";
+import { ChildError, runs, RunsError } from "./runs.js";
 
 export class StateError extends Error {
   constructor(code, message) {
@@ -15,12 +17,6 @@ export class StateError extends Error {
 function taken([value, code, text]) {
   if (code !== undefined) throw new StateError(code, text);
   return value;
-}
-
-function toJson(what, value) {
-  const json = JSON.stringify(value);
-  if (json === undefined) throw new TypeError(`${what}: a ${typeof value} cannot be turned into JSON`);
-  return json;
 }
 
 // Absent (undefined) is not null, which is a value like any other.
@@ -71,4 +67,4 @@ Object.defineProperty(context, "deadline", {
   get: () => new Date((info ??= native.context("context.deadline")).deadlineMs),
 });
 
-export const sandmill = { context, log, output, state, StateError };
+export const sandmill = { context, log, output, runs, state, ChildError, RunsError, StateError };

@@ -7,6 +7,7 @@ wit_bindgen::generate!({
         "../../wit/log",
         "../../wit/output",
         "../../wit/state",
+        "../../wit/runs",
         "../../wit/guest",
         "wit",
     ],

@@ -3,6 +3,7 @@
 mod clock;
 mod digest;
 mod random;
+mod runs;
 mod sandmill;
 mod url;
 mod utf8;
@@ -17,6 +18,7 @@ pub fn object<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     clock::add(ctx, &native)?;
     digest::add(ctx, &native)?;
     random::add(ctx, &native)?;
+    runs::add(ctx, &native)?;
     sandmill::add(ctx, &native)?;
     url::add(ctx, &native)?;
     Ok(native)

@@ -6,5 +6,6 @@ mod context;
 mod hosted;
 mod log;
 mod output;
+mod runs;
 mod state;
 mod testing;

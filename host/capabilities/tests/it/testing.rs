@@ -11,7 +11,9 @@ use std::{
 use bytes::Bytes;
 use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
 use sandmill_model::{
-    Attempt, BoxFuture, Clock, Digest, Event, Input, JsonText, Limits, Outcome, OutcomeKind, Output, RunId, SystemClock, event::TriggerRef,
+    Attempt, BoxFuture, Clock, Digest, Event, Grants, Input, JsonText, Limits, Outcome, OutcomeKind, Output, RunId, SystemClock,
+    children::{ChildError, ChildRequest, Children, Parent, Until},
+    event::TriggerRef,
     version::HostedModule,
 };
 use sandmill_sandbox::{Call, CallInput, Options, Program, Sandbox, engine_config};
@@ -24,7 +26,7 @@ pub(crate) struct Testbed {
     _dir: TempDir,
 }
 
-/// Both ports; state is kept in memory.
+/// All ports; state is kept in memory. Children end with their arguments as their results.
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) state: Mutex<HashMap<(StateScope, String), JsonText>>,
@@ -32,6 +34,13 @@ pub(crate) struct Fake {
     pub(crate) written: Mutex<Vec<u8>>,
     /// What the next call of the state port answers instead.
     pub(crate) refusal: Mutex<Option<StateError>>,
+    pub(crate) children: Mutex<Vec<(Parent, ChildRequest)>>,
+    /// What the next call of the port for children answers instead.
+    pub(crate) child_refusal: Mutex<Option<ChildError>>,
+    /// For how long children are waited for.
+    pub(crate) waits: Mutex<Vec<(Vec<RunId>, Until, Duration)>>,
+    /// How the next child that is looked at ended, instead.
+    pub(crate) ending: Mutex<Option<Outcome>>,
 }
 
 impl Fake {
@@ -81,6 +90,61 @@ impl OutputPort for Fake {
     fn write(&self, _: RunId, chunk: &[u8]) {
         self.written.lock().unwrap().extend_from_slice(chunk);
     }
+}
+
+impl Fake {
+    fn refused_of_children(&self) -> Result<(), ChildError> {
+        self.child_refusal.lock().unwrap().take().map_or(Ok(()), Err)
+    }
+}
+
+/// The id of the child number `n`.
+pub(crate) fn child_id(n: usize) -> RunId {
+    format!("00000000-0000-7000-8000-{n:012}").parse().unwrap()
+}
+
+impl Children for Fake {
+    fn start(&self, parent: Parent, child: ChildRequest) -> BoxFuture<'_, Result<RunId, ChildError>> {
+        Box::pin(async move {
+            self.refused_of_children()?;
+            let mut children = self.children.lock().unwrap();
+            children.push((parent, child));
+            Ok(child_id(children.len()))
+        })
+    }
+
+    fn wait(&self, _: Parent, children: Vec<RunId>, until: Until, limit: Duration) -> BoxFuture<'_, Result<Vec<RunId>, ChildError>> {
+        Box::pin(async move {
+            self.refused_of_children()?;
+            self.waits.lock().unwrap().push((children.clone(), until, limit));
+            Ok(if limit < Duration::from_millis(5) { Vec::new() } else { children })
+        })
+    }
+
+    fn outcome(&self, _: Parent, child: RunId) -> BoxFuture<'_, Result<Option<Outcome>, ChildError>> {
+        Box::pin(async move {
+            self.refused_of_children()?;
+            if let Some(ending) = self.ending.lock().unwrap().take() {
+                return Ok(Some(ending));
+            }
+            let children = self.children.lock().unwrap();
+            let Some((_, request)) = (1..=children.len()).find(|n| child_id(*n) == child).map(|n| &children[n - 1]) else {
+                return Ok(None);
+            };
+            Ok(Some(ok(Output::Json(request.arguments.clone()))))
+        })
+    }
+
+    fn cancel(&self, _: Parent, _: RunId) -> BoxFuture<'_, Result<bool, ChildError>> {
+        Box::pin(async move {
+            self.refused_of_children()?;
+            Ok(true)
+        })
+    }
+}
+
+pub(crate) fn ok(output: Output) -> Outcome {
+    Outcome { kind: OutcomeKind::Ok, output: Some(output), error: None, ..Outcome::host_fault("") }
 }
 
 pub(crate) fn testbed() -> Testbed {
@@ -138,7 +202,9 @@ impl Testbed {
     fn host(&self, attempt: &Attempt) -> Host {
         let state: Arc<dyn StatePort> = Arc::<Fake>::clone(&self.ports);
         let output: Arc<dyn OutputPort> = Arc::<Fake>::clone(&self.ports);
-        Host { run: Arc::new(RunFacts::of(attempt.clone())), ports: Ports { state, output } }
+        let runs: Arc<dyn Children> = Arc::<Fake>::clone(&self.ports);
+        let grants = Arc::new(Grants { runs: vec!["f/test/*".to_owned()] });
+        Host { run: Arc::new(RunFacts::of(attempt.clone(), grants)), ports: Ports { state, output, runs } }
     }
 
     /// Runs `capable` with the calls, as this attempt.

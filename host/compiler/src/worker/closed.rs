@@ -18,12 +18,12 @@ const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/guest"],
+        path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/runs", "../../wit/guest"],
         world: "sandmill:guest/imports",
         imports: { default: trappable },
     });
 }
-use bindings::sandmill::{context::context, log::log, output::output, state::state};
+use bindings::sandmill::{context::context, log::log, output::output, runs::runs, script::types, state::state};
 
 pub(super) struct Closed {
     wasi: WasiCtx,
@@ -138,6 +138,35 @@ impl output::Host for Closed {
 
     fn write(&mut self, _chunk: Vec<u8>) -> Result<()> {
         refused("the run's output")
+    }
+}
+
+impl types::Host for Closed {}
+
+impl runs::Host for Closed {
+    fn start(&mut self, _path: String, _args: String, _options: runs::Options) -> Result<std::result::Result<String, runs::Error>> {
+        refused("starting a run")
+    }
+
+    fn wait(&mut self, _run: String, _timeout_ms: Option<u64>) -> Result<std::result::Result<runs::Ending, runs::Error>> {
+        refused("waiting for a run")
+    }
+
+    fn wait_many(
+        &mut self,
+        _runs: Vec<String>,
+        _until: runs::Until,
+        _timeout_ms: Option<u64>,
+    ) -> Result<std::result::Result<Vec<String>, runs::Error>> {
+        refused("waiting for runs")
+    }
+
+    fn get_result(&mut self, _run: String) -> Result<std::result::Result<Option<runs::Ending>, runs::Error>> {
+        refused("the result of a run")
+    }
+
+    fn cancel(&mut self, _run: String) -> Result<std::result::Result<bool, runs::Error>> {
+        refused("cancelling a run")
     }
 }
 

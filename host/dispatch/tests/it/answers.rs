@@ -71,6 +71,16 @@ impl Queue for Deaf {
         self.queue.cancel(workspace, run, now)
     }
 
+    fn children(
+        &self,
+        workspace: WorkspaceId,
+        parent: RunId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.queue.children(workspace, parent, after, limit)
+    }
+
     fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.queue.length(workspace, at_most)
     }

@@ -159,14 +159,7 @@ impl Bench {
     }
 
     pub(crate) fn request(&self, input: Input) -> StartRequest {
-        StartRequest {
-            principal: Arc::new(principal("*:*")),
-            workspace: self.workspace.clone(),
-            path: PATH.parse().unwrap(),
-            selector: Selector::Newest,
-            input,
-            terms: StartTerms::default(),
-        }
+        request_of(&self.workspace, input)
     }
 
     /// The run's record once `done` says so.
@@ -181,6 +174,18 @@ impl Bench {
             assert!(Instant::now() < deadline, "the run does not get there");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+/// A request by somebody who may do everything.
+pub(crate) fn request_of(workspace: &Workspace, input: Input) -> StartRequest {
+    StartRequest {
+        principal: Arc::new(principal("*:*")),
+        workspace: workspace.clone(),
+        path: PATH.parse().unwrap(),
+        selector: Selector::Newest,
+        input,
+        terms: StartTerms::default(),
     }
 }
 
@@ -216,7 +221,7 @@ pub(crate) fn keyed_event() -> Input {
     })
 }
 
-async fn deploy(store: &Store, workspace: &Workspace, clock: &dyn Clock) -> Digest {
+pub(crate) async fn deploy(store: &Store, workspace: &Workspace, clock: &dyn Clock) -> Digest {
     let manifest = Manifest::default();
     let digest = version_digest(Language::JavaScript, b"source", &manifest).unwrap();
     let module =

@@ -4,6 +4,7 @@
 
 mod answers;
 mod cancel;
+mod children;
 mod fake;
 mod fast_lane;
 mod queue;

@@ -8,11 +8,11 @@ use super::{
     finished,
     list::{self, ENDED, SUMMARY_COLUMNS, read_summary},
     queued,
-    value::{Row, values},
+    value::{Row, Value, run_key, values},
 };
 use crate::{
     StoreError,
-    history::{History, RunFilter, RunPage},
+    history::{History, Kin, RunFilter, RunPage},
 };
 
 impl History for Sql {
@@ -22,6 +22,10 @@ impl History for Sql {
 
     fn run(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<RunRecord>, StoreError>> {
         Box::pin(self.db.read((workspace, id), |(workspace, id), conn| Box::pin(run(*workspace, *id, conn))))
+    }
+
+    fn kin(&self, workspace: WorkspaceId, parent: RunId, runs: Vec<RunId>) -> BoxFuture<'_, Result<Vec<Kin>, StoreError>> {
+        Box::pin(self.db.read((workspace, parent, runs), |(workspace, parent, runs), conn| Box::pin(kin(*workspace, *parent, runs, conn))))
     }
 
     fn log(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<Vec<LogEntry>>, StoreError>> {
@@ -56,6 +60,18 @@ async fn run(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Op
         )
         .await?;
     rows.first().map(read_record).transpose()
+}
+
+async fn kin(workspace: WorkspaceId, parent: RunId, runs: &[RunId], mut conn: Conn<'_>) -> Result<Vec<Kin>, StoreError> {
+    // One statement, so that a run that is just ending is seen exactly once.
+    const KIN: &str = "SELECT id, CAST(0 AS BIGINT) FROM queue WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND (workspace, id) IN {keys $3}
+        UNION ALL SELECT id, CAST(1 AS BIGINT) FROM runs WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND (workspace, id) IN {keys $3}";
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = runs.iter().map(|run| run_key(workspace, *run)).collect();
+    let rows = conn.rows(KIN, vec![workspace.into(), parent.into(), Value::Keys(keys)]).await?;
+    rows.iter().map(|row| Ok(Kin { run: RunId(row.uuid(0)?), has_ended: row.int(1)? != 0 })).collect()
 }
 
 async fn log(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Option<Vec<LogEntry>>, StoreError> {

@@ -74,6 +74,27 @@ impl Queue for Sql {
         Box::pin(self.db.write((workspace, run, now), |(workspace, run, now), conn| Box::pin(cancel(*workspace, *run, *now, conn))))
     }
 
+    fn children(
+        &self,
+        workspace: WorkspaceId,
+        parent: RunId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        let after = after.map_or(uuid::Uuid::nil(), |id| id.0);
+        Box::pin(self.db.read((workspace, parent, after, limit), |(workspace, parent, after, limit), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT id FROM queue WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND id > $3 ORDER BY id LIMIT $4",
+                        values![*workspace, *parent, *after, *limit],
+                    )
+                    .await?;
+                rows.iter().map(|row| row.uuid(0).map(RunId)).collect()
+            })
+        }))
+    }
+
     fn length(&self, workspace: WorkspaceId, at_most: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
         Box::pin(self.db.read((workspace, at_most), |(workspace, at_most), mut conn| {

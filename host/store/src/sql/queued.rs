@@ -103,6 +103,12 @@ struct Origin {
     ordering_key: Option<String>,
 }
 
+/// What counts as the moment from which a run waits: a child's is that of the first run above it.
+fn due_at(run: &NewRun) -> Timestamp {
+    let is_delayed = run.scheduled_for > run.created_at;
+    run.lineage.filter(|_| !is_delayed).map_or(run.scheduled_for, |lineage| lineage.since)
+}
+
 /// Who runs a run from the moment that it is in the queue.
 #[derive(Clone, Copy)]
 pub(super) struct Lease {
@@ -164,12 +170,12 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option
             lease.map(|lease| lease.from),
             0_i64,
             standing.state as i64,
-            standing.due_at.unwrap_or(run.scheduled_for),
+            standing.due_at.unwrap_or_else(|| due_at(run)),
             i64::from(run.policy.priority),
             &run.policy.tag,
             0_i64,
             lease.map(|lease| lease.node.0),
-            Terms::column(&run.policy)?,
+            Terms::column(run)?,
             standing.keys_held as i64,
             standing.waits_for.clone(),
             run.cause.map(|cause| codes::cause(cause.kind)),
@@ -283,7 +289,7 @@ pub(super) struct Queued {
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
-    let Terms { retry, ends_by, keys, rates, error_handler } = Terms::read(row, 19)?;
+    let Terms { retry, ends_by, keys, rates, error_handler, lineage } = Terms::read(row, 19)?;
     let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
         id: RunId(row.uuid(1)?),
@@ -302,6 +308,7 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
         dedup: None,
         cause: read_cause(row, 23)?,
         labels: labels::read(row, 25)?,
+        lineage,
     };
     Ok(Queued {
         run,

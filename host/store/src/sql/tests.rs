@@ -27,6 +27,7 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         dedup: None,
         cause: None,
         labels: Arc::default(),
+        lineage: None,
     }
 }
 

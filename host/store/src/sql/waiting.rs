@@ -7,6 +7,7 @@ use sandmill_model::{
     Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
     policy::{Key, Retry},
     rate::Rate,
+    run::{Lineage, NewRun},
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::StoreError;
 
-/// What is kept of a policy beside priority and tag, which are columns.
+/// What is kept of a policy beside priority and tag, which are columns; and of a child, where it stands.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,14 +33,17 @@ pub(super) struct Terms {
     pub(super) rates: Vec<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error_handler: Option<ScriptPath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lineage: Option<Lineage>,
 }
 
 impl Terms {
     /// What the column `policy` holds: NULL where nothing was said.
-    pub(super) fn column(policy: &Policy) -> Result<Option<String>, StoreError> {
+    pub(super) fn column(run: &NewRun) -> Result<Option<String>, StoreError> {
         // All of it is named, so that nothing that is added is forgotten here.
-        let Policy { priority: _, tag: _, retry, ends_by, keys, rates, error_handler } = policy;
-        if retry.is_none() && ends_by.is_none() && keys.is_empty() && rates.is_empty() && error_handler.is_none() {
+        let Policy { priority: _, tag: _, retry, ends_by, keys, rates, error_handler } = &*run.policy;
+        let is_plain = retry.is_none() && ends_by.is_none() && keys.is_empty() && rates.is_empty() && error_handler.is_none();
+        if is_plain && run.lineage.is_none() {
             return Ok(None);
         }
         let terms = Self {
@@ -48,6 +52,7 @@ impl Terms {
             keys: keys.clone(),
             rates: rates.clone(),
             error_handler: error_handler.clone(),
+            lineage: run.lineage,
         };
         to_json(&terms).map(Some)
     }

@@ -145,6 +145,7 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         dedup: None,
         cause: None,
         labels: Arc::default(),
+        lineage: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 wit_bindgen::generate!({
-    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/guest"],
+    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/runs", "../../../wit/guest"],
     world: "sandmill:guest/script",
     generate_all,
 });

@@ -62,6 +62,7 @@ impl RunSubmission {
             idempotency_key,
             cause: None,
             replay_of: None,
+            child_of: None,
         })
     }
 }

@@ -46,7 +46,8 @@ pub(crate) struct Deployed {
 /// Deploys source or a component: builds it and points the path at the new version.
 ///
 /// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
-/// Deploying what the path points at already changes nothing and answers 200.
+/// Deploying what the path points at already changes nothing and answers 200. Whoever deploys grants what the manifest asks for, and must be
+/// allowed to do that: `[grants] runs = ["f/demo/*"]` needs `runs:start:f/demo/*`.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
     params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
@@ -58,6 +59,10 @@ pub(crate) async fn deploy(
     _: Permit,
     submission: Submission,
 ) -> Result<Response, Problem> {
+    // Nobody grants what they may not do themselves.
+    for pattern in &submission.manifest.grants.runs {
+        caller.must(Domain::Runs, Action::Start, pattern)?;
+    }
     let digest = name(submission.language, submission.source.clone(), submission.manifest.clone()).await?;
     if let Some((deployment, version)) = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?
         && version.digest == digest
