@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    database::{Database, Kind},
     load,
     load::{Figures, Load},
     peers, report, scripts,
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     /// Only our own rows.
     #[arg(long)]
     no_peers: bool,
+    #[arg(long, value_enum, default_value = "sqlite")]
+    database: Kind,
 }
 
 struct Row {
@@ -42,22 +45,25 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             rows.push(measure(options, &peer.name, &peer.url, None)?);
         }
     }
-    let data = tempfile::tempdir()?;
-    let server = Server::start(data.path(), &["--log", "warn,sandmill=info"])?;
+    let database = Database::new(options.database)?;
+    let on = if options.database == Kind::Postgres { "Sandmill on PostgreSQL" } else { "Sandmill" };
+    let server = Server::start(database.data(), &database.arguments())?;
     server.deploy("f/bench/hello", scripts::HELLO_TS).await?;
     server.warm(&["f/bench/hello".to_owned()]).await?;
-    rows.push(measure(options, "Sandmill, TypeScript, snapshotted", &server.hook("f/bench/hello"), Some(&server.token))?);
+    rows.push(measure(options, &format!("{on}, TypeScript, snapshotted"), &server.hook("f/bench/hello"), Some(&server.token))?);
     let component = std::fs::read(sandmill_testkit::guests::guest("hello"))?;
     server.deploy_component("f/bench/rust", component).await?;
     server.hello("f/bench/rust").await?;
-    rows.push(measure(options, "Sandmill, Rust component", &server.hook("f/bench/rust"), Some(&server.token))?);
+    rows.push(measure(options, &format!("{on}, Rust component"), &server.hook("f/bench/rust"), Some(&server.token))?);
     drop(server);
 
-    let data = tempfile::tempdir()?;
-    let server = Server::start(data.path(), &["--log", "warn,sandmill=info", "--snapshot-after-runs", "4000000000"])?;
+    let database = Database::new(options.database)?;
+    let mut arguments = database.arguments();
+    arguments.extend(["--snapshot-after-runs", "4000000000"].map(str::to_owned));
+    let server = Server::start(database.data(), &arguments)?;
     server.deploy("f/bench/hello", scripts::HELLO_TS).await?;
     server.hello("f/bench/hello").await?;
-    rows.push(measure(options, "Sandmill, TypeScript, hosted", &server.hook("f/bench/hello"), Some(&server.token))?);
+    rows.push(measure(options, &format!("{on}, TypeScript, hosted"), &server.hook("f/bench/hello"), Some(&server.token))?);
     drop(server);
 
     print(&rows);

@@ -1,14 +1,18 @@
 //! The measurements of docs/performance.md. Each prints a table and appends one line to `benches/results.jsonl`.
 
+mod database;
 mod density;
 mod deploy;
+mod growth;
 mod hello;
+mod hostile;
 mod inst;
 mod load;
 mod meter;
 mod mix;
 mod peers;
 mod queue;
+mod recover;
 mod report;
 mod scripts;
 mod server;
@@ -38,6 +42,12 @@ enum Bench {
     Density(density::Options),
     /// Runs without a program enqueued, then drained by one node; then one at a time, durable.
     Queue(queue::Options),
+    /// Runs per second and lists of runs, with ever longer histories.
+    Growth(growth::Options),
+    /// A quiet workspace beside one that floods, loops, allocates or spams.
+    Hostile(hostile::Options),
+    /// Deaths of nodes with a thousand runs in flight, and of PostgreSQL.
+    Recover(recover::Options),
     /// What metering costs: bare, with fuel.
     Meter,
 }
@@ -52,6 +62,9 @@ async fn main() -> anyhow::Result<()> {
         Bench::Start(options) => start::run(&options).await,
         Bench::Density(options) => density::run(&options).await,
         Bench::Queue(options) => queue::run(&options).await,
+        Bench::Growth(options) => growth::run(&options).await,
+        Bench::Hostile(options) => hostile::run(&options).await,
+        Bench::Recover(options) => recover::run(&options).await,
         Bench::Meter => meter::run().await,
     }
 }

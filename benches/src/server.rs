@@ -10,6 +10,9 @@ use std::{
 use anyhow::Context;
 use serde_json::{Value, json};
 
+/// How long a request may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
@@ -27,14 +30,15 @@ pub(crate) fn binary() -> PathBuf {
 }
 
 impl Server {
-    pub(crate) fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn start<S: AsRef<str>>(data: &Path, arguments: &[S]) -> anyhow::Result<Self> {
+        let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         let began = Instant::now();
         let mut child = Command::new("taskset")
             .args(["-c", "0"])
             .arg(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
-            .args(arguments)
+            .args(&arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -51,8 +55,14 @@ impl Server {
         };
         let started_in = began.elapsed();
         std::thread::spawn(move || lines.for_each(drop));
-        let token = std::fs::read_to_string(data.join("admin-token"))?.trim().to_owned();
-        Ok(Self { child, url, token, started_in, http: reqwest::Client::new() })
+        let given = arguments.iter().skip_while(|argument| **argument != "--admin-token").nth(1);
+        let token = match given {
+            Some(token) => (*token).to_owned(),
+            None => std::fs::read_to_string(data.join("admin-token"))?.trim().to_owned(),
+        };
+        // A server that has just died or lost its database may leave a request without an answer.
+        let http = reqwest::Client::builder().timeout(ANSWER_LIMIT).build()?;
+        Ok(Self { child, url, token, started_in, http })
     }
 
     pub(crate) fn hook(&self, path: &str) -> String {
@@ -60,19 +70,47 @@ impl Server {
     }
 
     pub(crate) async fn deploy(&self, path: &str, source: &str) -> anyhow::Result<()> {
-        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
-        let response = request.json(&json!({"language": "typescript", "source": source})).send().await?;
+        self.deploy_with(path, &json!({"language": "typescript", "source": source})).await
+    }
+
+    /// Deploys what `body` says.
+    pub(crate) async fn deploy_with(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        self.deploy_in("default", path, body).await
+    }
+
+    pub(crate) async fn deploy_in(&self, workspace: &str, path: &str, body: &Value) -> anyhow::Result<()> {
+        let request = self.http.put(format!("{}/api/w/{workspace}/scripts/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.json(body).send().await?;
         let status = response.status();
         anyhow::ensure!(status.is_success(), "{path}: {status}: {}", response.text().await?);
         Ok(())
     }
 
+    /// Ends it as a crash does, and waits until it is gone.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// The body of a GET that must be answered 200.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+
+    /// Starts a run under a key that makes it safe to ask again; returns its id.
+    pub(crate) async fn start_once(&self, path: &str, arguments: &Value, key: &str) -> anyhow::Result<String> {
+        let request = self.http.post(format!("{}/hooks/default/start/{path}", self.url)).bearer_auth(&self.token);
+        let response = request.header("idempotency-key", key).json(arguments).send().await?;
+        anyhow::ensure!(response.status().as_u16() == 202, "{path}: {}", response.status());
+        let receipt: Value = response.json().await?;
+        Ok(receipt["run_id"].as_str().context("a receipt has a run id")?.to_owned())
+    }
+
     /// Deploys what is built in and returns its arguments.
     pub(crate) async fn deploy_identity(&self, path: &str) -> anyhow::Result<()> {
-        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
-        let response = request.json(&json!({"language": "identity", "source": ""})).send().await?;
-        anyhow::ensure!(response.status().is_success(), "{path}: {}", response.text().await?);
-        Ok(())
+        self.deploy_with(path, &json!({"language": "identity", "source": ""})).await
     }
 
     /// Calls durably, with an idempotency key, and waits for the result.
@@ -87,8 +125,7 @@ impl Server {
     /// Whether any run has not ended.
     pub(crate) async fn is_busy(&self) -> anyhow::Result<bool> {
         for status in ["queued", "running"] {
-            let url = format!("{}/api/w/default/runs?status={status}&limit=1", self.url);
-            let page: Value = self.http.get(url).bearer_auth(&self.token).send().await?.error_for_status()?.json().await?;
+            let page = self.get(&format!("/api/w/default/runs?status={status}&limit=1")).await?;
             if page["items"].as_array().is_none_or(|items| !items.is_empty()) {
                 return Ok(true);
             }
