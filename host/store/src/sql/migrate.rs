@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "finding" "0007_finding.sql",
     8 "failing" "0008_failing.sql",
     9 "retention" "0009_retention.sql",
+    10 "inputs" "0010_inputs.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

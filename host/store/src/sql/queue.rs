@@ -1,6 +1,9 @@
 //! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+};
 
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
@@ -11,7 +14,7 @@ use super::{
     Sql, dedup,
     dialect::Conn,
     finished, keys, nodes,
-    queued::{self, Lease, State, select_queued},
+    queued::{self, Lease, Queued, State, queued_columns},
     rates,
     value::{RunKey, Value, run_key, values},
     waiting::{Waiting, select_waiting},
@@ -157,7 +160,7 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
     if !nodes::is_alive(&mut conn, lease.node).await? {
         return Ok(Claims::default());
     }
-    let (mut rows, mut at_limit) = (Vec::new(), Vec::new());
+    let (mut runs, mut at_limit) = (Vec::new(), Vec::new());
     // Of workspaces with a limit: how many more may execute.
     let mut left: HashMap<WorkspaceId, u32> = HashMap::new();
     for Share { head: Head { workspace, tag }, runs_max, running_max } in shares {
@@ -176,33 +179,27 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
         if runs_max == 0 {
             continue;
         }
-        rows.extend(
-            conn.rows(
-                concat!(
-                    select_queued!(),
-                    "WHERE state = 0 AND queue.workspace = $1 AND tag = $2 ORDER BY priority DESC, due_at, queue.id LIMIT $3
-                     {lock free queue}"
-                ),
-                values![*workspace, tag, runs_max],
-            )
-            .await?,
-        );
+        let rows = conn.rows(CLAIM, values![lease.node.0, lease.from, *workspace, tag, runs_max]).await?;
+        let mut queued = queued::read_all(&mut conn, &rows).await?;
+        queued.sort_by_key(|queued| (Reverse(queued.run.policy.priority), queued.due_at, queued.run.id));
+        runs.extend(queued.into_iter().map(|queued| {
+            let Queued { run, attempt, lost, is_cancelled, .. } = queued;
+            Claimed { run, attempt, lost, is_cancelled }
+        }));
     }
-    if rows.is_empty() {
-        return Ok(Claims { runs: Vec::new(), at_limit });
-    }
-    let keys: Vec<RunKey> = rows.iter().map(queued::read_key).collect::<Result<_, _>>()?;
-    conn.execute(
-        "UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 WHERE (workspace, id) IN {keys $3}",
-        vec![lease.node.0.into(), lease.from.into(), Value::Keys(keys)],
-    )
-    .await?;
-    let read = |row| {
-        let queued = queued::read(row)?;
-        Ok(Claimed { attempt: queued.attempt + 1, lost: queued.lost, is_cancelled: queued.is_cancelled, run: queued.run })
-    };
-    Ok(Claims { runs: rows.iter().map(read).collect::<Result<_, _>>()?, at_limit })
+    Ok(Claims { runs, at_limit })
 }
+
+/// What is picked is fixed before anything changes: a plan that looks twice would take more than was asked for.
+const CLAIM: &str = concat!(
+    "WITH picked AS MATERIALIZED (
+         SELECT workspace AS picked_workspace, id AS picked_id FROM queue WHERE state = 0 AND workspace = $3 AND tag = $4
+         ORDER BY priority DESC, due_at, id LIMIT $5 {lock free queue}
+     )
+     UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 FROM picked
+     WHERE workspace = picked_workspace AND id = picked_id RETURNING ",
+    queued_columns!("arguments, event, origin, payload")
+);
 
 /// Runs of a workspace that execute. Whoever counts waits for others who do, so that together they keep to its limit.
 async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {

@@ -1,6 +1,9 @@
 //! Rows of the queue: how a run is written there, taken out, and read back.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use sandmill_model::{
     Cause, Event, Policy, RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId, attempt::Input, event::TriggerRef,
@@ -76,9 +79,17 @@ const QUEUE: Insert = Insert {
         ("cause", Kind::Bytes),
         ("labels", Kind::Text),
         ("has_place", Kind::Int),
+        ("has_input", Kind::Int),
+        ("arguments", Kind::Text),
+        ("event", Kind::Text),
+        ("origin", Kind::Text),
+        ("payload", Kind::Bytes),
     ],
     on_conflict: "",
 };
+
+/// An input of so many bytes stands in the queue's own row: claims rewrite it, but nothing else is written and read for it.
+const INPUT_BYTES_INLINE_MAX: usize = 1024;
 
 const INPUTS: Insert = Insert {
     table: "queue_inputs",
@@ -183,11 +194,21 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option
             labels::column(&run.labels)?,
             i64::from(standing.has_place),
         ]);
-        inputs.extend(values![run.workspace, run.id]);
-        inputs.extend(input_values(&run.input)?);
+        let input = input_values(&run.input)?;
+        if input.iter().map(Value::len_bytes).sum::<usize>() <= INPUT_BYTES_INLINE_MAX {
+            queue.push(0_i64.into());
+            queue.extend(input);
+        } else {
+            queue.push(1_i64.into());
+            queue.extend(values![None::<&str>, None::<&str>, None::<&str>, None::<&[u8]>]);
+            inputs.extend(values![run.workspace, run.id]);
+            inputs.extend(input);
+        }
     }
     conn.insert(&QUEUE, queue).await?;
-    conn.insert(&INPUTS, inputs).await?;
+    if !inputs.is_empty() {
+        conn.insert(&INPUTS, inputs).await?;
+    }
     labels::insert(conn, runs.iter().map(|(run, _)| *run)).await
 }
 
@@ -236,16 +257,21 @@ pub(super) async fn take(conn: &mut Conn<'_>, lease: Incarnation, attempt: u32, 
     let rows = conn
         .rows(
             "DELETE FROM queue WHERE lease = $1 AND attempt = $3 AND (workspace, id) IN {keys $2}
-             RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END, has_place",
+             RETURNING workspace, id, keys_held, CASE WHEN keys_held > 0 THEN policy END, has_place, has_input",
             vec![lease.0.into(), Value::Keys(keys), attempt.into()],
         )
         .await?;
     let mut taken = Taken::default();
+    let mut inputs = Vec::new();
     for row in &rows {
-        taken.runs.insert(read_key(row)?);
+        let key = read_key(row)?;
+        taken.runs.insert(key);
         taken.holders.extend(Waiting::read(row)?.into_holder());
+        if row.int(5)? != 0 {
+            inputs.push(key);
+        }
     }
-    forget_inputs(conn, taken.runs.iter().copied().collect()).await?;
+    forget_inputs(conn, inputs).await?;
     Ok(taken)
 }
 
@@ -267,15 +293,33 @@ pub(super) fn read_key(row: &Row) -> Result<RunKey, StoreError> {
     Ok(run_key(WorkspaceId(row.uuid(0)?), RunId(row.uuid(1)?)))
 }
 
-/// What [`read`] reads; conditions on `queue` come after it.
-macro_rules! select_queued {
-    () => {
-        "SELECT queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt, started_at,
-             state, arguments, event, origin, payload, priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels
-         FROM queue JOIN queue_inputs ON queue_inputs.workspace = queue.workspace AND queue_inputs.id = queue.id "
+/// What [`read`] reads, with the four columns of the input from wherever they are.
+macro_rules! queued_columns {
+    ($input:literal) => {
+        concat!(
+            "queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt,
+             started_at, state, ",
+            $input,
+            ", priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels, due_at"
+        )
     };
 }
-pub(super) use select_queued;
+pub(super) use queued_columns;
+
+/// A statement for what [`read`] reads; conditions on `queue` come after it.
+macro_rules! select_queued {
+    () => {
+        concat!(
+            "SELECT ",
+            queued_columns!(
+                "COALESCE(queue.arguments, input.arguments), COALESCE(queue.event, input.event), COALESCE(queue.origin, input.origin),
+                 COALESCE(queue.payload, input.payload)"
+            ),
+            " FROM queue
+             LEFT JOIN queue_inputs AS input ON has_input = 1 AND input.workspace = queue.workspace AND input.id = queue.id "
+        )
+    };
+}
 
 /// A run of the queue beside what it starts from.
 pub(super) struct Queued {
@@ -286,9 +330,37 @@ pub(super) struct Queued {
     pub(super) lost: u32,
     pub(super) is_cancelled: bool,
     pub(super) keys_held: usize,
+    pub(super) due_at: Timestamp,
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
+    let input = read_input(row, 13)?.ok_or_else(|| StoreError::Corrupt("a queued run without its input".to_owned()))?;
+    read_with(row, input)
+}
+
+/// Runs of which the rows have all but some inputs, which are in a table of their own.
+pub(super) async fn read_all(conn: &mut Conn<'_>, rows: &[Row]) -> Result<Vec<Queued>, StoreError> {
+    let inputs = rows.iter().map(|row| read_input(row, 13)).collect::<Result<Vec<_>, _>>()?;
+    let lacking = rows.iter().zip(&inputs).filter(|(_, input)| input.is_none()).map(|(row, _)| read_key(row));
+    let lacking: Vec<RunKey> = lacking.collect::<Result<_, _>>()?;
+    let mut apart = HashMap::new();
+    if !lacking.is_empty() {
+        const INPUTS: &str = "SELECT workspace, id, arguments, event, origin, payload FROM queue_inputs WHERE (workspace, id) IN {keys $1}";
+        for row in conn.rows(INPUTS, vec![Value::Keys(lacking)]).await? {
+            apart.extend(read_input(&row, 2)?.map(|input| Ok((read_key(&row)?, input))).transpose()?);
+        }
+    }
+    let whole = |(row, input): (&Row, Option<Input>)| match input {
+        Some(input) => read_with(row, input),
+        None => {
+            let input = apart.remove(&read_key(row)?);
+            read_with(row, input.ok_or_else(|| StoreError::Corrupt("a queued run without its input".to_owned()))?)
+        }
+    };
+    rows.iter().zip(inputs).map(whole).collect()
+}
+
+fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
     let Terms { retry, ends_by, keys, rates, error_handler, lineage } = Terms::read(row, 19)?;
     let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
@@ -298,7 +370,7 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
         path: row.path(3)?,
         number: row.int(4)?,
         version: row.digest(5)?,
-        input: read_input(row)?,
+        input,
         limits: row.parsed(6)?,
         run_as: row.text(7)?.into(),
         created_at: row.time(8)?,
@@ -318,6 +390,7 @@ pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
         lost: row.small_count(20)?,
         is_cancelled: row.int(21)? != 0,
         keys_held: usize::try_from(row.int(22)?).unwrap_or(0),
+        due_at: row.time(26)?,
     })
 }
 
@@ -327,11 +400,15 @@ pub(super) fn read_cause(row: &Row, first: usize) -> Result<Option<Cause>, Store
     Ok(Some(Cause { kind: codes::read_cause(code)?, run: RunId(row.uuid(first + 1)?) }))
 }
 
-fn read_input(row: &Row) -> Result<Input, StoreError> {
-    if let Some(arguments) = row.opt_json(13)? {
-        return Ok(Input::Arguments(arguments));
+/// From four columns: none if it is elsewhere.
+fn read_input(row: &Row, first: usize) -> Result<Option<Input>, StoreError> {
+    if let Some(arguments) = row.opt_json(first)? {
+        return Ok(Some(Input::Arguments(arguments)));
     }
-    read_event(row, 14).map(Input::Event)
+    if row.opt_text(first + 2)?.is_none() {
+        return Ok(None);
+    }
+    read_event(row, first + 1).map(|event| Some(Input::Event(event)))
 }
 
 /// One run.
