@@ -4,10 +4,14 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use sandmill_testkit::server::{Answer, Server};
+use sandmill_testkit::{
+    binary::binary,
+    server::{Answer, Server},
+};
 use serde_json::{Value, json};
 
 /// Enough for the language runtime's compiled code and a database.
@@ -46,6 +50,66 @@ async fn a_full_disk_is_told_and_survived() {
     let id = server.start_run("f/disk/plain", &json!({"n": 4})).await.unwrap();
     assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
     server.deploy("f/disk/new", "typescript", "export function main() {}").await.unwrap();
+}
+
+/// Works for so long, whatever happens around it.
+const BUSY: &str = "export function main(ms: number, n: number) { const end = Date.now() + ms; while (Date.now() < end) {} return n; }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_execute_while_the_disk_is_full_end_once() {
+    const RUNS: usize = 12;
+    let server = Server::start_on_small_disk(DISK_MEBIBYTES, &["--slots", "4"]).unwrap();
+    server.deploy("f/disk/busy", "typescript", BUSY).await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..RUNS {
+        ids.push(server.start_run("f/disk/busy", &json!({"ms": 1000, "n": n})).await.unwrap());
+    }
+    eventually("some execute", async || status(&server, &ids).await.iter().any(|status| status == "running")).await;
+    let ballast = server.data().join("ballast");
+    fill(&ballast);
+    eventually("an outcome cannot be written", async || server.log().contains("outcomes could not be written")).await;
+    assert_eq!(get(&server, "/health").await.status, 200);
+    assert!(status(&server, &ids).await.iter().any(|status| status == "running"), "reading goes on, and nothing is said to have ended");
+
+    fs::remove_file(ballast).unwrap();
+    for (n, id) in ids.iter().enumerate() {
+        let run = server.ended_run(id).await.unwrap();
+        assert_eq!((&run["status"], &run["attempt"]), (&json!("succeeded"), &json!(1)), "{run}");
+        let result = server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap();
+        assert_eq!(result, json!(n));
+    }
+    let listed = server.get_json("/api/w/default/runs?limit=100").await.unwrap();
+    assert_eq!(listed["items"].as_array().unwrap().len(), RUNS, "each once");
+    assert_eq!(get(&server, "/ready").await.status, 200);
+    // The database is whole: a copy of it is looked through when it is restored.
+    let folder = tempfile::tempdir().unwrap();
+    let (file, restored) = (folder.path().join("backup"), folder.path().join("restored"));
+    for (command, data) in [("backup", server.data()), ("restore", restored.as_path())] {
+        let done = Command::new(binary()).arg(command).arg(&file).arg("--data").arg(data).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+}
+
+/// Where the runs stand.
+async fn status(server: &Server, ids: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for id in ids {
+        let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        all.push(run["status"].as_str().unwrap().to_owned());
+    }
+    all
+}
+
+async fn get(server: &Server, path: &str) -> Answer {
+    Answer::read(server.request(reqwest::Method::GET, path).send().await.unwrap()).await.unwrap()
+}
+
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The record of a run that is written behind its answer.

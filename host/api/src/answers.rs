@@ -68,6 +68,8 @@ pub(crate) fn result(output: Option<&Output>, run: RunId) -> Response {
             let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
             (content_type, data.clone())
         }
+        // Whoever answers has fetched it.
+        Some(Output::Kept(_)) => return Problem::internal("a result that is kept apart was not fetched").run(run).into_response(),
     };
     let mut response = body.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -202,6 +202,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (code, detail) = match &error {
             StoreError::Conflict(text) => return Self::new(Code::Conflict, text.clone()),
+            StoreError::Gone(_) => (Code::ResultGone, "it is not where it was kept"),
             StoreError::Full(_) => (Code::StorageFull, "nothing was written; try again once the operator has made space"),
             StoreError::Unavailable(_) | StoreError::Contended(_) => {
                 (Code::Unavailable, "the database cannot be reached at present; try again")

@@ -14,7 +14,7 @@ use sandmill_store::{
     workspaces::Workspace,
 };
 
-use crate::{Accepted, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, signals::outcome_of};
+use crate::{Accepted, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -49,7 +49,8 @@ impl Dispatch {
             // It may have ended long ago.
             let first = self.record(workspace, id).await?.filter(|record| record.summary.status.has_ended());
             if let Some(first) = first {
-                return Ok(Waited::Ended { run: id, outcome: Arc::new(outcome_of(first)) });
+                let outcome = Arc::new(self.inner.outcome_of(workspace, first).await);
+                return Ok(Waited::Ended { run: id, outcome });
             }
         }
         Ok(match tokio::time::timeout(wait_limit, ended.outcome()).await {

@@ -13,7 +13,7 @@ use sandmill_model::{
 };
 use sandmill_store::{history::Kin, queue::Cancelled};
 
-use crate::{Dispatch, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse, signals::outcome_of};
+use crate::{Dispatch, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse};
 
 /// Children that are looked up at once to be cancelled.
 const CANCEL_BATCH: u32 = 500;
@@ -44,7 +44,8 @@ impl Children for LiveRuns {
                 return Ok(None);
             }
             let record = inner.store.history.run(parent.workspace, child).await.map_err(|error| ChildError::from(refuse(&error)))?;
-            record.map(|record| Some(outcome_of(record))).ok_or_else(|| no_child(child))
+            let record = record.ok_or_else(|| no_child(child))?;
+            Ok(Some(inner.outcome_of(parent.workspace, record).await))
         })
     }
 

@@ -278,6 +278,9 @@ fn refuse(error: &StoreError) -> Refusal {
         StoreError::Unavailable(_) | StoreError::Contended(_) => {
             Refusal::new(Code::Unavailable, "the database cannot be reached at present; try again")
         }
+        StoreError::Gone(_) => {
+            Refusal::new(Code::ResultGone, "what the run returned is not where it was kept; its record and log are there")
+        }
         StoreError::Conflict(text) => Refusal::new(Code::Conflict, text.clone()),
         StoreError::Corrupt(_) | StoreError::Other(_) => Refusal::new(Code::Internal, "the database failed; the server's log says how"),
     }

@@ -1,9 +1,9 @@
 //! Reading runs: history, queue, and what executes here without a row.
 
-use sandmill_model::{LogEntry, RunId, RunRecord, WorkspaceId, code::Refusal};
+use sandmill_model::{LogEntry, Outcome, OutcomeKind, Output, RunId, RunRecord, WorkspaceId, code::Refusal};
 use sandmill_store::history::{RunFilter, RunPage};
 
-use crate::{Dispatch, refuse};
+use crate::{Dispatch, Inner, refuse};
 
 impl Dispatch {
     /// A run of this workspace, whatever its status.
@@ -16,6 +16,14 @@ impl Dispatch {
         self.inner.write_behind.flush().await;
         let stored = self.inner.store.history.run(workspace, run).await.map_err(|error| refuse(&error))?;
         Ok(stored.or(live))
+    }
+
+    /// What a run returned, as its record has it, fetched if it is kept apart.
+    ///
+    /// # Errors
+    /// `result_gone`, `unavailable`, `internal`.
+    pub async fn output(&self, workspace: WorkspaceId, run: RunId, output: Output) -> Result<Output, Refusal> {
+        self.inner.store.objects.output(workspace, run, output).await.map_err(|error| refuse(&error))
     }
 
     /// The log of a run: so far, while it executes here. None if there is no such run.
@@ -61,5 +69,29 @@ impl Dispatch {
             page.next = page.runs.last().map(|run| run.id);
         }
         Ok(page)
+    }
+}
+
+impl Inner {
+    /// The outcome of an ended run, without its log.
+    pub(crate) async fn outcome_of(&self, workspace: WorkspaceId, record: RunRecord) -> Outcome {
+        let output = match record.output {
+            Some(output) => self.store.objects.output(workspace, record.summary.id, output).await.map(Some),
+            None => Ok(None),
+        };
+        match output {
+            Ok(output) => Outcome {
+                kind: record.summary.outcome.unwrap_or(OutcomeKind::HostFault),
+                output,
+                error: record.error,
+                arguments: None,
+                usage: record.usage,
+                log: Vec::new(),
+            },
+            Err(error) => {
+                tracing::error!(%error, run = %record.summary.id, "a result that is kept apart could not be read");
+                Outcome::host_fault("the run ended well, but its result cannot be read at present")
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use sandmill_model::{Outcome, RunId, RunRecord};
+use sandmill_model::RunId;
 use sandmill_store::signals::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -135,23 +135,12 @@ impl Inner {
             }
             match self.store.history.run(workspace, run).await {
                 Ok(Some(record)) if record.summary.status.has_ended() => {
-                    self.waiters.wake(run, Arc::new(outcome_of(record)));
+                    let outcome = self.outcome_of(workspace, record).await;
+                    self.waiters.wake(run, Arc::new(outcome));
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a run that is waited for could not be read"),
             }
         }
-    }
-}
-
-/// The outcome of an ended run, without its log.
-pub(crate) fn outcome_of(record: RunRecord) -> Outcome {
-    Outcome {
-        kind: record.summary.outcome.unwrap_or(sandmill_model::OutcomeKind::HostFault),
-        output: record.output,
-        error: record.error,
-        arguments: None,
-        usage: record.usage,
-        log: Vec::new(),
     }
 }

@@ -51,6 +51,7 @@ codes! {
     InvalidComponent = "invalid_component", UNPROCESSABLE_ENTITY, "The component cannot run here";
     BuildLimit = "build_limit", UNPROCESSABLE_ENTITY, "The build met its limit";
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests";
+    ResultGone = "result_gone", GONE, "The result is not there any more";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "No capacity at present";
     StorageFull = "storage_full", INSUFFICIENT_STORAGE, "The server cannot store anything more";

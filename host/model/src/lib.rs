@@ -42,7 +42,7 @@ pub use language::Language;
 pub use limits::Limits;
 pub use log::{LogEntry, LogLevel, LogStream};
 pub use manifest::Manifest;
-pub use outcome::{Outcome, OutcomeKind, Output, RunError, Usage};
+pub use outcome::{KeptOutput, Outcome, OutcomeKind, Output, RunError, Usage};
 pub use path::ScriptPath;
 pub use policy::Policy;
 pub use run::{Cause, CauseKind, RunRecord, RunStatus, RunSummary};

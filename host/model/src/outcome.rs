@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{json::JsonText, log::LogEntry, path::ScriptPath};
+use crate::{digest::Digest, json::JsonText, log::LogEntry, path::ScriptPath};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +81,21 @@ impl OutcomeKind {
 #[serde(rename_all = "snake_case")]
 pub enum Output {
     Json(JsonText),
-    Bytes { content_type: String, data: Bytes },
+    Bytes {
+        content_type: String,
+        data: Bytes,
+    },
+    /// Too large for the run's record: the store keeps it apart, and fetches it for whoever asks.
+    Kept(KeptOutput),
+}
+
+/// What is known of a result that is kept apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptOutput {
+    /// None: JSON.
+    pub content_type: Option<String>,
+    pub bytes: u64,
+    pub digest: Digest,
 }
 
 impl Output {
@@ -90,6 +104,8 @@ impl Output {
         match self {
             Self::Json(text) => text.as_str().len(),
             Self::Bytes { data, .. } => data.len(),
+            // It takes no room itself.
+            Self::Kept(_) => 0,
         }
     }
 }

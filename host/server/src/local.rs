@@ -49,6 +49,7 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
             url: format!("sqlite:{}", folder.path().join("local.db").display()),
             durability: sandmill_store::Durability::Normal,
         },
+        objects: None,
         code_cache: code_cache().unwrap_or_else(|| node::code_cache(folder.path())),
         code_cache_bytes_max: node::mib(CODE_CACHE_MIB),
         slots: None,

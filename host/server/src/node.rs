@@ -26,6 +26,8 @@ pub(crate) struct NodeOptions {
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) backlog_max: u64,
     pub(crate) store: sandmill_store::Options,
+    /// None: whatever is returned is in the database.
+    pub(crate) objects: Option<sandmill_store::objects::Options>,
     pub(crate) code_cache: PathBuf,
     pub(crate) code_cache_bytes_max: u64,
     pub(crate) slots: Option<usize>,
@@ -46,7 +48,8 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn compose(options: NodeOptions) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
-        let store = sandmill_store::connect(&options.store).await.context("the database cannot be opened")?;
+        let store =
+            sandmill_store::connect_with(&options.store, options.objects.as_ref()).await.context("the database cannot be opened")?;
         let mut sandbox_options = sandmill_sandbox::Options::new(options.code_cache);
         sandbox_options.cache_bytes_max = options.code_cache_bytes_max;
         sandbox_options.clock = Arc::clone(&clock);

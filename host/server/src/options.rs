@@ -13,6 +13,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSou
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
+use sandmill_store::objects::INLINE_RESULT_BYTES_MAX;
+
 use crate::backup::{self, BackupOptions, RestoreOptions};
 
 /// No timeout is longer than a day: what waits longer waits for ever.
@@ -81,6 +83,12 @@ pub(crate) struct ServeOptions {
     /// `sqlite:FILE` or `postgres://…`; by default a SQLite file in the data folder.
     #[arg(long, env = "SANDMILL_DATABASE_URL")]
     pub(crate) database_url: Option<String>,
+    /// Folder for results that are too large for the database; DATA/objects by default. Nodes that share a database share it too.
+    #[arg(long, env = "SANDMILL_OBJECTS_DIR")]
+    pub(crate) objects_dir: Option<PathBuf>,
+    /// Bytes of a result that is kept in the database; a larger one becomes a file in the folder of objects.
+    #[arg(long, env = "SANDMILL_INLINE_RESULT_BYTES_MAX", default_value_t = INLINE_RESULT_BYTES_MAX)]
+    pub(crate) inline_result_bytes_max: usize,
     #[arg(long, env = "SANDMILL_DURABILITY", value_enum, default_value = "normal")]
     pub(crate) durability: Durability,
     /// An admin token to accept; by default the first start makes one and writes it to DATA/admin-token.
@@ -139,6 +147,13 @@ pub(crate) struct ServeOptions {
 }
 
 impl ServeOptions {
+    pub(crate) fn objects(&self) -> sandmill_store::objects::Options {
+        sandmill_store::objects::Options {
+            folder: self.objects_dir.clone().unwrap_or_else(|| self.data.join(backup::OBJECTS)),
+            inline_result_bytes_max: self.inline_result_bytes_max,
+        }
+    }
+
     pub(crate) fn database_url(&self) -> String {
         self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join(backup::DATABASE).display()))
     }

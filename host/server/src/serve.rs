@@ -50,6 +50,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
                 Durability::Full => sandmill_store::Durability::Full,
             },
         },
+        objects: Some(options.objects()),
         code_cache: node::code_cache(&options.data),
         code_cache_bytes_max: node::mib(options.code_cache_mib),
         slots: options.slots,

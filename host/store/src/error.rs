@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The disk or a quota of the database is full. Nothing was written; work goes on once there is space.
     #[error("the database cannot store anything more: {0}")]
     Full(String),
+    /// What is kept apart from the database is not there.
+    #[error("it is not there any more: {0}")]
+    Gone(String),
     /// The database cannot be reached or is too busy; trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -7,6 +7,7 @@ pub mod dead_letters;
 mod error;
 pub mod history;
 pub mod nodes;
+pub mod objects;
 pub mod queue;
 pub mod retention;
 pub mod scripts;
@@ -20,7 +21,7 @@ pub mod workspaces;
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use sql::{Durability, Options, connect};
+pub use sql::{Durability, Options, connect, connect_with};
 
 /// The store's parts. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub struct Store {
     pub history: Arc<dyn history::History>,
     pub dead_letters: Arc<dyn dead_letters::DeadLetters>,
     pub retention: Arc<dyn retention::Retention>,
+    pub objects: Arc<dyn objects::Objects>,
     pub state: Arc<dyn state::State>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,

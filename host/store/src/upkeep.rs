@@ -1,7 +1,13 @@
 //! Upkeep of what is stored: old runs are let go, and history has room for those to come. Every node has a [`Service`]; one of them
 //! works at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use sandmill_model::{Clock, RunId, Timestamp};
 use tokio::time::Instant;
@@ -18,6 +24,10 @@ const SIGN: Duration = Duration::from_secs(10);
 /// Pauses between two steps: as long as the step took, within these. So what is accepted meanwhile waits for one step at most.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often objects are looked through: each of them is.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// An object this old is there for good: its run's record is written within moments, or the object is written again.
+const SWEPT_AFTER: Duration = Duration::from_secs(3600);
 /// The name of the work.
 const DUTY: &str = "upkeep";
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -37,12 +47,16 @@ pub struct Done {
     pub partitions: u64,
     /// Runs that were forgotten in small steps.
     pub runs: u64,
+    /// Objects that no run refers to any more.
+    pub objects: u64,
 }
 
 pub struct Service {
     store: Store,
     clock: Arc<dyn Clock>,
     options: Options,
+    /// When objects were looked through, in microseconds.
+    swept_at: AtomicI64,
 }
 
 /// How long a workspace keeps its runs.
@@ -55,15 +69,15 @@ struct Kept {
 impl Service {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, options: Options) -> Self {
-        Self { store, clock, options }
+        Self { store, clock, options, swept_at: AtomicI64::new(i64::MIN) }
     }
 
     /// Looks again and again until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         loop {
             match self.look(&shutdown).await {
-                Ok(Done { partitions: 0, runs: 0 }) => {}
-                Ok(done) => tracing::info!(partitions = done.partitions, runs = done.runs, "old runs were let go"),
+                Ok(done) if done == Done::default() => {}
+                Ok(Done { partitions, runs, objects }) => tracing::info!(partitions, runs, objects, "old runs were let go"),
                 Err(error) => tracing::error!(%error, "upkeep failed; the next try is in {} s", INTERVAL.as_secs()),
             }
             tokio::select! {
@@ -98,8 +112,13 @@ impl Service {
             let old = Old { workspace: workspace.id, accepted_before, ended_before };
             match self.forget(old, shutdown).await? {
                 Some(runs) => done.runs += runs,
-                None => break,
+                None => return Ok(done),
             }
+        }
+        let next_sweep = Timestamp::from_micros(self.swept_at.load(Ordering::Relaxed)).plus(SWEEP_INTERVAL);
+        if now >= next_sweep {
+            done.objects = self.store.objects.sweep(before(now, SWEPT_AFTER)).await?;
+            self.swept_at.store(now.micros(), Ordering::Relaxed);
         }
         Ok(done)
     }
@@ -149,6 +168,10 @@ fn unless_busy<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreErro
         }
         result => result,
     }
+}
+
+fn before(now: Timestamp, time: Duration) -> Timestamp {
+    Timestamp::from_micros(now.micros().saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
 }
 
 fn days_before(now: Timestamp, days: u32) -> Timestamp {

@@ -41,6 +41,9 @@ pub(crate) struct BackupOptions {
     /// The server's database, if it is not in the data folder: `sqlite:FILE`.
     #[arg(long, env = "SANDMILL_DATABASE_URL")]
     pub(crate) database_url: Option<String>,
+    /// The server's folder for large results; DATA/objects by default. Restoring puts it there.
+    #[arg(long, env = "SANDMILL_OBJECTS_DIR")]
+    pub(crate) objects_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -83,7 +86,9 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let header =
         Header { format: FORMAT, release: env!("CARGO_PKG_VERSION").to_owned(), schema, created_at: SystemClock.now().to_string() };
     let archive = work.path().join("archive");
-    let files = write::write(&archive, &header, &copy, &options.data).context("the archive cannot be written")?;
+    let folders =
+        write::Folders { data: options.data.clone(), objects: options.objects_dir.clone().unwrap_or_else(|| options.data.join(OBJECTS)) };
+    let files = write::write(&archive, &header, &copy, &folders).context("the archive cannot be written")?;
     // Not a renaming: one would replace a file that came in between.
     fs::hard_link(&archive, &options.file).with_context(|| format!("{} cannot be made", options.file.display()))?;
     println!("wrote {}: {files} files, schema {schema}", options.file.display());

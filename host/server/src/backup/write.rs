@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -20,8 +20,14 @@ struct Archive<W: Write> {
     digests: Digests,
 }
 
+/// Where what belongs to the database is.
+pub(super) struct Folders {
+    pub(super) data: PathBuf,
+    pub(super) objects: PathBuf,
+}
+
 /// Writes everything; returns how many files.
-pub(super) fn write(archive: &Path, header: &Header, database: &Path, data: &Path) -> anyhow::Result<usize> {
+pub(super) fn write(archive: &Path, header: &Header, database: &Path, folders: &Folders) -> anyhow::Result<usize> {
     // The admin's token is among what is written.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(archive)?;
     let mut compressed = zstd::Encoder::new(file, LEVEL)?;
@@ -31,12 +37,12 @@ pub(super) fn write(archive: &Path, header: &Header, database: &Path, data: &Pat
     out.add(HEADER, header.as_slice(), header.len() as u64)?;
     out.add_file(DATABASE, database)?.then_some(()).context("the copy of the database is gone")?;
     for name in FILES {
-        out.add_file(name, &data.join(name))?;
+        out.add_file(name, &folders.data.join(name))?;
     }
     // After the copy: what it refers to was written before.
-    for folder in entries(&data.join(OBJECTS))? {
-        for name in entries(&data.join(OBJECTS).join(&folder))? {
-            out.add_file(&format!("{OBJECTS}/{folder}/{name}"), &data.join(OBJECTS).join(&folder).join(&name))?;
+    for folder in entries(&folders.objects)? {
+        for name in entries(&folders.objects.join(&folder))? {
+            out.add_file(&format!("{OBJECTS}/{folder}/{name}"), &folders.objects.join(&folder).join(&name))?;
         }
     }
     let files = out.digests.len() - 1;

@@ -47,6 +47,8 @@ const RUNS: Insert = Insert {
         ("cause_kind", Kind::Int),
         ("cause", Kind::Bytes),
         ("labels", Kind::Text),
+        ("kept_digest", Kind::Bytes),
+        ("kept_bytes", Kind::Int),
     ],
     on_conflict: "ON CONFLICT DO NOTHING",
 };
@@ -83,10 +85,11 @@ pub(super) async fn insert_log(conn: &mut Conn<'_>, done: &FinishedRun) -> Resul
 fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
     let (run, outcome) = (&done.run, &done.outcome);
     let arguments = outcome.arguments.clone().unwrap_or_else(|| arguments(&run.input));
-    let (json, content_type, bytes): (_, Option<&[u8]>, _) = match &outcome.output {
-        None => (None, None, None),
-        Some(Output::Json(json)) => (Some(json), None, None),
-        Some(Output::Bytes { content_type, data }) => (None, Some(content_type.as_bytes()), Some(data)),
+    let (json, content_type, bytes, kept) = match &outcome.output {
+        None => (None, None, None, None),
+        Some(Output::Json(json)) => (Some(json), None, None, None),
+        Some(Output::Bytes { content_type, data }) => (None, Some(content_type), Some(data), None),
+        Some(Output::Kept(kept)) => (None, kept.content_type.as_ref(), None, Some(kept)),
     };
     let error = outcome.error.as_ref().map(to_json).transpose()?;
     rows.extend([
@@ -111,13 +114,15 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         arguments.into(),
         event(&run.input).into(),
         json.into(),
-        content_type.into(),
+        content_type.map(|content_type| content_type.as_bytes()).into(),
         bytes.into(),
         error.into(),
         (&run.policy.tag).into(),
         run.cause.map(|cause| codes::cause(cause.kind)).into(),
         run.cause.map(|cause| cause.run).into(),
         labels::column(&run.labels)?.into(),
+        kept.map(|kept| kept.digest).into(),
+        kept.map(|kept| big(kept.bytes)).into(),
     ]);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Reading runs, queued and ended, and appending ended ones.
 
-use sandmill_model::{BoxFuture, LogEntry, Output, RunId, RunRecord, Usage, WorkspaceId, run::FinishedRun};
+use sandmill_model::{BoxFuture, KeptOutput, LogEntry, Output, RunId, RunRecord, Usage, WorkspaceId, run::FinishedRun};
 
 use super::{
     Sql,
@@ -16,8 +16,11 @@ use crate::{
 };
 
 impl History for Sql {
-    fn append(&self, runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.db.writer().append(runs))
+    fn append(&self, mut runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.put_away(runs.iter_mut()).await?;
+            self.db.writer().append(runs).await
+        })
     }
 
     fn run(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<RunRecord>, StoreError>> {
@@ -53,7 +56,8 @@ async fn run(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Op
     let rows = conn
         .rows(
             format!(
-                "SELECT {ENDED}, arguments, event, output, output_type, output_bytes, error, fuel, memory_peak_bytes, cpu_ns, wall_ns
+                "SELECT {ENDED}, arguments, event, output, output_type, output_bytes, error, fuel, memory_peak_bytes, cpu_ns, wall_ns,
+                     kept_digest, kept_bytes
                  FROM runs WHERE workspace = $1 AND id = $2"
             ),
             values![workspace, id],
@@ -91,11 +95,12 @@ async fn log(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Op
 
 fn read_record(row: &Row) -> Result<RunRecord, StoreError> {
     const NEXT: usize = SUMMARY_COLUMNS;
-    let output = match (row.opt_json(NEXT + 2)?, row.opt_bytes(NEXT + 3)?, row.opt_bytes(NEXT + 4)?) {
-        (Some(json), _, _) => Some(Output::Json(json)),
-        (None, Some(content_type), Some(data)) => {
-            Some(Output::Bytes { content_type: String::from_utf8_lossy(content_type).into_owned(), data: data.to_vec().into() })
-        }
+    let content_type = row.opt_bytes(NEXT + 3)?.map(|content_type| String::from_utf8_lossy(content_type).into_owned());
+    let kept = row.opt_bytes(NEXT + 10)?.map(|_| row.digest(NEXT + 10)).transpose()?;
+    let output = match (row.opt_json(NEXT + 2)?, content_type, row.opt_bytes(NEXT + 4)?, kept) {
+        (Some(json), _, _, _) => Some(Output::Json(json)),
+        (None, Some(content_type), Some(data), _) => Some(Output::Bytes { content_type, data: data.to_vec().into() }),
+        (None, content_type, None, Some(digest)) => Some(Output::Kept(KeptOutput { content_type, bytes: row.count(NEXT + 11)?, digest })),
         _ => None,
     };
     Ok(RunRecord {

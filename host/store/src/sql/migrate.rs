@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "failing" "0008_failing.sql",
     9 "retention" "0009_retention.sql",
     10 "inputs" "0010_inputs.sql",
+    11 "kept_results" "0011_kept_results.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

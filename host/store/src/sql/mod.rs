@@ -13,6 +13,7 @@ mod labels;
 mod list;
 mod migrate;
 mod nodes;
+mod objects;
 mod partitions;
 mod queue;
 mod queued;
@@ -70,7 +71,16 @@ impl fmt::Debug for Options {
 /// # Errors
 /// `Unavailable` if it cannot be reached, `Corrupt` if its schema is not ours or is of a newer release.
 pub async fn connect(options: &Options) -> Result<Store, StoreError> {
-    let sql = Arc::new(Sql { db: Db::open(options).await? });
+    connect_with(options, None).await
+}
+
+/// The same with a folder for results that are too large for the database; without one these are in the database too.
+///
+/// # Errors
+/// As [`connect`], and `Unavailable` if the folder cannot be used.
+pub async fn connect_with(options: &Options, objects: Option<&crate::objects::Options>) -> Result<Store, StoreError> {
+    let shelf = objects.map(|objects| objects::Shelf::open(objects, options.durability)).transpose()?;
+    let sql = Arc::new(Sql { db: Db::open(options).await?, shelf });
     Ok(Store {
         workspaces: sql.clone(),
         tokens: sql.clone(),
@@ -81,6 +91,7 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
         history: sql.clone(),
         dead_letters: sql.clone(),
         retention: sql.clone(),
+        objects: sql.clone(),
         state: sql.clone(),
         health: sql,
     })
@@ -89,6 +100,8 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
 /// Every trait of the store, each implemented in the file of its name.
 struct Sql {
     db: Db,
+    /// Where large results are; none: in the database.
+    shelf: Option<objects::Shelf>,
 }
 
 impl Health for Sql {

@@ -65,8 +65,11 @@ impl Queue for Sql {
         }))
     }
 
-    fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
-        Box::pin(self.db.writer().complete(lease, runs))
+    fn complete(&self, lease: Incarnation, mut runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(async move {
+            self.put_away(runs.iter_mut().map(|each| &mut each.done)).await?;
+            self.db.writer().complete(lease, runs).await
+        })
     }
 
     fn wake_due(&self, now: Timestamp) -> BoxFuture<'_, Result<Woken, StoreError>> {

@@ -1,4 +1,4 @@
-//! What cannot be brought about from outside: a full disk.
+//! What cannot be brought about from outside: a full disk, and a file that takes no writes.
 
 use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
 
@@ -31,19 +31,19 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
     }
 }
 
-async fn limit_pages(sql: &Sql, pragma: &'static str) {
-    let limited = sql.db.write(pragma, |pragma, mut conn| Box::pin(async move { conn.rows(*pragma, values![]).await.map(drop) })).await;
-    limited.unwrap();
+async fn set(sql: &Sql, pragma: &'static str) {
+    let done = sql.db.write(pragma, |pragma, mut conn| Box::pin(async move { conn.rows(*pragma, values![]).await.map(drop) })).await;
+    done.unwrap();
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_and_survived() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("full.db").display());
-    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap() };
+    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), shelf: None };
     let workspace = WorkspaceId::new(SystemClock.now());
     sql.enqueue(vec![run(workspace, 10)]).await.unwrap();
-    limit_pages(&sql, "PRAGMA max_page_count = 60").await;
+    set(&sql, "PRAGMA max_page_count = 60").await;
     let (small, large) = (run(workspace, 10), run(workspace, 1024 * 1024));
     // In one commit: only the one that does not fit is told so.
     let (large_answer, small_answer) = futures_util::join!(sql.enqueue(vec![run(workspace, 10), large.clone()]), sql.enqueue(vec![small]));
@@ -55,12 +55,32 @@ async fn a_full_disk_is_told_and_survived() {
         assert!(crate::workspaces::Workspaces::list(&sql).await.unwrap().is_empty(), "reading goes on");
     }
     sql.ensure(workspace, "default", SystemClock.now()).await.unwrap();
-    limit_pages(&sql, "PRAGMA max_page_count = 100000").await;
+    set(&sql, "PRAGMA max_page_count = 100000").await;
     sql.enqueue(vec![large]).await.unwrap();
     let head = Head { workspace, tag: "".into() };
     let about = About { name: "node".into(), release: String::new(), roles: Vec::new(), tags: Vec::new(), slots: 1 };
     let node = sql.join(about, SystemClock.now(), std::time::Duration::from_secs(1)).await.unwrap();
     let claimed = sql.claim(node, SystemClock.now(), vec![Share { head, runs_max: 10, running_max: None }]).await.unwrap().runs;
     assert_eq!(claimed.len(), 3, "nothing of the failed writes was kept");
+    sql.db.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_told_and_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("read.db").display());
+    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), shelf: None };
+    let workspace = WorkspaceId::new(SystemClock.now());
+    let (first, refused) = (run(workspace, 10), run(workspace, 10));
+    sql.enqueue(vec![first]).await.unwrap();
+    set(&sql, "PRAGMA query_only = ON").await;
+    for _ in 0..3 {
+        let again = sql.enqueue(vec![refused.clone()]).await;
+        assert!(matches!(again, Err(StoreError::Unavailable(_))), "{again:?}");
+        assert_eq!(sql.length(workspace, 10).await.unwrap(), 1, "reading goes on");
+    }
+    set(&sql, "PRAGMA query_only = OFF").await;
+    sql.enqueue(vec![refused]).await.unwrap();
+    assert_eq!(sql.length(workspace, 10).await.unwrap(), 2);
     sql.db.close().await;
 }

@@ -59,6 +59,7 @@ pub(crate) fn of_output(output: &Output) -> Result<Response<Bytes>, Refusal> {
             let content_type = HeaderValue::from_str(content_type).map_err(|_| refuse("its content type is not a valid header value"))?;
             Ok(response(content_type, data.clone()))
         }
+        Output::Kept(_) => Err(refuse("it is kept apart and was not fetched")),
     }
 }
 

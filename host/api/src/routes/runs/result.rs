@@ -26,6 +26,12 @@ pub(crate) async fn result(State(app): State<Arc<App>>, caller: Caller, RunRef(r
         Some(kind) if Code::of_outcome(kind).is_some() => {
             Err(answers::failure(&caller, &record.summary.path, run, kind, record.error.as_ref()))
         }
-        Some(_) => Ok(answers::result(record.output.as_ref(), run)),
+        Some(_) => {
+            let output = match record.output {
+                Some(output) => Some(app.dispatch.output(caller.workspace.id, run, output).await?),
+                None => None,
+            };
+            Ok(answers::result(output.as_ref(), run))
+        }
     }
 }

@@ -217,6 +217,7 @@ impl Endpoint for Probe {
             Output::Json(json) if json.as_str().contains("unanswerable") => Err(Refusal::new(Code::RunError, "not an answer")),
             Output::Json(json) => Ok(Response::new(Bytes::from(format!("probe:{}", json.as_str())))),
             Output::Bytes { data, .. } => Ok(Response::new(data.clone())),
+            Output::Kept(_) => Err(Refusal::new(Code::Internal, "not fetched")),
         }
     }
 }

@@ -156,6 +156,7 @@ fn rows_that_fit(values: &[Value], width: usize) -> usize {
 pub(super) fn classify(error: &SqliteError) -> StoreError {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
+    const READ_ONLY: i32 = 8;
     const IO_ERROR: i32 = 10;
     const CORRUPT: i32 = 11;
     const FULL: i32 = 13;
@@ -166,7 +167,7 @@ pub(super) fn classify(error: &SqliteError) -> StoreError {
     let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
     match code & 0xff {
         FULL => StoreError::Full(text),
-        BUSY | LOCKED | IO_ERROR | CANNOT_OPEN => StoreError::Unavailable(text),
+        BUSY | LOCKED | READ_ONLY | IO_ERROR | CANNOT_OPEN => StoreError::Unavailable(text),
         CORRUPT | NOT_A_DATABASE => StoreError::Corrupt(text),
         CONSTRAINT if sqlx::error::DatabaseError::is_unique_violation(error) => StoreError::Conflict(text),
         _ => StoreError::Other(text),

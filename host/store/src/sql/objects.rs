@@ -1,0 +1,213 @@
+//! Large results, in a folder.
+
+use std::{collections::HashSet, error::Error, io, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use sandmill_model::{BoxFuture, Digest, JsonText, KeptOutput, Output, RunId, Timestamp, WorkspaceId, run::FinishedRun};
+
+use super::{
+    Durability, Sql,
+    value::{RunKey, Value, run_key},
+};
+use crate::{
+    StoreError,
+    objects::{Objects, Options},
+};
+
+/// Objects that are written at once for one batch of runs.
+const PUTS_AT_ONCE: usize = 8;
+/// Objects that are looked up in one statement.
+const SWEPT_AT_ONCE: usize = 500;
+/// Hex digits of the digest in an object's name.
+const NAME_DIGITS: usize = 16;
+
+/// Where large results are.
+pub(super) struct Shelf {
+    objects: Arc<dyn ObjectStore>,
+    inline_result_bytes_max: usize,
+}
+
+impl Shelf {
+    pub(super) fn open(options: &Options, durability: Durability) -> Result<Self, StoreError> {
+        let unusable = |error: &dyn Error| StoreError::Unavailable(format!("the folder {}: {error}", options.folder.display()));
+        std::fs::create_dir_all(&options.folder).map_err(|error| unusable(&error))?;
+        let folder = LocalFileSystem::new_with_prefix(&options.folder).map_err(|error| unusable(&error))?;
+        let objects = Arc::new(folder.with_fsync(durability == Durability::Full));
+        Ok(Self { objects, inline_result_bytes_max: options.inline_result_bytes_max })
+    }
+
+    /// Puts what a run returned into an object, if it is large. A run that another node executed too may have returned something else,
+    /// so the name is that of the bytes: nobody overwrites another's.
+    async fn put(&self, done: &mut FinishedRun) -> Result<(), StoreError> {
+        let Some(output) = done.outcome.output.take_if(|output| output.len_bytes() > self.inline_result_bytes_max) else { return Ok(()) };
+        let (content_type, data) = match output {
+            Output::Json(text) => (None, text.as_str().as_bytes().to_vec().into()),
+            Output::Bytes { content_type, data } => (Some(content_type), data),
+            Output::Kept(_) => {
+                done.outcome.output = Some(output);
+                return Ok(());
+            }
+        };
+        let kept = KeptOutput { content_type, bytes: data.len() as u64, digest: Digest::of(&data) };
+        self.objects.put(&name(done.run.workspace, done.run.id, &kept.digest), data.into()).await.map_err(failure)?;
+        done.outcome.output = Some(Output::Kept(kept));
+        Ok(())
+    }
+
+    async fn get(&self, workspace: WorkspaceId, run: RunId, kept: KeptOutput) -> Result<Output, StoreError> {
+        let object = self.objects.get(&name(workspace, run, &kept.digest)).await.map_err(failure)?;
+        if object.meta.size != kept.bytes {
+            return Err(corrupt(run));
+        }
+        let data = object.bytes().await.map_err(failure)?;
+        if Digest::of(&data) != kept.digest {
+            return Err(corrupt(run));
+        }
+        match kept.content_type {
+            Some(content_type) => Ok(Output::Bytes { content_type, data }),
+            None => Ok(Output::Json(JsonText::trusted(std::str::from_utf8(&data).map_err(|_| corrupt(run))?))),
+        }
+    }
+}
+
+fn name(workspace: WorkspaceId, run: RunId, digest: &Digest) -> Path {
+    Path::from(format!("{workspace}/{run}-{}", prefix(digest)))
+}
+
+fn prefix(digest: &Digest) -> String {
+    let mut hex = digest.hex();
+    hex.truncate(NAME_DIGITS);
+    hex
+}
+
+/// Whose object this is, and how its digest begins; none for what is not ours.
+fn owner(path: &Path) -> Option<(WorkspaceId, RunId, &str)> {
+    let (workspace, name) = path.as_ref().split_once('/')?;
+    let (run, digest) = name.rsplit_once('-').filter(|(_, digest)| digest.len() == NAME_DIGITS)?;
+    Some((workspace.parse().ok()?, run.parse().ok()?, digest))
+}
+
+fn corrupt(run: RunId) -> StoreError {
+    StoreError::Corrupt(format!("the result of run {run}, which is kept apart, is not what was written"))
+}
+
+fn failure(error: object_store::Error) -> StoreError {
+    let text = error.to_string();
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return StoreError::Gone(text);
+    }
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return StoreError::Full(text);
+        }
+        cause = error.source();
+    }
+    StoreError::Unavailable(text)
+}
+
+impl Sql {
+    /// Puts what is large of the results of `runs` into objects, before their records are written.
+    pub(super) async fn put_away<'a>(&self, runs: impl Iterator<Item = &'a mut FinishedRun>) -> Result<(), StoreError> {
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        let is_large =
+            |done: &FinishedRun| done.outcome.output.as_ref().is_some_and(|output| output.len_bytes() > shelf.inline_result_bytes_max);
+        let puts: Vec<BoxFuture<'_, Result<(), StoreError>>> =
+            runs.filter(|done| is_large(done)).map(|done| Box::pin(shelf.put(done)) as _).collect();
+        stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect().await
+    }
+
+    /// Removes those of `found` that no run refers to; returns how many.
+    async fn remove_orphans(&self, shelf: &Shelf, found: Vec<Path>) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for path in self.orphans(found).await? {
+            match shelf.objects.delete(&path).await.map_err(failure) {
+                Ok(()) => removed += 1,
+                Err(StoreError::Gone(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Those of `found` that no run refers to.
+    async fn orphans(&self, found: Vec<Path>) -> Result<Vec<Path>, StoreError> {
+        let keys: Vec<RunKey> = found.iter().filter_map(owner).map(|(workspace, run, _)| run_key(workspace, run)).collect();
+        let known = self.db.read(keys, |keys, mut conn| {
+            Box::pin(async move {
+                // The range is for the database's sake: it says which partitions to look into.
+                let (first, last) = (keys.iter().map(|key| &key[16..]).min(), keys.iter().map(|key| &key[16..]).max());
+                let (Some(first), Some(last)) = (first, last) else { return Ok(HashSet::new()) };
+                let rows = conn
+                    .rows(
+                        "SELECT workspace, id, kept_digest FROM runs
+                         WHERE id >= $1 AND id <= $2 AND kept_digest IS NOT NULL AND (workspace, id) IN {keys $3}",
+                        vec![first.into(), last.into(), Value::Keys(keys.clone())],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok(name(WorkspaceId(row.uuid(0)?), RunId(row.uuid(1)?), &row.digest(2)?))).collect()
+            })
+        });
+        let known: HashSet<Path> = known.await?;
+        Ok(found.into_iter().filter(|path| !known.contains(path)).collect())
+    }
+}
+
+impl Objects for Sql {
+    fn output(&self, workspace: WorkspaceId, run: RunId, output: Output) -> BoxFuture<'_, Result<Output, StoreError>> {
+        Box::pin(async move {
+            match (output, &self.shelf) {
+                (Output::Kept(kept), Some(shelf)) => shelf.get(workspace, run, kept).await,
+                (Output::Kept(_), None) => Err(StoreError::Gone("this store has no folder for large results".to_owned())),
+                (output, _) => Ok(output),
+            }
+        })
+    }
+
+    fn sweep(&self, written_before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let Some(shelf) = &self.shelf else { return Ok(0) };
+            let mut all = shelf.objects.list(None);
+            let (mut found, mut swept) = (Vec::new(), 0);
+            while let Some(object) = all.next().await {
+                let object = object.map_err(failure)?;
+                if object.last_modified.timestamp_millis() < written_before.millis() && owner(&object.location).is_some() {
+                    found.push(object.location);
+                }
+                if found.len() == SWEPT_AT_ONCE {
+                    swept += self.remove_orphans(shelf, std::mem::take(&mut found)).await?;
+                }
+            }
+            swept += self.remove_orphans(shelf, found).await?;
+            Ok(swept)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        let at = Timestamp::from_micros(1_800_000_000_000_000);
+        let (workspace, run, digest) = (WorkspaceId::new(at), RunId::new(at), Digest::of(b"x"));
+        let path = name(workspace, run, &digest);
+        assert_eq!(owner(&path), Some((workspace, run, prefix(&digest).as_str())));
+        for foreign in ["x", "x/y", "x/y-z", "README.md", &format!("{workspace}/{run}")] {
+            assert_eq!(owner(&Path::from(foreign)), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = object_store::Error::Generic { store: "x", source: Box::new(full) };
+        assert!(matches!(failure(error), StoreError::Full(_)));
+        let error = object_store::Error::NotFound { path: "x".to_owned(), source: Box::new(io::Error::from(io::ErrorKind::NotFound)) };
+        assert!(matches!(failure(error), StoreError::Gone(_)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Large results: kept apart, read through any node, and a clear answer where they are missing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sandmill_testkit::{postgres::Postgres, server::Answer, server::Server};
+use serde_json::{Value, json};
+
+const MAKE: &str = "export function main(n: number) { return 'x'.repeat(n); }";
+
+/// Files under a folder of objects.
+fn objects(folder: &Path) -> Vec<PathBuf> {
+    let below = |folder: &Path| fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    below(folder).iter().flat_map(|workspace| below(workspace)).collect()
+}
+
+async fn result(server: &Server, id: &str) -> Answer {
+    let path = format!("/api/w/default/runs/{id}/result");
+    Answer::read(server.request(reqwest::Method::GET, &path).send().await.unwrap()).await.unwrap()
+}
+
+/// Length of the text that came back.
+fn length(answer: &Answer) -> usize {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let Value::String(text) = answer.json().unwrap() else { panic!("{answer:?}") };
+    text.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_result_is_a_file_and_reads_like_any() {
+    let mut server = Server::start(&["--inline-result-bytes-max", "1000"]).unwrap();
+    server.deploy("f/results/make", "typescript", MAKE).await.unwrap();
+    let folder = server.data().join("objects");
+    for (n, files) in [(10, 0), (2_000_000, 1)] {
+        let id = server.start_run("f/results/make", &json!({ "n": n })).await.unwrap();
+        assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+        assert_eq!((length(&result(&server, &id).await), objects(&folder).len()), (n, files));
+    }
+    // By the fast lane, and as a repetition of what was waited for.
+    assert_eq!(length(&server.call("f/results/make", &json!({"n": 3000})).await.unwrap()), 3000);
+    let once = || {
+        let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/results/make");
+        request.header("idempotency-key", "once").json(&json!({"n": 4000})).send()
+    };
+    let first = Answer::read(once().await.unwrap()).await.unwrap();
+    let id = first.header("sandmill-run-id").unwrap().to_owned();
+    assert_eq!(length(&first), 4000);
+    assert_eq!(length(&Answer::read(once().await.unwrap()).await.unwrap()), 4000);
+    server.kill().unwrap();
+    server.restart().unwrap();
+    assert_eq!(length(&result(&server, &id).await), 4000);
+
+    for file in objects(&folder) {
+        fs::remove_file(file).unwrap();
+    }
+    let gone = result(&server, &id).await;
+    assert_eq!((gone.status, gone.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{gone:?}");
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_share_the_folder() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let (url, folder) = (postgres.database(), tempfile::tempdir().unwrap());
+    let objects_dir = folder.path().join("objects").display().to_string();
+    let start = |role: &str| {
+        let shared = ["--database-url", &url, "--admin-token", "sm_of_this_installation", "--objects-dir", &objects_dir];
+        Server::start(&[&shared[..], &["--role", role]].concat()).unwrap()
+    };
+    let (asked, worker) = (start("api"), start("worker"));
+    asked.deploy("f/results/make", "typescript", MAKE).await.unwrap();
+    // Executed on the worker, waited for at the other.
+    assert_eq!(length(&asked.call("f/results/make", &json!({"n": 100_000})).await.unwrap()), 100_000);
+    let id = worker.start_run("f/results/make", &json!({"n": 200_000})).await.unwrap();
+    worker.ended_run(&id).await.unwrap();
+    assert_eq!((length(&result(&asked, &id).await), length(&result(&worker, &id).await)), (200_000, 200_000));
+    assert_eq!(objects(folder.path().join("objects").as_path()).len(), 2);
+}
