@@ -1,5 +1,6 @@
 //! The server, as a client sees it: one connection pool, one token, answers or [`Problem`]s.
 
+mod events;
 mod problem;
 mod start;
 mod wire;
@@ -10,6 +11,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header, redirec
 use serde::de::DeserializeOwned;
 
 pub(crate) use problem::Problem;
+pub(crate) use start::Answer;
 pub(crate) use wire::{BulkReceipt, Deployed, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
 
 use crate::{Globals, error::CliError, profile};

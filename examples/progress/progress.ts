@@ -30,6 +30,8 @@ export function main(limit = 2_000_000): { primes: number; largest: number } {
     const percent = Math.floor((to / limit) * 100);
     if (percent > said) {
       output.progress(percent, `${primes} primes below ${to}`);
+      // Every ten percent what is known so far: a partial result for whoever follows.
+      if (Math.floor(percent / 10) > Math.floor(said / 10)) output.write(`${JSON.stringify({ below: to, primes, largest })}\n`);
       said = percent;
     }
   }

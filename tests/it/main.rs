@@ -12,6 +12,7 @@ mod components;
 mod connections;
 mod disk;
 mod dispatching;
+mod events;
 mod examples;
 mod failing;
 mod hostile;

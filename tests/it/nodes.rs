@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::events::{Events, GATED, follow, log_lines};
 use sandmill_testkit::{
     postgres::Postgres,
     server::{Answer, Server},
@@ -122,6 +123,51 @@ async fn a_node_that_was_only_asleep_cannot_write_a_result() {
     }
     let again = asleep.call("f/nodes/slow", &json!({"n": 2, "ms": 0})).await.unwrap();
     assert_eq!(again.json().unwrap(), json!(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_followed_through_a_node_that_does_not_execute_it() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let (api, worker) = (node(&url, &["--role", "api"]), node(&url, &["--role", "worker"]));
+    api.deploy("f/nodes/gated", "typescript", GATED).await.unwrap();
+    let request = api.request(reqwest::Method::POST, "/hooks/default/stream/f/nodes/gated").json(&json!({"gate": "n"}));
+    let mut streamed = Events::of(request).await;
+    let run = streamed.run_id();
+    let mut all = streamed.take(4).await;
+    assert_eq!(all[0].data["message"], "first of attempt 1");
+    assert_eq!(api.get_json(&format!("/api/w/default/runs/{run}")).await.unwrap()["status"], "running");
+    assert_eq!(log_lines(&api, &run).await.len(), 4, "the log so far, although another node executes it");
+    let mut there = follow(&worker, &run, all[2].id).await;
+    assert_eq!(there.take(1).await, all[3..], "the same through the other");
+    assert_eq!(worker.call("f/nodes/gated", &json!({"gate": "n", "open": true})).await.unwrap().text(), "\"open\"");
+    all.extend(streamed.rest().await);
+    assert_eq!(all.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["log", "progress", "chunk", "chunk", "log", "end"]);
+    assert_eq!(there.rest().await, all[4..]);
+    assert_eq!(follow(&api, &run, 0).await.rest().await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_when_the_node_that_executes_dies() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let mut first = node(&url, &[]);
+    first.deploy("f/nodes/gated", "typescript", GATED).await.unwrap();
+    let run = first.start_run("f/nodes/gated", &json!({"gate": "d"})).await.unwrap();
+    wait_for_status(&first, &run, "running").await;
+    let second = node(&url, &[]);
+    let mut events = follow(&second, &run, 0).await;
+    let mut all = events.take(4).await;
+    assert_eq!(all[0].data["message"], "first of attempt 1");
+    first.kill().unwrap();
+    all.extend(events.take(5).await);
+    assert_eq!((&*all[4].name, &all[4].data, &all[5].data["message"]), ("attempt", &json!({"begun": 2}), &json!("first of attempt 2")));
+    assert_eq!(second.call("f/nodes/gated", &json!({"gate": "d", "open": true})).await.unwrap().text(), "\"open\"");
+    all.extend(events.rest().await);
+    assert_eq!(all.iter().skip(9).map(|event| &*event.name).collect::<Vec<_>>(), ["log", "end"]);
+    assert!(all.is_sorted_by(|one, next| one.id < next.id), "{all:?}");
+    assert_eq!(follow(&second, &run, 0).await.rest().await, all);
+    assert_eq!(log_lines(&second, &run).await.len(), 9, "what the dead node had logged is kept");
 }
 
 /// Three nodes, load, and deaths one after another: what was acknowledged ends once.

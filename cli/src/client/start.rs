@@ -53,14 +53,20 @@ impl Server {
             return Err(CliError::Unreachable(format!("{} does not say where the result will be", self.base)));
         };
         waiting(&run_id(&response).unwrap_or_default());
-        self.follow(&location).await
+        self.wait(&location).await
+    }
+
+    /// The result of a run that has ended.
+    pub(crate) async fn result(&self, run_id: &str) -> Result<Answer, CliError> {
+        let response = self.send(self.request(Method::GET, &format!("runs/{run_id}/result"))).await?;
+        self.answer(response).await
     }
 
     fn submission(&self, submission: &Submission<'_>) -> reqwest::RequestBuilder {
         self.request(Method::POST, "runs").json(submission)
     }
 
-    async fn follow(&self, location: &str) -> Result<Answer, CliError> {
+    async fn wait(&self, location: &str) -> Result<Answer, CliError> {
         let mut pause = POLL_MIN;
         loop {
             tokio::time::sleep(pause).await;

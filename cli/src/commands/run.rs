@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::{
     Session,
     arguments::Arguments,
-    client::{LogLine, Server},
+    client::{Answer, LogLine, Server},
+    commands::runs::failure,
     error::CliError,
     files::ScriptFile,
     local::{LocalRunError, LocalRunRequest},
@@ -24,6 +25,9 @@ pub struct Options {
     /// Only start the run, and print its id
     #[arg(long)]
     start: bool,
+    /// Print the log and the progress on stderr while the run goes on
+    #[arg(long, conflicts_with = "start")]
+    stream: bool,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -31,6 +35,9 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     if is_file(&options.what) {
         if options.start {
             return Err(CliError::input("--start is for runs on a server; a local run is over when the command is"));
+        }
+        if options.stream {
+            return Err(CliError::input("--stream is for runs on a server; the log of a local run is printed at its end"));
         }
         return local(PathBuf::from(options.what), arguments, session).await;
     }
@@ -46,9 +53,17 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         }
         return Ok(());
     }
+    if options.stream {
+        return stream(&server, &options.what, &arguments, session).await;
+    }
     let console = &mut session.console;
     let answer =
         server.run(&options.what, &arguments, |run_id| console.progress(&format!("run {run_id} goes on; waiting for its end"))).await?;
+    print(answer, session);
+    Ok(())
+}
+
+fn print(answer: Answer, session: &mut Session<'_>) {
     if session.console.is_json() && answer.is_json() {
         // The result as it is, digits and all, in an envelope.
         let run_id = json!(answer.run_id);
@@ -58,6 +73,24 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     } else {
         session.console.write(&answer.body);
     }
+}
+
+/// Shows what happens in a run, and its result.
+async fn stream(server: &Server, target: &str, arguments: &sandmill_model::JsonText, session: &mut Session<'_>) -> Result<(), CliError> {
+    let run_id = server.start(target, arguments).await?;
+    session.console.progress(&format!("run {run_id}"));
+    let end = server.follow(&run_id, |line| session.console.log(&[line])).await?;
+    match end.outcome.as_deref() {
+        Some("ok" | "skipped") => {}
+        outcome => return Err(failure(outcome.unwrap_or_default(), end.error)),
+    }
+    let answer = if end.bytes.is_some() {
+        server.result(&run_id).await?
+    } else {
+        let body = end.result.map_or_else(|| "null".to_owned(), |result| result.get().to_owned());
+        Answer { run_id: Some(run_id), content_type: "application/json".to_owned(), body: body.into_bytes() }
+    };
+    print(answer, session);
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! `sandmill runs list | show | log | cancel | rerun`
 
-use std::time::Duration;
-
 use clap::Subcommand;
 use reqwest::Method;
 use sandmill_model::{OutcomeKind, RunId};
@@ -10,13 +8,10 @@ use serde_json::{Value, json};
 use super::filter::Filter;
 use crate::{
     Session,
-    client::{self, BulkReceipt, LogLine, Receipt, Run, Server},
+    client::{self, BulkReceipt, LogLine, Receipt, Run, RunError, Server},
     error::CliError,
     render::{clean_line, run_error, table},
 };
-
-/// Between two looks at a run that is followed.
-const FOLLOW_POLL: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -178,33 +173,18 @@ async fn log(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<()
 
 /// Prints what there is until the run has ended. Its failure is ours.
 async fn follow(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
-    let mut printed = 0;
-    let mut progress = String::new();
-    loop {
-        // The run before its log: what was logged before its end is then in the log.
-        let run: Run = server.read(server.request(Method::GET, &format!("runs/{id}"))).await?;
-        let lines = read_log(server, id).await?;
-        print(lines.get(printed..).unwrap_or_default(), session);
-        printed = printed.max(lines.len());
-        if run.has_ended() {
-            return match run.outcome.as_deref() {
-                Some("ok" | "skipped") => Ok(()),
-                _ => Err(failure(run)),
-            };
-        }
-        if let Some(now) = run.progress.map(|now| format!("{:3.0} % {}", now.percent, now.text)).filter(|now| *now != progress) {
-            session.console.progress(&clean_line(&now));
-            progress = now;
-        }
-        tokio::time::sleep(FOLLOW_POLL).await;
+    let end = server.follow(&id.to_string(), |line| print(&[line], session)).await?;
+    match end.outcome.as_deref() {
+        Some("ok" | "skipped") => Ok(()),
+        outcome => Err(failure(outcome.unwrap_or_default(), end.error)),
     }
 }
 
-fn failure(run: Run) -> CliError {
-    let outcome = run.outcome.unwrap_or_default();
-    let kind = OutcomeKind::from_name(&outcome).unwrap_or(OutcomeKind::HostFault);
-    let error = run.error.unwrap_or_default();
-    let name = if error.name.is_empty() { outcome } else { error.name };
+/// A run's bad end as the command's.
+pub(crate) fn failure(outcome: &str, error: Option<RunError>) -> CliError {
+    let kind = OutcomeKind::from_name(outcome).unwrap_or(OutcomeKind::HostFault);
+    let error = error.unwrap_or_default();
+    let name = if error.name.is_empty() { outcome.to_owned() } else { error.name };
     CliError::RunFailed(kind, sandmill_model::RunError { name, message: error.message, stack: error.stack, details: None })
 }
 
@@ -294,7 +274,7 @@ mod tests {
             facts.contains(&("peak memory", "1.0 MiB".to_owned())) && facts.contains(&("CPU time", "1.500 ms".to_owned())),
             "{facts:?}"
         );
-        let error = failure(run);
+        let error = failure("error", run.error);
         assert_eq!(error.exit() as u8, 1);
     }
 }

@@ -16,7 +16,7 @@ const RUN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// One answer: request line that it is for, status, headers, body.
 type Answer = (&'static str, &'static str, &'static str, &'static str);
 
-/// Answers requests in the order of the list, one connection each, and gives the bodies that it got.
+/// Answers requests in the order of the list, one connection each, and gives the bodies that it got, or the ids of last events.
 async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
     let mut bodies = Vec::new();
     for (expected, status, headers, body) in answers {
@@ -25,7 +25,7 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
         let mut line = String::new();
         stream.read_line(&mut line).await.unwrap();
         assert_eq!(line.trim_end().trim_end_matches(" HTTP/1.1"), expected);
-        let (mut length, mut token) = (0, String::new());
+        let (mut length, mut token, mut last_event) = (0, String::new(), String::new());
         loop {
             let mut header = String::new();
             stream.read_line(&mut header).await.unwrap();
@@ -36,6 +36,9 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
             if let Some(value) = header.strip_prefix("content-length: ") {
                 length = value.parse().unwrap();
             }
+            if let Some(value) = header.strip_prefix("last-event-id: ") {
+                last_event = value.to_owned();
+            }
             if let Some(value) = header.strip_prefix("authorization: ") {
                 token = value.to_owned();
             }
@@ -43,7 +46,7 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
         assert_eq!(token, "bearer sm_test");
         let mut received = vec![0; length];
         stream.read_exact(&mut received).await.unwrap();
-        bodies.push(String::from_utf8_lossy(&received).into_owned());
+        bodies.push(if last_event.is_empty() { String::from_utf8_lossy(&received).into_owned() } else { last_event });
         let response = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         stream.write_all(response.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
@@ -225,29 +228,65 @@ async fn a_folder_is_pushed_whole_although_one_script_is_bad() {
     assert_eq!(done.bodies[2], "\0asm");
 }
 
+const EVENTS: &str = "content-type: text/event-stream\r\n";
+const ONE: &str =
+    "id: 41\nevent: log\ndata: {\"at\":\"2026-01-02T03:04:05.678901Z\",\"level\":\"info\",\"stream\":\"log\",\"message\":\"one\"}\n\n";
+
 #[tokio::test]
 async fn a_log_is_followed_to_the_runs_end() {
-    let run = |status: &str, outcome: &str, rest: &str| {
-        format!(
-            r#"{{"id":"{RUN}","path":"f/a/b","number":1,"version":"x","status":"{status}","outcome":{outcome},"trigger":null,"attempt":1,"run_as":"u/a","created_at":"x","scheduled_for":"x","started_at":null,"ended_at":null{rest}}}"#
-        )
-        .leak() as &'static str
-    };
-    let line = r#"{"at":"2026-01-02T03:04:05.678901Z","level":"info","stream":"log","message":"one"}"#;
-    let (show, log) =
-        (format!("GET /api/w/w/runs/{RUN}").leak() as &'static str, format!("GET /api/w/w/runs/{RUN}/log").leak() as &'static str);
-    let error = r#","error":{"name":"Error","message":"no"}"#;
+    let events = format!("GET /api/w/w/runs/{RUN}/events").leak() as &'static str;
+    let at = "\"at\":\"2026-01-02T03:04:06.000000Z\"";
+    let broken_off =
+        format!("retry: 1000\n\n{ONE}id: 42\nevent: progress\ndata: {{{at},\"percent\":50,\"text\":\"half\"}}\n\nid: 43\nevent: chu");
+    let rest = format!(
+        "id: 43\nevent: chunk\ndata: {{{at},\"base64\":\"/wAB\"}}\n\nevent: end\ndata: {{\"outcome\":\"error\",\"error\":{{\"name\":\"Error\",\"message\":\"no\"}}}}\n\n"
+    );
+    let busy = r#"{"code":"too_many_requests","detail":"later"}"#;
     let done = remote(
         &["runs", "log", RUN, "--follow"],
         vec![
-            (show, "200 OK", JSON, run("running", "null", "")),
-            (log, "200 OK", "", ""),
-            (show, "200 OK", JSON, run("failed", "\"error\"", error)),
-            (log, "200 OK", "", line),
+            (events, "200 OK", EVENTS, broken_off.leak()),
+            (events, "429 Too Many Requests", PROBLEM, busy),
+            (events, "200 OK", EVENTS, ""),
+            (events, "200 OK", EVENTS, rest.leak()),
         ],
     )
     .await;
-    assert_eq!((done.exit, done.out.as_str(), done.err.as_str()), (1, "03:04:05.678 INFO  one\n", "Error: no\n"));
+    let printed = [
+        "03:04:05.678 INFO  one\n",
+        "03:04:06.000 INFO  [progress] half {\"percent\":50.0}\n",
+        "03:04:06.000 INFO  [output] /wAB {\"encoding\":\"base64\"}\n",
+    ];
+    assert_eq!((done.exit, done.out, done.err.as_str()), (1, printed.concat(), "Error: no\n"));
+    assert_eq!(done.bodies, ["", "42", "42", "42"], "it goes on behind what it has seen");
+    let gone = remote(
+        &["runs", "log", RUN, "--follow"],
+        vec![(events, "404 Not Found", PROBLEM, r#"{"code":"not_found","detail":"no such run"}"#)],
+    )
+    .await;
+    assert_eq!((gone.exit, gone.err.as_str()), (3, "error: no such run\n(not_found)\n"));
+}
+
+#[tokio::test]
+async fn a_run_is_shown_while_it_goes_on() {
+    let start = ("POST /api/w/w/runs", "202 Accepted", JSON, r#"{"run_id":"r1","status":"queued"}"#);
+    let end = |end: &str| format!("{ONE}event: end\ndata: {end}\n\n").leak() as &'static str;
+    let events = "GET /api/w/w/runs/r1/events";
+    let ok = end(r#"{"outcome":"ok","result":{"big": 12345678901234567890}}"#);
+    let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, ok)]).await;
+    assert_eq!((done.exit, done.out.as_str(), done.err.as_str()), (0, "{\"big\": 12345678901234567890}\n", "03:04:05.678 INFO  one\n"));
+    assert_eq!(done.bodies[0], r#"{"path":"f/demo/hello","args":{},"wait":false}"#);
+    let done = remote(&["run", "f/demo/hello", "--stream", "--json"], vec![start, (events, "200 OK", EVENTS, ok)]).await;
+    assert_eq!(done.out, "{\"run_id\":\"r1\",\"result\":{\"big\": 12345678901234567890}}\n");
+    let bytes = end(r#"{"outcome":"ok","bytes":{"content_type":"text/csv","base64":"YQ=="}}"#);
+    let result = ("GET /api/w/w/runs/r1/result", "200 OK", "content-type: text/csv\r\n", "a");
+    let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, bytes), result]).await;
+    assert_eq!((done.exit, done.out.as_str()), (0, "a"));
+    let failed = end(r#"{"outcome":"out_of_fuel","error":{"name":"out_of_fuel","message":"used up"}}"#);
+    let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, failed)]).await;
+    assert_eq!((done.exit, done.out.as_str()), (1, ""));
+    assert!(done.err.ends_with("out_of_fuel: used up\n"), "{}", done.err);
+    assert_eq!(remote(&["run", "./hello.ts", "--stream"], vec![]).await.exit, 2);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod answers;
 mod app;
 mod auth;
+mod events;
 mod mount;
 mod observe;
 mod openapi;

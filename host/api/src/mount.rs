@@ -12,9 +12,9 @@ use axum::{
     routing::any,
 };
 use http::{HeaderValue, Method};
-use sandmill_dispatch::{StartRequest, StartTerms, Waited};
+use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, Output, RunStatus,
+    Code, Input, JsonText, LogPosition, Output, RunStatus,
     auth::{Action, Domain},
     trigger::{Address, DynEndpoint, Reply},
 };
@@ -23,6 +23,7 @@ use crate::{
     answers,
     app::App,
     auth::{Caller, forbidden},
+    events::{self, View},
     observe::{self, Surface},
     problem::Problem,
     request::{body, headers},
@@ -64,6 +65,7 @@ impl Mount {
         if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
             return Err(forbidden(Domain::Runs, Action::Start, Some(path.as_str())));
         }
+        let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
         let body = body::read(&parts.headers, body, app.options.body_bytes_max).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
         let caller = Caller { principal: Arc::clone(&principal), workspace: workspace.clone() };
@@ -75,7 +77,22 @@ impl Mount {
                 Ok(answers::accepted(&caller.workspace.name, accepted))
             }
             Reply::Result => self.wait(&caller, request).await,
+            Reply::Events => self.stream(caller, request, last_event).await,
         }
+    }
+
+    /// Starts a run and tells what happens in it. Whoever was cut off may ask again with the same key and goes on behind the last event.
+    async fn stream(&self, caller: Caller, request: StartRequest, last_event: Option<LogPosition>) -> Result<Response, Problem> {
+        let dispatch = &self.app.dispatch;
+        let path = request.path.clone();
+        // Before the run is started: it cannot be taken back.
+        let place = dispatch.place(caller.workspace.id)?;
+        let Accepted { run, is_repetition } = dispatch.accept(request).await?;
+        observe::note_run(run);
+        // An event of another run says nothing here.
+        let from = last_event.filter(|_| is_repetition).unwrap_or(LogPosition::START);
+        let follower = place.follow(run, from).map_err(|refusal| Problem::from(refusal).run(run))?;
+        Ok(events::answer(follower, View { caller, path, run, from }))
     }
 
     async fn wait(&self, caller: &Caller, request: StartRequest) -> Result<Response, Problem> {

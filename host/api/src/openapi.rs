@@ -29,6 +29,7 @@ use crate::{
         runs::show::show,
         runs::result::result,
         runs::log::log,
+        runs::events::events,
         runs::steer::cancel,
         runs::steer::rerun,
         settings::show,

@@ -38,6 +38,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/runs/{id}", get(runs::show))
         .route("/api/w/{workspace}/runs/{id}/result", get(runs::result))
         .route("/api/w/{workspace}/runs/{id}/log", get(runs::log))
+        .route("/api/w/{workspace}/runs/{id}/events", get(runs::events))
         .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
         .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))

@@ -1,5 +1,5 @@
-//! `sandmill:output`: progress and partial results, for whoever follows the run. Both are kept in the run's log too, and end
-//! where it does.
+//! `sandmill:output`: progress and partial results, for whoever follows the run. Both are entries of the run's log: in order with all else,
+//! kept as long as it is, and they end where it does.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sandmill_model::{JsonText, LogLevel, LogStream, RunId};
@@ -12,12 +12,10 @@ use crate::{Host, bindings::output::Host as Output};
 const TEXT_BYTES_MAX: usize = 1_024;
 const PERCENT_MAX: f64 = 100.0;
 
-/// Where partial results go.
+/// Who sees at once how far a run is.
 pub trait OutputPort: Send + Sync + 'static {
     /// `percent` is from 0 to 100.
     fn progress(&self, run: RunId, percent: f64, text: &str);
-
-    fn write(&self, run: RunId, chunk: &[u8]);
 }
 
 impl Output for Guest<Host> {
@@ -41,7 +39,6 @@ impl Output for Guest<Host> {
         if self.log_is_full() {
             return Ok(());
         }
-        self.host.ports.output.write(self.run(), &chunk);
         let (message, fields) = match String::from_utf8(chunk) {
             Ok(text) => (text, None),
             Err(error) => (STANDARD.encode(error.as_bytes()), Some(JsonText::trusted(r#"{"encoding":"base64"}"#))),

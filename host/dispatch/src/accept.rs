@@ -78,6 +78,7 @@ impl Dispatch {
         if cancelled == Cancelled::AtOnce {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
             inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
+            inner.followers.wake(&[run]);
             inner.tell_ended([run]);
             inner.ended_so(workspace, run, OutcomeKind::Cancelled);
             // Its key may have gone to another.

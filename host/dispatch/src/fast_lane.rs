@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Dispatch, Inner, Waited, refuse};
+use crate::{Dispatch, Inner, Waited, live::Start, refuse};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
@@ -126,7 +126,7 @@ impl Inner {
     /// Drives a run that did not end at once, whether its caller stays or not.
     fn go_on(self: &Arc<Self>, run: NewRun, started_at: Timestamp, execution: impl Future<Output = Outcome> + Send + 'static) -> Going {
         let promise = Promise { state: Arc::new(watch::Sender::new(Promised::No)) };
-        self.live.begin(run.clone(), FIRST, started_at, None);
+        self.live.begin(run.clone(), Start { attempt: FIRST, begun: FIRST, at: started_at, lease: None });
         let task = self.tasks.spawn({
             let (inner, promise) = (Arc::clone(self), promise.clone());
             async move {
@@ -136,13 +136,15 @@ impl Inner {
                     let answer = Arc::new(without_log(&outcome));
                     let ended_at = inner.clock.now();
                     let done = FinishedRun { run: run.clone(), attempt: FIRST, started_at: Some(started_at), ended_at, outcome };
-                    inner.complete(promised, Completion { done, again_at: None, handler: None }).await;
+                    let logged = inner.live.settle(run.id, FIRST);
+                    inner.complete(promised, Completion { done, again_at: None, handler: None, logged }).await;
                     answer
                 } else {
                     inner.ended_so(run.workspace, run.id, outcome.kind);
                     inner.record_behind(run.clone(), started_at, outcome)
                 };
-                inner.live.end(run.id);
+                inner.live.end(run.id, FIRST);
+                inner.followers.wake(&[run.id]);
                 answer
             }
         });
@@ -163,7 +165,11 @@ impl Inner {
             let is_known = !matches!(adopted, Err(StoreError::Unavailable(_)));
             let promised = if adopted.is_ok() { Promised::Yes(lease) } else { Promised::No };
             let _ = told.send(adopted);
+            let id = run.id;
             let promised = if is_known { promised } else { inner.adopt_after_all(lease, run).await };
+            if promised == Promised::Yes(lease) {
+                inner.live.promised(id, lease);
+            }
             promise.state.send_replace(promised);
         });
         answer.await.unwrap_or_else(|_| not_now("this node is shutting down"))

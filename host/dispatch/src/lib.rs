@@ -13,11 +13,14 @@ mod due;
 mod fair;
 mod families;
 mod fast_lane;
+mod follow;
+mod followers;
 mod handler;
 mod lease;
 mod letters;
 mod limits;
 mod live;
+mod log_parts;
 mod metering;
 mod policy;
 mod read;
@@ -46,6 +49,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
 pub use children::ChildOf;
+pub use follow::{Followed, Follower, Place};
 pub use live::Progress;
 pub use role::Role;
 pub use service::Service;
@@ -76,6 +80,10 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
 /// Workspaces and tags that one claim chooses from.
 pub const HEADS_MAX: u32 = 64;
+/// Followers of runs on one node, of one workspace and of one run.
+pub const FOLLOWERS_MAX: usize = 1_000;
+pub const FOLLOWERS_OF_WORKSPACE_MAX: usize = 500;
+pub const FOLLOWERS_OF_RUN_MAX: usize = 100;
 /// How long a repetition of a request is known by its `Idempotency-Key`, and of an event by its dedup key.
 pub const DEDUP_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Runs on this node that wait for others without a slot. Each keeps its instance, of which the sandbox has room for twice as many.
@@ -108,6 +116,7 @@ struct Inner {
     targets: targets::Targets,
     live: Arc<live::Live>,
     waiters: waiters::Waiters,
+    followers: followers::Followers,
     write_behind: write_behind::WriteBehind,
     /// Poked when something became ready.
     ready: tokio::sync::Notify,
@@ -129,6 +138,8 @@ struct Inner {
     tasks: TaskTracker,
     /// From now on nothing new begins.
     draining: CancellationToken,
+    /// From now on nobody follows runs here.
+    farewell: CancellationToken,
     metrics: metering::Metrics,
     finished: worker::Finished,
 }
@@ -203,6 +214,7 @@ impl Dispatch {
                 targets: targets::Targets::default(),
                 live: Arc::clone(&live.runs),
                 waiters: waiters::Waiters::default(),
+                followers: followers::Followers::default(),
                 write_behind,
                 ready: tokio::sync::Notify::new(),
                 delayed: tokio::sync::Notify::new(),
@@ -218,6 +230,7 @@ impl Dispatch {
                 no_labels: Arc::default(),
                 tasks: TaskTracker::new(),
                 draining: CancellationToken::new(),
+                farewell: CancellationToken::new(),
                 metrics: metering::Metrics::default(),
                 finished: worker::Finished::default(),
             }),

@@ -3,13 +3,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use sandmill_model::{
     RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId,
     run::{Lineage, NewRun},
 };
-use sandmill_store::nodes::Incarnation;
+use sandmill_store::{nodes::Incarnation, queue::Logged};
 
 use crate::asleep::Berth;
 
@@ -42,14 +43,36 @@ pub(crate) enum Marked {
 
 struct LiveRun {
     run: NewRun,
-    attempt: u32,
-    started_at: Timestamp,
-    /// None on the fast lane.
-    lease: Option<Incarnation>,
+    start: Start,
+    /// Under which its log may be written while it goes on; none as long as it is not durable.
+    writes_as: Option<Incarnation>,
+    logged: Logged,
+    /// It has ended: what is left of its log is written with its end.
+    is_settled: bool,
     /// Its slot, from the moment that it has one.
     berth: Weak<Berth>,
     progress: Option<Progress>,
     is_cancelled: bool,
+}
+
+/// How an attempt began.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) attempt: u32,
+    /// How often the run was begun, this time included.
+    pub(crate) begun: u32,
+    pub(crate) at: Timestamp,
+    /// None on the fast lane.
+    pub(crate) lease: Option<Incarnation>,
+}
+
+/// A run whose log may have more than is written.
+pub(crate) struct Unwritten {
+    pub(crate) lease: Incarnation,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) run: RunId,
+    pub(crate) begun: u32,
+    pub(crate) logged: Logged,
 }
 
 impl Live {
@@ -57,10 +80,13 @@ impl Live {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, run: NewRun, attempt: u32, started_at: Timestamp, lease: Option<Incarnation>) {
+    pub(crate) fn begin(&self, run: NewRun, start: Start) {
         let mut runs = self.runs();
         let is_cancelled = self.cancelled_early().contains(&run.id);
-        runs.insert(run.id, LiveRun { run, attempt, started_at, lease, berth: Weak::new(), progress: None, is_cancelled });
+        let logged = Logged { begun: Some(start.begun), ..Logged::default() };
+        let live =
+            LiveRun { run, start, writes_as: start.lease, logged, is_settled: false, berth: Weak::new(), progress: None, is_cancelled };
+        runs.insert(live.run.id, live);
     }
 
     /// A run got a slot.
@@ -116,19 +142,66 @@ impl Live {
         self.runs().contains_key(&run)
     }
 
+    /// A run of the fast lane has become durable.
+    pub(crate) fn promised(&self, run: RunId, lease: Incarnation) {
+        if let Some(live) = self.runs().get_mut(&run) {
+            live.writes_as = Some(lease);
+        }
+    }
+
+    /// How often a run was begun that executes here.
+    pub(crate) fn begun(&self, run: RunId, workspace: WorkspaceId) -> Option<u32> {
+        self.runs().get(&run).filter(|live| live.run.workspace == workspace).map(|live| live.start.begun)
+    }
+
+    /// Runs that began before `age` ago and whose log may be written.
+    pub(crate) fn unwritten(&self, now: Timestamp, age: Duration) -> Vec<Unwritten> {
+        let runs = self.runs();
+        let old = runs.iter().filter(|(_, live)| !live.is_settled && now.since(live.start.at) >= age);
+        old.filter_map(|(run, live)| {
+            let (workspace, begun, logged) = (live.run.workspace, live.start.begun, live.logged);
+            live.writes_as.map(|lease| Unwritten { lease, workspace, run: *run, begun, logged })
+        })
+        .collect()
+    }
+
+    /// A part of a run's log is about to be written, as far as it says; false if the run has ended.
+    pub(crate) fn writes(&self, unwritten: &Unwritten) -> bool {
+        let mut runs = self.runs();
+        let live = runs.get_mut(&unwritten.run).filter(|live| live.start.begun == unwritten.begun && !live.is_settled);
+        live.map(|live| live.logged.perhaps = unwritten.logged.perhaps).is_some()
+    }
+
+    /// It is written.
+    pub(crate) fn wrote(&self, unwritten: &Unwritten) {
+        if let Some(live) = self.runs().get_mut(&unwritten.run).filter(|live| live.start.begun == unwritten.begun) {
+            live.logged.entries = live.logged.entries.max(unwritten.logged.perhaps);
+        }
+    }
+
+    /// A run has ended: from now on nobody begins to write a part of its log. Returns how much is written.
+    pub(crate) fn settle(&self, run: RunId, begun: u32) -> Logged {
+        let mut runs = self.runs();
+        let live = runs.get_mut(&run).filter(|live| live.start.begun == begun);
+        live.map_or(Logged { begun: Some(begun), ..Logged::default() }, |live| {
+            live.is_settled = true;
+            live.logged
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.runs().len()
     }
 
     /// Runs that came from the queue.
     pub(crate) fn leased(&self) -> Vec<RunId> {
-        self.runs().iter().filter(|(_, live)| live.lease.is_some()).map(|(run, _)| *run).collect()
+        self.runs().iter().filter(|(_, live)| live.start.lease.is_some()).map(|(run, _)| *run).collect()
     }
 
     /// How many runs from the queue each workspace has at work here. Those that sleep are not: they wait for others of theirs.
     pub(crate) fn at_work(&self) -> HashMap<WorkspaceId, u32> {
         let mut counts = HashMap::new();
-        for live in self.runs().values().filter(|live| live.lease.is_some() && !live.is_asleep()) {
+        for live in self.runs().values().filter(|live| live.start.lease.is_some() && !live.is_asleep()) {
             *counts.entry(live.run.workspace).or_default() += 1;
         }
         counts
@@ -136,12 +209,17 @@ impl Live {
 
     /// How many runs of a workspace sleep here.
     pub(crate) fn asleep(&self, workspace: WorkspaceId) -> u32 {
-        let count = self.runs().values().filter(|live| live.run.workspace == workspace && live.lease.is_some() && live.is_asleep()).count();
+        let count =
+            self.runs().values().filter(|live| live.run.workspace == workspace && live.start.lease.is_some() && live.is_asleep()).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn end(&self, run: RunId) {
-        self.runs().remove(&run);
+    /// Ends what was begun for the time `begun`; it may have been begun again since.
+    pub(crate) fn end(&self, run: RunId, begun: u32) {
+        let mut runs = self.runs();
+        if runs.get(&run).is_some_and(|live| live.start.begun == begun) {
+            runs.remove(&run);
+        }
     }
 
     pub(crate) fn report(&self, run: RunId, percent: f64, text: &str) {
@@ -193,11 +271,11 @@ impl LiveRun {
             status: RunStatus::Running,
             outcome: None,
             trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
-            attempt: self.attempt,
+            attempt: self.start.attempt,
             run_as: run.run_as.to_string(),
             created_at: run.created_at,
             scheduled_for: run.scheduled_for,
-            started_at: Some(self.started_at),
+            started_at: Some(self.start.at),
             ended_at: None,
             tag: Arc::clone(&run.policy.tag),
             cause: run.cause,
@@ -205,3 +283,6 @@ impl LiveRun {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ pub(crate) struct Metrics {
     outcomes: HashMap<OutcomeKind, Counter>,
     wall: Histogram,
     fuel: Counter,
+    /// Entries of logs that were written before their runs' ends.
+    pub(crate) live_log: Counter,
 }
 
 impl Default for Metrics {
@@ -17,6 +19,8 @@ impl Default for Metrics {
         metrics::describe_counter!("sandmill_attempts_total", "Attempts that ended, by outcome");
         metrics::describe_histogram!("sandmill_attempt_seconds", metrics::Unit::Seconds, "Wall time of attempts");
         metrics::describe_counter!("sandmill_fuel_total", "Fuel that attempts used");
+        metrics::describe_counter!("sandmill_live_log_entries_total", "Entries of logs that were written while their runs went on");
+        metrics::describe_gauge!("sandmill_followers", "Streams of events that are open");
         Self {
             outcomes: OutcomeKind::ALL
                 .into_iter()
@@ -24,6 +28,7 @@ impl Default for Metrics {
                 .collect(),
             wall: metrics::histogram!("sandmill_attempt_seconds"),
             fuel: metrics::counter!("sandmill_fuel_total"),
+            live_log: metrics::counter!("sandmill_live_log_entries_total"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reading runs: history, queue, and what executes here without a row.
 
-use sandmill_model::{LogEntry, Outcome, OutcomeKind, Output, RunId, RunRecord, WorkspaceId, code::Refusal};
-use sandmill_store::history::{RunFilter, RunPage};
+use sandmill_model::{LogEntry, LogPosition, Outcome, OutcomeKind, Output, RunId, RunRecord, WorkspaceId, code::Refusal};
+use sandmill_store::history::{LogCursor, RunFilter, RunPage};
 
 use crate::{Dispatch, Inner, refuse};
 
@@ -26,25 +26,29 @@ impl Dispatch {
         self.inner.store.objects.output(workspace, run, output).await.map_err(|error| refuse(&error))
     }
 
-    /// The log of a run: so far, while it executes here. None if there is no such run.
+    /// The log of a run: so far, while it executes. None if there is no such run.
     ///
     /// # Errors
     /// `unavailable`, `internal`.
     pub async fn log(&self, workspace: WorkspaceId, run: RunId) -> Result<Option<Vec<LogEntry>>, Refusal> {
+        let inner = &self.inner;
         // Taken before the store is read: a run that ends in between is then found in the store.
-        let so_far = self.inner.live.belongs_to(run, workspace).then(|| self.inner.executor.log(run));
-        self.inner.write_behind.flush().await;
-        let stored = self.inner.store.history.log(workspace, run).await.map_err(|error| refuse(&error))?;
-        Ok(match (stored, so_far) {
-            // Those of earlier attempts, and of this one unless it ended in between.
-            (Some(mut lines), Some(more)) => {
-                if more.first().is_some_and(|first| !lines.contains(first)) {
-                    lines.extend(more);
-                }
-                Some(lines)
+        let here = inner.live.begun(run, workspace).map(|begun| (LogPosition::of(begun, 0), inner.executor.log(run, 0, usize::MAX)));
+        inner.write_behind.flush().await;
+        let (mut entries, mut written, mut from) = (here.is_some().then(Vec::new), LogPosition::START, LogCursor::START);
+        while let Some(page) = inner.store.history.log(workspace, run, from).await.map_err(|error| refuse(&error))? {
+            written = page.entries.last().map_or(written, |(last, _)| last.plus(1));
+            entries.get_or_insert_default().extend(page.entries.into_iter().map(|(_, entry)| entry));
+            from = page.next;
+            if !page.has_more {
+                break;
             }
-            (stored, so_far) => stored.or(so_far),
-        })
+        }
+        if let Some((start, log)) = here {
+            let more = log.into_iter().enumerate().filter(|(index, _)| start.plus(*index) >= written);
+            entries.get_or_insert_default().extend(more.map(|(_, entry)| entry));
+        }
+        Ok(entries)
     }
 
     /// Runs of this workspace, newest first. A page may hold fewer than `limit` although there are more.

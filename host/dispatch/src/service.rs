@@ -28,6 +28,7 @@ impl Service {
         }
         if joined && inner.options.role.executes() {
             tasks.spawn(Arc::clone(&inner).work(claiming.clone()));
+            tasks.spawn(Arc::clone(&inner).write_logs(writing.clone()));
         }
         tasks.spawn(Arc::clone(&inner).watch_the_clock(claiming.clone()));
         if inner.store.signals.reach_others() {
@@ -42,6 +43,7 @@ impl Service {
 
         shutdown.cancelled().await;
         inner.draining.cancel();
+        inner.farewell.cancel();
         claiming.cancel();
         inner.tasks.close();
         if tokio::time::timeout(DRAIN, inner.tasks.wait()).await.is_err() {

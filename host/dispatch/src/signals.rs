@@ -20,6 +20,8 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 const TELL_INTERVAL: Duration = Duration::from_millis(2);
 /// Ended runs that wait to be told of. Past it, those who wait find out by themselves.
 const ENDED_MAX: usize = 10_000;
+/// Runs with more in their logs that wait to be told of. Past it, those who follow find out by themselves.
+const LOGGED_MAX: usize = 10_000;
 /// Cancels that wait to be told of. Past it, nodes learn of them at their next sign of life.
 const CANCELLED_MAX: usize = 1_000;
 
@@ -40,6 +42,7 @@ impl Outbox {
 struct ToTell {
     ready: bool,
     ended: Vec<RunId>,
+    logged: Vec<RunId>,
     cancelled: Vec<RunId>,
 }
 
@@ -52,6 +55,11 @@ impl Inner {
     /// Runs ended for which somebody may wait on another node.
     pub(crate) fn tell_ended(&self, runs: impl IntoIterator<Item = RunId>) {
         self.tell(|to_tell| to_tell.ended.extend(runs.into_iter().take(ENDED_MAX.saturating_sub(to_tell.ended.len()))));
+    }
+
+    /// More of the logs of these runs is written, which somebody may follow on another node.
+    pub(crate) fn tell_logged(&self, runs: Vec<RunId>) {
+        self.tell(|to_tell| to_tell.logged.extend(runs.into_iter().take(LOGGED_MAX.saturating_sub(to_tell.logged.len()))));
     }
 
     /// A run that another node executes is to end. Should this be lost, that node learns it at its next sign of life.
@@ -77,7 +85,7 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, cancelled } = std::mem::take(&mut *self.outbox.to_tell());
+            let ToTell { ready, ended, logged, cancelled } = std::mem::take(&mut *self.outbox.to_tell());
             if !cancelled.is_empty() {
                 self.send(Signal::Cancel(cancelled)).await;
             }
@@ -86,6 +94,9 @@ impl Inner {
             }
             if !ended.is_empty() {
                 self.send(Signal::Ended(ended)).await;
+            }
+            if !logged.is_empty() {
+                self.send(Signal::Logged(logged)).await;
             }
             tokio::time::sleep(TELL_INTERVAL).await;
         }
@@ -114,7 +125,11 @@ impl Inner {
                 tokio::select! {
                     signal = heard.next() => match signal {
                         Some(Ok(Signal::Ready)) => self.ready.notify_one(),
-                        Some(Ok(Signal::Ended(runs))) => self.look_up(runs).await,
+                        Some(Ok(Signal::Ended(runs))) => {
+                            self.followers.wake(&runs);
+                            self.look_up(runs).await;
+                        }
+                        Some(Ok(Signal::Logged(runs))) => self.followers.wake(&runs),
                         Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
                         Some(Err(_)) | None => break,
                     },

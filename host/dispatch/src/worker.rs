@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, ahead::Pace, asleep::Berth, fair, fast_lane::without_log,
+    live::Start,
 };
 
 /// How often the queue is looked at without having been poked: only a net.
@@ -77,7 +78,9 @@ impl Inner {
                 Ok(Some((lease, claimed))) => {
                     for each in &claimed {
                         // Before the next claim, which must know who is at work.
-                        self.live.begin(each.run.clone(), each.attempt, self.clock.now(), Some(lease));
+                        let start = Start { attempt: each.attempt, begun: each.begun, at: self.clock.now(), lease: Some(lease) };
+                        self.live.begin(each.run.clone(), start);
+                        self.followers.wake(&[each.run.id]);
                     }
                     self.ahead.put(lease, claimed);
                     continue;
@@ -164,7 +167,7 @@ impl Inner {
     }
 
     async fn execute(&self, lease: Incarnation, claimed: Claimed) {
-        let Claimed { run, attempt, lost, is_cancelled } = claimed;
+        let Claimed { run, attempt, begun, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
         let outcome = if is_cancelled || self.live.is_cancelled(run.id) {
@@ -190,8 +193,10 @@ impl Inner {
         let again_at = pause.map(|pause| ended_at.plus(pause));
         let mut done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
         let handler = if again_at.is_none() { self.error_handler(&mut done).await } else { None };
-        self.complete(lease, Completion { done, again_at, handler }).await;
-        self.live.end(id);
+        let logged = self.live.settle(id, begun);
+        self.complete(lease, Completion { done, again_at, handler, logged }).await;
+        self.live.end(id, begun);
+        self.followers.wake(&[id]);
     }
 
     /// Writes outcomes in batches, as they come, until `stop` and nothing is left.
@@ -231,11 +236,12 @@ impl Inner {
 
     /// Tells everybody whom it concerns what was written.
     fn completed(self: &Arc<Self>, batch: Vec<Completion>, moved: &std::collections::HashSet<RunId>) {
-        let mut unheard = Vec::new();
+        let (mut unheard, mut logged_more) = (Vec::new(), Vec::new());
         // Whether others became ready, or were put off.
         let (mut ready, mut delayed) = (false, false);
-        for Completion { done, again_at, handler } in batch {
+        for Completion { done, again_at, handler, logged } in batch {
             let id = done.run.id;
+            self.followers.wake(&[id]);
             if !moved.contains(&id) {
                 tracing::warn!(run = %id, "a run was taken from this node; its outcome here does not count");
                 continue;
@@ -243,6 +249,7 @@ impl Inner {
             ready |= self.running_limits.has_limit(done.run.workspace);
             if let Some(at) = again_at {
                 delayed = true;
+                logged_more.extend((!done.outcome.log.is_empty()).then_some(id));
                 tracing::debug!(run = %id, attempt = done.attempt, outcome = done.outcome.kind.name(), %at, "a run is tried again");
                 continue;
             }
@@ -250,7 +257,8 @@ impl Inner {
             ready |= !done.run.policy.keys.is_empty() || handler.is_some();
             // What a key was handed on to may have to wait for its rate.
             delayed |= !done.run.policy.rates.is_empty();
-            if !self.waiters.wake(id, Arc::new(without_log(&done.outcome))) {
+            // What was written of a log may be followed elsewhere, whoever waits here.
+            if !self.waiters.wake(id, Arc::new(without_log(&done.outcome))) || logged.perhaps > 0 {
                 unheard.push(id);
             }
         }
@@ -260,6 +268,9 @@ impl Inner {
         }
         if delayed {
             self.delayed.notify_one();
+        }
+        if !logged_more.is_empty() {
+            self.tell_logged(logged_more);
         }
         if !unheard.is_empty() {
             self.tell_ended(unheard);

@@ -73,8 +73,9 @@ pub trait Executor: Send + Sync + 'static {
     /// Ends the attempt of `run` soon with the outcome `cancelled`, if it executes here. Returns whether it does.
     fn cancel(&self, run: RunId) -> bool;
 
-    /// What the attempt of `run` has logged so far, if it executes here.
-    fn log(&self, run: RunId) -> Vec<LogEntry>;
+    /// What the attempt of `run` has logged so far, if it executes here: entries from number `from` on, one at least if there is any, and no
+    /// more once they count `bytes_max`.
+    fn log(&self, run: RunId, from: usize, bytes_max: usize) -> Vec<LogEntry>;
 
     /// Whether a run could start now without waiting for a slot or for memory.
     fn has_free_slot(&self) -> bool;

@@ -40,7 +40,7 @@ pub use json::JsonText;
 pub use label::Labels;
 pub use language::Language;
 pub use limits::Limits;
-pub use log::{LogEntry, LogLevel, LogStream};
+pub use log::{LogEntry, LogLevel, LogPosition, LogStream};
 pub use manifest::Manifest;
 pub use outcome::{KeptOutput, Outcome, OutcomeKind, Output, RunError, Usage};
 pub use path::ScriptPath;

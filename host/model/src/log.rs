@@ -41,6 +41,52 @@ pub struct LogEntry {
     pub fields: Option<JsonText>,
 }
 
+/// Where an entry stands in the log of a run. In the order in which things happened, over all attempts, and never given twice: what a
+/// follower has seen and what it has not is one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogPosition(i64);
+
+impl LogPosition {
+    /// Before everything.
+    pub const START: Self = Self(0);
+    /// Behind everything: the greatest number that JavaScript holds exactly.
+    pub const END: Self = Self((1 << 53) - 1);
+    const ENTRY_BITS: u32 = 32;
+
+    /// That of an entry, from 0, of what was logged when the run was begun for the time `begun`, from 1.
+    #[must_use]
+    pub const fn of(begun: u32, entry: u32) -> Self {
+        Self(((begun as i64) << Self::ENTRY_BITS) | entry as i64)
+    }
+
+    #[must_use]
+    pub const fn begun(self) -> u32 {
+        (self.0 >> Self::ENTRY_BITS) as u32
+    }
+
+    #[must_use]
+    pub const fn entry(self) -> u32 {
+        (self.0 & (u32::MAX as i64)) as u32
+    }
+
+    /// So many entries later in the same attempt.
+    #[must_use]
+    pub fn plus(self, entries: usize) -> Self {
+        Self::of(self.begun(), self.entry().saturating_add(u32::try_from(entries).unwrap_or(u32::MAX)))
+    }
+
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// None for a number outside of [`Self::START`] to [`Self::END`].
+    #[must_use]
+    pub const fn from_number(number: i64) -> Option<Self> {
+        if Self::START.0 <= number && number <= Self::END.0 { Some(Self(number)) } else { None }
+    }
+}
+
 impl LogEntry {
     /// What the entry counts against the log limit.
     #[must_use]
@@ -48,5 +94,24 @@ impl LogEntry {
         /// Time, level and stream.
         const OVERHEAD_BYTES: usize = 32;
         OVERHEAD_BYTES + self.message.len() + self.fields.as_ref().map_or(0, |fields| fields.as_str().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_in_the_order_of_events() {
+        let positions = [(1, 0), (1, 1), (1, u32::MAX), (2, 0), (2, 7)].map(|(begun, entry)| LogPosition::of(begun, entry));
+        assert!(positions.is_sorted() && positions[0] > LogPosition::START && positions[4] < LogPosition::END);
+        for position in positions {
+            assert_eq!(LogPosition::of(position.begun(), position.entry()), position);
+            assert_eq!(LogPosition::from_number(position.number()), Some(position));
+        }
+        assert_eq!(LogPosition::of(2, 7).plus(3), LogPosition::of(2, 10));
+        assert_eq!(LogPosition::of(2, 7).plus(usize::MAX), LogPosition::of(2, u32::MAX), "never into the next attempt");
+        assert_eq!(LogPosition::from_number(-1), None);
+        assert_eq!(LogPosition::from_number(LogPosition::END.number() + 1), None);
     }
 }

@@ -17,6 +17,8 @@ pub enum Reply {
     Result,
     /// That the run is durable.
     Receipt,
+    /// What happens in the run, as it happens, until its end.
+    Events,
 }
 
 /// Whom a request is for, read from its method and URL alone: before any right is checked and any body is read.

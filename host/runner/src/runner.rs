@@ -105,8 +105,8 @@ impl Executor for Runner {
         self.0.sandbox.cancel(run)
     }
 
-    fn log(&self, run: RunId) -> Vec<LogEntry> {
-        self.0.sandbox.log(run)
+    fn log(&self, run: RunId, from: usize, bytes_max: usize) -> Vec<LogEntry> {
+        self.0.sandbox.log(run, from, bytes_max)
     }
 
     fn has_free_slot(&self) -> bool {

@@ -81,9 +81,16 @@ impl LogBuffer {
         std::mem::take(&mut self.entries)
     }
 
-    /// The entries so far.
-    pub(crate) fn so_far(&self) -> Vec<LogEntry> {
-        self.entries.clone()
+    /// Entries from number `from` on: one at least if there is any, and no more once they count `bytes_max`.
+    pub(crate) fn so_far(&self, from: usize, bytes_max: usize) -> Vec<LogEntry> {
+        let mut bytes = 0_usize;
+        let more = self.entries.get(from..).unwrap_or_default().iter();
+        let taken = more.take_while(|entry| {
+            let fits = bytes < bytes_max;
+            bytes = bytes.saturating_add(entry.charge_bytes());
+            fits
+        });
+        taken.cloned().collect()
     }
 
     fn pending(&mut self, stream: LogStream) -> &mut Vec<u8> {
@@ -118,6 +125,18 @@ mod tests {
         log.write(AT, LogStream::Stdout, b"b\n\nc");
         log.write(AT, LogStream::Stdout, b"\xff");
         assert_eq!(messages(&mut log), ["Stderr: x", "Stdout: ab", "Stdout: ", "Stdout: c\u{fffd}", "Stderr: y"]);
+    }
+
+    #[test]
+    fn what_is_there_is_read_in_parts() {
+        let mut log = LogBuffer::new(10_000);
+        log.write(AT, LogStream::Stdout, b"one\ntwo\nthree\nfour");
+        let read = |from, bytes_max| log.so_far(from, bytes_max).into_iter().map(|entry| entry.message).collect::<Vec<_>>();
+        assert_eq!(read(0, usize::MAX), ["one", "two", "three"], "the last line has not ended");
+        assert_eq!(read(1, 1), ["two"]);
+        assert_eq!(read(1, 36), ["two", "three"]);
+        assert_eq!(read(3, 100), [""; 0]);
+        assert_eq!(read(9, 100), [""; 0]);
     }
 
     #[test]

@@ -140,9 +140,10 @@ impl<H: Send + 'static> Sandbox<H> {
         self.0.registry.cancel(run)
     }
 
-    /// What a run that is under way here has logged so far.
-    pub fn log(&self, run: RunId) -> Vec<LogEntry> {
-        self.0.registry.find(run).map(|control| control.log().so_far()).unwrap_or_default()
+    /// What a run that is under way here has logged so far: entries from number `from` on, one at least if there is any, and no more once
+    /// they count `bytes_max`.
+    pub fn log(&self, run: RunId, from: usize, bytes_max: usize) -> Vec<LogEntry> {
+        self.0.registry.find(run).map(|control| control.log().so_far(from, bytes_max)).unwrap_or_default()
     }
 
     /// Whether a run could start without waiting.

@@ -73,7 +73,4 @@ impl OutputPort for SeenOutput {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.0.report(run, percent, text);
     }
-
-    /// Chunks are in the run's log, which can be read while it goes on; there is no other way to follow them yet.
-    fn write(&self, _run: RunId, _chunk: &[u8]) {}
 }

@@ -67,6 +67,15 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let stop_service = CancellationToken::new();
+    let dispatch = node.dispatch.clone();
+    tasks.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.cancelled().await;
+            // Whoever follows a run goes on elsewhere; else connections would stay open as long as runs do.
+            dispatch.stop_following();
+        }
+    });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));

@@ -16,7 +16,7 @@ use sandmill_model::{
 use sandmill_store::{
     Durability, Options, Store, connect,
     nodes::About,
-    queue::{Completion, Head, Share},
+    queue::{Completion, Head, Logged, Share},
 };
 
 #[global_allocator]
@@ -90,8 +90,10 @@ async fn queue(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
         let claimed =
             store.queue.claim(node, SystemClock.now(), vec![Share { head: head.clone(), runs_max: 100, running_max: None }]).await?.runs;
         measured.stop();
-        let ended =
-            claimed.into_iter().map(|claimed| Completion { done: finished(claimed.run, 0), again_at: None, handler: None }).collect();
+        let ended = claimed
+            .into_iter()
+            .map(|claimed| Completion { done: finished(claimed.run, 0), again_at: None, handler: None, logged: Logged::default() })
+            .collect();
         completing.start();
         done += store.queue.complete(node, ended).await?.len();
         completing.stop();

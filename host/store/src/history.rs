@@ -1,10 +1,11 @@
 //! Runs that have ended, and reading any run.
 
 use sandmill_model::{
-    BoxFuture, Cause, LogEntry, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId, run::FinishedRun,
+    BoxFuture, Cause, LogEntry, LogPosition, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId,
+    run::FinishedRun,
 };
 
-use crate::StoreError;
+use crate::{StoreError, nodes::Incarnation};
 
 /// Whether a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,46 @@ pub struct RunPage {
     pub next: Option<RunId>,
 }
 
+/// What an attempt that goes on has logged since the part before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPart {
+    pub workspace: WorkspaceId,
+    pub run: RunId,
+    /// Where the first of `entries` stands.
+    pub from: LogPosition,
+    pub entries: Vec<LogEntry>,
+}
+
+/// Where reading a log goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogCursor {
+    /// Of the first entry that is wanted.
+    pub position: LogPosition,
+    /// Whether a page ended before it, so that no entry from there on was written together with earlier ones.
+    pub is_boundary: bool,
+}
+
+impl LogCursor {
+    pub const START: Self = Self { position: LogPosition::START, is_boundary: true };
+
+    /// From anywhere.
+    #[must_use]
+    pub const fn at(position: LogPosition) -> Self {
+        Self { position, is_boundary: false }
+    }
+}
+
+/// Some hundred kilobytes of a log at most, unless one entry alone is longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPage {
+    pub entries: Vec<(LogPosition, LogEntry)>,
+    pub next: LogCursor,
+    /// Whether more is there already.
+    pub has_more: bool,
+    /// Whether the run had ended: without `has_more` nothing will come any more.
+    pub has_ended: bool,
+}
+
 /// A run and the one that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kin {
@@ -80,8 +121,12 @@ pub trait History: Send + Sync + 'static {
     /// Those of `runs` that `parent` started, in no order.
     fn kin(&self, workspace: WorkspaceId, parent: RunId, runs: Vec<RunId>) -> BoxFuture<'_, Result<Vec<Kin>, StoreError>>;
 
-    /// The log of an ended run, in order; empty for one that has not ended. None if there is no such run.
-    fn log(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<Vec<LogEntry>>, StoreError>>;
+    /// Writes what runs that `lease` executes have logged so far; returns the runs whose part is written. One is left out if the lease
+    /// does not hold it any more, or if it is changing at this moment: its part may be written again, if it is the same.
+    fn append_logs(&self, lease: Incarnation, parts: Vec<LogPart>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
+    /// The log of a run in order, as far as it is written. None if there is no such run.
+    fn log(&self, workspace: WorkspaceId, id: RunId, from: LogCursor) -> BoxFuture<'_, Result<Option<LogPage>, StoreError>>;
 
     /// Runs, queued and ended, newest id first, below `before`, at most `limit`. A page may hold fewer although there are more.
     fn list<'a>(

@@ -18,6 +18,8 @@ pub struct Claimed {
     pub run: NewRun,
     /// Number of the attempt that begins now; 1 for the first.
     pub attempt: u32,
+    /// How often the run was begun, this time included: more than `attempt` if a node that stopped handed it back.
+    pub begun: u32,
     /// Nodes that died while they executed it.
     pub lost: u32,
     /// Somebody asked to cancel it while it was running, and its node died since.
@@ -87,6 +89,18 @@ pub struct Completion {
     pub again_at: Option<Timestamp>,
     /// A run that is enqueued together with the end of this one: its error handler.
     pub handler: Option<Box<NewRun>>,
+    pub logged: Logged,
+}
+
+/// How much of an attempt's log was written before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Logged {
+    /// See [`Claimed::begun`]; none: the attempt's number.
+    pub begun: Option<u32>,
+    /// Entries that are written.
+    pub entries: usize,
+    /// Entries that may be: a part whose writing has not ended, or has ended badly.
+    pub perhaps: usize,
 }
 
 /// What became of time.

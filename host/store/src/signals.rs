@@ -12,6 +12,8 @@ pub enum Signal {
     Ready,
     /// These runs ended.
     Ended(Vec<RunId>),
+    /// More of the logs of these runs is written.
+    Logged(Vec<RunId>),
     /// Somebody wants these runs to end; whoever executes one ends it.
     Cancel(Vec<RunId>),
 }

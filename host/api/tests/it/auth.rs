@@ -64,10 +64,12 @@ async fn every_endpoint_needs_its_scope() {
         ("runs:read", 200, get(format!("/api/w/w/runs/{run}"))),
         ("runs:read", 200, get(format!("/api/w/w/runs/{run}/result"))),
         ("runs:read", 200, get(format!("/api/w/w/runs/{run}/log"))),
+        ("runs:read", 200, get(format!("/api/w/w/runs/{run}/events"))),
         ("runs:start", 202, post("/api/w/w/runs").json(start)),
         ("runs:start", 202, post(format!("/api/w/w/runs/{run}/rerun"))),
         ("runs:start", 200, post("/probe/w/run/f/t/echo")),
         ("runs:start", 202, post("/probe/w/start/f/t/echo")),
+        ("runs:start", 200, post("/probe/w/stream/f/t/echo")),
         ("runs:cancel", 409, post(format!("/api/w/w/runs/{run}/cancel"))),
     ]
     .into_iter()
@@ -100,6 +102,7 @@ async fn a_globs_edge_is_kept() {
     get("/api/w/w/scripts/f/other/echo").token("sm_t").to(&api).await.is_problem(403, "forbidden");
     assert_eq!(get(format!("/api/w/w/runs/{own}/result")).token("sm_t").to(&api).await.status, 200);
     get(format!("/api/w/w/runs/{other}/result")).token("sm_t").to(&api).await.is_problem(404, "not_found");
+    get(format!("/api/w/w/runs/{other}/events")).token("sm_t").to(&api).await.is_problem(404, "not_found");
     post(format!("/api/w/w/runs/{other}/rerun")).token("sm_t").to(&api).await.is_problem(404, "not_found");
     for list in ["runs", "scripts"] {
         let items = get(format!("/api/w/w/{list}")).token("sm_t").to(&api).await.value()["items"].as_array().unwrap().clone();
@@ -133,7 +136,7 @@ async fn another_workspace_looks_like_none() {
     assert_eq!(body(post, "/probe/w/run/f/t/echo".into()).await, body(post, "/probe/nobodys/run/f/t/echo".into()).await);
 
     let unknown = "01999999-9999-7999-8999-999999999999";
-    for (method, rest) in [(get, ""), (get, "/result"), (get, "/log"), (post, "/cancel"), (post, "/rerun")] {
+    for (method, rest) in [(get, ""), (get, "/result"), (get, "/log"), (get, "/events"), (post, "/cancel"), (post, "/rerun")] {
         let theirs = body(method, format!("/api/w/other/runs/{run}{rest}")).await;
         assert_eq!(theirs, body(method, format!("/api/w/other/runs/{unknown}{rest}")).await);
         assert_eq!(theirs, body(method, format!("/api/w/other/runs/nonsense{rest}")).await);

@@ -5,6 +5,7 @@
 mod auth;
 mod description;
 mod endpoints;
+mod events;
 mod limits;
 mod observability;
 mod problems;

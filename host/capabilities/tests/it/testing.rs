@@ -31,7 +31,6 @@ pub(crate) struct Testbed {
 pub(crate) struct Fake {
     pub(crate) state: Mutex<HashMap<(StateScope, String), JsonText>>,
     pub(crate) progress: Mutex<Vec<(RunId, f64, String)>>,
-    pub(crate) written: Mutex<Vec<u8>>,
     /// What the next call of the state port answers instead.
     pub(crate) refusal: Mutex<Option<StateError>>,
     pub(crate) children: Mutex<Vec<(Parent, ChildRequest)>>,
@@ -85,10 +84,6 @@ impl StatePort for Fake {
 impl OutputPort for Fake {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.progress.lock().unwrap().push((run, percent, text.to_owned()));
-    }
-
-    fn write(&self, _: RunId, chunk: &[u8]) {
-        self.written.lock().unwrap().extend_from_slice(chunk);
     }
 }
 

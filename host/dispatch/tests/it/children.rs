@@ -130,7 +130,7 @@ impl Executor for Parents {
         self.stops.lock().unwrap().get(&run).inspect(|stop| stop.notify_one()).is_some()
     }
 
-    fn log(&self, _: RunId) -> Vec<LogEntry> {
+    fn log(&self, _: RunId, _: usize, _: usize) -> Vec<LogEntry> {
         Vec::new()
     }
 

@@ -24,8 +24,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) const PATH: &str = "f/demo/hello";
 
-/// Attempts end with `{"n": attempt number}` once the gate is open; arguments `{"bad": …}` do not fit.
+/// Attempts end with `{"n": attempt number}` once the gate is open; arguments `{"bad": …}` do not fit. The first line of each one's log is
+/// the run's id; the rest a test says.
 pub(crate) struct Gated {
+    logs: Mutex<HashMap<RunId, Vec<LogEntry>>>,
     gate: watch::Sender<bool>,
     /// Before it an attempt is not known here: its program is being loaded.
     loaded: watch::Sender<bool>,
@@ -37,6 +39,7 @@ pub(crate) struct Gated {
 impl Gated {
     fn new(open: bool) -> Arc<Self> {
         Arc::new(Self {
+            logs: Mutex::default(),
             gate: watch::Sender::new(open),
             loaded: watch::Sender::new(true),
             cancelled: Mutex::default(),
@@ -56,6 +59,18 @@ impl Gated {
     pub(crate) fn load(&self, is_loaded: bool) {
         self.loaded.send_replace(is_loaded);
     }
+
+    /// A run that executes logs a line.
+    pub(crate) fn say(&self, run: RunId, message: &str) {
+        let line = LogEntry {
+            at: Timestamp::from_micros(1),
+            level: LogLevel::Info,
+            stream: LogStream::Log,
+            message: message.to_owned(),
+            fields: None,
+        };
+        self.logs.lock().unwrap().get_mut(&run).expect("the run executes").push(line);
+    }
 }
 
 impl Executor for Gated {
@@ -65,12 +80,15 @@ impl Executor for Gated {
             let _ = self.loaded.subscribe().wait_for(|is_loaded| *is_loaded).await;
             let stop = Arc::new(tokio::sync::Notify::new());
             self.cancelled.lock().unwrap().insert(attempt.run, Arc::clone(&stop));
+            self.logs.lock().unwrap().insert(attempt.run, Vec::new());
+            self.say(attempt.run, &attempt.run.to_string());
             let mut gate = self.gate.subscribe();
-            tokio::select! {
+            let outcome = tokio::select! {
                 biased;
                 _ = gate.wait_for(|open| *open) => ok(attempt.number),
                 () = stop.notified() => Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "cancelled")),
-            }
+            };
+            Outcome { log: self.logs.lock().unwrap().get(&attempt.run).cloned().unwrap_or_default(), ..outcome }
         })
     }
 
@@ -83,9 +101,14 @@ impl Executor for Gated {
         self.cancelled.lock().unwrap().get(&run).inspect(|stop| stop.notify_one()).is_some()
     }
 
-    fn log(&self, run: RunId) -> Vec<LogEntry> {
-        let line = |at| LogEntry { at, level: LogLevel::Info, stream: LogStream::Log, message: run.to_string(), fields: None };
-        vec![line(Timestamp::from_micros(1))]
+    fn log(&self, run: RunId, from: usize, bytes_max: usize) -> Vec<LogEntry> {
+        let logs = self.logs.lock().unwrap();
+        let mut bytes = 0;
+        let fits = |entry: &&LogEntry| {
+            bytes += entry.charge_bytes();
+            bytes - entry.charge_bytes() < bytes_max
+        };
+        logs.get(&run).and_then(|log| log.get(from..)).unwrap_or_default().iter().take_while(fits).cloned().collect()
     }
 
     fn has_free_slot(&self) -> bool {

@@ -7,4 +7,5 @@ mod cancel;
 mod children;
 mod fake;
 mod fast_lane;
+mod follow;
 mod queue;

@@ -1,19 +1,15 @@
-//! Rows of ended runs and of their logs.
+//! Rows of ended runs.
 
-use sandmill_model::{JsonText, LogEntry, Output, attempt::Input, run::FinishedRun};
+use sandmill_model::{JsonText, Output, attempt::Input, run::FinishedRun};
 
 use super::{
     codes,
     dialect::{Conn, Insert},
     labels,
-    value::{Kind, Value, big, to_json, values},
+    logs::Chunks,
+    value::{Kind, Value, big, to_json},
 };
-use crate::StoreError;
-
-/// Bytes of lines in one chunk of a log, unless one line alone is longer.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Numbers of the chunks of one attempt; those of the next come after them.
-const CHUNKS_OF_ATTEMPT: i64 = 1 << 32;
+use crate::{StoreError, queue::Logged};
 
 /// A run that is there already stays: an append that is tried again after its answer was lost does no harm.
 const RUNS: Insert = Insert {
@@ -53,33 +49,20 @@ const RUNS: Insert = Insert {
     on_conflict: "ON CONFLICT DO NOTHING",
 };
 
-const LOGS: Insert = Insert {
-    table: "run_logs",
-    columns: &[("workspace", Kind::Bytes), ("run", Kind::Bytes), ("chunk", Kind::Int), ("lines", Kind::Text)],
-    on_conflict: "ON CONFLICT DO NOTHING",
-};
-
-/// Writes runs with their logs.
-pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[&FinishedRun]) -> Result<(), StoreError> {
+/// Writes runs, each with what of its log is not written yet.
+pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[(&FinishedRun, Logged)]) -> Result<(), StoreError> {
     if runs.is_empty() {
         return Ok(());
     }
     let mut rows = Vec::with_capacity(runs.len() * RUNS.columns.len());
-    let mut logs = Vec::new();
-    for done in runs {
+    let mut chunks = Chunks::default();
+    for (done, logged) in runs {
         push_run(&mut rows, done)?;
-        push_log(&mut logs, done)?;
+        chunks.add_rest(done, *logged)?;
     }
     conn.insert(&RUNS, rows).await?;
-    labels::insert(conn, runs.iter().map(|done| &done.run)).await?;
-    if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
-}
-
-/// Writes the log of an attempt whose run is tried again.
-pub(super) async fn insert_log(conn: &mut Conn<'_>, done: &FinishedRun) -> Result<(), StoreError> {
-    let mut logs = Vec::new();
-    push_log(&mut logs, done)?;
-    if logs.is_empty() { Ok(()) } else { conn.insert(&LOGS, logs).await }
+    labels::insert(conn, runs.iter().map(|(done, _)| &done.run)).await?;
+    chunks.insert(conn).await
 }
 
 fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
@@ -125,31 +108,6 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         kept.map(|kept| big(kept.bytes)).into(),
     ]);
     Ok(())
-}
-
-fn push_log(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
-    let mut lines = String::new();
-    let mut chunk = i64::from(done.attempt) * CHUNKS_OF_ATTEMPT;
-    for entry in &done.outcome.log {
-        let line = to_json(entry)?;
-        if !lines.is_empty() && lines.len() + line.len() > CHUNK_BYTES {
-            rows.extend(values![done.run.workspace, done.run.id, chunk, std::mem::take(&mut lines)]);
-            chunk += 1;
-        }
-        lines.push_str(&line);
-        lines.push('\n');
-    }
-    if !lines.is_empty() {
-        rows.extend(values![done.run.workspace, done.run.id, chunk, lines]);
-    }
-    Ok(())
-}
-
-/// The entries in one chunk.
-pub(super) fn read_lines(lines: &str) -> Result<Vec<LogEntry>, StoreError> {
-    // Not by line: fields are kept as the script wrote them, with their own line breaks.
-    let entries = serde_json::Deserializer::from_str(lines).into_iter();
-    entries.map(|entry| entry.map_err(|error| StoreError::Corrupt(format!("a log: {error}")))).collect()
 }
 
 /// Arguments of a run that has not ended: as accepted.

@@ -1,18 +1,18 @@
 //! Reading runs, queued and ended, and appending ended ones.
 
-use sandmill_model::{BoxFuture, KeptOutput, LogEntry, Output, RunId, RunRecord, Usage, WorkspaceId, run::FinishedRun};
+use sandmill_model::{BoxFuture, KeptOutput, Output, RunId, RunRecord, Usage, WorkspaceId, run::FinishedRun};
 
 use super::{
     Sql,
     dialect::Conn,
-    finished,
     list::{self, ENDED, SUMMARY_COLUMNS, read_summary},
-    queued,
+    logs, queued,
     value::{Row, Value, run_key, values},
 };
 use crate::{
     StoreError,
-    history::{History, Kin, RunFilter, RunPage},
+    history::{History, Kin, LogCursor, LogPage, LogPart, RunFilter, RunPage},
+    nodes::Incarnation,
 };
 
 impl History for Sql {
@@ -31,8 +31,12 @@ impl History for Sql {
         Box::pin(self.db.read((workspace, parent, runs), |(workspace, parent, runs), conn| Box::pin(kin(*workspace, *parent, runs, conn))))
     }
 
-    fn log(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<Vec<LogEntry>>, StoreError>> {
-        Box::pin(self.db.read((workspace, id), |(workspace, id), conn| Box::pin(log(*workspace, *id, conn))))
+    fn append_logs(&self, lease: Incarnation, parts: Vec<LogPart>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(self.db.write((lease, parts), |(lease, parts), conn| Box::pin(logs::append(*lease, parts, conn))))
+    }
+
+    fn log(&self, workspace: WorkspaceId, id: RunId, from: LogCursor) -> BoxFuture<'_, Result<Option<LogPage>, StoreError>> {
+        Box::pin(self.db.read((workspace, id, from), |(workspace, id, from), conn| Box::pin(logs::page(*workspace, *id, *from, conn))))
     }
 
     fn list<'a>(
@@ -76,21 +80,6 @@ async fn kin(workspace: WorkspaceId, parent: RunId, runs: &[RunId], mut conn: Co
     let keys = runs.iter().map(|run| run_key(workspace, *run)).collect();
     let rows = conn.rows(KIN, vec![workspace.into(), parent.into(), Value::Keys(keys)]).await?;
     rows.iter().map(|row| Ok(Kin { run: RunId(row.uuid(0)?), has_ended: row.int(1)? != 0 })).collect()
-}
-
-async fn log(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Option<Vec<LogEntry>>, StoreError> {
-    const EXISTS: &str =
-        "SELECT 1 FROM queue WHERE workspace = $1 AND id = $2 UNION ALL SELECT 1 FROM runs WHERE workspace = $1 AND id = $2";
-    let exists = conn.row(EXISTS, values![workspace, id]).await?.is_some();
-    if !exists {
-        return Ok(None);
-    }
-    let chunks = conn.rows("SELECT lines FROM run_logs WHERE workspace = $1 AND run = $2 ORDER BY chunk", values![workspace, id]).await?;
-    let mut entries = Vec::new();
-    for chunk in &chunks {
-        entries.extend(finished::read_lines(chunk.text(0)?)?);
-    }
-    Ok(Some(entries))
 }
 
 fn read_record(row: &Row) -> Result<RunRecord, StoreError> {

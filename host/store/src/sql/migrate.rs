@@ -32,7 +32,8 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "failing" "0008_failing.sql",
     9 "retention" "0009_retention.sql",
     10 "inputs" "0010_inputs.sql",
-    11 "kept_results" "0011_kept_results.sql",
+    11 "live_logs" "0011_live_logs.sql",
+    12 "kept_results" "0012_kept_results.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.
@@ -119,6 +120,8 @@ mod tests {
     use crate::sql::{Durability, dialect::sqlite};
 
     const WORKSPACE: &[u8; 16] = b"workspace 000001";
+    /// Chunks of one attempt were, and are, numbered within this.
+    const ATTEMPT: i64 = 1 << 32;
 
     /// What migration 4 left behind: one run waiting, one that a node executed, one with an event, and one in history with its log.
     async fn write_as_0004(conn: &mut Conn<'_>) {
@@ -149,8 +152,10 @@ mod tests {
             let input = values![&WORKSPACE[..], &id[..], "{\"a\":1}"];
             conn.execute("INSERT INTO queue_inputs (workspace, id, arguments) VALUES ($1, $2, $3)", input).await.unwrap();
         }
-        let log = values![&WORKSPACE[..], &b"ended run 000001"[..], 0_i64, "{}"];
-        conn.execute("INSERT INTO run_logs VALUES ($1, $2, $3, $4)", log).await.unwrap();
+        for chunk in [ATTEMPT, ATTEMPT + 1, ATTEMPT + 2, 2 * ATTEMPT] {
+            let log = values![&WORKSPACE[..], &b"ended run 000001"[..], chunk, "{}"];
+            conn.execute("INSERT INTO run_logs VALUES ($1, $2, $3, $4)", log).await.unwrap();
+        }
     }
 
     async fn opens_what_0004_left(mut conn: Conn<'_>) {
@@ -164,8 +169,14 @@ mod tests {
             .collect();
         assert_eq!(seen, [(b"leased run 00001".to_vec(), 0, 5, 1), (b"queued run 00001".to_vec(), 0, 5, 0)], "both are ready");
         assert!(rows.iter().all(|row| row.opt_int(4).unwrap().is_none() && row.text(5).unwrap().is_empty()));
-        let logs = conn.rows("SELECT lines FROM run_logs", values![]).await.unwrap();
-        assert_eq!(logs.len(), 1);
+        let logs = conn.rows("SELECT chunk FROM run_logs ORDER BY chunk", values![]).await.unwrap();
+        let chunks: Vec<i64> = logs.iter().map(|row| row.int(0).unwrap()).collect();
+        let apart = 1 << 20;
+        assert_eq!(
+            chunks,
+            [ATTEMPT, ATTEMPT + apart, ATTEMPT + 2 * apart, 2 * ATTEMPT],
+            "each begins behind the entries of the one before"
+        );
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod history;
 mod keys;
 mod labels;
 mod list;
+mod logs;
 mod migrate;
 mod nodes;
 mod objects;

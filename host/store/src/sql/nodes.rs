@@ -52,7 +52,8 @@ impl Nodes for Sql {
             Box::pin(async move {
                 let runs = conn
                     .execute(
-                        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1 WHERE lease = $1 AND state = 3",
+                        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
+                         WHERE lease = $1 AND state = 3",
                         values![node.0],
                     )
                     .await?;

@@ -13,7 +13,9 @@ use sandmill_model::{
 use super::{
     Sql, dedup,
     dialect::Conn,
-    finished, keys, nodes,
+    finished, keys,
+    logs::Chunks,
+    nodes,
     queued::{self, Lease, Queued, State, queued_columns},
     rates,
     value::{RunKey, Value, run_key, values},
@@ -23,7 +25,7 @@ use super::{
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Queue, Ready, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Logged, Queue, Ready, Share, Woken},
 };
 
 /// Delayed runs that are woken at once.
@@ -186,8 +188,8 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
         let mut queued = queued::read_all(&mut conn, &rows).await?;
         queued.sort_by_key(|queued| (Reverse(queued.run.policy.priority), queued.due_at, queued.run.id));
         runs.extend(queued.into_iter().map(|queued| {
-            let Queued { run, attempt, lost, is_cancelled, .. } = queued;
-            Claimed { run, attempt, lost, is_cancelled }
+            let Queued { run, attempt, handed_back, lost, is_cancelled, .. } = queued;
+            Claimed { run, attempt, begun: attempt + handed_back, lost, is_cancelled }
         }));
     }
     Ok(Claims { runs, at_limit })
@@ -231,10 +233,10 @@ pub(super) async fn take_ended(conn: &mut Conn<'_>, lease: Incarnation, ended: &
 pub(super) async fn try_again(
     conn: &mut Conn<'_>,
     lease: Incarnation,
-    runs: &[(&FinishedRun, Timestamp)],
+    runs: &[(&FinishedRun, Logged, Timestamp)],
 ) -> Result<Vec<RunKey>, StoreError> {
-    let mut held = Vec::new();
-    for (done, at) in runs {
+    let (mut held, mut chunks) = (Vec::new(), Chunks::default());
+    for (done, logged, at) in runs {
         let changed = conn
             .execute(
                 "UPDATE queue SET state = 1, due_at = CASE WHEN cancel_requested = 1 THEN $5 ELSE $1 END, lease = NULL, has_place = cancel_requested
@@ -243,10 +245,11 @@ pub(super) async fn try_again(
             )
             .await?;
         if changed > 0 {
-            finished::insert_log(conn, done).await?;
+            chunks.add_rest(done, *logged)?;
             held.push(run_key(done.run.workspace, done.run.id));
         }
     }
+    chunks.insert(conn).await?;
     Ok(held)
 }
 
@@ -288,7 +291,7 @@ async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Con
         ended_at: now,
         outcome: Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started")),
     };
-    finished::insert(&mut conn, &[&finished]).await?;
+    finished::insert(&mut conn, &[(&finished, Logged::default())]).await?;
     keys::release(&mut conn, held, now).await?;
     Ok(Cancelled::AtOnce)
 }

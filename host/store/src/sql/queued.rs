@@ -300,7 +300,7 @@ macro_rules! queued_columns {
             "queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt,
              started_at, state, ",
             $input,
-            ", priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels, due_at"
+            ", priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels, due_at, handed_back"
         )
     };
 }
@@ -331,6 +331,7 @@ pub(super) struct Queued {
     pub(super) is_cancelled: bool,
     pub(super) keys_held: usize,
     pub(super) due_at: Timestamp,
+    pub(super) handed_back: u32,
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
@@ -391,6 +392,7 @@ fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
         is_cancelled: row.int(21)? != 0,
         keys_held: usize::try_from(row.int(22)?).unwrap_or(0),
         due_at: row.time(26)?,
+        handed_back: row.small_count(27)?,
     })
 }
 

@@ -43,6 +43,7 @@ fn payloads(signal: &Signal) -> Vec<String> {
     match signal {
         Signal::Ready => vec!["ready".to_owned()],
         Signal::Ended(runs) => with_ids("ended", runs),
+        Signal::Logged(runs) => with_ids("logged", runs),
         Signal::Cancel(runs) => with_ids("cancel", runs),
     }
 }
@@ -59,6 +60,7 @@ fn read(payload: &str) -> Option<Signal> {
     match word {
         "ready" => Some(Signal::Ready),
         "ended" => ids().map(Signal::Ended),
+        "logged" => ids().map(Signal::Logged),
         "cancel" => ids().map(Signal::Cancel),
         _ => None,
     }
@@ -84,8 +86,9 @@ mod tests {
             .collect();
         assert_eq!(read_back, runs);
         assert_eq!(read(&payloads(&Signal::Ready)[0]), Some(Signal::Ready));
-        let cancel = Signal::Cancel(runs[..2].to_vec());
-        assert_eq!(read(&payloads(&cancel)[0]), Some(cancel));
+        for signal in [Signal::Cancel(runs[..2].to_vec()), Signal::Logged(runs[..2].to_vec())] {
+            assert_eq!(read(&payloads(&signal)[0]), Some(signal));
+        }
         assert_eq!(read("ended x"), None);
         assert_eq!(read("later 1"), None);
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Completion, Enqueued},
+    queue::{Completion, Enqueued, Logged},
 };
 
 /// Operations in one transaction.
@@ -257,7 +257,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     for command in commands.iter() {
         match command {
             Command::Enqueue(runs, _) => enqueued.extend(runs),
-            Command::Append(runs, _) => appended.extend(runs),
+            Command::Append(runs, _) => appended.extend(runs.iter().map(|done| (done, Logged::default()))),
             Command::Complete { lease, runs, .. } => {
                 let index = completed.iter().position(|(of, _)| of == lease).unwrap_or_else(|| {
                     completed.push((*lease, Completed::default()));
@@ -275,7 +275,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
         let all: Vec<&FinishedRun> = ended.iter().map(|completion| &completion.done).collect();
         let taken = queue::take_ended(conn, lease, &all).await?;
         for completion in ended.into_iter().filter(|each| taken.runs.contains(&run_key(each.done.run.workspace, each.done.run.id))) {
-            appended.push(&completion.done);
+            appended.push((&completion.done, completion.logged));
             if completion.done.status() == RunStatus::Failed {
                 failed.push(&completion.done);
             }
@@ -289,7 +289,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     dead_letters::insert(conn, &failed).await?;
     queued::enqueue(conn, &handlers).await?;
     // Last, because what is handed on here was not ready before.
-    if let Some(now) = appended.iter().map(|done| done.ended_at).max() {
+    if let Some(now) = appended.iter().map(|(done, _)| done.ended_at).max() {
         keys::release(conn, holders, now).await?;
     }
     for command in commands {
@@ -304,7 +304,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
 #[derive(Default)]
 struct Completed<'a> {
     ended: Vec<&'a Completion>,
-    again: Vec<(&'a FinishedRun, Timestamp)>,
+    again: Vec<(&'a FinishedRun, Logged, Timestamp)>,
 }
 
 impl<'a> Completed<'a> {
@@ -312,7 +312,7 @@ impl<'a> Completed<'a> {
         for completion in runs {
             match completion.again_at {
                 None => self.ended.push(completion),
-                Some(at) => self.again.push((&completion.done, at)),
+                Some(at) => self.again.push((&completion.done, completion.logged, at)),
             }
         }
     }

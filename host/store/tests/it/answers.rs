@@ -6,7 +6,7 @@ use sandmill_model::{
     OutcomeKind, RunStatus,
     run::{FinishedRun, NewRun},
 };
-use sandmill_store::queue::{Cancelled, Completion};
+use sandmill_store::queue::{Cancelled, Completion, Logged};
 
 use crate::fixture::{Database, claim, finished, ids, join, new_run, on_both, tick, workspace};
 
@@ -35,7 +35,7 @@ async fn what_a_claim_took_unheard_is_given_back(database: Database) {
 }
 
 fn completion(run: &NewRun, attempt: u32, kind: OutcomeKind, again_at: Option<sandmill_model::Timestamp>) -> Vec<Completion> {
-    vec![Completion { done: FinishedRun { attempt, ..finished(run.clone(), kind) }, again_at, handler: None }]
+    vec![Completion { done: FinishedRun { attempt, ..finished(run.clone(), kind) }, again_at, handler: None, logged: Logged::default() }]
 }
 
 async fn an_outcome_that_is_written_again_is_not_that_of_the_next_attempt(database: Database) {

@@ -19,8 +19,9 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Durability, Options, Store, connect,
+    history::LogCursor,
     nodes::{About, Incarnation},
-    queue::{Claimed, Completion, Share},
+    queue::{Claimed, Completion, Logged, Share},
     scripts::NewDeployment,
 };
 use sandmill_testkit::postgres::Postgres;
@@ -188,8 +189,21 @@ pub(crate) fn ids(claimed: &[Claimed]) -> Vec<RunId> {
 
 /// Ends runs; returns those that `lease` held.
 pub(crate) async fn complete(store: &Store, lease: Incarnation, runs: Vec<FinishedRun>) -> Vec<RunId> {
-    let ended = runs.into_iter().map(|done| Completion { done, again_at: None, handler: None }).collect();
+    let ended = runs.into_iter().map(|done| Completion { done, again_at: None, handler: None, logged: Logged::default() }).collect();
     store.queue.complete(lease, ended).await.unwrap()
+}
+
+/// The whole log of a run; none if there is no such run.
+pub(crate) async fn log_of(store: &Store, of: WorkspaceId, run: RunId) -> Option<Vec<LogEntry>> {
+    let (mut log, mut from) = (Vec::new(), LogCursor::START);
+    loop {
+        let page = store.history.log(of, run, from).await.unwrap()?;
+        log.extend(page.entries.into_iter().map(|(_, entry)| entry));
+        from = page.next;
+        if !page.has_more {
+            return Some(log);
+        }
+    }
 }
 
 pub(crate) fn line(message: &str) -> LogEntry {

@@ -13,7 +13,9 @@ use sandmill_store::{
     history::{Phase, RunFilter, RunPage},
 };
 
-use crate::fixture::{Database, claim, complete, event, finished, join, json, line, new_run, on_both, path, run_of, tick, workspace};
+use crate::fixture::{
+    Database, claim, complete, event, finished, join, json, line, log_of, new_run, on_both, path, run_of, tick, workspace,
+};
 
 on_both![
     every_outcome_is_read_back,
@@ -81,7 +83,7 @@ async fn appending_again_does_no_harm(database: Database) {
     }
     let (of, id) = (done.run.workspace, done.run.id);
     assert_eq!(store.history.list(of, &RunFilter::default(), None, 10).await.unwrap().runs.len(), 1);
-    assert_eq!(store.history.log(of, id).await.unwrap(), Some(done.outcome.log));
+    assert_eq!(log_of(&store, of, id).await, Some(done.outcome.log));
 }
 
 async fn batches_of_all_sizes(database: Database) {
@@ -110,18 +112,18 @@ async fn logs_are_read_back_in_order(database: Database) {
     let runs: Vec<FinishedRun> = [odd, long, wide, Vec::new()].into_iter().map(with_log).collect();
     store.history.append(runs.clone()).await.unwrap();
     for done in runs {
-        let log = store.history.log(of, done.run.id).await.unwrap();
+        let log = log_of(&store, of, done.run.id).await;
         assert!(log == Some(done.outcome.log), "{:?}", log.map(|log| log.len()));
     }
-    assert_eq!(store.history.log(of, RunId::new(tick())).await.unwrap(), None);
+    assert_eq!(log_of(&store, of, RunId::new(tick())).await, None);
 }
 
 async fn logs_of_runs_that_have_not_ended(database: Database) {
     let store = database.open().await;
     let run = new_run(workspace());
     store.queue.enqueue(vec![run.clone()]).await.unwrap();
-    assert_eq!(store.history.log(run.workspace, run.id).await.unwrap(), Some(Vec::new()));
-    assert_eq!(store.history.log(workspace(), run.id).await.unwrap(), None);
+    assert_eq!(log_of(&store, run.workspace, run.id).await, Some(Vec::new()));
+    assert_eq!(log_of(&store, workspace(), run.id).await, None);
 }
 
 /// Runs oldest first: 0 and 3 ended, 1 running, 2 and 4 queued.
@@ -300,7 +302,7 @@ async fn another_workspace_sees_nothing(database: Database) {
     let other = workspace();
     for run in &runs {
         assert_eq!(store.history.run(other, run.id).await.unwrap(), None);
-        assert_eq!(store.history.log(other, run.id).await.unwrap(), None);
+        assert_eq!(log_of(&store, other, run.id).await, None);
     }
     for filter in [RunFilter::default(), RunFilter { path: Some(runs[0].path.clone()), ..RunFilter::default() }] {
         assert_eq!(store.history.list(other, &filter, None, 10).await.unwrap(), RunPage::default());

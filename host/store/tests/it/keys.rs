@@ -9,7 +9,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
-    queue::{Cancelled, Completion, Enqueued},
+    queue::{Cancelled, Completion, Enqueued, Logged},
 };
 
 use crate::fixture::{Database, LEASE, claim, complete, finished, ids, join, new_run, on_both, tick, workspace};
@@ -112,7 +112,12 @@ async fn a_retry_and_a_dead_node_keep_the_key(database: Database) {
     let node = join(&store, "node", now).await;
     claim(&store, node, now, 10).await;
     let again_at = now.plus(Duration::from_secs(1));
-    let again = Completion { done: finished(runs[0].clone(), OutcomeKind::Error), again_at: Some(again_at), handler: None };
+    let again = Completion {
+        done: finished(runs[0].clone(), OutcomeKind::Error),
+        again_at: Some(again_at),
+        handler: None,
+        logged: Logged::default(),
+    };
     store.queue.complete(node, vec![again]).await.unwrap();
     assert_eq!(claim(&store, node, now, 10).await, [], "the second does not overtake the first");
     assert_eq!(ids(&claim(&store, node, again_at, 10).await), [runs[0].id]);

@@ -7,6 +7,7 @@ mod children;
 mod fixture;
 mod history;
 mod keys;
+mod logs;
 mod nodes;
 mod objects;
 mod open;

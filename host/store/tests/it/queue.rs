@@ -7,10 +7,10 @@ use sandmill_model::{OutcomeKind, Policy, RunId, RunStatus, Timestamp, attempt::
 use sandmill_store::{
     Store, StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Ready, Share},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Logged, Ready, Share},
 };
 
-use crate::fixture::{Database, LEASE, claim, complete, event, finished, ids, join, json, line, new_run, on_both, tick, workspace};
+use crate::fixture::{Database, LEASE, claim, complete, event, finished, ids, join, json, line, log_of, new_run, on_both, tick, workspace};
 
 on_both![
     what_is_enqueued_is_claimed_unaltered,
@@ -61,7 +61,7 @@ async fn what_is_enqueued_is_claimed_unaltered(database: Database) {
     enqueue(&store, &[]).await;
     let node = join(&store, "node", tick()).await;
     let claimed = claim(&store, node, tick(), 10).await;
-    let expected = |run| Claimed { run, attempt: 1, lost: 0, is_cancelled: false };
+    let expected = |run| Claimed { run, attempt: 1, begun: 1, lost: 0, is_cancelled: false };
     assert_eq!(claimed, runs.into_iter().map(expected).collect::<Vec<_>>());
     assert_eq!(claim(&store, node, tick(), 10).await, [], "they are taken");
 }
@@ -212,7 +212,7 @@ async fn what_is_tried_again_waits_and_keeps_its_log(database: Database) {
     let again_at = tick().plus(Duration::from_secs(60));
     let mut done = finished(run.clone(), OutcomeKind::Error);
     done.outcome.log = vec![line("first try")];
-    let again = |done| vec![Completion { done, again_at: Some(again_at), handler: None }];
+    let again = |done| vec![Completion { done, again_at: Some(again_at), handler: None, logged: Logged::default() }];
     assert_eq!(store.queue.complete(Incarnation(node.0 + 7), again(done.clone())).await.unwrap(), [], "another's");
     assert_eq!(store.queue.complete(node, again(done.clone())).await.unwrap(), [run.id]);
     assert_eq!(store.queue.complete(node, again(done)).await.unwrap(), [], "it is not held any more");
@@ -225,7 +225,7 @@ async fn what_is_tried_again_waits_and_keeps_its_log(database: Database) {
     done.attempt = 2;
     done.outcome.log = vec![line("second try")];
     assert_eq!(complete(&store, node, vec![done]).await, [run.id]);
-    let log = store.history.log(run.workspace, run.id).await.unwrap().unwrap();
+    let log = log_of(&store, run.workspace, run.id).await.unwrap();
     assert_eq!(log.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["first try", "second try"]);
 }
 
@@ -238,7 +238,7 @@ async fn adopting(database: Database) {
     let record = store.history.run(run.workspace, run.id).await.unwrap().unwrap();
     assert_eq!((record.summary.status, record.summary.attempt, record.summary.started_at), (RunStatus::Running, 1, Some(now)));
     assert_eq!(store.nodes.bury(now.plus(LEASE * 2)).await.unwrap(), 1);
-    assert_eq!(claim(&store, other, now, 10).await, [Claimed { run: run.clone(), attempt: 2, lost: 1, is_cancelled: false }]);
+    assert_eq!(claim(&store, other, now, 10).await, [Claimed { run: run.clone(), attempt: 2, begun: 2, lost: 1, is_cancelled: false }]);
     assert_eq!(complete(&store, node, vec![finished(run.clone(), OutcomeKind::Ok)]).await, []);
     let own = new_run(workspace());
     store.queue.adopt(other, own.clone(), now).await.unwrap();
@@ -265,7 +265,7 @@ async fn cancelling(database: Database) {
     assert_eq!((record.summary.status, record.summary.outcome), (RunStatus::Cancelled, Some(OutcomeKind::Cancelled)));
     assert_eq!((record.summary.attempt, record.summary.started_at, record.summary.ended_at), (0, None, Some(now)));
     assert_eq!((record.arguments, record.event), (json("{\"a\": 1}"), Some(event().metadata)));
-    assert_eq!(store.history.log(runs[1].workspace, runs[1].id).await.unwrap(), Some(Vec::new()));
+    assert_eq!(log_of(&store, runs[1].workspace, runs[1].id).await, Some(Vec::new()));
     let mut later = new_run(of);
     later.scheduled_for = later.created_at.plus(LEASE);
     enqueue(&store, std::slice::from_ref(&later)).await;

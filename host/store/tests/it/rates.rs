@@ -13,7 +13,7 @@ use sandmill_store::{
     Store,
     history::RunFilter,
     nodes::Incarnation,
-    queue::{Claims, Completion, Head, Share},
+    queue::{Claims, Completion, Head, Logged, Share},
 };
 use serde_json::{Value, json};
 
@@ -99,7 +99,12 @@ async fn the_slowest_rate_counts_and_each_try_takes_a_place(database: Database) 
     assert_eq!(due(&store, node, first).await, [runs[0].id]);
     assert_eq!(due(&store, node, later(first, 59)).await, []);
     // The second place is the other run's.
-    let again = Completion { done: finished(runs[0].clone(), OutcomeKind::Error), again_at: Some(later(first, 30)), handler: None };
+    let again = Completion {
+        done: finished(runs[0].clone(), OutcomeKind::Error),
+        again_at: Some(later(first, 30)),
+        handler: None,
+        logged: Logged::default(),
+    };
     assert_eq!(store.queue.complete(node, vec![again]).await.unwrap(), [runs[0].id]);
     assert_eq!(due(&store, node, later(first, 59)).await, []);
     assert_eq!(due(&store, node, later(first, 60)).await, [runs[1].id]);
@@ -211,8 +216,14 @@ async fn a_handler_is_enqueued_with_the_end_of_its_run(database: Database) {
     let node = join(&store, "node", tick()).await;
     claim(&store, node, tick(), 1).await;
     let handler = NewRun { cause: Some(Cause { kind: CauseKind::Handler, run: run.id }), ..new_run(run.workspace) };
-    let ended =
-        || vec![Completion { done: finished(run.clone(), OutcomeKind::Error), again_at: None, handler: Some(Box::new(handler.clone())) }];
+    let ended = || {
+        vec![Completion {
+            done: finished(run.clone(), OutcomeKind::Error),
+            again_at: None,
+            handler: Some(Box::new(handler.clone())),
+            logged: Logged::default(),
+        }]
+    };
     assert_eq!(store.queue.complete(Incarnation(node.0 + 7), ended()).await.unwrap(), [], "another's");
     assert_eq!(store.history.run(run.workspace, handler.id).await.unwrap(), None);
     assert_eq!(store.queue.complete(node, ended()).await.unwrap(), [run.id]);

@@ -6,7 +6,7 @@ use sandmill_model::{Clock, OutcomeKind, RunId, Timestamp, WorkspaceId, run::Fin
 use sandmill_store::{
     Store,
     history::RunFilter,
-    queue::Completion,
+    queue::{Completion, Logged},
     retention::Old,
     upkeep::{self, Done},
 };
@@ -14,7 +14,7 @@ use sandmill_testkit::postgres::Postgres;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Database, claim, finished, join, line, new_run, on_both, outcome, tick, workspace};
+use crate::fixture::{Database, claim, finished, join, line, log_of, new_run, on_both, outcome, tick, workspace};
 
 on_both![
     a_duty_is_one_nodes,
@@ -63,7 +63,7 @@ async fn append(store: &Store, of: WorkspaceId, ages: &[(i64, i64)]) -> Vec<RunI
 async fn left(store: &Store, of: WorkspaceId, ids: &[RunId]) -> Vec<usize> {
     let mut left = Vec::new();
     for (index, id) in ids.iter().enumerate() {
-        let (run, log) = (store.history.run(of, *id).await.unwrap(), store.history.log(of, *id).await.unwrap());
+        let (run, log) = (store.history.run(of, *id).await.unwrap(), log_of(store, of, *id).await);
         assert_eq!(run.is_some(), log.is_some_and(|lines| lines.len() == 1), "{index}");
         if run.is_some() {
             left.push(index);
@@ -93,7 +93,11 @@ async fn dead_letter(store: &Store, of: WorkspaceId, at: Timestamp) -> RunId {
     claim(store, node, tick(), 1).await;
     done.outcome = outcome(OutcomeKind::Error);
     done.outcome.log = vec![line("was there")];
-    store.queue.complete(node, vec![Completion { done: done.clone(), again_at: None, handler: None }]).await.unwrap();
+    store
+        .queue
+        .complete(node, vec![Completion { done: done.clone(), again_at: None, handler: None, logged: Logged::default() }])
+        .await
+        .unwrap();
     assert!(store.dead_letters.input(of, done.run.id).await.unwrap().is_some());
     done.run.id
 }
@@ -241,7 +245,7 @@ async fn days_are_made_ahead_and_dropped_whole() {
     claim(&store, node, tick(), 1).await;
     let mut done = finished(waiting.clone(), OutcomeKind::Error);
     done.outcome.log = vec![line("first try")];
-    store.queue.complete(node, vec![Completion { done, again_at: Some(NOW), handler: None }]).await.unwrap();
+    store.queue.complete(node, vec![Completion { done, again_at: Some(NOW), handler: None, logged: Logged::default() }]).await.unwrap();
 
     // The end of the day before yesterday's: nothing but what is empty ends before it.
     let before = Timestamp::from_micros(NOW.micros() - NOW.micros() % DAY);
@@ -255,7 +259,7 @@ async fn days_are_made_ahead_and_dropped_whole() {
         (0, 8, 4),
         "of the late one and of what waits"
     );
-    assert_eq!(store.history.log(of, waiting.id).await.unwrap().unwrap().len(), 1);
+    assert_eq!(log_of(&store, of, waiting.id).await.unwrap().len(), 1);
     assert_eq!(store.retention.drop_before(before).await.unwrap(), 0);
 
     // A look drops what it can, and clears what is left once it is old too.

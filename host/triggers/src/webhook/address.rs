@@ -1,4 +1,4 @@
-//! Whom a webhook's URL means: `{workspace}/{run|start}/{path}[@N|@digest]`.
+//! Whom a webhook's URL means: `{workspace}/{run|start|stream}/{path}[@N|@digest]`.
 
 use http::Method;
 use sandmill_model::{
@@ -9,15 +9,18 @@ use sandmill_model::{
 };
 
 pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
-    let shape = || Refusal::new(Code::NotFound, "a webhook is called at /hooks/{workspace}/run/{path} or /hooks/{workspace}/start/{path}");
+    let shape = || {
+        Refusal::new(
+            Code::NotFound,
+            "a webhook is called at /hooks/{workspace}/run/{path}, /hooks/{workspace}/start/{path} or /hooks/{workspace}/stream/{path}",
+        )
+    };
     let (workspace, rest) = rest.split_once('/').ok_or_else(shape)?;
     let (verb, target) = rest.split_once('/').ok_or_else(shape)?;
     let reply = match verb {
         "run" => Reply::Result,
         "start" => Reply::Receipt,
-        "stream" => {
-            return Err(Refusal::new(Code::NotFound, "results are not streamed yet: call `run` and wait, or `start` and follow the run"));
-        }
+        "stream" => Reply::Events,
         _ => return Err(shape()),
     };
     let allowed = *method == Method::POST || *method == Method::GET && reply == Reply::Result;

@@ -1,7 +1,7 @@
 //! Webhooks: every script has one, nothing is configured.
 //!
-//! `POST /hooks/{workspace}/run/{path}` waits for the result, `…/start/{path}` for durability; `GET` on `run` takes the
-//! arguments from the query, for callers that cannot POST.
+//! `POST /hooks/{workspace}/run/{path}` waits for the result, `…/start/{path}` for durability, `…/stream/{path}` is told what happens until
+//! the end; `GET` on `run` takes the arguments from the query, for callers that cannot POST.
 
 mod address;
 mod config;

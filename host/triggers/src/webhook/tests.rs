@@ -23,6 +23,7 @@ fn addresses() {
     assert_eq!(address(&post, "w/run/f/a/b"), found(Selector::Newest, Reply::Result));
     assert_eq!(address(&get, "w/run/f/a/b"), found(Selector::Newest, Reply::Result));
     assert_eq!(address(&post, "w/start/f/a/b"), found(Selector::Newest, Reply::Receipt));
+    assert_eq!(address(&post, "w/stream/f/a/b"), found(Selector::Newest, Reply::Events));
     assert_eq!(address(&post, "w/run/f/a/b@3"), found(Selector::Number(3), Reply::Result));
     assert_eq!(address(&post, "w/run/f/a/b%403"), found(Selector::Number(3), Reply::Result));
     assert_eq!(address(&post, "w/run/%66/a/b"), found(Selector::Newest, Reply::Result));
@@ -37,7 +38,7 @@ fn addresses_that_mean_nothing() {
         (&post, "w", Code::NotFound),
         (&post, "w/run", Code::NotFound),
         (&post, "w/fly/f/a/b", Code::NotFound),
-        (&post, "w/stream/f/a/b", Code::NotFound),
+        (&get, "w/stream/f/a/b", Code::MethodNotAllowed),
         (&get, "w/start/f/a/b", Code::MethodNotAllowed),
         (&Method::PUT, "w/run/f/a/b", Code::MethodNotAllowed),
         (&Method::HEAD, "w/run/f/a/b", Code::MethodNotAllowed),

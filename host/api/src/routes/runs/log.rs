@@ -18,6 +18,7 @@ use crate::{
     problem::Problem,
     request::{
         headers,
+        json::one_line,
         url::{RunRef, no_run},
     },
 };
@@ -38,8 +39,14 @@ pub(crate) struct LogLine {
     fields: Option<sandmill_model::JsonText>,
 }
 
-/// Gives a run's log: a JSON object a line, or text if `Accept` prefers `text/plain`. So far, while the run executes on the node
-/// that is asked.
+impl From<LogEntry> for LogLine {
+    fn from(LogEntry { at, level, stream, message, fields }: LogEntry) -> Self {
+        Self { at: at.to_string(), level, stream, message, fields }
+    }
+}
+
+/// Gives a run's log: a JSON object a line, or text if `Accept` prefers `text/plain`. So far, while the run executes: at once if it does
+/// here, half a second behind if it does on another node.
 #[utoipa::path(get, path = "/api/w/{workspace}/runs/{id}/log", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)),
     responses((status = 200, description = "In order of time", content((LogLine = "application/x-ndjson"), (String = "text/plain")))))]
@@ -74,9 +81,8 @@ fn prefers_text(headers: &HeaderMap) -> bool {
 fn as_lines(entries: Vec<LogEntry>) -> Result<String, Problem> {
     let mut out = String::new();
     for entry in entries {
-        let LogEntry { at, level, stream, message, fields } = entry;
-        let line = LogLine { at: at.to_string(), level, stream, message, fields };
-        out.push_str(&serde_json::to_string(&line).map_err(|error| Problem::internal(error.to_string()))?);
+        let line = serde_json::to_string(&LogLine::from(entry)).map_err(|error| Problem::internal(error.to_string()))?;
+        out.push_str(&one_line(&line));
         out.push('\n');
     }
     Ok(out)

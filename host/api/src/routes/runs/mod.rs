@@ -1,6 +1,7 @@
-//! Runs: start, list, show, result, log, cancel, rerun.
+//! Runs: start, list, show, result, log, events, cancel, rerun.
 
 pub(crate) mod bulk;
+pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod list;
 pub(crate) mod log;
@@ -9,6 +10,7 @@ pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod steer;
 
+pub(crate) use events::events;
 pub(crate) use list::list;
 pub(crate) use log::log;
 pub(crate) use result::result;

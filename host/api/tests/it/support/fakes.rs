@@ -121,7 +121,7 @@ impl Executor for Stage {
         true
     }
 
-    fn log(&self, _: RunId) -> Vec<LogEntry> {
+    fn log(&self, _: RunId, _: usize, _: usize) -> Vec<LogEntry> {
         Vec::new()
     }
 
@@ -179,7 +179,7 @@ impl Downloads for Stage {
     }
 }
 
-/// A kind of trigger as small as one can be: `POST /probe/{workspace}/{run|start}/{path}`, `GET` on `run`.
+/// A kind of trigger as small as one can be: `POST /probe/{workspace}/{run|start|stream}/{path}`, `GET` on `run`.
 pub(crate) struct Probe;
 
 #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
@@ -195,7 +195,11 @@ impl Endpoint for Probe {
         let (Some(workspace), Some(verb), Some(target)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Refusal::new(Code::NotFound, "not the shape of a probe"));
         };
-        let reply = if verb == "run" { Reply::Result } else { Reply::Receipt };
+        let reply = match verb {
+            "run" => Reply::Result,
+            "stream" => Reply::Events,
+            _ => Reply::Receipt,
+        };
         if *method != Method::POST && !(*method == Method::GET && reply == Reply::Result) {
             return Err(Refusal::new(Code::MethodNotAllowed, "not with this method"));
         }

@@ -8,7 +8,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     nodes::Incarnation,
-    queue::{Claimed, Completion, Share},
+    queue::{Claimed, Completion, Logged, Share},
 };
 
 use super::world::{NODES, World};
@@ -114,7 +114,7 @@ impl World {
 
     /// As dispatch decides.
     fn completion(&mut self, work: &Work) -> Completion {
-        let Claimed { run, attempt, lost, is_cancelled } = &work.claimed;
+        let Claimed { run, attempt, lost, is_cancelled, .. } = &work.claimed;
         let kind = if *is_cancelled || work.was_told_to_end {
             OutcomeKind::Cancelled
         } else if *lost >= LOST_MAX {
@@ -128,7 +128,7 @@ impl World {
         let chance = u16::try_from(self.random.below(65_536)).unwrap();
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(*lost), self.now, chance);
         let done = FinishedRun { run: run.clone(), attempt: *attempt, started_at: Some(self.now), ended_at: self.now, outcome };
-        Completion { done, again_at: pause.map(|pause| self.now.plus(pause)), handler: None }
+        Completion { done, again_at: pause.map(|pause| self.now.plus(pause)), handler: None, logged: Logged::default() }
     }
 
     /// All who are awake show a sign of life.
@@ -185,7 +185,7 @@ impl World {
         assert_eq!(adopted, self.model.adopt(life, &run, self.now), "adopt");
         if adopted {
             self.accepted.push(run.id);
-            let claimed = Claimed { run, attempt: 1, lost: 0, is_cancelled: false };
+            let claimed = Claimed { run, attempt: 1, begun: 1, lost: 0, is_cancelled: false };
             self.observed.begins(life, &claimed);
             self.nodes[index].working.push(Work { lease: life, claimed, was_told_to_end: false });
         }
