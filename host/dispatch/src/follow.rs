@@ -128,7 +128,11 @@ impl Follower {
             }
             if page.has_ended {
                 let record = self.inner.store.history.run(self.workspace, self.run).await?;
-                return Ok(Some(record.map_or(Followed::Stopped, |record| Followed::Ended(Box::new(record)))));
+                let Some(mut record) = record else { return Ok(Some(Followed::Stopped)) };
+                let outcome = self.inner.outcome_of(self.workspace, record.clone()).await;
+                record.output = outcome.output;
+                record.error = outcome.error;
+                return Ok(Some(Followed::Ended(Box::new(record))));
             }
             let Some(begun) = here else { return Ok(None) };
             // All of the attempts before.

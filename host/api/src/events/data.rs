@@ -94,6 +94,8 @@ pub(super) fn end(record: RunRecord, may_read: bool) -> String {
     match record.output {
         Some(Output::Json(output)) => result = Some(output),
         Some(Output::Bytes { content_type, data }) => bytes = Some(ResultBytes { content_type, base64: STANDARD.encode(data) }),
+        // Whoever follows has fetched it.
+        Some(Output::Kept(_)) => {}
         // As whoever waits is answered.
         None if kind == OutcomeKind::Skipped => result = Some(JsonText::null()),
         None => {}
