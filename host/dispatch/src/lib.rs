@@ -59,7 +59,7 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// How often a node shows a sign of life.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Runs that one claim takes at most.
-pub const CLAIM_RUNS_MAX: u32 = 64;
+pub const CLAIM_RUNS_MAX: u32 = 256;
 /// How long the write-behind lane gathers before it writes.
 pub const WRITE_BEHIND_DELAY: Duration = Duration::from_millis(20);
 /// Records in the write-behind buffer; past it callers wait.

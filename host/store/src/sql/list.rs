@@ -18,6 +18,8 @@ use crate::{
 
 /// Runs that one page looks at where no index serves.
 const STRETCH: i64 = 20_000;
+/// Runs that it looks at first.
+const SHORT_STRETCH: i64 = 500;
 
 /// Of a [`RunSummary`], in the order of [`read_summary`], as an ended run and as a queued one has them. Numbers: codes.rs.
 pub(super) const ENDED: &str = "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
@@ -58,29 +60,38 @@ pub(super) async fn list(
 ) -> Result<RunPage, StoreError> {
     let before = before.into_iter().chain(filter.created_before.map(RunId::first_of)).min().unwrap_or(RunId::MAX);
     let (in_queue, in_history) = tables(filter);
-    let mut lowest = filter.created_from.map(RunId::first_of);
+    let lowest = filter.created_from.map(RunId::first_of);
     let unserved = [("queue", in_queue.is_some() && !is_indexed_in_queue(filter)), ("runs", in_history && !is_indexed(filter))];
-    let mut stretch = None;
-    for (table, _) in unserved.into_iter().filter(|(_, is_unserved)| *is_unserved) {
-        stretch = stretch.max(end_of_stretch(&mut conn, table, workspace, before).await?);
-    }
-    let stretch = stretch.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
-    lowest = lowest.max(stretch);
-    let statements = Statements::new(workspace, filter, before, lowest, limit);
-    let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
-        // One statement, so that a run that is just ending is seen exactly once.
-        (Some(queued), Some(ended)) => {
-            format!("SELECT * FROM ({queued}) AS queued UNION ALL SELECT * FROM ({ended}) AS ended ORDER BY id DESC LIMIT $3")
+    let unserved: Vec<&str> = unserved.into_iter().filter(|(_, is_unserved)| *is_unserved).map(|(table, _)| table).collect();
+    let mut page = RunPage::default();
+    // Mostly what is looked for is not rare.
+    for stretch in if unserved.is_empty() { &[0][..] } else { &[SHORT_STRETCH, STRETCH] } {
+        let mut end = None;
+        for table in &unserved {
+            end = end.max(end_of_stretch(&mut conn, table, (workspace, before), *stretch).await?);
         }
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => return Ok(RunPage::default()),
-    };
-    let mut runs: Vec<RunSummary> = conn.rows(statement, statements.values).await?.iter().map(read_summary).collect::<Result<_, _>>()?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_full = runs.len() > limit;
-    runs.truncate(limit);
-    let next = if is_full { runs.last().map(|run| run.id) } else { stretch };
-    Ok(RunPage { runs, next })
+        let end = end.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
+        let statements = Statements::new(workspace, filter, before, lowest.max(end), limit);
+        let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
+            // One statement, so that a run that is just ending is seen exactly once.
+            (Some(queued), Some(ended)) => {
+                format!("SELECT * FROM ({queued}) AS queued UNION ALL SELECT * FROM ({ended}) AS ended ORDER BY id DESC LIMIT $3")
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => break,
+        };
+        let mut runs: Vec<RunSummary> =
+            conn.rows(statement, statements.values).await?.iter().map(read_summary).collect::<Result<_, _>>()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let is_full = runs.len() > limit;
+        runs.truncate(limit);
+        let next = if is_full { runs.last().map(|run| run.id) } else { end };
+        page = RunPage { runs, next };
+        if is_full || end.is_none() {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 /// Whether one index of the queue finds what fits: that of all, of what runs, or of causes.
@@ -123,9 +134,14 @@ fn tables(filter: &RunFilter) -> (Option<&'static str>, bool) {
     (queued.filter(|_| is_open), ended && filter.phase != Some(Phase::Open))
 }
 
-/// The last of the runs that are looked at; none if all of them are.
-async fn end_of_stretch(conn: &mut Conn<'_>, table: &str, workspace: WorkspaceId, before: RunId) -> Result<Option<RunId>, StoreError> {
-    let statement = format!("SELECT id FROM {table} WHERE workspace = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET {}", STRETCH - 1);
+/// The last of the runs that are looked at, so many below an id; none if all of them are.
+async fn end_of_stretch(
+    conn: &mut Conn<'_>,
+    table: &str,
+    (workspace, before): (WorkspaceId, RunId),
+    stretch: i64,
+) -> Result<Option<RunId>, StoreError> {
+    let statement = format!("SELECT id FROM {table} WHERE workspace = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET {}", stretch - 1);
     let rows = conn.rows(statement, values![workspace, before]).await?;
     rows.first().map(|row| row.uuid(0).map(RunId)).transpose()
 }

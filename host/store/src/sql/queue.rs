@@ -165,7 +165,7 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
     if !nodes::is_alive(&mut conn, lease.node).await? {
         return Ok(Claims::default());
     }
-    let (mut runs, mut at_limit) = (Vec::new(), Vec::new());
+    let (mut runs, mut at_limit, mut large) = (Vec::new(), Vec::new(), 0);
     // Of workspaces with a limit: how many more may execute.
     let mut left: HashMap<WorkspaceId, u32> = HashMap::new();
     for Share { head: Head { workspace, tag }, runs_max, running_max } in shares {
@@ -184,7 +184,21 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
         if runs_max == 0 {
             continue;
         }
-        let rows = conn.rows(CLAIM, values![lease.node.0, lease.from, *workspace, tag, runs_max]).await?;
+        let picked = conn.rows(PICK, values![*workspace, tag, runs_max]).await?;
+        let mut keys = Vec::with_capacity(picked.len());
+        for row in &picked {
+            if row.int(2)? != 0 {
+                if large == LARGE_INPUTS_MAX {
+                    break;
+                }
+                large += 1;
+            }
+            keys.push(queued::read_key(row)?);
+        }
+        if keys.is_empty() {
+            continue;
+        }
+        let rows = conn.rows(TAKE, vec![lease.node.0.into(), lease.from.into(), Value::Keys(keys)]).await?;
         let mut queued = queued::read_all(&mut conn, &rows).await?;
         queued.sort_by_key(|queued| (Reverse(queued.run.policy.priority), queued.due_at, queued.run.id));
         runs.extend(queued.into_iter().map(|queued| {
@@ -195,14 +209,14 @@ async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Cla
     Ok(Claims { runs, at_limit })
 }
 
-/// What is picked is fixed before anything changes: a plan that looks twice would take more than was asked for.
-const CLAIM: &str = concat!(
-    "WITH picked AS MATERIALIZED (
-         SELECT workspace AS picked_workspace, id AS picked_id FROM queue WHERE state = 0 AND workspace = $3 AND tag = $4
-         ORDER BY priority DESC, due_at, id LIMIT $5 {lock free queue}
-     )
-     UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 FROM picked
-     WHERE workspace = picked_workspace AND id = picked_id RETURNING ",
+/// Inputs from their own table that one claim takes along: they are in memory until their runs have a slot.
+const LARGE_INPUTS_MAX: usize = 16;
+
+const PICK: &str = "SELECT workspace, id, has_input FROM queue WHERE state = 0 AND workspace = $1 AND tag = $2
+    ORDER BY priority DESC, due_at, id LIMIT $3 {lock free queue}";
+
+const TAKE: &str = concat!(
+    "UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 WHERE (workspace, id) IN {keys $3} RETURNING ",
     queued_columns!("arguments, event, origin, payload")
 );
 

@@ -126,7 +126,9 @@ async fn every_attempt_has_its_own_positions(database: Database) {
     store.history.append_logs(third, vec![part(&run, 3, 0, &log[2..3])]).await.unwrap();
     assert_eq!(store.history.append_logs(second, vec![part(&run, 2, 1, &log[..1])]).await.unwrap(), [], "the dead write nothing");
     let logged = Logged { begun: Some(3), entries: 1, perhaps: 1 };
-    store.queue.complete(third, vec![completion(&run, &log[2..], logged)]).await.unwrap();
+    let mut ended = completion(&run, &log[2..], logged);
+    ended.done.attempt = 2;
+    assert_eq!(store.queue.complete(third, vec![ended]).await.unwrap(), [run.id]);
     let all = page(&store, &run, LogCursor::START).await;
     let expected = [(1, 0), (2, 0), (3, 0), (3, 1)].map(|(begun, entry)| LogPosition::of(begun, entry));
     assert_eq!(all.entries, expected.into_iter().zip(log).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
 use sandmill_model::{OutcomeKind, Output, RunId, Timestamp, WorkspaceId, run::FinishedRun};
-use sandmill_store::{Store, StoreError, connect_with, objects::Options, retention::Old};
+use sandmill_store::{Store, StoreError, connect_with, history::LogCursor, objects::Options, retention::Old};
 use tempfile::TempDir;
 
 use crate::fixture::{Database, claim, complete, finished, join, json, new_run, on_both, tick, workspace};
@@ -125,7 +125,7 @@ async fn what_is_missing_or_changed_is_told(database: Database) {
     fs::remove_file(file).unwrap();
     let gone = output(&store, of, done.run.id).await.1;
     assert!(matches!(gone, Err(StoreError::Gone(_))), "{:?}", gone.err());
-    assert!(store.history.log(of, done.run.id).await.unwrap().is_some(), "all else is there");
+    assert!(store.history.log(of, done.run.id, LogCursor::START).await.unwrap().is_some(), "all else is there");
 }
 
 async fn a_folder_that_is_full_is_told(database: Database) {

@@ -19,6 +19,7 @@ on_both![
     only_due_runs_the_urgent_and_the_oldest_first,
     heads_are_what_is_ready,
     shares_bound_what_each_head_gives,
+    a_claim_takes_few_large_inputs_along,
     two_nodes_claim_disjoint_runs,
     completing_moves_to_history,
     what_is_tried_again_waits_and_keeps_its_log,
@@ -156,6 +157,29 @@ async fn shares_bound_what_each_head_gives(database: Database) {
     assert_eq!(claimed[3].run.id, only.id);
     let another_tag = Share { head: Head { workspace: busy, tag: "gpu".into() }, runs_max: 3, running_max: None };
     assert_eq!(store.queue.claim(node, tick(), vec![another_tag]).await.unwrap(), Claims::default());
+}
+
+/// Inputs of claimed runs are in memory until these have a slot.
+async fn a_claim_takes_few_large_inputs_along(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let large =
+        |n: usize| NewRun { input: Input::Arguments(json(&format!("{{\"n\": {n}, \"x\": \"{}\"}}", "x".repeat(2_000)))), ..new_run(of) };
+    let runs: Vec<NewRun> = (0..40).map(|n| if n % 2 == 0 { large(n) } else { new_run(of) }).collect();
+    enqueue(&store, &runs).await;
+    let node = join(&store, "node", tick()).await;
+    let mut seen = Vec::new();
+    let mut sizes = Vec::new();
+    loop {
+        let claimed = claim(&store, node, tick(), 100).await;
+        if claimed.is_empty() {
+            break;
+        }
+        sizes.push(claimed.len());
+        seen.extend(claimed.into_iter().map(|claimed| (claimed.run.id, claimed.run.input)));
+    }
+    assert_eq!(sizes, [32, 8], "sixteen large ones in the first, and those between them");
+    assert_eq!(seen, runs.into_iter().map(|run| (run.id, run.input)).collect::<Vec<_>>(), "in order, each with its own input");
 }
 
 async fn two_nodes_claim_disjoint_runs(database: Database) {

@@ -6,7 +6,12 @@ use sandmill_model::{
     run::{Dedup, FinishedRun, NewRun},
     version::Selector,
 };
-use sandmill_store::{Store, history::RunFilter, queue::Enqueued, state::StateScope};
+use sandmill_store::{
+    Store,
+    history::{LogCursor, RunFilter},
+    queue::Enqueued,
+    state::StateScope,
+};
 
 use crate::fixture::{Database, claim, complete, finished, join, on_both, path, run_of, tick};
 
@@ -119,9 +124,9 @@ async fn history(store: &Store, workspace: WorkspaceId) {
         assert_eq!((record.summary.path.as_str(), record.summary.number, record.output), ("f/old/hello", 2, output));
         assert_eq!(record.error.map(|error| error.name), (index == 2).then(|| "RangeError".to_owned()));
         assert_eq!(record.event.is_some(), index == 1);
-        let log = store.history.log(workspace, run(id)).await.unwrap().unwrap();
+        let log = store.history.log(workspace, run(id), LogCursor::START).await.unwrap().unwrap().entries;
         assert_eq!(log.len(), 1);
-        assert!(log[0].message.contains('✓'));
+        assert!(log[0].1.message.contains('✓'));
     }
     let list = async |status| {
         let filter = RunFilter { status, ..RunFilter::default() };
