@@ -42,7 +42,7 @@ async fn whoever_is_asked_knows_the_result() {
     for n in 0..20 {
         assert_eq!(api.call("f/nodes/slow", &json!({"n": n, "ms": 0})).await.unwrap().json().unwrap(), json!(n));
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "20 calls took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(12), "20 calls took {:?}", began.elapsed());
     let id = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 100})).await.unwrap();
     assert_eq!(worker.ended_run(&id).await.unwrap()["status"], "succeeded");
     let long = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 50_000})).await.unwrap();
