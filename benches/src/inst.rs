@@ -62,8 +62,6 @@ fn alone() -> ChildError {
 
 impl OutputPort for Nothing {
     fn progress(&self, _: RunId, _: f64, _: &str) {}
-
-    fn write(&self, _: RunId, _: &[u8]) {}
 }
 
 /// A sandbox and a compiler without a server around them.

@@ -220,7 +220,7 @@ async fn many_runs_are_cancelled_and_done_again() {
     assert_eq!(again["items"].as_array().unwrap().len(), 1, "a repetition of the request starts nothing twice: {again}");
     bulk("cancel", json!({"filter": {}})).await.is_problem(400, "bad_request");
     bulk("cancel", json!({})).await.is_problem(400, "bad_request");
-    bulk("rerun", json!({"filter": {"staus": "failed"}})).await.is_problem(400, "bad_request");
+    bulk("rerun", json!({"filter": {"state": "failed"}})).await.is_problem(400, "bad_request");
     api.stop().await;
 }
 

@@ -137,7 +137,7 @@ mod tests {
             let filter = read(serde_json::json!({name: value})).unwrap().read();
             assert!(filter.is_ok_and(|filter| filter != RunFilter::default()), "{name}");
         }
-        assert!(read(serde_json::json!({"staus": "failed"})).unwrap_err().contains("`staus`"));
+        assert!(read(serde_json::json!({"state": "failed"})).unwrap_err().contains("`state`"));
         assert!(read(serde_json::json!({"status": 7})).is_err());
     }
 }
