@@ -4,10 +4,14 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use sandmill_testkit::server::{Answer, Server};
+use sandmill_testkit::{
+    binary::binary,
+    server::{Answer, Server},
+};
 use serde_json::{Value, json};
 
 /// Enough for the language runtime's compiled code and a database.
@@ -77,6 +81,13 @@ async fn runs_that_execute_while_the_disk_is_full_end_once() {
     let listed = server.get_json("/api/w/default/runs?limit=100").await.unwrap();
     assert_eq!(listed["items"].as_array().unwrap().len(), RUNS, "each once");
     assert_eq!(get(&server, "/ready").await.status, 200);
+    // The database is whole: a copy of it is looked through when it is restored.
+    let folder = tempfile::tempdir().unwrap();
+    let (file, restored) = (folder.path().join("backup"), folder.path().join("restored"));
+    let done = server.backup(&file).unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let done = Command::new(binary()).arg("restore").arg(&file).arg("--data").arg(restored).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
 }
 
 /// Where the runs stand.

@@ -1,6 +1,7 @@
 //! A database that takes no writes for a while, as after a switch to a standby: clear errors, nothing lost, and work goes on by itself.
 
 use sandmill_testkit::{
+    frozen::Frozen,
     postgres::Postgres,
     server::{Answer, Server},
 };
@@ -18,13 +19,42 @@ fn set_read_only(postgres: &Postgres, name: &str, value: &str) {
     postgres.execute("postgres", &end).unwrap();
 }
 
+const RUNS: usize = 8;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_execute_while_postgres_is_read_only_end_once() {
-    const RUNS: usize = 8;
     let Some(postgres) = Postgres::shared() else { return };
     let url = postgres.database();
     let name = url.rsplit('/').next().unwrap();
     let server = Server::start(&["--database-url", &url, "--slots", "4"]).unwrap();
+    let ids = begin(&server).await;
+    set_read_only(postgres, name, "on");
+    is_told(&server, "read-only").await;
+    set_read_only(postgres, name, "off");
+    end_once(&server, &ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_execute_while_sqlite_is_read_only_end_once() {
+    let mut server = Server::start(&["--slots", "4"]).unwrap();
+    let ids = begin(&server).await;
+    let database = server.data().join("sandmill.db");
+    let Some(frozen) = Frozen::database(&database) else { return };
+    is_told(&server, "disk I/O error").await;
+    drop(frozen);
+    end_once(&server, &ids).await;
+    // A start tells, too.
+    server.stop().unwrap();
+    let frozen = Frozen::database(&database);
+    let refused = server.restart().unwrap_err().to_string();
+    assert!(refused.contains("readonly"), "{refused}");
+    drop(frozen);
+    server.restart().unwrap();
+    assert_eq!(server.ended_run(&ids[0]).await.unwrap()["status"], "succeeded");
+}
+
+/// Starts runs and waits until some of them execute.
+async fn begin(server: &Server) -> Vec<String> {
     server.deploy("f/read/busy", "typescript", BUSY).await.unwrap();
     let mut ids = Vec::new();
     for n in 0..RUNS {
@@ -35,16 +65,24 @@ async fn runs_that_execute_while_postgres_is_read_only_end_once() {
         !runs["items"].as_array().unwrap().is_empty()
     })
     .await;
-    set_read_only(postgres, name, "on");
+    ids
+}
+
+/// The log and who starts runs are told what the database says; reading goes on.
+async fn is_told(server: &Server, why: &str) {
     eventually("an outcome cannot be written", async || server.log().contains("outcomes could not be written")).await;
     eventually("it says so to who starts runs", async || {
         let start = server.request(reqwest::Method::POST, "/hooks/default/start/f/read/busy").json(&json!({"ms": 1, "n": 99}));
         let refused = Answer::read(start.send().await.unwrap()).await.unwrap();
         assert_eq!((refused.status, refused.json().unwrap()["code"].clone()), (503, json!("unavailable")), "{refused:?}");
-        server.log().contains("read-only")
+        server.log().contains(why)
     })
     .await;
-    set_read_only(postgres, name, "off");
+    eventually("reading goes on", async || server.get_json("/api/w/default/runs?limit=1").await.is_ok()).await;
+}
+
+/// All of [`begin`] succeed, and nothing else has run.
+async fn end_once(server: &Server, ids: &[String]) {
     for (n, id) in ids.iter().enumerate() {
         eventually("the run can be read again", async || server.get_json(&format!("/api/w/default/runs/{id}")).await.is_ok()).await;
         let run = server.ended_run(id).await.unwrap();

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::exec;
 
@@ -47,6 +48,12 @@ impl File {
     #[must_use]
     pub fn extension(&self) -> &str {
         self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
+    }
+
+    /// In hexadecimal digits.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        Sha256::digest(&self.text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Lines with their numbers from 1.

@@ -72,12 +72,10 @@ pub(crate) enum Durability {
     Full,
 }
 
+/// Where a server keeps what lasts.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ServeOptions {
-    /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, env = "SANDMILL_LISTEN", default_value = "127.0.0.1:8000")]
-    pub(crate) listen: SocketAddr,
-    /// Folder for the embedded database, compiled code and keys; made if it is not there.
+pub(crate) struct Places {
+    /// The server's folder: for the embedded database, compiled code and keys.
     #[arg(long, env = "SANDMILL_DATA", default_value = "./sandmill-data")]
     pub(crate) data: PathBuf,
     /// `sqlite:FILE` or `postgres://…`; by default a SQLite file in the data folder.
@@ -86,9 +84,29 @@ pub(crate) struct ServeOptions {
     /// Folder for results that are too large for the database; DATA/objects by default. Nodes that share a database share it too.
     #[arg(long, env = "SANDMILL_OBJECTS_DIR")]
     pub(crate) objects_dir: Option<PathBuf>,
+}
+
+impl Places {
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.objects_dir.clone().unwrap_or_else(|| self.data.join(backup::OBJECTS))
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join(backup::DATABASE).display()))
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "SANDMILL_LISTEN", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) places: Places,
     /// Bytes of a result that is kept in the database; a larger one becomes a file in the folder of objects.
     #[arg(long, env = "SANDMILL_INLINE_RESULT_BYTES_MAX", default_value_t = INLINE_RESULT_BYTES_MAX)]
     pub(crate) inline_result_bytes_max: usize,
+    /// What an acknowledged write survives.
     #[arg(long, env = "SANDMILL_DURABILITY", value_enum, default_value = "normal")]
     pub(crate) durability: Durability,
     /// An admin token to accept; by default the first start makes one and writes it to DATA/admin-token.
@@ -97,6 +115,7 @@ pub(crate) struct ServeOptions {
     /// A TOML file with any of these options, named as here; what is said on the command line or in the environment counts more.
     #[arg(long, env = "SANDMILL_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// How log lines are written.
     #[arg(long, env = "SANDMILL_LOG_FORMAT", value_enum, default_value = "pretty")]
     pub(crate) log_format: LogFormat,
     /// What to log, e.g. `info` or `sandmill_dispatch=debug,info`.
@@ -148,14 +167,7 @@ pub(crate) struct ServeOptions {
 
 impl ServeOptions {
     pub(crate) fn objects(&self) -> sandmill_store::objects::Options {
-        sandmill_store::objects::Options {
-            folder: self.objects_dir.clone().unwrap_or_else(|| self.data.join(backup::OBJECTS)),
-            inline_result_bytes_max: self.inline_result_bytes_max,
-        }
-    }
-
-    pub(crate) fn database_url(&self) -> String {
-        self.database_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join(backup::DATABASE).display()))
+        sandmill_store::objects::Options { folder: self.places.objects(), inline_result_bytes_max: self.inline_result_bytes_max }
     }
 }
 

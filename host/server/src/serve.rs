@@ -32,11 +32,11 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         receive: Duration::from_millis(options.receive_timeout_ms),
         idle: Duration::from_millis(options.idle_timeout_ms),
     };
-    bootstrap::data_folder(&options.data)?;
+    bootstrap::data_folder(&options.places.data)?;
     let metrics = telemetry::metrics()?;
     let name: Arc<str> = match &options.node {
         Some(name) => name.as_str().into(),
-        None => bootstrap::node_name(&options.data)?,
+        None => bootstrap::node_name(&options.places.data)?,
     };
     let node = Node::compose(NodeOptions {
         name: Arc::clone(&name),
@@ -44,21 +44,21 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         tags: options.tags.clone(),
         backlog_max: options.backlog_max,
         store: sandmill_store::Options {
-            url: options.database_url(),
+            url: options.places.database_url(),
             durability: match options.durability {
                 Durability::Normal => sandmill_store::Durability::Normal,
                 Durability::Full => sandmill_store::Durability::Full,
             },
         },
         objects: Some(options.objects()),
-        code_cache: node::code_cache(&options.data),
+        code_cache: node::code_cache(&options.places.data),
         code_cache_bytes_max: node::mib(options.code_cache_mib),
         slots: options.slots,
         guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
         snapshot_after_runs: options.snapshot_after_runs,
     })
     .await?;
-    bootstrap::first_start(&node.store, &options.data, options.admin_token.as_deref(), node.clock.as_ref()).await?;
+    bootstrap::first_start(&node.store, &options.places.data, options.admin_token.as_deref(), node.clock.as_ref()).await?;
     node.runner.warm_up().await.map_err(anyhow::Error::msg).context("the language runtimes cannot be made ready")?;
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

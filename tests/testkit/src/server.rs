@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -75,6 +75,20 @@ impl Server {
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// `sandmill backup` of its data folder, wherever that is mounted.
+    pub fn backup(&self, file: &Path) -> anyhow::Result<Output> {
+        let id = self.child.id().to_string();
+        let (mut command, data) = match self.data.strip_prefix(root_of(&self.child)) {
+            Ok(inside) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--user", "--mount", "--preserve-credentials", "--target", &id]).arg(binary());
+                (command, Path::new("/").join(inside))
+            }
+            Err(_) => (Command::new(binary()), self.data.clone()),
+        };
+        Ok(command.arg("backup").arg(file).arg("--data").arg(data).output()?)
     }
 
     #[must_use]
@@ -332,6 +346,11 @@ fn on_a_disk(folder: &Path, mebibytes: u32) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// The file system as a process sees it.
+fn root_of(child: &Child) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/root", child.id()))
+}
+
 fn spawn(data: &Path, arguments: &[String], disk_mebibytes: Option<u32>) -> anyhow::Result<Spawned> {
     let mut command = match disk_mebibytes {
         Some(mebibytes) => on_a_disk(data.parent().context("the data folder is in a folder")?, mebibytes)?,
@@ -360,8 +379,7 @@ fn spawn(data: &Path, arguments: &[String], disk_mebibytes: Option<u32>) -> anyh
     });
     match address.recv_timeout(START_LIMIT) {
         Ok(url) => {
-            let root = PathBuf::from(format!("/proc/{}/root", child.id()));
-            let data = if disk_mebibytes.is_some() { root.join(data.strip_prefix("/")?) } else { data.to_owned() };
+            let data = if disk_mebibytes.is_some() { root_of(&child).join(data.strip_prefix("/")?) } else { data.to_owned() };
             keep_code(&data)?;
             Ok(Spawned { child, url, log, data })
         }

@@ -12,8 +12,6 @@ pub fn wasmtime() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("SANDMILL_WASMTIME") {
         return Some(path.into());
     }
-    let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
-    assert!(!in_ci, "the wasmtime program is missing in CI");
-    eprintln!("NOT CHECKED: the wasmtime program is missing; run `cargo xtask test`, which builds it");
+    crate::skipped("the wasmtime program is missing", &"`cargo xtask test` builds it");
     None
 }

@@ -19,7 +19,7 @@ use clap::Args;
 use sandmill_model::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap;
+use crate::{bootstrap, options::Places};
 
 /// The form of archives that this release writes and reads.
 const FORMAT: u32 = 1;
@@ -35,15 +35,9 @@ pub(crate) const OBJECTS: &str = "objects";
 pub(crate) struct BackupOptions {
     /// The file to write, e.g. `sandmill-2026-11-21.tar.zst`; must not be there yet.
     pub(crate) file: PathBuf,
-    /// The server's data folder. The server may run or not.
-    #[arg(long, env = "SANDMILL_DATA", default_value = "./sandmill-data")]
-    pub(crate) data: PathBuf,
-    /// The server's database, if it is not in the data folder: `sqlite:FILE`.
-    #[arg(long, env = "SANDMILL_DATABASE_URL")]
-    pub(crate) database_url: Option<String>,
-    /// The server's folder for large results; DATA/objects by default. Restoring puts it there.
-    #[arg(long, env = "SANDMILL_OBJECTS_DIR")]
-    pub(crate) objects_dir: Option<PathBuf>,
+    /// As the server has them, which may run or not.
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -74,7 +68,7 @@ struct Written {
 type Digests = BTreeMap<String, Written>;
 
 pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
-    let database = database(options)?;
+    let database = database(&options.places)?;
     ensure!(database.is_file(), "there is no database at {}: is this the server's data folder?", database.display());
     ensure!(!options.file.exists(), "{} is there already", options.file.display());
     let parent = options.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -86,8 +80,7 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let header =
         Header { format: FORMAT, release: env!("CARGO_PKG_VERSION").to_owned(), schema, created_at: SystemClock.now().to_string() };
     let archive = work.path().join("archive");
-    let folders =
-        write::Folders { data: options.data.clone(), objects: options.objects_dir.clone().unwrap_or_else(|| options.data.join(OBJECTS)) };
+    let folders = write::Folders { data: options.places.data.clone(), objects: options.places.objects() };
     let files = write::write(&archive, &header, &copy, &folders).context("the archive cannot be written")?;
     // Not a renaming: one would replace a file that came in between.
     fs::hard_link(&archive, &options.file).with_context(|| format!("{} cannot be made", options.file.display()))?;
@@ -117,8 +110,8 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
 }
 
 /// Where the database is.
-fn database(options: &BackupOptions) -> anyhow::Result<PathBuf> {
-    let Some(url) = &options.database_url else { return Ok(options.data.join(DATABASE)) };
+fn database(places: &Places) -> anyhow::Result<PathBuf> {
+    let url = places.database_url();
     let path = url
         .strip_prefix("sqlite:")
         .context("only the embedded database is backed up so; for PostgreSQL use pg_dump, see docs/operations.md")?;

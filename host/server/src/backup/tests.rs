@@ -29,7 +29,7 @@ impl Folder {
 
     fn backup(&self, data: PathBuf) -> anyhow::Result<PathBuf> {
         let file = self.path("backup.tar.zst");
-        backup(&BackupOptions { file: file.clone(), data, database_url: None, objects_dir: None })?;
+        backup(&BackupOptions { file: file.clone(), places: Places { data, database_url: None, objects_dir: None } })?;
         Ok(file)
     }
 
@@ -104,8 +104,8 @@ fn what_is_no_data_folder_is_not_backed_up() {
     let folder = Folder::new();
     let error = folder.backup(folder.path("nowhere")).unwrap_err();
     assert!(error.to_string().contains("there is no database"), "{error}");
-    let options =
-        BackupOptions { file: folder.path("x"), data: folder.data(), database_url: Some("postgres://a/b".to_owned()), objects_dir: None };
+    let places = Places { data: folder.data(), database_url: Some("postgres://a/b".to_owned()), objects_dir: None };
+    let options = BackupOptions { file: folder.path("x"), places };
     assert!(backup(&options).unwrap_err().to_string().contains("pg_dump"));
     fs::write(folder.path("data").join(DATABASE), "text").unwrap();
     let error = folder.backup(folder.path("data")).unwrap_err();

@@ -2,6 +2,8 @@
 
 use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
 
+use sandmill_testkit::frozen::Frozen;
+
 use super::{value::values, *};
 use crate::{
     nodes::{About, Nodes as _},
@@ -68,11 +70,22 @@ async fn a_full_disk_is_told_and_survived() {
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_told_and_survived() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("read.db").display());
-    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), shelf: None };
+    let file = folder.path().join("read.db");
+    let options = Options { url: format!("sqlite:{}", file.display()), durability: Durability::Normal };
+    let sql = Sql { db: Db::open(&options).await.unwrap(), shelf: None };
     let workspace = WorkspaceId::new(SystemClock.now());
     let (first, refused) = (run(workspace, 10), run(workspace, 10));
     sql.enqueue(vec![first]).await.unwrap();
+    let Some(frozen) = Frozen::database(&file) else { return };
+    for _ in 0..3 {
+        let again = sql.enqueue(vec![refused.clone()]).await;
+        assert!(matches!(again, Err(StoreError::Unavailable(_))), "{again:?}");
+        assert_eq!(sql.length(workspace, 10).await.unwrap(), 1, "reading goes on");
+    }
+    let another = Db::open(&options).await.err();
+    assert!(matches!(another, Some(StoreError::Unavailable(_))), "{another:?}");
+    drop(frozen);
+    // What SQLite itself says where it may only read.
     let is_told = sql.db.write((), |(), mut conn| {
         Box::pin(async move {
             conn.rows("PRAGMA query_only = ON", values![]).await?;

@@ -1,5 +1,7 @@
 //! Databases as earlier schemas left them: they open, what is in them is readable, and work goes on.
 
+use std::path::{Path, PathBuf};
+
 use sandmill_model::{
     Digest, Input, JsonText, OutcomeKind, Output, RunId, RunStatus, Timestamp, WorkspaceId,
     auth::TokenHash,
@@ -12,16 +14,15 @@ use sandmill_store::{
     queue::Enqueued,
     state::StateScope,
 };
+use sqlx::AssertSqlSafe;
 
 use crate::fixture::{Database, claim, complete, finished, join, on_both, path, run_of, tick};
 
 on_both![schema_1, schema_2, schema_3, schema_4, schema_5];
 
-/// As a fixture has it: its SQL for SQLite, and for PostgreSQL.
+/// What releases wrote into their databases, each with the number of the schema that it came with.
 macro_rules! fixture {
-    ($number:literal) => {
-        (include_str!(concat!("../fixtures/", $number, ".sqlite.sql")), include_str!(concat!("../fixtures/", $number, ".postgres.sql")))
-    };
+    ($($name:literal),* $(,)?) => { &[$(include_str!(concat!("../fixtures/", $name, ".sql"))),*] };
 }
 
 /// In all fixtures.
@@ -36,26 +37,27 @@ fn run(id: &str) -> RunId {
 }
 
 async fn schema_1(database: Database) {
-    let (store, workspace) = open(&database, fixture!("0001")).await;
+    let (store, workspace) = open(&database, 1, fixture!["0001_installation"]).await;
     assert_eq!(store.scripts.list(workspace, "", None, 10).await.unwrap().len(), 0);
     work_goes_on(&store, workspace, &[]).await;
 }
 
 async fn schema_2(database: Database) {
-    let (store, workspace) = open(&database, fixture!("0002")).await;
+    let (store, workspace) = open(&database, 2, fixture!["0001_installation", "0002_scripts"]).await;
     scripts(&store, workspace).await;
     work_goes_on(&store, workspace, &[]).await;
 }
 
 async fn schema_3(database: Database) {
-    let (store, workspace) = open(&database, fixture!("0003")).await;
+    let (store, workspace) = open(&database, 3, fixture!["0001_installation", "0002_scripts", "0003_history", "0003_queue"]).await;
     scripts(&store, workspace).await;
     history(&store, workspace).await;
     work_goes_on(&store, workspace, &[WAITS, RAN]).await;
 }
 
 async fn schema_4(database: Database) {
-    let (store, workspace) = open(&database, fixture!("0004")).await;
+    let (store, workspace) =
+        open(&database, 4, fixture!["0001_installation", "0002_scripts", "0003_history", "0003_queue", "0004_state"]).await;
     scripts(&store, workspace).await;
     history(&store, workspace).await;
     state(&store, workspace).await;
@@ -63,7 +65,8 @@ async fn schema_4(database: Database) {
 }
 
 async fn schema_5(database: Database) {
-    let (store, workspace) = open(&database, fixture!("0005")).await;
+    let (store, workspace) =
+        open(&database, 5, fixture!["0001_installation", "0002_scripts", "0003_history", "0004_state", "0005_queue"]).await;
     scripts(&store, workspace).await;
     history(&store, workspace).await;
     state(&store, workspace).await;
@@ -83,17 +86,34 @@ async fn schema_5(database: Database) {
     work_goes_on(&store, workspace, &[WAITS, RAN]).await;
 }
 
-async fn open(database: &Database, (sqlite, postgres): (&'static str, &'static str)) -> (Store, WorkspaceId) {
+/// The migrations up to a schema. They are as they were then: `cargo xtask tidy` holds each against its recorded digest.
+fn migrated(folder: &Path, schema: usize) -> String {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut script = "CREATE TABLE migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL);\n".to_owned();
+    for file in &files[..schema] {
+        let (number, name) = file.file_stem().unwrap().to_str().unwrap().split_once('_').unwrap();
+        script += &std::fs::read_to_string(file).unwrap();
+        script += &format!("\nINSERT INTO migrations (number, name) VALUES ({number}, '{name}');\n");
+    }
+    script
+}
+
+/// Brings a database to a schema, puts in what a release wrote there, and opens it as this release does.
+async fn open(database: &Database, schema: usize, rows: &[&str]) -> (Store, WorkspaceId) {
     use sqlx::{ConnectOptions as _, Connection as _};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     match database.url.strip_prefix("sqlite:") {
         Some(file) => {
             let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).create_if_missing(true).connect().await.unwrap();
-            sqlx::raw_sql(sqlite).execute(&mut conn).await.unwrap();
+            let script = migrated(&folder.join("sqlite"), schema) + &rows.concat();
+            sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await.unwrap();
             conn.close().await.unwrap();
         }
         None => {
             let mut conn = sqlx::PgConnection::connect(&database.url).await.unwrap();
-            sqlx::raw_sql(postgres).execute(&mut conn).await.unwrap();
+            let script = migrated(&folder.join("postgres"), schema) + &rows.concat().replace("X'", "'\\x");
+            sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut conn).await.unwrap();
             conn.close().await.unwrap();
         }
     }
