@@ -38,15 +38,21 @@ async fn whoever_is_asked_knows_the_result() {
     assert_eq!(roles, [json!(["api"]), json!(["worker"])]);
     // The first compiles; what follows shows that nobody waits for a timer.
     assert_eq!(api.call("f/nodes/slow", &json!({"n": 1, "ms": 0})).await.unwrap().json().unwrap(), json!(1));
-    let mut took = Vec::new();
-    for n in 0..20 {
-        let began = Instant::now();
-        assert_eq!(api.call("f/nodes/slow", &json!({"n": n, "ms": 0})).await.unwrap().json().unwrap(), json!(n));
-        took.push(began.elapsed());
-    }
-    took.sort();
-    // The middle one: a machine that does other things, too, delays some of them.
-    assert!(took[10] < Duration::from_millis(250), "the calls took {took:?}");
+    let medians = [&worker, &api].map(async |server: &Server| {
+        let mut took = Vec::new();
+        for n in 0..20 {
+            let began = Instant::now();
+            assert_eq!(server.call("f/nodes/slow", &json!({"n": n, "ms": 0})).await.unwrap().json().unwrap(), json!(n));
+            took.push(began.elapsed());
+        }
+        took.sort();
+        took[10]
+    });
+    let [there, through_another] = medians;
+    let (there, through_another) = (there.await, through_another.await);
+    // Calls of the node that executes them say how busy the machine is.
+    let limit = Duration::from_millis(250).max(there * 5);
+    assert!(through_another < limit, "through another node {through_another:?}, there {there:?}");
     let id = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 100})).await.unwrap();
     assert_eq!(worker.ended_run(&id).await.unwrap()["status"], "succeeded");
     let long = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 50_000})).await.unwrap();

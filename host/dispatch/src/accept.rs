@@ -14,7 +14,7 @@ use sandmill_store::{
     workspaces::Workspace,
 };
 
-use crate::{Accepted, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse};
+use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -53,9 +53,15 @@ impl Dispatch {
                 return Ok(Waited::Ended { run: id, outcome });
             }
         }
-        Ok(match tokio::time::timeout(wait_limit, ended.outcome()).await {
-            Ok(Some(outcome)) => Waited::Ended { run: id, outcome },
-            Ok(None) | Err(_) => Waited::StillRunning(id),
+        // A node that stops takes nothing more from the queue: what does not end with what it executes ends elsewhere or later.
+        let leaving = async {
+            self.inner.draining.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        Ok(tokio::select! {
+            outcome = ended.outcome() => outcome.map_or(Waited::StillRunning(id), |outcome| Waited::Ended { run: id, outcome }),
+            () = tokio::time::sleep(wait_limit) => Waited::StillRunning(id),
+            () = leaving => Waited::StillRunning(id),
         })
     }
 
@@ -81,8 +87,10 @@ impl Dispatch {
             inner.followers.wake(&[run]);
             inner.tell_ended([run]);
             inner.ended_so(workspace, run, OutcomeKind::Cancelled);
-            // Its key may have gone to another.
+            // Its key may have gone to another, which is ready now or has to wait for its rate.
             inner.ready.notify_one();
+            inner.delayed.notify_one();
+            inner.tell_ready();
         }
         Ok(cancelled)
     }
@@ -114,9 +122,13 @@ impl Dispatch {
         let has_rates = !run.policy.rates.is_empty();
         // A rate may put it off, or not.
         let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at || has_rates);
-        inner.backlogs.admit(inner.store.queue.as_ref(), run.workspace, backlog_max, run.created_at).await?;
-        let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error))?;
-        match enqueued.first() {
+        let workspace = run.workspace;
+        inner.backlogs.admit(inner.store.queue.as_ref(), workspace, backlog_max).await?;
+        let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error));
+        if !matches!(enqueued.as_deref(), Ok([Enqueued::New])) {
+            inner.backlogs.was_none(workspace);
+        }
+        match enqueued?.first() {
             Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: *first, is_repetition: true }),
             Some(Enqueued::Mismatch(first)) => {
                 let detail =
@@ -154,18 +166,19 @@ impl Dispatch {
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
-        let mut policy = self.inner.policy(&target, &input, &terms, now)?;
+        let scheduled_for = terms.delay.map_or(now, |delay| now.plus(delay));
+        let mut policy = self.inner.policy(&target, &input, &terms, scheduled_for)?;
         // A handler that fails is not handled by itself.
         let handler = workspace.settings.error_handler.as_ref().filter(|handler| **handler != target.path);
         if policy.error_handler.is_none() && handler.is_some() {
             Arc::make_mut(&mut policy).error_handler = handler.cloned();
         }
-        let dedup = dedup(&target.path, &input, &terms, &principal);
+        let dedup = dedup(&target.path, key.2, &input, &terms, &principal);
         let lineage = terms.child_of.map(|child| child.lineage);
         let parts =
             Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as: Arc::clone(&principal.identity) };
         let run = self.inner.assemble(parts, now)?;
-        Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for: terms.scheduled_for.unwrap_or(now).max(now), ..run })
+        Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })
     }
 }
 

@@ -40,8 +40,26 @@ pub(crate) struct Ahead {
 struct Waiting {
     runs: VecDeque<(Incarnation, Claimed)>,
     input_bytes: usize,
-    /// Runs that are cancelled: they need no slot to end.
+    /// Runs that are cancelled or whose time is over: they need no slot to end.
     to_end: VecDeque<(Incarnation, Claimed)>,
+}
+
+/// Since when more runs are in line than are worth it.
+#[derive(Default)]
+pub(crate) struct Surplus(Option<Instant>);
+
+impl Surplus {
+    /// A pace that falters for so long is none.
+    pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
+
+    /// Whether `is_more` has held for long enough to do something about it.
+    pub(crate) fn lasts(&mut self, is_more: bool) -> bool {
+        let since = if is_more { *self.0.get_or_insert_with(Instant::now) } else { Instant::now() };
+        if !is_more || since.elapsed() >= Self::PATIENCE {
+            self.0 = None;
+        }
+        is_more && self.0.is_none()
+    }
 }
 
 /// How fast runs end here.
@@ -98,6 +116,21 @@ impl Ahead {
         self.to_end.notify_one();
         self.room.notify_one();
         true
+    }
+
+    /// Takes the last `count` out of the line, but for what is to end anyway.
+    pub(crate) fn take_back(&self, count: u32) -> Vec<(Incarnation, Claimed)> {
+        let mut waiting = self.waiting();
+        let from = waiting.runs.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+        let back: Vec<_> = waiting.runs.drain(from..).collect();
+        waiting.input_bytes -= back.iter().map(|(_, claimed)| claimed.run.input.len_bytes()).sum::<usize>();
+        back
+    }
+
+    /// Puts runs in the way of [`Ahead::next_to_end`].
+    pub(crate) fn end(&self, lease: Incarnation, claimed: Vec<Claimed>) {
+        self.waiting().to_end.extend(claimed.into_iter().map(|claimed| (lease, claimed)));
+        self.to_end.notify_one();
     }
 
     /// The next of those that were cancelled, as soon as there is one.

@@ -91,7 +91,7 @@ impl Dispatch {
             selector,
             input: Input::Arguments(arguments),
             terms: StartTerms {
-                scheduled_for: terms.delay.map(|delay| now.plus(delay)),
+                delay: terms.delay,
                 priority: terms.priority,
                 tag: terms.tag,
                 idempotency_key: terms.key,
@@ -162,7 +162,7 @@ impl Inner {
                     }
                 }
             };
-            self.asleep(parent.run, async { drop(tokio::time::timeout(limit, waiting).await) }).await?;
+            self.asleep(parent, async { drop(tokio::time::timeout(limit, waiting).await) }).await?;
         }
         Ok(children.into_iter().filter(|child| ended.contains(child)).collect())
     }

@@ -54,11 +54,6 @@ impl Dispatch {
         let seat = self.inner.followers.take(workspace)?;
         Ok(Place { inner: Arc::clone(&self.inner), workspace, seat })
     }
-
-    /// Sends all followers away, so that they go on elsewhere: called when this node begins to stop.
-    pub fn stop_following(&self) {
-        self.inner.farewell.cancel();
-    }
 }
 
 impl Place {

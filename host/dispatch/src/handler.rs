@@ -7,7 +7,8 @@ use std::sync::Arc;
 use sandmill_model::{
     Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus,
     code::Refusal,
-    run::{FinishedRun, NewRun},
+    limits::CHILD_DEPTH_MAX,
+    run::{FinishedRun, Lineage, NewRun},
     version::Selector,
 };
 use serde_json::{Value, json};
@@ -38,6 +39,19 @@ impl Inner {
             note(done, format!("the error handler {} is not deployed", key.1));
             return None;
         };
+        // Below the run that failed, as its children are: what a handler starts may fail, too, and be handled.
+        let above = done.run.lineage.unwrap_or(Lineage { depth: 0, since: done.run.scheduled_for });
+        let lineage = Lineage { depth: above.depth + 1, ..above };
+        if lineage.depth > CHILD_DEPTH_MAX {
+            let path = &key.1;
+            note(
+                done,
+                format!(
+                    "the error handler {path} was not started: {CHILD_DEPTH_MAX} runs stand above each other already, which is the most"
+                ),
+            );
+            return None;
+        }
         let whole = Input::Arguments(failure(done, true));
         // A failure whose arguments are longer than the handler takes is told without them.
         let fits = whole.len_bytes() as u64 <= target.limits.arguments_bytes;
@@ -54,7 +68,8 @@ impl Inner {
                     // No handler of a handler: a mistake in one would go round for ever.
                     Arc::make_mut(&mut policy).error_handler = None;
                 }
-                Some(Box::new(NewRun { policy, cause: Some(Cause { kind: CauseKind::Handler, run: done.run.id }), ..run }))
+                let cause = Some(Cause { kind: CauseKind::Handler, run: done.run.id });
+                Some(Box::new(NewRun { policy, cause, lineage: Some(lineage), ..run }))
             }
             Err(Refusal { detail, .. }) => {
                 note(done, format!("the error handler {} was not started: {detail}", key.1));

@@ -38,7 +38,7 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -78,7 +78,7 @@ pub const COMPLETIONS_MAX: usize = 1_000;
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// Nodes that a run may kill before it is given up as poisoned.
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
-/// Workspaces and tags that one claim chooses from.
+/// Workspaces that one claim chooses from.
 pub const HEADS_MAX: u32 = 64;
 /// Followers of runs on one node, of one workspace and of one run.
 pub const FOLLOWERS_MAX: usize = 1_000;
@@ -127,6 +127,8 @@ struct Inner {
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
+    /// Tags of the runs that this node executes; the empty one stands for those without.
+    served_tags: Vec<Arc<str>>,
     /// For runs from the queue.
     slots: Arc<tokio::sync::Semaphore>,
     dormitory: asleep::Dormitory,
@@ -158,8 +160,8 @@ pub struct StartRequest {
 /// What whoever starts a run says of it beside its input; the script's manifest says the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StartTerms {
-    /// None: now.
-    pub scheduled_for: Option<Timestamp>,
+    /// How long after its acceptance it is due; none: at once.
+    pub delay: Option<Duration>,
     pub priority: Option<i32>,
     pub tag: Option<Arc<str>>,
     /// A repetition by the same caller, for the same script and with the same key within [`DEDUP_WINDOW`] is this run.
@@ -207,6 +209,7 @@ impl Dispatch {
         let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
         let dispatch = Self {
             inner: Arc::new(Inner {
+                served_tags: std::iter::once(Arc::from("")).chain(options.tags.iter().cloned()).collect(),
                 options,
                 store,
                 executor,

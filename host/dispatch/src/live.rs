@@ -100,8 +100,9 @@ impl Live {
         self.runs().get(&run)?.berth.upgrade()
     }
 
-    pub(crate) fn workspace(&self, run: RunId) -> Option<WorkspaceId> {
-        Some(self.runs().get(&run)?.run.workspace)
+    /// Whose a run is, and under which lease it is in the queue.
+    pub(crate) fn holder(&self, run: RunId) -> Option<(WorkspaceId, Option<Incarnation>)> {
+        self.runs().get(&run).map(|live| (live.run.workspace, live.writes_as))
     }
 
     /// Where a run stands below others, and its priority.
@@ -193,9 +194,9 @@ impl Live {
         self.runs().len()
     }
 
-    /// Runs that came from the queue.
+    /// Runs that are in the queue: from there, or promised.
     pub(crate) fn leased(&self) -> Vec<RunId> {
-        self.runs().iter().filter(|(_, live)| live.start.lease.is_some()).map(|(run, _)| *run).collect()
+        self.runs().iter().filter(|(_, live)| live.writes_as.is_some()).map(|(run, _)| *run).collect()
     }
 
     /// How many runs from the queue each workspace has at work here. Those that sleep are not: they wait for others of theirs.
@@ -205,13 +206,6 @@ impl Live {
             *counts.entry(live.run.workspace).or_default() += 1;
         }
         counts
-    }
-
-    /// How many runs of a workspace sleep here.
-    pub(crate) fn asleep(&self, workspace: WorkspaceId) -> u32 {
-        let count =
-            self.runs().values().filter(|live| live.run.workspace == workspace && live.start.lease.is_some() && live.is_asleep()).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Ends what was begun for the time `begun`; it may have been begun again since.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use sandmill_model::{
-    Digest, Event, Input, Labels, Policy, ScriptPath, Timestamp,
+    CauseKind, Digest, Event, Input, Labels, Policy, ScriptPath, Timestamp,
     auth::Principal,
     code::{Code, Refusal},
     label,
     policy::{Key, PRIORITY_MAX, check_tag},
     run::Dedup,
-    version::Target,
+    version::{Selector, Target},
 };
 use serde_json::Value;
 
@@ -23,7 +23,8 @@ impl Inner {
         Arc::new(label::of(&target.labels, &keyed_on(target, input)))
     }
 
-    pub(crate) fn policy(&self, target: &Target, input: &Input, terms: &StartTerms, now: Timestamp) -> Result<Arc<Policy>, Refusal> {
+    /// `due_at` is when the run's time begins.
+    pub(crate) fn policy(&self, target: &Target, input: &Input, terms: &StartTerms, due_at: Timestamp) -> Result<Arc<Policy>, Refusal> {
         let ordering_key = match input {
             Input::Event(event) => event.ordering_key.as_deref(),
             Input::Arguments(_) => None,
@@ -34,7 +35,7 @@ impl Inner {
             return Ok(Arc::clone(&self.plain_policy));
         }
         let keyed_on = if target.dispatch.needs_arguments() { keyed_on(target, input) } else { Value::Null };
-        let mut policy = target.dispatch.policy(target.path.as_str(), &keyed_on, now);
+        let mut policy = target.dispatch.policy(target.path.as_str(), &keyed_on, due_at);
         if let (Input::Event(event), Some(key)) = (input, ordering_key) {
             policy.keys.insert(0, Key::ordering(target.path.as_str(), &source(event), &Value::from(key)));
         }
@@ -69,13 +70,17 @@ fn source(event: &Event) -> String {
     format!("{} {}", event.trigger.kind, event.trigger.path.as_deref().unwrap_or_default())
 }
 
-/// By what a repetition of this start is known. A caller's key is the caller's own and is for one request; a trigger's is for one event,
-/// however it looks.
-pub(crate) fn dedup(path: &ScriptPath, input: &Input, terms: &StartTerms, principal: &Principal) -> Option<Dedup> {
+/// By what a repetition of this start is known. A caller's key is the caller's own and is for one request, with all that it says; a trigger's
+/// is for one event, however it looks.
+pub(crate) fn dedup(path: &ScriptPath, selector: Selector, input: &Input, terms: &StartTerms, principal: &Principal) -> Option<Dedup> {
+    let rerun_of = terms.cause.filter(|cause| cause.kind == CauseKind::Rerun).map(|cause| cause.run);
     let of_caller = |key: &str, asked: &[u8]| Dedup {
-        scope: format!("caller {path} {}", principal.identity).into(),
+        scope: match rerun_of {
+            None => format!("caller {path} {}", principal.identity).into(),
+            Some(run) => format!("rerun {run} {}", principal.identity).into(),
+        },
         key: key.to_owned(),
-        fingerprint: Some(Digest::of(asked)),
+        fingerprint: Some(asked_for(asked, selector, terms)),
         window: DEDUP_WINDOW,
     };
     if let Some(run) = terms.replay_of {
@@ -106,4 +111,14 @@ pub(crate) fn dedup(path: &ScriptPath, input: &Input, terms: &StartTerms, princi
         }
         (Input::Arguments(_), None) => None,
     }
+}
+
+/// What tells one request from another under the same key.
+fn asked_for(input: &[u8], selector: Selector, terms: &StartTerms) -> Digest {
+    let StartTerms { delay, priority, tag, idempotency_key: _, cause: _, replay_of: _, child_of: _ } = terms;
+    if selector == Selector::Newest && delay.is_none() && priority.is_none() && tag.is_none() {
+        return Digest::of(input);
+    }
+    let terms = format!("{selector:?} {delay:?} {priority:?} {tag:?}");
+    Digest::of_parts(&[input, terms.as_bytes()])
 }

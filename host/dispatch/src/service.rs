@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use sandmill_store::signals::Signal;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{DRAIN, Inner};
+use crate::{DRAIN, Dispatch, Inner};
 
 pub struct Service {
     inner: Arc<Inner>,
@@ -15,8 +17,9 @@ impl Service {
         Self { inner }
     }
 
-    /// Works until `shutdown`, then takes nothing new, waits for what executes (bounded by [`DRAIN`]) and writes everything down.
-    /// What had not ended by then goes back to the queue, for another node or the next start.
+    /// Works until `shutdown` or [`Dispatch::drain`], then takes nothing new, waits for what executes ([`DRAIN`] at most) and writes everything
+    /// down (another [`DRAIN`] at most). What had not ended by then goes back to the queue, for another node or the next start. Returns after
+    /// `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let inner = self.inner;
         let (claiming, writing) = (CancellationToken::new(), CancellationToken::new());
@@ -34,6 +37,7 @@ impl Service {
         if inner.store.signals.reach_others() {
             tasks.spawn(Arc::clone(&inner).tell_others(writing.clone()));
             tasks.spawn(Arc::clone(&inner).hear_others(writing.clone()));
+            tasks.spawn(Arc::clone(&inner).look_for_ends(writing.clone()));
         }
         tasks.spawn(Arc::clone(&inner).write_outcomes(writing.clone()));
         tasks.spawn({
@@ -41,17 +45,26 @@ impl Service {
             async move { inner.write_behind.serve(writing).await }
         });
 
-        shutdown.cancelled().await;
-        inner.draining.cancel();
-        inner.farewell.cancel();
+        tokio::select! {
+            () = shutdown.cancelled() => inner.drain(),
+            () = inner.draining.cancelled() => {}
+        }
         claiming.cancel();
+        let deadline = Instant::now() + DRAIN;
+        shutdown.cancelled().await;
         inner.tasks.close();
-        if tokio::time::timeout(DRAIN, inner.tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(deadline, inner.tasks.wait()).await.is_err() {
             tracing::warn!(runs = inner.tasks.len(), "shutting down although runs still execute; they will be tried again");
         }
         writing.cancel();
         tasks.close();
-        tasks.wait().await;
+        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+            let records = inner.write_behind.len();
+            tracing::error!(
+                records,
+                "shutting down although the database does not take what is to be written; what came from the queue is tried again"
+            );
+        }
         if let Ok(thread) = heartbeat {
             // It ends within one sign of life.
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -60,10 +73,29 @@ impl Service {
         // Nothing is written down any more, so what is still held did not end: a run must not count as one that kills its nodes.
         match inner.store.nodes.leave(own).await {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "handed back to the queue"),
+            Ok(runs) => {
+                tracing::info!(runs, "handed back to the queue");
+                if inner.store.signals.reach_others() {
+                    inner.send(Signal::Ready).await;
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "runs could not be handed back; they are tried again once the others see that this node is gone")
             }
         }
+    }
+}
+
+impl Dispatch {
+    /// From now on this node begins nothing new, and nobody follows runs here: what executes goes on.
+    pub fn drain(&self) {
+        self.inner.drain();
+    }
+}
+
+impl Inner {
+    fn drain(&self) {
+        self.draining.cancel();
+        self.farewell.cancel();
     }
 }

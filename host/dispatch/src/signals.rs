@@ -14,6 +14,8 @@ use crate::Inner;
 
 /// How often runs that somebody here waits for are looked up although nobody said that they ended: a signal may be lost.
 const NET: Duration = Duration::from_secs(1);
+/// Runs that are looked up at once.
+const LOOKED_UP_MAX: usize = 500;
 /// How long to wait before listening again after the connection broke.
 const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 /// Signals go out at most this often: one tells of all that happened since the last.
@@ -102,7 +104,7 @@ impl Inner {
         }
     }
 
-    async fn send(&self, signal: Signal) {
+    pub(crate) async fn send(&self, signal: Signal) {
         if let Err(error) = self.store.signals.send(signal).await {
             tracing::debug!(%error, "the other nodes could not be told; they find out by themselves");
         }
@@ -110,8 +112,6 @@ impl Inner {
 
     /// Hears what others tell, until `stop`.
     pub(crate) async fn hear_others(self: Arc<Self>, stop: CancellationToken) {
-        let mut net = tokio::time::interval(NET);
-        net.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let mut heard = match self.store.signals.listen().await {
                 Ok(heard) => heard,
@@ -127,18 +127,36 @@ impl Inner {
                         Some(Ok(Signal::Ready)) => self.ready.notify_one(),
                         Some(Ok(Signal::Ended(runs))) => {
                             self.followers.wake(&runs);
-                            self.look_up(runs).await;
+                            // Beside what is heard next: it may be a cancel.
+                            let inner = Arc::clone(&self);
+                            self.tasks.spawn(async move { inner.look_up(runs).await });
                         }
                         Some(Ok(Signal::Logged(runs))) => self.followers.wake(&runs),
                         Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
                         Some(Err(_)) | None => break,
                     },
-                    _ = net.tick() => self.look_up(self.waiters.waiting()).await,
                     () = stop.cancelled() => return,
                 }
             }
             // Whatever was said in between is lost.
             self.ready.notify_one();
+        }
+    }
+
+    /// Looks now and then for the ends of runs that somebody here waits for, until `stop`.
+    pub(crate) async fn look_for_ends(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(NET) => {}
+                () = stop.cancelled() => return,
+            }
+            for runs in self.waiters.waiting().chunks(LOOKED_UP_MAX) {
+                let keys = self.waiters.of(runs.to_vec()).into_iter().map(|(run, workspace)| (workspace, run)).collect();
+                match self.store.history.ended(keys).await {
+                    Ok(ended) => self.look_up(ended).await,
+                    Err(error) => tracing::debug!(%error, "runs that are waited for could not be looked up"),
+                }
+            }
         }
     }
 

@@ -5,22 +5,28 @@ use std::{
     time::Duration,
 };
 
-use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, Timestamp, random, run::FinishedRun};
+use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId, random, run::FinishedRun};
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
-    queue::{Claimed, Claims, Completion, Head, Ready},
+    queue::{Claimed, Claims, Completion, Ready},
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX, ahead::Pace, asleep::Berth, fair, fast_lane::without_log,
+    CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX,
+    ahead::{Pace, Surplus},
+    asleep::Berth,
+    fair,
+    fast_lane::without_log,
     live::Start,
 };
 
 /// How often the queue is looked at without having been poked: only a net.
 const CLAIM_NET: Duration = Duration::from_secs(1);
+/// How often runs are looked for whose time is over.
+const OVERDUE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait after a failed write before the next try.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
@@ -40,7 +46,7 @@ impl Default for Finished {
 /// Where the last claim stopped looking.
 #[derive(Default)]
 struct Round {
-    after: Option<Head>,
+    after: Option<WorkspaceId>,
     turn: usize,
     /// A claim that failed, whose it was and when: it may have taken runs of which nobody here knows.
     unheard: Option<(Incarnation, Timestamp)>,
@@ -59,29 +65,34 @@ impl Inner {
         tokio::select! {
             () = self.claim_ahead(&self.slots) => {}
             () = Arc::clone(&self).start_claimed(&self.slots) => {}
-            () = self.end_cancelled() => {}
+            () = self.end_overdue() => {}
+            () = self.end_in_line() => {}
             () = stop.cancelled() => {}
         }
     }
 
     /// Keeps as many runs claimed as there are free slots, and those that end within a moment.
     async fn claim_ahead(&self, slots: &Semaphore) {
-        let (mut round, mut pace) = (Round::default(), Pace::new());
+        let (mut round, mut pace, mut surplus) = (Round::default(), Pace::new(), Surplus::default());
         loop {
             let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
             let (wanted, waiting) = (free.saturating_add(self.ahead.worth(&mut pace)), self.ahead.len());
+            if surplus.lasts(wanted < waiting) {
+                self.hand_back(waiting - wanted).await;
+                continue;
+            }
             if wanted <= waiting || free == 0 && waiting > wanted / 2 {
-                self.ahead.room().await;
+                tokio::select! {
+                    () = self.ahead.room() => {}
+                    // The pace may have changed since.
+                    () = tokio::time::sleep(Surplus::PATIENCE), if waiting > 0 => {}
+                }
                 continue;
             }
             match self.claim((wanted - waiting).min(CLAIM_RUNS_MAX), &mut round).await {
                 Ok(Some((lease, claimed))) => {
-                    for each in &claimed {
-                        // Before the next claim, which must know who is at work.
-                        let start = Start { attempt: each.attempt, begun: each.begun, at: self.clock.now(), lease: Some(lease) };
-                        self.live.begin(each.run.clone(), start);
-                        self.followers.wake(&[each.run.id]);
-                    }
+                    // Before the next claim, which must know who is at work.
+                    self.begin(lease, &claimed);
                     self.ahead.put(lease, claimed);
                     continue;
                 }
@@ -91,6 +102,62 @@ impl Inner {
             tokio::select! {
                 () = self.ready.notified() => {}
                 () = tokio::time::sleep(CLAIM_NET) => {}
+            }
+        }
+    }
+
+    fn begin(&self, lease: Incarnation, claimed: &[Claimed]) {
+        for each in claimed {
+            let start = Start { attempt: each.attempt, begun: each.begun, at: self.clock.now(), lease: Some(lease) };
+            self.live.begin(each.run.clone(), start);
+            self.followers.wake(&[each.run.id]);
+        }
+    }
+
+    /// Hands back the last `count` of those in line: the runs before them take long, and others than this node, or of others than their
+    /// workspaces, may have their turn first.
+    async fn hand_back(&self, count: u32) {
+        let mut left = self.ahead.take_back(count);
+        while let Some(lease) = left.first().map(|(lease, _)| *lease) {
+            let (of_lease, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|(of, _)| *of == lease);
+            left = others;
+            let keys = of_lease.iter().map(|(_, claimed)| (claimed.run.workspace, claimed.run.id)).collect();
+            match self.store.queue.hand_back(lease, keys).await {
+                Ok(runs) => {
+                    tracing::debug!(runs, "handed back what was claimed ahead");
+                    for (_, claimed) in of_lease {
+                        self.live.end(claimed.run.id, claimed.begun);
+                        self.followers.wake(&[claimed.run.id]);
+                    }
+                    self.tell_ready();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "what was claimed ahead could not be handed back; it is executed here");
+                    self.ahead.put(lease, of_lease.into_iter().map(|(_, claimed)| claimed).collect());
+                }
+            }
+        }
+    }
+
+    /// Ends runs that have waited until their time was over, whatever they wait for.
+    async fn end_overdue(&self) {
+        let mut unheard: Option<(Incarnation, Timestamp)> = None;
+        loop {
+            tokio::time::sleep(OVERDUE_INTERVAL).await;
+            let (Some(lease), now) = (self.membership.current(), self.clock.now()) else { continue };
+            let claimed = async {
+                if let Some((lease, from)) = unheard {
+                    self.store.queue.unclaim(lease, from).await?;
+                    unheard = None;
+                }
+                self.store.queue.claim_overdue(lease, now).await.inspect_err(|_| unheard = Some((lease, now)))
+            };
+            match claimed.await {
+                Ok(claimed) => {
+                    self.begin(lease, &claimed);
+                    self.ahead.end(lease, claimed);
+                }
+                Err(error) => tracing::error!(%error, "runs whose time is over could not be ended; trying again"),
             }
         }
     }
@@ -113,8 +180,8 @@ impl Inner {
         }
     }
 
-    /// Ends what was cancelled before it got a slot.
-    async fn end_cancelled(&self) {
+    /// Ends what needs no slot for that: it was cancelled before it got one, or its time is over.
+    async fn end_in_line(&self) {
         loop {
             let (lease, run) = self.ahead.next_to_end().await;
             self.execute(lease, run).await;
@@ -132,19 +199,11 @@ impl Inner {
         // Once round, wherever it begins.
         let mut ends_left = if round.after.is_none() { 1 } else { 2 };
         loop {
-            let mut heads = self.store.queue.heads(round.after.take(), HEADS_MAX).await?;
-            let is_last_page = heads.len() < usize::try_from(HEADS_MAX).unwrap_or(usize::MAX);
-            if is_last_page {
-                ends_left -= 1;
-            } else {
-                round.after = heads.last().map(|ready| ready.head.clone());
-            }
-            heads.retain(|Ready { head, .. }| head.tag.is_empty() || self.options.tags.contains(&head.tag));
+            let found = self.store.queue.heads(self.served_tags.clone(), round.after.take(), HEADS_MAX).await?;
+            let (mut heads, after) = (found.ready, found.after);
+            ends_left -= u32::from(after.is_none());
+            round.after = after;
             self.running_limits.note(&heads);
-            for Ready { head, running_max, .. } in &mut heads {
-                // Who waits for others here does not count, or those might never begin.
-                *running_max = running_max.map(|most| most.saturating_add(self.live.asleep(head.workspace)));
-            }
             while !heads.is_empty() {
                 let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
                 round.turn = round.turn.wrapping_add(1);

@@ -59,6 +59,12 @@ impl WriteBehind {
         !self.buffer().is_full()
     }
 
+    /// Records that are not written yet.
+    pub(crate) fn len(&self) -> usize {
+        let buffer = self.buffer();
+        buffer.records.len() + buffer.writing
+    }
+
     /// Adds a record. The run has happened, so it is never refused: what keeps the buffer bounded is that no new run enters
     /// the fast lane while it is full.
     pub(crate) fn push(&self, record: FinishedRun) {

@@ -207,6 +207,12 @@ impl DispatchRequest {
             }
             limit.key.as_deref().map_or(Ok(()), check_pointer).map_err(|fault| format!("concurrency.key: {fault}"))?;
         }
+        for (index, limit) in self.concurrency.iter().enumerate() {
+            // It would wait for itself.
+            if self.concurrency[..index].iter().any(|other| other.key == limit.key) {
+                return Err("two concurrency limits have the same `key`; one of them is enough".to_owned());
+            }
+        }
         if self.rate.len() > CONCURRENCY_MAX {
             return Err(format!("a script has at most {CONCURRENCY_MAX} rates"));
         }
@@ -220,9 +226,15 @@ impl DispatchRequest {
         !self.concurrency.is_empty() || self.ordering_key.is_some() || self.rate.iter().any(|rate| rate.key.is_some())
     }
 
-    /// The policy of one run of the script at `path` with `arguments`, which is null where nobody has to read them.
+    /// Rates with the same key count apart: ten in a second and a hundred in a minute.
+    fn rate_name(&self, index: usize, name: String) -> String {
+        let before = self.rate[..index].iter().filter(|other| other.key == self.rate[index].key).count();
+        if before == 0 { name } else { format!("{name} #{before}") }
+    }
+
+    /// The policy of one run of the script at `path` with `arguments`, which is null where nobody has to read them. Its time begins at `due_at`.
     #[must_use]
-    pub fn policy(&self, path: &str, arguments: &Value, accepted_at: Timestamp) -> Policy {
+    pub fn policy(&self, path: &str, arguments: &Value, due_at: Timestamp) -> Policy {
         let mut keys = Vec::new();
         // In this order: what waits for its turn holds no place of those that could run.
         if let Some(pointer) = &self.ordering_key
@@ -242,9 +254,9 @@ impl DispatchRequest {
             priority: self.priority.unwrap_or(0),
             tag: self.tag.as_deref().unwrap_or_default().into(),
             retry: self.retry.clone(),
-            ends_by: self.run_ms.map(|ms| accepted_at.plus(Duration::from_millis(ms))),
+            ends_by: self.run_ms.map(|ms| due_at.plus(Duration::from_millis(ms))),
             keys,
-            rates: self.rate.iter().map(|rate| rate.named(name("rate", &rate.key))).collect(),
+            rates: self.rate.iter().enumerate().map(|(index, rate)| rate.named(self.rate_name(index, name("rate", &rate.key)))).collect(),
             error_handler: self.error_handler.clone(),
         }
     }
@@ -357,6 +369,25 @@ mod tests {
         assert_eq!(delays(&constant, &failed(OutcomeKind::Timeout, "timeout"), 0), [1000; 5]);
         let long = Policy { retry: Some(Retry { attempts: 100, delay_max_ms: 7, ..retry }), ..Policy::default() };
         assert_eq!(delays(&long, &failed(OutcomeKind::Error, "E"), 0), [7; 99], "no shift overflows");
+    }
+
+    #[test]
+    fn equal_limits_are_refused_and_equal_rates_count_apart() {
+        let request = |value: Value| serde_json::from_value::<DispatchRequest>(value).unwrap();
+        for (concurrency, fits) in [
+            (json!([{"limit": 1}, {"limit": 1}]), false),
+            (json!([{"limit": 1, "key": "/a"}, {"limit": 9, "key": "/a"}]), false),
+            (json!([{"limit": 1}, {"limit": 1, "key": "/a"}, {"limit": 1, "key": "/b"}]), true),
+        ] {
+            assert_eq!(request(json!({"concurrency": concurrency})).check().is_ok(), fits, "{concurrency}");
+        }
+        let rates = request(
+            json!({"rate": [{"limit": 1, "per_ms": 1000}, {"limit": 10, "per_ms": 60000}, {"limit": 1, "per_ms": 1000, "key": "/a"}]}),
+        );
+        rates.check().unwrap();
+        let policy = rates.policy("f/a/b", &json!({"a": 1}), NOW);
+        let names: std::collections::HashSet<_> = policy.rates.iter().map(|rate| &rate.name).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         async move {
             shutdown.cancelled().await;
             // Whoever follows a run goes on elsewhere; else connections would stay open as long as runs do.
-            dispatch.stop_following();
+            dispatch.drain();
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));

@@ -121,6 +121,9 @@ pub trait History: Send + Sync + 'static {
     /// Those of `runs` that `parent` started, in no order.
     fn kin(&self, workspace: WorkspaceId, parent: RunId, runs: Vec<RunId>) -> BoxFuture<'_, Result<Vec<Kin>, StoreError>>;
 
+    /// Those of `runs` that have ended, in no order.
+    fn ended(&self, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
     /// Writes what runs that `lease` executes have logged so far; returns the runs whose part is written. One is left out if the lease
     /// does not hold it any more, or if it is changing at this moment: its part may be written again, if it is the same.
     fn append_logs(&self, lease: Incarnation, parts: Vec<LogPart>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;

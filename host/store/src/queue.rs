@@ -64,6 +64,14 @@ pub struct Ready {
     pub running_max: Option<u32>,
 }
 
+/// What one look found ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    pub ready: Vec<Ready>,
+    /// Where the next look goes on; none if this was the last.
+    pub after: Option<WorkspaceId>,
+}
+
 /// How many runs of one head a claim takes at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -119,15 +127,26 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes a run durable that `lease` executes already, in its first attempt; `Unavailable` if the node is thought dead.
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Workspaces and tags with ready runs, in their order, after `after`, at most `limit`.
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>>;
+    /// Where runs with one of `tags` are ready, or without a tag if the empty one is among them: at most `limit` workspaces after `after`,
+    /// in their order. A workspace whose ready runs have other tags counts among them.
+    fn heads(&self, tags: Vec<Arc<str>>, after: Option<WorkspaceId>, limit: u32) -> BoxFuture<'_, Result<Heads, StoreError>>;
 
     /// Takes ready runs for `lease`: of each share the highest priority first, then the longest due. A node that is thought dead gets none.
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>>;
 
+    /// Takes for `lease` runs whose time is over, whatever they wait for, so that they end; some at most.
+    fn claim_overdue(&self, lease: Incarnation, now: Timestamp) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
+
     /// Gives back, as if they had not been tried, the runs that a claim of `lease` at `from` took whose answer was lost: nobody would ever
     /// execute them. Returns how many.
     fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Gives back runs that `lease` holds and has not begun to execute, as if they had not been tried; returns how many it held.
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// A run that `lease` executes waits for others without a slot, or does not any more. Who sleeps does not count towards
+    /// [`Ready::running_max`].
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Moves runs that `lease` holds to history, those that failed also among the dead letters, or back into the queue for another try,
     /// all in one transaction. A run that it no longer holds, or holds in another attempt, is left alone: returns the ids of the others.

@@ -13,7 +13,7 @@ use sandmill_store::{
     Store, StoreError,
     history::RunFilter,
     nodes::Incarnation,
-    queue::{Cancelled, Claims, Completion, Enqueued, Head, Queue, Ready, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Heads, Queue, Share, Woken},
 };
 
 use crate::fake::{Bench, arguments};
@@ -22,6 +22,7 @@ use crate::fake::{Bench, arguments};
 #[derive(Default)]
 struct Lost {
     claim: AtomicBool,
+    claim_overdue: AtomicBool,
     adopt: AtomicBool,
     complete: AtomicBool,
 }
@@ -44,8 +45,8 @@ impl Queue for Deaf {
         Box::pin(async move { unless(&self.lost.adopt, self.queue.adopt(lease, run, now).await) })
     }
 
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>> {
-        self.queue.heads(after, limit)
+    fn heads(&self, tags: Vec<Arc<str>>, after: Option<WorkspaceId>, limit: u32) -> BoxFuture<'_, Result<Heads, StoreError>> {
+        self.queue.heads(tags, after, limit)
     }
 
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>> {
@@ -57,6 +58,21 @@ impl Queue for Deaf {
 
     fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.queue.unclaim(lease, from)
+    }
+
+    fn claim_overdue(&self, lease: Incarnation, now: Timestamp) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        Box::pin(async move {
+            let claimed = self.queue.claim_overdue(lease, now).await?;
+            if claimed.is_empty() { Ok(claimed) } else { unless(&self.lost.claim_overdue, Ok(claimed)) }
+        })
+    }
+
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.queue.hand_back(lease, runs)
+    }
+
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.queue.sleeps(lease, workspace, run, sleeps)
     }
 
     fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandmill_dispatch::{Dispatch, LiveRuns, Options, Role, StartRequest, Waited};
+use sandmill_dispatch::{ASLEEP_MAX, Dispatch, LiveRuns, Options, Role, StartRequest, Waited};
 use sandmill_model::{
     Attempt, BoxFuture, Clock, Digest, Executor, Grants, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId,
     RunRecord, RunStatus, SystemClock, Usage, WorkspaceId,
@@ -29,6 +29,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// Does what the arguments say:
 /// `{"children": [arguments, …]}`: starts these, waits for them and returns how they ended;
 /// `{"leave": arguments}`: starts one and does not wait;
+/// `{"late": true}`, of a child: it is due in a day;
 /// `{"sleep": true}`: never ends by itself; anything else ends after a moment.
 struct Parents {
     live: LiveRuns,
@@ -87,7 +88,7 @@ fn child(path: &str, arguments: &Value) -> ChildRequest {
         selector: Selector::Newest,
         arguments: JsonText::of(arguments).unwrap(),
         grants: Arc::new(Grants { runs: vec!["f/demo/*".to_owned()] }),
-        terms: ChildTerms::default(),
+        terms: ChildTerms { delay: (arguments["late"] == true).then_some(Duration::from_secs(24 * 3600)), ..ChildTerms::default() },
     }
 }
 
@@ -158,7 +159,7 @@ impl Bench {
             sandmill_store::connect(&sandmill_store::Options { url, durability: sandmill_store::Durability::Normal }).await.unwrap();
         let clock = SystemClock::shared();
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
-        deploy(&store, &workspace, clock.as_ref()).await;
+        deploy(&store, &workspace).await;
         let live = LiveRuns::default();
         let executor = Arc::new(Parents {
             live: live.clone(),
@@ -354,7 +355,7 @@ async fn nobody_sees_runs_but_its_own_children() {
     let bench = Bench::start(2, 1_000).await;
     let now = SystemClock.now();
     let other = bench.store.workspaces.ensure(WorkspaceId::new(now), "other", now).await.unwrap();
-    deploy(&bench.store, &other, &SystemClock).await;
+    deploy(&bench.store, &other).await;
     let stranger = bench.dispatch.accept(request_of(&other, arguments("{}"))).await.unwrap().run;
     let sibling = bench.accept(&json!({})).await;
     bench.ended(sibling).await;
@@ -427,4 +428,41 @@ async fn what_is_not_granted_or_does_not_fit_is_refused_by_accept_itself() {
         assert!(Instant::now() < deadline, "all that it started ends with it");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_sleeps_no_more_than_it_leaves_to_others() {
+    let bench = Bench::start(2, 10_000).await;
+    let other = bench.store.workspaces.ensure(WorkspaceId::new(SystemClock.now()), "other", SystemClock.now()).await.unwrap();
+    deploy(&bench.store, &other).await;
+    // Each waits for a child that is not due for long.
+    let parent = json!({"children": [{"late": true}]});
+    let mut runs = Vec::new();
+    for _ in 0..ASLEEP_MAX / 2 + 4 {
+        runs.push(bench.accept(&parent).await);
+    }
+    let refused = async {
+        loop {
+            for run in &runs {
+                let record = bench.dispatch.record(bench.workspace.id, *run).await.unwrap().unwrap();
+                if record.summary.status.has_ended() {
+                    return record;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let record = tokio::time::timeout(LONG, refused).await.expect("one too many is refused");
+    assert!(record.error.as_ref().is_some_and(|error| error.message.contains("as many runs on this node")), "{record:?}");
+    for run in runs {
+        bench.dispatch.cancel(bench.workspace.id, run).await.unwrap();
+    }
+    let request = StartRequest { workspace: other.clone(), ..bench.request(&json!({"children": [{}]})) };
+    let run = bench.dispatch.accept(request).await.unwrap().run;
+    let ended = async {
+        while !bench.dispatch.record(other.id, run).await.unwrap().unwrap().summary.status.has_ended() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ended).await.expect("another workspace has places");
 }

@@ -152,7 +152,7 @@ impl Bench {
     pub(crate) async fn another_workspace(&self, name: &str) -> Workspace {
         let now = SystemClock.now();
         let workspace = self.store.workspaces.ensure(WorkspaceId::new(now), name, now).await.unwrap();
-        deploy(&self.store, &workspace, &SystemClock).await;
+        deploy(&self.store, &workspace).await;
         workspace
     }
 
@@ -163,7 +163,7 @@ impl Bench {
         let store = way(store);
         let clock = SystemClock::shared();
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "default", clock.now()).await.unwrap();
-        let version = deploy(&store, &workspace, clock.as_ref()).await;
+        let version = deploy(&store, &workspace).await;
         let executor = Gated::new(open);
         let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: 8, backlog_max };
         let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &LiveRuns::default());
@@ -244,8 +244,12 @@ pub(crate) fn keyed_event() -> Input {
     })
 }
 
-pub(crate) async fn deploy(store: &Store, workspace: &Workspace, clock: &dyn Clock) -> Digest {
-    let manifest = Manifest::default();
+pub(crate) async fn deploy(store: &Store, workspace: &Workspace) -> Digest {
+    deploy_with(store, workspace, Manifest::default()).await
+}
+
+pub(crate) async fn deploy_with(store: &Store, workspace: &Workspace, manifest: Manifest) -> Digest {
+    let clock = SystemClock;
     let digest = version_digest(Language::JavaScript, b"source", &manifest).unwrap();
     let module =
         HostedModule { file_name: "a.js".into(), source: String::new(), parameters: vec![], has_preprocessor: false, source_map: None };

@@ -162,7 +162,7 @@ async fn followers_are_so_many_and_leave_when_the_node_stops() {
     followers.pop();
     followers.push(follow(&bench, run, LogPosition::of(1, 1)));
     let dispatch = bench.dispatch.clone();
-    dispatch.stop_following();
+    dispatch.drain();
     for follower in &mut followers {
         assert!(matches!(next(follower).await, Followed::Stopped));
     }

@@ -9,3 +9,4 @@ mod fake;
 mod fast_lane;
 mod follow;
 mod queue;
+mod sharing;

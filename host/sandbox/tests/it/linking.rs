@@ -11,8 +11,8 @@ async fn each_import_that_is_not_there_is_named() {
     // This sandbox has no capabilities.
     let Err(Error::Unlinkable(imports)) = bed.sandbox.install(&key("capable"), &compiled("capable")) else { panic!("it was linked") };
     assert_eq!(imports, bed.sandbox.unlinkable(&compiled("capable")).unwrap());
-    assert_eq!(imports.len(), 4, "{imports:?}");
-    for interface in ["context/context", "log/log", "output/output", "state/state"] {
+    assert_eq!(imports.len(), 5, "{imports:?}");
+    for interface in ["context/context", "log/log", "output/output", "runs/runs", "state/state"] {
         let name = format!("`sandmill:{interface}@0.1.0`");
         assert!(imports.iter().any(|import| import.contains(&name)), "{name} in {imports:?}");
     }

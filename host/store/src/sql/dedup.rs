@@ -47,8 +47,8 @@ pub(super) async fn claim(conn: &mut Conn<'_>, run: &NewRun, dedup: &Dedup) -> R
 pub(super) async fn forget(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64, StoreError> {
     conn.execute(
         "DELETE FROM dedup_keys WHERE (workspace, scope, key) IN (
-             SELECT workspace, scope, key FROM dedup_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
-         )",
+             SELECT workspace, scope, key FROM dedup_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 {lock free dedup_keys}
+         ) AND expires_at <= $1",
         values![now, FORGOTTEN_MAX],
     )
     .await

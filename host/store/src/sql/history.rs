@@ -18,7 +18,7 @@ use crate::{
 impl History for Sql {
     fn append(&self, mut runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            self.put_away(runs.iter_mut()).await?;
+            self.put_away(runs.iter_mut()).await;
             self.db.writer().append(runs).await
         })
     }
@@ -29,6 +29,10 @@ impl History for Sql {
 
     fn kin(&self, workspace: WorkspaceId, parent: RunId, runs: Vec<RunId>) -> BoxFuture<'_, Result<Vec<Kin>, StoreError>> {
         Box::pin(self.db.read((workspace, parent, runs), |(workspace, parent, runs), conn| Box::pin(kin(*workspace, *parent, runs, conn))))
+    }
+
+    fn ended(&self, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(self.db.read(runs, |runs, conn| Box::pin(ended(runs, conn))))
     }
 
     fn append_logs(&self, lease: Incarnation, parts: Vec<LogPart>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
@@ -70,15 +74,30 @@ async fn run(workspace: WorkspaceId, id: RunId, mut conn: Conn<'_>) -> Result<Op
     rows.first().map(read_record).transpose()
 }
 
+async fn ended(runs: &[(WorkspaceId, RunId)], mut conn: Conn<'_>) -> Result<Vec<RunId>, StoreError> {
+    let ids = || runs.iter().map(|(_, run)| *run);
+    // The range says which partitions to look into.
+    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Vec::new()) };
+    let keys = runs.iter().map(|(workspace, run)| run_key(*workspace, *run)).collect();
+    let rows = conn
+        .rows(
+            "SELECT id FROM runs WHERE id >= $1 AND id <= $2 AND (workspace, id) IN {keys $3}",
+            vec![first.into(), last.into(), Value::Keys(keys)],
+        )
+        .await?;
+    rows.iter().map(|row| row.uuid(0).map(RunId)).collect()
+}
+
 async fn kin(workspace: WorkspaceId, parent: RunId, runs: &[RunId], mut conn: Conn<'_>) -> Result<Vec<Kin>, StoreError> {
     // One statement, so that a run that is just ending is seen exactly once.
-    const KIN: &str = "SELECT id, CAST(0 AS BIGINT) FROM queue WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND (workspace, id) IN {keys $3}
-        UNION ALL SELECT id, CAST(1 AS BIGINT) FROM runs WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND (workspace, id) IN {keys $3}";
-    if runs.is_empty() {
-        return Ok(Vec::new());
-    }
+    const KIN: &str =
+        "SELECT id, CAST(0 AS BIGINT) FROM queue WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND (workspace, id) IN {keys $3}
+        UNION ALL SELECT id, CAST(1 AS BIGINT) FROM runs
+            WHERE workspace = $1 AND cause = $2 AND cause_kind = 0 AND id >= $4 AND id <= $5 AND (workspace, id) IN {keys $3}";
+    // The range says which partitions to look into.
+    let (Some(first), Some(last)) = (runs.iter().min(), runs.iter().max()) else { return Ok(Vec::new()) };
     let keys = runs.iter().map(|run| run_key(workspace, *run)).collect();
-    let rows = conn.rows(KIN, vec![workspace.into(), parent.into(), Value::Keys(keys)]).await?;
+    let rows = conn.rows(KIN, vec![workspace.into(), parent.into(), Value::Keys(keys), (*first).into(), (*last).into()]).await?;
     rows.iter().map(|row| Ok(Kin { run: RunId(row.uuid(0)?), has_ended: row.int(1)? != 0 })).collect()
 }
 

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     10 "inputs" "0010_inputs.sql",
     11 "live_logs" "0011_live_logs.sql",
     12 "kept_results" "0012_kept_results.sql",
+    13 "waiting" "0013_waiting.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -1,6 +1,7 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
 mod canonical;
+mod claims;
 mod codes;
 mod db;
 mod dead_letters;
@@ -25,6 +26,7 @@ mod signals;
 mod snapshot;
 mod state;
 mod tokens;
+mod turns;
 mod value;
 mod waiting;
 mod workspaces;

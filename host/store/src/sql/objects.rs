@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, error::Error, io, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
 use sandmill_model::{BoxFuture, Digest, JsonText, KeptOutput, Output, RunId, Timestamp, WorkspaceId, run::FinishedRun};
 
@@ -37,17 +37,13 @@ impl Shelf {
         Ok(Self { objects, inline_result_bytes_max: options.inline_result_bytes_max })
     }
 
-    /// Puts what a run returned into an object, if it is large. A run that another node executed too may have returned something else,
+    /// Puts what a run returned into an object. A run that another node executed too may have returned something else,
     /// so the name is that of the bytes: nobody overwrites another's.
     async fn put(&self, done: &mut FinishedRun) -> Result<(), StoreError> {
-        let Some(output) = done.outcome.output.take_if(|output| output.len_bytes() > self.inline_result_bytes_max) else { return Ok(()) };
-        let (content_type, data) = match output {
-            Output::Json(text) => (None, text.as_str().as_bytes().to_vec().into()),
-            Output::Bytes { content_type, data } => (Some(content_type), data),
-            Output::Kept(_) => {
-                done.outcome.output = Some(output);
-                return Ok(());
-            }
+        let (content_type, data) = match &done.outcome.output {
+            Some(Output::Json(text)) => (None, text.as_str().as_bytes().to_vec().into()),
+            Some(Output::Bytes { content_type, data }) => (Some(content_type.clone()), data.clone()),
+            Some(Output::Kept(_)) | None => return Ok(()),
         };
         let kept = KeptOutput { content_type, bytes: data.len() as u64, digest: Digest::of(&data) };
         self.objects.put(&name(done.run.workspace, done.run.id, &kept.digest), data.into()).await.map_err(failure)?;
@@ -110,14 +106,19 @@ fn failure(error: object_store::Error) -> StoreError {
 }
 
 impl Sql {
-    /// Puts what is large of the results of `runs` into objects, before their records are written.
-    pub(super) async fn put_away<'a>(&self, runs: impl Iterator<Item = &'a mut FinishedRun>) -> Result<(), StoreError> {
-        let Some(shelf) = &self.shelf else { return Ok(()) };
+    /// Puts what is large of the results of `runs` into objects, before their records are written. What cannot be put there is kept in the
+    /// database: a folder that takes no files must not hold up the ends of runs.
+    pub(super) async fn put_away<'a>(&self, runs: impl Iterator<Item = &'a mut FinishedRun>) {
+        let Some(shelf) = &self.shelf else { return };
         let is_large =
             |done: &FinishedRun| done.outcome.output.as_ref().is_some_and(|output| output.len_bytes() > shelf.inline_result_bytes_max);
-        let puts: Vec<BoxFuture<'_, Result<(), StoreError>>> =
-            runs.filter(|done| is_large(done)).map(|done| Box::pin(shelf.put(done)) as _).collect();
-        stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect().await
+        let put = async |done: &mut FinishedRun| {
+            if let Err(error) = shelf.put(done).await {
+                tracing::error!(%error, run = %done.run.id, "a large result could not be put into the folder of objects; it is kept in the database");
+            }
+        };
+        let puts: Vec<BoxFuture<'_, ()>> = runs.filter(|done| is_large(done)).map(|done| Box::pin(put(done)) as _).collect();
+        stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).collect().await
     }
 
     /// Removes those of `found` that no run refers to; returns how many.

@@ -1,9 +1,7 @@
-//! The queue's operations. Every one that takes many rows passes over those that another transaction has locked, so none waits in a circle.
+//! The queue's operations. Every one that takes many rows passes over those that another transaction has locked; what needs the rows of keys
+//! and rates, too, locks these in one order first ([`super::turns`]).
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sandmill_model::{
     BoxFuture, Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
@@ -11,21 +9,20 @@ use sandmill_model::{
 };
 
 use super::{
-    Sql, dedup,
+    Sql, claims, dedup,
     dialect::Conn,
     finished, keys,
     logs::Chunks,
     nodes,
-    queued::{self, Lease, Queued, State, queued_columns},
+    queued::{self, Lease, State},
     rates,
     value::{RunKey, Value, run_key, values},
     waiting::{Waiting, select_waiting},
-    workspaces,
 };
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Logged, Queue, Ready, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Heads, Logged, Queue, Share, Woken},
 };
 
 /// Delayed runs that are woken at once.
@@ -37,39 +34,63 @@ impl Queue for Sql {
     }
 
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.db.write((Lease { node: lease, from: now }, run), |(lease, run), mut conn| {
-            Box::pin(async move {
-                if !nodes::is_alive(&mut conn, lease.node).await? {
-                    return Err(StoreError::Unavailable("the other nodes thought that this one was dead; it joins again".to_owned()));
-                }
-                queued::adopt(&mut conn, run, *lease).await
-            })
-        }))
+        Box::pin(async move {
+            let adopted = self.db.write((Lease { node: lease, from: now }, run), |(lease, run), mut conn| {
+                Box::pin(async move {
+                    let is_alive = nodes::is_alive(&mut conn, lease.node).await?;
+                    if is_alive {
+                        queued::adopt(&mut conn, run, *lease).await?;
+                    }
+                    Ok(is_alive)
+                })
+            });
+            // Not an error of the operation, which would be one of the whole commit.
+            match adopted.await? {
+                true => Ok(()),
+                false => Err(StoreError::Unavailable("the other nodes thought that this one was dead; it joins again".to_owned())),
+            }
+        })
     }
 
-    fn heads(&self, after: Option<Head>, limit: u32) -> BoxFuture<'_, Result<Vec<Ready>, StoreError>> {
-        Box::pin(self.db.read((after, limit), |(after, limit), conn| Box::pin(heads(after.clone(), *limit, conn))))
+    fn heads(&self, tags: Vec<Arc<str>>, after: Option<WorkspaceId>, limit: u32) -> BoxFuture<'_, Result<Heads, StoreError>> {
+        Box::pin(self.db.read((tags, after, limit), |(tags, after, limit), conn| Box::pin(claims::heads(tags, *after, *limit, conn))))
     }
 
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>> {
-        Box::pin(self.db.write((Lease { node: lease, from: now }, shares), |(lease, shares), conn| Box::pin(claim(*lease, shares, conn))))
+        let lease = Lease { node: lease, from: now };
+        Box::pin(self.db.write((lease, shares), |(lease, shares), conn| Box::pin(claims::claim(*lease, shares, conn))))
+    }
+
+    fn claim_overdue(&self, lease: Incarnation, now: Timestamp) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        Box::pin(self.db.write(Lease { node: lease, from: now }, |lease, conn| Box::pin(claims::overdue(*lease, conn))))
     }
 
     fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.db.write(Lease { node: lease, from }, |lease, mut conn| {
+        Box::pin(self.db.write(Lease { node: lease, from }, |lease, conn| Box::pin(claims::unclaim(*lease, conn))))
+    }
+
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.db.write((lease, runs), |(lease, runs), conn| Box::pin(claims::hand_back(*lease, runs, conn))))
+    }
+
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.db.write((lease, workspace, run, sleeps), |(lease, workspace, run, sleeps), mut conn| {
             Box::pin(async move {
+                // Lost with the database's machine it is lost with the run's attempt.
+                conn.relax().await?;
                 conn.execute(
-                    "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1 WHERE lease = $1 AND state = 3 AND started_at = $2",
-                    values![lease.node.0, lease.from],
+                    "UPDATE queue SET asleep = $4 WHERE workspace = $1 AND id = $2 AND lease = $3 AND state = 3",
+                    values![*workspace, *run, lease.0, i64::from(*sleeps)],
                 )
                 .await
+                .map(drop)
             })
         }))
     }
 
     fn complete(&self, lease: Incarnation, mut runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
         Box::pin(async move {
-            self.put_away(runs.iter_mut().map(|each| &mut each.done)).await?;
+            self.put_away(runs.iter_mut().map(|each| &mut each.done)).await;
             self.db.writer().complete(lease, runs).await
         })
     }
@@ -123,108 +144,6 @@ impl Queue for Sql {
             Box::pin(async move { Ok(dedup::forget(&mut conn, *now).await? + rates::forget(&mut conn, *now).await?) })
         }))
     }
-}
-
-/// From one to the next by the index of what is ready: as many steps as there are heads, however many runs each has.
-async fn heads(after: Option<Head>, limit: u32, mut conn: Conn<'_>) -> Result<Vec<Ready>, StoreError> {
-    let mut heads: Vec<Ready> = Vec::new();
-    let (mut workspace, mut tag) = match after {
-        Some(head) => (head.workspace.0.as_bytes().to_vec(), head.tag),
-        None => (Vec::new(), "".into()),
-    };
-    for _ in 0..limit {
-        let row = conn
-            .row(
-                // Not as one comparison of pairs: SQLite would look at all of the first workspace's runs.
-                "SELECT workspace, tag, (SELECT settings FROM workspaces WHERE id = workspace) FROM (SELECT * FROM (
-                     SELECT workspace, tag FROM queue WHERE state = 0 AND workspace = $1 AND tag > $2 ORDER BY tag LIMIT 1
-                 ) AS same
-                 UNION ALL SELECT * FROM (
-                     SELECT workspace, tag FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace, tag LIMIT 1
-                 ) AS later
-                 ORDER BY workspace, tag LIMIT 1) AS next",
-                values![workspace.clone(), &tag],
-            )
-            .await?;
-        let Some(row) = row else { break };
-        workspace = row.bytes(0)?.to_vec();
-        tag = row.text(1)?.into();
-        let settings = workspaces::read_settings(&row, 2)?;
-        heads.push(Ready {
-            head: Head { workspace: WorkspaceId(row.uuid(0)?), tag: tag.clone() },
-            weight: settings.weight.unwrap_or(1),
-            running_max: settings.running_runs_max,
-        });
-    }
-    Ok(heads)
-}
-
-async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Claims, StoreError> {
-    // A claim that is lost with the database's machine is made again; what was done meanwhile is written with its own commit.
-    conn.relax().await?;
-    if !nodes::is_alive(&mut conn, lease.node).await? {
-        return Ok(Claims::default());
-    }
-    let (mut runs, mut at_limit, mut large) = (Vec::new(), Vec::new(), 0);
-    // Of workspaces with a limit: how many more may execute.
-    let mut left: HashMap<WorkspaceId, u32> = HashMap::new();
-    for Share { head: Head { workspace, tag }, runs_max, running_max } in shares {
-        let mut runs_max = *runs_max;
-        if let Some(limit) = running_max {
-            let left = match left.entry(*workspace) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(limit.saturating_sub(running(&mut conn, *workspace).await?)),
-            };
-            runs_max = runs_max.min(*left);
-            *left -= runs_max;
-            if *left == 0 && !at_limit.contains(workspace) {
-                at_limit.push(*workspace);
-            }
-        }
-        if runs_max == 0 {
-            continue;
-        }
-        let picked = conn.rows(PICK, values![*workspace, tag, runs_max]).await?;
-        let mut keys = Vec::with_capacity(picked.len());
-        for row in &picked {
-            if row.int(2)? != 0 {
-                if large == LARGE_INPUTS_MAX {
-                    break;
-                }
-                large += 1;
-            }
-            keys.push(queued::read_key(row)?);
-        }
-        if keys.is_empty() {
-            continue;
-        }
-        let rows = conn.rows(TAKE, vec![lease.node.0.into(), lease.from.into(), Value::Keys(keys)]).await?;
-        let mut queued = queued::read_all(&mut conn, &rows).await?;
-        queued.sort_by_key(|queued| (Reverse(queued.run.policy.priority), queued.due_at, queued.run.id));
-        runs.extend(queued.into_iter().map(|queued| {
-            let Queued { run, attempt, handed_back, lost, is_cancelled, .. } = queued;
-            Claimed { run, attempt, begun: attempt + handed_back, lost, is_cancelled }
-        }));
-    }
-    Ok(Claims { runs, at_limit })
-}
-
-/// Inputs from their own table that one claim takes along: they are in memory until their runs have a slot.
-const LARGE_INPUTS_MAX: usize = 16;
-
-const PICK: &str = "SELECT workspace, id, has_input FROM queue WHERE state = 0 AND workspace = $1 AND tag = $2
-    ORDER BY priority DESC, due_at, id LIMIT $3 {lock free queue}";
-
-const TAKE: &str = concat!(
-    "UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1 WHERE (workspace, id) IN {keys $3} RETURNING ",
-    queued_columns!("arguments, event, origin, payload")
-);
-
-/// Runs of a workspace that execute. Whoever counts waits for others who do, so that together they keep to its limit.
-async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
-    conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await?;
-    let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3", values![workspace]).await?;
-    row.map_or(Ok(0), |row| row.small_count(0))
 }
 
 /// Takes ended runs out of the queue; returns those that `lease` held, and what they held. Each in the attempt that ended: the same life may

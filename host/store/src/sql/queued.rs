@@ -79,6 +79,7 @@ const QUEUE: Insert = Insert {
         ("cause", Kind::Bytes),
         ("labels", Kind::Text),
         ("has_place", Kind::Int),
+        ("ends_by", Kind::Int),
         ("has_input", Kind::Int),
         ("arguments", Kind::Text),
         ("event", Kind::Text),
@@ -193,6 +194,7 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option
             run.cause.map(|cause| cause.run),
             labels::column(&run.labels)?,
             i64::from(standing.has_place),
+            run.policy.ends_by,
         ]);
         let input = input_values(&run.input)?;
         if input.iter().map(Value::len_bytes).sum::<usize>() <= INPUT_BYTES_INLINE_MAX {

@@ -39,7 +39,7 @@ pub(super) async fn take_place(
 pub(super) async fn forget(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64, StoreError> {
     conn.execute(
         "DELETE FROM queue_rates WHERE (workspace, name) IN (
-             SELECT workspace, name FROM queue_rates WHERE next_at <= $1 ORDER BY next_at LIMIT $2
+             SELECT workspace, name FROM queue_rates WHERE next_at <= $1 ORDER BY next_at LIMIT $2 {lock free queue_rates}
          ) AND next_at <= $1",
         values![now, FORGOTTEN_MAX],
     )

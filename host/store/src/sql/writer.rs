@@ -18,6 +18,7 @@ use super::{
     dead_letters,
     dialect::{self, Conn},
     finished, keys, queue, queued,
+    turns::Turns,
     value::{RunKey, run_key, values},
 };
 use crate::{
@@ -252,6 +253,7 @@ async fn begin(conn: &mut Conn<'_>) -> Result<(), StoreError> {
 }
 
 async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, StoreError> {
+    turns(commands).wait(conn).await?;
     let (mut enqueued, mut appended) = (Vec::new(), Vec::new());
     let mut completed: Vec<(Incarnation, Completed<'_>)> = Vec::new();
     for command in commands.iter() {
@@ -298,6 +300,26 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
         }
     }
     Ok(done)
+}
+
+/// What commands will need of what is locked by key.
+fn turns(commands: &[Command]) -> Turns {
+    let mut turns = Turns::default();
+    for command in commands {
+        match command {
+            Command::Enqueue(runs, _) => runs.iter().for_each(|run| turns.accepts(run)),
+            Command::Complete { runs, .. } => {
+                for completion in runs.iter().filter(|completion| completion.again_at.is_none()) {
+                    turns.ends(&completion.done.run);
+                    if let Some(handler) = &completion.handler {
+                        turns.accepts(handler);
+                    }
+                }
+            }
+            Command::Append(..) | Command::Call(_) => {}
+        }
+    }
+    turns
 }
 
 /// Completions of one lease.

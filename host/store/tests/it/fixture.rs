@@ -21,7 +21,7 @@ use sandmill_store::{
     Durability, Options, Store, connect,
     history::LogCursor,
     nodes::{About, Incarnation},
-    queue::{Claimed, Completion, Logged, Share},
+    queue::{Claimed, Completion, Logged, Ready, Share},
     scripts::NewDeployment,
 };
 use sandmill_testkit::postgres::Postgres;
@@ -47,6 +47,19 @@ impl Database {
 
     pub(crate) fn options(&self) -> Options {
         Options { url: self.url.clone(), durability: Durability::Normal }
+    }
+
+    /// How often the database ended one of two transactions that waited for each other; never on SQLite.
+    pub(crate) async fn deadlocks(&self) -> i64 {
+        use sqlx::Connection as _;
+        if self.url.starts_with("sqlite:") {
+            return 0;
+        }
+        // Sessions report what they count once a second at most.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let mut conn = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        let query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
     }
 
     /// The keys of every workspace that are held, and how many hold each.
@@ -175,11 +188,20 @@ pub(crate) async fn join(store: &Store, name: &str, now: Timestamp) -> Incarnati
     store.nodes.join(about(name), now, LEASE).await.unwrap()
 }
 
+/// The tags of the tests, as a node has them that serves all.
+pub(crate) fn all_tags() -> Vec<Arc<str>> {
+    ["", "cpu", "gpu"].map(Arc::from).to_vec()
+}
+
+pub(crate) async fn heads(store: &Store) -> Vec<Ready> {
+    store.queue.heads(all_tags(), None, 100).await.unwrap().ready
+}
+
 /// Wakes what is due and claims up to `limit` runs of each head.
 pub(crate) async fn claim(store: &Store, lease: Incarnation, now: Timestamp, limit: u32) -> Vec<Claimed> {
     store.queue.wake_due(now).await.unwrap();
-    let heads = store.queue.heads(None, 100).await.unwrap();
-    let shares = heads.into_iter().map(|ready| Share { head: ready.head, runs_max: limit, running_max: ready.running_max }).collect();
+    let shares =
+        heads(store).await.into_iter().map(|ready| Share { head: ready.head, runs_max: limit, running_max: ready.running_max }).collect();
     store.queue.claim(lease, now, shares).await.unwrap().runs
 }
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod children;
+mod claims;
 mod fixture;
 mod history;
 mod keys;

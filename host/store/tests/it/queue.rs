@@ -10,7 +10,9 @@ use sandmill_store::{
     queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Head, Logged, Ready, Share},
 };
 
-use crate::fixture::{Database, LEASE, claim, complete, event, finished, ids, join, json, line, log_of, new_run, on_both, tick, workspace};
+use crate::fixture::{
+    Database, LEASE, all_tags, claim, complete, event, finished, heads, ids, join, json, line, log_of, new_run, on_both, tick, workspace,
+};
 
 on_both![
     what_is_enqueued_is_claimed_unaltered,
@@ -134,14 +136,17 @@ async fn heads_are_what_is_ready(database: Database) {
         enqueue(&store, &[later]).await;
     }
     expected.sort_by(|a, b| a.head.cmp(&b.head));
-    assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected);
-    let first = store.queue.heads(None, 4).await.unwrap();
-    assert_eq!(first, expected[..4]);
-    assert_eq!(store.queue.heads(first.last().map(|ready| ready.head.clone()), 100).await.unwrap(), expected[4..]);
+    assert_eq!(heads(&store).await, expected);
+    let first = store.queue.heads(all_tags(), None, 2).await.unwrap();
+    assert_eq!((&*first.ready, first.after), (&expected[..6], Some(expected[5].head.workspace)));
+    let rest = store.queue.heads(all_tags(), first.after, 2).await.unwrap();
+    assert_eq!((&*rest.ready, rest.after), (&expected[6..], None));
+    let gpu = store.queue.heads(vec!["gpu".into()], None, 100).await.unwrap().ready;
+    assert_eq!(gpu, expected.iter().filter(|ready| &*ready.head.tag == "gpu").cloned().collect::<Vec<_>>());
     let node = join(&store, "node", tick()).await;
     let all = vec![Share { head: expected[0].head.clone(), runs_max: 2, running_max: None }];
     assert_eq!(store.queue.claim(node, tick(), all).await.unwrap().runs.len(), 2);
-    assert_eq!(store.queue.heads(None, 100).await.unwrap(), expected[1..]);
+    assert_eq!(heads(&store).await, expected[1..]);
 }
 
 async fn shares_bound_what_each_head_gives(database: Database) {

@@ -17,7 +17,7 @@ use sandmill_store::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{Database, claim, complete, event, finished, ids, join, new_run, on_both, tick, workspace};
+use crate::fixture::{Database, claim, complete, event, finished, heads, ids, join, new_run, on_both, tick, workspace};
 
 on_both![
     starts_are_spread,
@@ -151,7 +151,7 @@ async fn a_workspace_keeps_to_its_limit_on_all_nodes(database: Database) {
     let runs: Vec<NewRun> = (0..8).map(|_| new_run(of)).collect();
     enqueue(&stores[0], &runs).await;
     let nodes = [join(&stores[0], "one", tick()).await, join(&stores[1], "two", tick()).await];
-    let ready = stores[0].queue.heads(None, 10).await.unwrap();
+    let ready = heads(&stores[0]).await;
     assert_eq!((ready.len(), ready[0].running_max), (1, Some(3)));
     let take = async |index: usize| {
         let share = Share { head: Head { workspace: of, tag: "".into() }, runs_max: 2, running_max: Some(3) };
@@ -172,7 +172,7 @@ async fn weights_are_told_with_the_heads(database: Database) {
     let heavy = set(&store, "heavy", json!({"weight": 7})).await;
     let plain = store.workspaces.ensure(workspace(), "plain", tick()).await.unwrap().id;
     enqueue(&store, &[new_run(heavy), new_run(plain), new_run(workspace())]).await;
-    let weights: Vec<u32> = store.queue.heads(None, 10).await.unwrap().iter().map(|ready| ready.weight).collect();
+    let weights: Vec<u32> = heads(&store).await.iter().map(|ready| ready.weight).collect();
     assert_eq!(weights, [7, 1, 1]);
 }
 

@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use http::HeaderMap;
 use sandmill_dispatch::{StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, RunStatus, Timestamp,
+    Code, Input, JsonText, RunStatus,
     auth::{Action, Domain},
     idempotency,
     version::Selector,
@@ -47,7 +47,7 @@ pub(crate) struct RunSubmission {
 const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl RunSubmission {
-    fn terms(&self, idempotency_key: Option<String>, now: Timestamp) -> Result<StartTerms, Problem> {
+    fn terms(&self, idempotency_key: Option<String>) -> Result<StartTerms, Problem> {
         let delay = self.delay_ms.map(Duration::from_millis);
         if delay.is_some() && self.wait {
             return Err(Problem::new(Code::BadRequest, "`delay_ms` and `wait` do not go together"));
@@ -56,7 +56,7 @@ impl RunSubmission {
             return Err(Problem::new(Code::BadRequest, format!("`delay_ms` is at most {}", DELAY_MAX.as_millis())));
         }
         Ok(StartTerms {
-            scheduled_for: delay.map(|delay| now.plus(delay)),
+            delay,
             priority: self.priority,
             tag: self.tag.as_deref().map(Into::into),
             idempotency_key,
@@ -81,7 +81,7 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
-    let terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
+    let terms = submission.terms(idempotency::key(&headers)?)?;
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
     must_be_an_object(&arguments)?;
     let request = StartRequest {

@@ -213,10 +213,10 @@ pub(super) fn classify(error: &PgDatabaseError) -> StoreError {
         "23505" => StoreError::Conflict(text),
         // disk full
         "53100" => StoreError::Full(text),
-        // deadlock, serialization failure
-        "40P01" | "40001" => StoreError::Contended(text),
-        // lock not available; the database is read-only, as a standby is, or one that its operator has made so
-        "55P03" | "25006" => StoreError::Unavailable(text),
+        // deadlock, serialization failure, lock not available
+        "40P01" | "40001" | "55P03" => StoreError::Contended(text),
+        // the database is read-only, as a standby is, or one that its operator has made so
+        "25006" => StoreError::Unavailable(text),
         // data corrupted, index corrupted
         "XX001" | "XX002" => StoreError::Corrupt(text),
         // connection, resources, the server is starting or stopping

@@ -12,7 +12,7 @@ use sandmill_store::{
 };
 
 use super::world::{NODES, World};
-use crate::fixture::{LEASE, about, outcome};
+use crate::fixture::{LEASE, about, heads, outcome};
 
 /// Nodes that a run may kill before it is given up; as in dispatch.
 const LOST_MAX: u32 = 3;
@@ -59,7 +59,7 @@ impl World {
             let given_back = self.store.queue.unclaim(life, from).await.unwrap();
             assert_eq!(given_back, self.model.unclaim(life, from), "unclaim");
         }
-        let heads: Vec<_> = self.store.queue.heads(None, 100).await.unwrap().into_iter().map(|ready| ready.head).collect();
+        let heads: Vec<_> = heads(&self.store).await.into_iter().map(|ready| ready.head).collect();
         assert_eq!(heads, self.model.heads(), "heads");
         let mut shares = Vec::new();
         for head in heads.into_iter().filter(|head| self.nodes[index].tags.contains(&head.tag)) {

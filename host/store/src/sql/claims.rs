@@ -1,0 +1,169 @@
+//! Who executes what: runs are found by workspace and tag, taken for a lease, and given back.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+use sandmill_model::{RunId, WorkspaceId};
+
+use super::{
+    dialect::Conn,
+    nodes,
+    queued::{self, Lease, Queued, queued_columns},
+    value::{Row, RunKey, Value, run_key, values},
+    workspaces,
+};
+use crate::{
+    StoreError,
+    nodes::Incarnation,
+    queue::{Claimed, Claims, Head, Heads, Ready, Share},
+};
+
+/// Inputs from their own table that one claim takes along: they are in memory until their runs have a slot.
+const LARGE_INPUTS_MAX: usize = 16;
+/// Overdue runs that are taken at once.
+const OVERDUE_MAX: u32 = 100;
+
+const PICK: &str = "SELECT workspace, id, has_input FROM queue WHERE state = 0 AND workspace = $1 AND tag = $2
+    ORDER BY priority DESC, due_at, id LIMIT $3 {lock free queue}";
+
+const PICK_OVERDUE: &str = "SELECT workspace, id, has_input FROM queue WHERE ends_by <= $1 AND state <> 3
+    ORDER BY ends_by LIMIT $2 {lock free queue}";
+
+const TAKE: &str = concat!(
+    "UPDATE queue SET state = 3, lease = $1, started_at = $2, attempt = attempt + 1, asleep = 0 WHERE (workspace, id) IN {keys $3} RETURNING ",
+    queued_columns!("arguments, event, origin, payload")
+);
+
+/// From one workspace to the next by the index of what is ready: as many steps as there are workspaces, however many runs and tags each has.
+pub(super) async fn heads(tags: &[Arc<str>], after: Option<WorkspaceId>, limit: u32, mut conn: Conn<'_>) -> Result<Heads, StoreError> {
+    let mut next = "SELECT workspace, (SELECT settings FROM workspaces WHERE id = workspace)".to_owned();
+    for (index, _) in tags.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            next,
+            ", CAST(CASE WHEN EXISTS (SELECT 1 FROM queue WHERE state = 0 AND workspace = next.workspace AND tag = ${}) THEN 1 ELSE 0 END AS BIGINT)",
+            index + 2
+        );
+    }
+    next.push_str(" FROM (SELECT workspace FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace LIMIT 1) AS next");
+    let mut heads = Heads { ready: Vec::new(), after };
+    for _ in 0..limit {
+        let mut values = values![heads.after.map_or(Vec::new(), |workspace| workspace.0.as_bytes().to_vec())];
+        values.extend(tags.iter().map(Value::from));
+        let rows = conn.rows(next.clone(), values).await?;
+        let Some(row) = rows.first() else {
+            heads.after = None;
+            break;
+        };
+        let workspace = WorkspaceId(row.uuid(0)?);
+        let settings = workspaces::read_settings(row, 1)?;
+        for (index, tag) in tags.iter().enumerate() {
+            if row.int(index + 2)? != 0 {
+                heads.ready.push(Ready {
+                    head: Head { workspace, tag: Arc::clone(tag) },
+                    weight: settings.weight.unwrap_or(1),
+                    running_max: settings.running_runs_max,
+                });
+            }
+        }
+        heads.after = Some(workspace);
+    }
+    Ok(heads)
+}
+
+pub(super) async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Claims, StoreError> {
+    // A claim that is lost with the database's machine is made again; what was done meanwhile is written with its own commit.
+    conn.relax().await?;
+    if !nodes::is_alive(&mut conn, lease.node).await? {
+        return Ok(Claims::default());
+    }
+    let (mut runs, mut at_limit, mut large) = (Vec::new(), Vec::new(), 0);
+    // Of workspaces with a limit: how many more may execute.
+    let mut left: HashMap<WorkspaceId, u32> = HashMap::new();
+    for Share { head: Head { workspace, tag }, runs_max, running_max } in shares {
+        let mut runs_max = *runs_max;
+        if let Some(limit) = running_max {
+            let left = match left.entry(*workspace) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(limit.saturating_sub(running(&mut conn, *workspace).await?)),
+            };
+            runs_max = runs_max.min(left);
+        }
+        let keys =
+            if runs_max == 0 { Vec::new() } else { picked(&conn.rows(PICK, values![*workspace, tag, runs_max]).await?, &mut large)? };
+        if let Some(left) = left.get_mut(workspace) {
+            *left = left.saturating_sub(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+            if *left == 0 && !at_limit.contains(workspace) {
+                at_limit.push(*workspace);
+            }
+        }
+        runs.extend(take(&mut conn, lease, keys).await?);
+    }
+    Ok(Claims { runs, at_limit })
+}
+
+pub(super) async fn overdue(lease: Lease, mut conn: Conn<'_>) -> Result<Vec<Claimed>, StoreError> {
+    if !nodes::is_alive(&mut conn, lease.node).await? {
+        return Ok(Vec::new());
+    }
+    let keys = picked(&conn.rows(PICK_OVERDUE, values![lease.from, OVERDUE_MAX]).await?, &mut 0)?;
+    take(&mut conn, lease, keys).await
+}
+
+/// Keys of the rows that a claim takes: up to the one whose input is one too many.
+fn picked(rows: &[Row], large: &mut usize) -> Result<Vec<RunKey>, StoreError> {
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.int(2)? != 0 {
+            if *large == LARGE_INPUTS_MAX {
+                break;
+            }
+            *large += 1;
+        }
+        keys.push(queued::read_key(row)?);
+    }
+    Ok(keys)
+}
+
+async fn take(conn: &mut Conn<'_>, lease: Lease, keys: Vec<RunKey>) -> Result<Vec<Claimed>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = conn.rows(TAKE, vec![lease.node.0.into(), lease.from.into(), Value::Keys(keys)]).await?;
+    let mut queued = queued::read_all(conn, &rows).await?;
+    queued.sort_by_key(|queued| (Reverse(queued.run.policy.priority), queued.due_at, queued.run.id));
+    let claimed = queued.into_iter().map(|queued| {
+        let Queued { run, attempt, handed_back, lost, is_cancelled, .. } = queued;
+        Claimed { run, attempt, begun: attempt + handed_back, lost, is_cancelled }
+    });
+    Ok(claimed.collect())
+}
+
+/// Runs of a workspace that execute and do not sleep. Whoever counts waits for others who do, so that together they keep to its limit.
+async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
+    conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await?;
+    let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep = 0", values![workspace]).await?;
+    row.map_or(Ok(0), |row| row.small_count(0))
+}
+
+pub(super) async fn unclaim(lease: Lease, mut conn: Conn<'_>) -> Result<u64, StoreError> {
+    conn.execute(
+        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1 WHERE lease = $1 AND state = 3 AND started_at = $2",
+        values![lease.node.0, lease.from],
+    )
+    .await
+}
+
+pub(super) async fn hand_back(lease: Incarnation, runs: &[(WorkspaceId, RunId)], mut conn: Conn<'_>) -> Result<u64, StoreError> {
+    let keys = runs.iter().map(|(workspace, run)| run_key(*workspace, *run)).collect();
+    conn.execute(
+        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
+         WHERE lease = $1 AND state = 3 AND (workspace, id) IN {keys $2}",
+        vec![lease.0.into(), Value::Keys(keys)],
+    )
+    .await
+}

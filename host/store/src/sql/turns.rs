@@ -1,0 +1,62 @@
+//! Transactions that take keys, rates and dedup keys of many runs take turns first, each for all that it knows of: locking the rows themselves in
+//! the order of the runs, two of them could wait for each other.
+//!
+//! A turn is of a bucket, not of a key: the database's table of locks is bounded. What is handed on to runs with further keys is not known
+//! beforehand; where that still makes two wait for each other, the database ends one, which is tried again.
+
+use std::collections::BTreeSet;
+
+use sandmill_model::{Digest, WorkspaceId, run::NewRun};
+
+use super::{dialect::Conn, value::values};
+use crate::StoreError;
+
+/// Any number of which no other program makes locks: "turn" in ASCII.
+const CLASS: i64 = 0x7475_726e;
+const BUCKETS: u8 = 64;
+
+/// What a transaction will need.
+#[derive(Default)]
+pub(super) struct Turns(BTreeSet<u8>);
+
+impl Turns {
+    /// What accepting `run` needs.
+    pub(super) fn accepts(&mut self, run: &NewRun) {
+        if let Some(dedup) = &run.dedup {
+            self.add(run.workspace, &[b"dedup", dedup.scope.as_bytes(), dedup.key.as_bytes()]);
+        }
+        for rate in &run.policy.rates {
+            self.add(run.workspace, &[b"rate", rate.name.as_bytes()]);
+        }
+        self.ends(run);
+    }
+
+    /// What the end of `run` needs.
+    pub(super) fn ends(&mut self, run: &NewRun) {
+        for key in &run.policy.keys {
+            self.add(run.workspace, &[b"key", key.name.as_bytes()]);
+        }
+    }
+
+    fn add(&mut self, workspace: WorkspaceId, parts: &[&[u8]]) {
+        let mut all: Vec<&[u8]> = vec![workspace.0.as_bytes()];
+        all.extend(parts);
+        self.0.insert(Digest::of_parts(&all).as_bytes()[0] % BUCKETS);
+    }
+
+    /// Waits for all of them, in their order; they are over with the transaction. SQLite has one writer, so nothing is needed.
+    pub(super) async fn wait(self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        if self.0.is_empty() || matches!(conn, Conn::Sqlite(_)) {
+            return Ok(());
+        }
+        let buckets: Vec<String> = self.0.iter().map(u8::to_string).collect();
+        conn.rows(
+            "SELECT pg_advisory_xact_lock($1::BIGINT::INT, bucket) FROM (
+                 SELECT bucket::INT AS bucket FROM string_to_table($2, ',') AS bucket ORDER BY bucket::INT
+             ) AS buckets",
+            values![CLASS, buckets.join(",")],
+        )
+        .await
+        .map(drop)
+    }
+}
