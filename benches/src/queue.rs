@@ -60,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let (enqueued_per_s, drained_per_s) = enqueue_and_drain(&database, &arguments, PATH, options.runs).await?;
 
-    let server = Server::start(database.data(), &arguments)?;
+    let server = Server::start_alone(database.data(), &arguments)?;
     let mut one_ms = Vec::with_capacity(ONE_AT_A_TIME);
     for number in 0..ONE_AT_A_TIME {
         let began = Instant::now();
@@ -120,7 +120,8 @@ pub(crate) async fn enqueue_and_drain(database: &Database, arguments: &[String],
     let enqueued_per_s = runs as f64 / began.elapsed().as_secs_f64();
     drop(server);
 
-    let server = Server::start(database.data(), arguments)?;
+    // Nobody sends anything any more: the server shares the machine with its database only.
+    let server = Server::start_alone(database.data(), arguments)?;
     let began = Instant::now();
     while server.is_busy().await? {
         tokio::time::sleep(POLL).await;

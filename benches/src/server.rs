@@ -1,4 +1,4 @@
-//! The server under measurement: the binary that is shipped, on the first core.
+//! The server under measurement: the binary that is shipped, on the first core where a load generator or a peer has the other.
 
 use std::{
     io::{BufRead, BufReader},
@@ -31,11 +31,20 @@ pub(crate) fn binary() -> PathBuf {
 
 impl Server {
     pub(crate) fn start<S: AsRef<str>>(data: &Path, arguments: &[S]) -> anyhow::Result<Self> {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", "0"]).arg(binary());
+        Self::start_as(pinned, data, arguments)
+    }
+
+    /// On all cores: where nothing else is at work but its database.
+    pub(crate) fn start_alone<S: AsRef<str>>(data: &Path, arguments: &[S]) -> anyhow::Result<Self> {
+        Self::start_as(Command::new(binary()), data, arguments)
+    }
+
+    fn start_as<S: AsRef<str>>(mut command: Command, data: &Path, arguments: &[S]) -> anyhow::Result<Self> {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         let began = Instant::now();
-        let mut child = Command::new("taskset")
-            .args(["-c", "0"])
-            .arg(binary())
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(&arguments)
