@@ -13,6 +13,7 @@ mod objects;
 mod open;
 mod queue;
 mod rates;
+mod reach;
 mod retention;
 mod scripts;
 mod simulation;
