@@ -31,7 +31,8 @@ impl Dispatch {
     /// Starts a run and waits for its outcome, at most `wait_limit`.
     ///
     /// # Errors
-    /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here.
+    /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here; and as [`Dispatch::output`], where the run did not
+    /// execute for this call.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
         let backlog_max = self.backlog_max(&request.workspace);
         // What is counted must be seen by all nodes.
@@ -49,13 +50,13 @@ impl Dispatch {
             // It may have ended long ago.
             let first = self.record(workspace, id).await?.filter(|record| record.summary.status.has_ended());
             if let Some(first) = first {
-                let outcome = Arc::new(self.inner.outcome_of(workspace, first).await);
-                return Ok(Waited::Ended { run: id, outcome });
+                let outcome = self.inner.outcome_of(workspace, first).await?;
+                return Ok(Waited::Ended { run: id, is_repetition: true, outcome: Arc::new(outcome) });
             }
         }
         Ok(match tokio::time::timeout(wait_limit, ended.outcome()).await {
-            Ok(Some(outcome)) => Waited::Ended { run: id, outcome },
-            Ok(None) | Err(_) => Waited::StillRunning(id),
+            Ok(Some(outcome)) => Waited::Ended { run: id, is_repetition: accepted.is_repetition, outcome: outcome? },
+            Ok(None) | Err(_) => Waited::StillRunning(accepted),
         })
     }
 
@@ -77,7 +78,7 @@ impl Dispatch {
         }
         if cancelled == Cancelled::AtOnce {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
-            inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
+            inner.waiters.wake(workspace, run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
             inner.followers.wake(&[run]);
             inner.tell_ended([run]);
             inner.ended_so(workspace, run, OutcomeKind::Cancelled);

@@ -150,8 +150,12 @@ impl Inner {
             }
             match self.store.history.run(workspace, run).await {
                 Ok(Some(record)) if record.summary.status.has_ended() => {
-                    let outcome = self.outcome_of(workspace, record).await;
-                    self.waiters.wake(run, Arc::new(outcome));
+                    match self.outcome_of(workspace, record).await {
+                        Ok(outcome) => {
+                            self.waiters.wake(workspace, run, Arc::new(outcome));
+                        }
+                        Err(refusal) => self.waiters.refuse(workspace, run, refusal),
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a run that is waited for could not be read"),
