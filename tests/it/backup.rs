@@ -135,7 +135,9 @@ async fn large_results_are_where_the_servers_config_says() {
     let refused = refusal(&sandmill("backup", &file, server.data()));
     assert!(refused.contains("--objects-dir") && !file.exists(), "{refused}");
 
-    succeeds(&Command::new(binary()).arg("backup").arg(&file).arg("--data").arg(server.data()).args(["--config", &config]).output().unwrap());
+    succeeds(
+        &Command::new(binary()).arg("backup").arg(&file).arg("--data").arg(server.data()).args(["--config", &config]).output().unwrap(),
+    );
     drop(server);
     std::fs::remove_dir_all(objects).unwrap();
     succeeds(&sandmill("restore", &file, &data));

@@ -1,7 +1,5 @@
 //! Steering many runs at once, from the command line and over HTTP: more of them than one request takes.
 
-use std::path::Path;
-
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use sandmill_testkit::{
@@ -22,7 +20,8 @@ const SPLITS: &str = "export function main(n: number) { if (n >= 0) throw new Ra
 /// On either database; none if there is no PostgreSQL.
 fn servers(arguments: &[&str]) -> Vec<Server> {
     let sqlite = Server::start(arguments).unwrap();
-    let postgres = Postgres::shared().map(|postgres| Server::start(&[arguments, &["--database-url", &postgres.database()]].concat()).unwrap());
+    let postgres =
+        Postgres::shared().map(|postgres| Server::start(&[arguments, &["--database-url", &postgres.database()]].concat()).unwrap());
     std::iter::once(sqlite).chain(postgres).collect()
 }
 
@@ -56,7 +55,8 @@ async fn count(server: &Server, list: &str) -> usize {
 
 /// What the command says on stdout, when it is done well.
 fn says(server: &Server, arguments: &[&str]) -> String {
-    let done = sandmill(Path::new("/tmp"), server, arguments);
+    let folder = tempfile::tempdir().unwrap();
+    let done = sandmill(folder.path(), server, arguments);
     assert_eq!(done.status.code(), Some(0), "{arguments:?}: {done:?}");
     String::from_utf8(done.stdout).unwrap()
 }
@@ -118,7 +118,6 @@ async fn one_run_is_done_again_otherwise() {
 async fn many_dead_letters_are_replayed_and_discarded() {
     const REPLAYED: usize = 5;
     for server in servers(&[]) {
-        for path in ["f/steering/splits", "f/steering/more"] {
         for path in ["f/steering/splits", "f/steering/more"] {
             server.deploy(path, "typescript", SPLITS).await.unwrap();
         }

@@ -288,7 +288,8 @@ async fn a_run_is_shown_while_it_goes_on() {
     let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, bytes), result]).await;
     assert_eq!((done.exit, done.out.as_str()), (0, "a"));
     let far = end(r#"{"outcome":"ok","result_at":"/api/w/w/runs/r1/result"}"#);
-    let answers = |status, headers, body| vec![start, (events, "200 OK", EVENTS, far), ("GET /api/w/w/runs/r1/result", status, headers, body)];
+    let answers =
+        |status, headers, body| vec![start, (events, "200 OK", EVENTS, far), ("GET /api/w/w/runs/r1/result", status, headers, body)];
     let done = remote(&["run", "f/demo/hello", "--stream"], answers("200 OK", JSON, "\"long\"")).await;
     assert_eq!((done.exit, done.out.as_str()), (0, "\"long\"\n"));
     let mut later = answers("503 Service Unavailable", PROBLEM, r#"{"code":"unavailable","detail":"later"}"#);

@@ -213,9 +213,7 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) | StoreError::Contended(_) => {
                 (Code::Unavailable, "the database cannot be reached at present; try again")
             }
-            StoreError::ObjectsUnavailable(_) => {
-                (Code::Unavailable, "the folder of large results cannot be reached at present; try again")
-            }
+            StoreError::ObjectsUnavailable(_) => (Code::Unavailable, "the folder of large results cannot be reached at present; try again"),
             StoreError::Corrupt(_) | StoreError::Other(_) => return Self::internal(error.to_string()),
         };
         let mut problem = Self::new(code, detail);

@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn merged(config: &str, arguments: &[&str]) -> anyhow::Result<ServeOptions> {
-        match command(config, &[&["serve"], arguments].concat())? {
+        match command(config, &[&["serve"][..], arguments].concat())? {
             Command::Serve(options) => Ok(*options),
             other => anyhow::bail!("{other:?}"),
         }

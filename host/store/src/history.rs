@@ -1,8 +1,8 @@
 //! Runs that have ended, and reading any run.
 
 use sandmill_model::{
-    BoxFuture, Cause, LogEntry, LogPosition, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId, auth,
-    run::FinishedRun,
+    BoxFuture, Cause, LogEntry, LogPosition, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId,
+    auth, run::FinishedRun,
 };
 
 use crate::{StoreError, nodes::Incarnation};
@@ -41,7 +41,8 @@ impl RunFilter {
     /// Whether a run that is in no table yet is looked for.
     #[must_use]
     pub fn fits(&self, run: &RunSummary) -> bool {
-        let Self { path, within, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } = self;
+        let Self { path, within, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } =
+            self;
         path.as_ref().is_none_or(|path| *path == run.path)
             && within.as_ref().is_none_or(|globs| globs.iter().any(|glob| auth::matches(glob, run.path.as_str())))
             && phase.is_none_or(|phase| run.status.has_ended() == (phase == Phase::Ended))

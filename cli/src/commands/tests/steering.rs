@@ -14,7 +14,8 @@ fn about(template: &str) -> &'static str {
 
 const FIRST: &str = r#"{"done":998,"ending":1,"passed_over":1,"problems":[],"next":"c2"}"#;
 const LAST: &str = r#"{"done":2,"ending":0,"passed_over":0,"problems":[],"next":null}"#;
-const REFUSED: &str = r#"{"done":1,"ending":0,"passed_over":2,"problems":[{"run":"r7","code":"not_found","detail":"nothing is deployed"}],"next":null}"#;
+const REFUSED: &str =
+    r#"{"done":1,"ending":0,"passed_over":2,"problems":[{"run":"r7","code":"not_found","detail":"nothing is deployed"}],"next":null}"#;
 
 #[tokio::test]
 async fn one_run_is_done_again_with_what_was_written() {
@@ -43,7 +44,11 @@ async fn one_run_is_done_again_with_what_was_written() {
 async fn many_are_steered_page_by_page() {
     for (command, path, expected) in [
         (&["runs", "cancel"][..], "POST /api/w/w/runs/cancel", r#"{"filter":{"path":"f/a/b","status":"failed"}"#),
-        (&["runs", "rerun", "--same-version"], "POST /api/w/w/runs/rerun", r#"{"filter":{"path":"f/a/b","status":"failed"},"version":"same""#),
+        (
+            &["runs", "rerun", "--same-version"],
+            "POST /api/w/w/runs/rerun",
+            r#"{"filter":{"path":"f/a/b","status":"failed"},"version":"same""#,
+        ),
         (&["dead-letters", "replay"], "POST /api/w/w/dead-letters/replay", r#"{"filter":{"path":"f/a/b","status":"failed"}"#),
         (&["dead-letters", "discard"], "POST /api/w/w/dead-letters/discard", r#"{"filter":{"path":"f/a/b","status":"failed"}"#),
     ] {

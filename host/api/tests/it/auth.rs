@@ -140,7 +140,7 @@ async fn lists_are_of_what_a_token_covers() {
         get(format!("/api/w/w/{list}?path=f/other/echo")).token("sm_t").to(&api).await.is_problem(403, "forbidden");
         assert_eq!(get(format!("/api/w/w/{list}?path=f/t/echo")).token("sm_t").to(&api).await.status, 200);
     }
-    for bulk in ["runs/rerun", "runs/cancel", "dead-letters/replay", "dead-letters/discard"] {
+    for bulk in ["runs/cancel", "runs/rerun", "dead-letters/replay", "dead-letters/discard"] {
         let steer = |filter: Value| post(format!("/api/w/w/{bulk}")).json(json!({"filter": filter})).token("sm_t");
         steer(json!({"path": "f/other/echo"})).to(&api).await.is_problem(403, "forbidden");
         let receipt = steer(json!({"run_as": "u/ann"})).to(&api).await.value();

@@ -74,3 +74,18 @@ async fn a_long_log_comes_in_pages_and_breaks_off_where_one_is_missing() {
     }
     api.stop().await;
 }
+
+/// Trying again for ever would look like a run that goes on.
+#[tokio::test]
+async fn who_follows_what_cannot_be_read_is_sent_away() {
+    let api = Api::new().await;
+    api.deploy("f/t/talks").await;
+    let run = post("/api/w/w/runs").json(json!({"path": "f/t/talks", "wait": true})).to(&api).await.run_id();
+    api.faults.of_logs(StoreError::Corrupt);
+    for (pages, begins) in [(0, false), (2, true)] {
+        api.faults.after_log_pages(pages);
+        let text = get(format!("/api/w/w/runs/{run}/events")).to(&api).await.text().to_owned();
+        assert_eq!((text.contains("event: log"), text.contains("event: end")), (begins, false), "{pages}");
+    }
+    api.stop().await;
+}

@@ -39,7 +39,9 @@ async fn a_clean_stop_loses_no_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_outlives_the_wait_is_durable_before_the_answer() {
     let bench = Bench::start(false).await;
-    let Waited::StillRunning(Accepted { run, .. }) = bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(30)).await.unwrap() else {
+    let Waited::StillRunning(Accepted { run, .. }) =
+        bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(30)).await.unwrap()
+    else {
         panic!("the gate is shut")
     };
     let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap().expect("it is in the queue");

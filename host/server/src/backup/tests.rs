@@ -119,7 +119,8 @@ fn a_file_without_links_is_copied_and_replaces_nothing() {
     fs::write(folder.path("archive"), "whole").unwrap();
     write::copy_new(&folder.path("archive"), &folder.path("x")).unwrap();
     assert_eq!(fs::read_to_string(folder.path("x")).unwrap(), "whole");
-    for publish in [write::copy_new, |from: &Path, to: &Path| write::publish(from, to, Path::new("."))] {
+    let ways: [fn(&Path, &Path) -> std::io::Result<()>; 2] = [write::copy_new, |from, to| write::publish(from, to, Path::new("."))];
+    for publish in ways {
         fs::write(folder.path("there"), "mine").unwrap();
         assert_eq!(publish(&folder.path("archive"), &folder.path("there")).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(folder.path("there")).unwrap(), "mine");

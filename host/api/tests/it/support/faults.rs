@@ -20,17 +20,23 @@ pub(crate) struct Faults {
     objects: Mutex<Option<Fault>>,
     /// Pages of logs that can still be read.
     log_pages: AtomicUsize,
+    /// Of whoever reads more.
+    logs: Mutex<Fault>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { objects: Mutex::default(), log_pages: AtomicUsize::new(usize::MAX) }
+        Self { objects: Mutex::default(), log_pages: AtomicUsize::new(usize::MAX), logs: Mutex::new(StoreError::Unavailable) }
     }
 }
 
 impl Faults {
     pub(crate) fn of_objects(&self, fault: Option<Fault>) {
         *self.objects.lock().unwrap() = fault;
+    }
+
+    pub(crate) fn of_logs(&self, fault: Fault) {
+        *self.logs.lock().unwrap() = fault;
     }
 
     pub(crate) fn after_log_pages(&self, count: usize) {
@@ -85,7 +91,10 @@ impl History for Faulty<dyn History> {
         let left = self.faults.log_pages.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         match left {
             Ok(_) => self.part.log(workspace, id, from),
-            Err(_) => Box::pin(async { Err(StoreError::Unavailable("as the test says".to_owned())) }),
+            Err(_) => {
+                let fault = *self.faults.logs.lock().unwrap();
+                Box::pin(async move { Err(fault("as the test says".to_owned())) })
+            }
         }
     }
 
