@@ -135,7 +135,7 @@ async fn a_folder_that_is_full_is_told(database: Database) {
     // Where its folder should be is a file.
     fs::write(folder.path().join("objects").join(of.to_string()), "in the way").unwrap();
     let refused = store.history.append(vec![returning(of, bytes(2000)), returning(of, bytes(10))]).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::ObjectsUnavailable(_))), "{refused:?}");
     fs::remove_file(folder.path().join("objects").join(of.to_string())).unwrap();
     let done = returning(of, bytes(2000));
     store.history.append(vec![done.clone()]).await.unwrap();
