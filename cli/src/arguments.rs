@@ -23,24 +23,27 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// One JSON object. Text that the user wrote as JSON is passed on as written: no number loses a digit.
     pub(crate) fn read(&self) -> Result<JsonText, CliError> {
-        let text = match self.args.as_deref() {
-            None => "{}".to_owned(),
-            Some("-") => read("stdin", std::io::stdin())?,
-            Some(text) => match text.strip_prefix('@') {
-                Some(file) => read(file, open(Path::new(file))?)?,
-                None => text.to_owned(),
-            },
-        };
-        let all = JsonText::parse(text).map_err(|error| CliError::input(format!("--args is not valid JSON: {error}")))?;
-        if !all.is_object() {
-            return Err(CliError::input("--args is not a JSON object: arguments have names, e.g. --args '{\"name\": \"Ann\"}'"));
-        }
+        let all = read_object(self.args.as_deref().unwrap_or("{}"))?;
         if self.arg.is_empty() {
             return Ok(all);
         }
         let pairs = self.arg.iter().map(|pair| parse_pair(pair)).collect::<Result<Vec<_>, _>>()?;
         merge(&all, pairs)
     }
+}
+
+/// The object that `--args JSON|@FILE|-` means, as it is written.
+pub(crate) fn read_object(args: &str) -> Result<JsonText, CliError> {
+    let text = match (args, args.strip_prefix('@')) {
+        ("-", _) => read("stdin", std::io::stdin())?,
+        (_, Some(file)) => read(file, open(Path::new(file))?)?,
+        (text, None) => text.to_owned(),
+    };
+    let all = JsonText::parse(text).map_err(|error| CliError::input(format!("--args is not valid JSON: {error}")))?;
+    if !all.is_object() {
+        return Err(CliError::input("--args is not a JSON object: arguments have names, e.g. --args '{\"name\": \"Ann\"}'"));
+    }
+    Ok(all)
 }
 
 fn open(file: &Path) -> Result<fs::File, CliError> {

@@ -1,6 +1,8 @@
 //! The server, as a client sees it: one connection pool, one token, answers or [`Problem`]s.
 
+mod bulk;
 mod events;
+mod log;
 mod problem;
 mod start;
 mod wire;

@@ -46,6 +46,15 @@ impl CliError {
         }
     }
 
+    /// Whether the same request may be answered better in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Problem(problem) => problem.status == 429 || problem.status >= 500,
+            _ => false,
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit() as u8)
     }

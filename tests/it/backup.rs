@@ -118,3 +118,30 @@ fn a_backup_is_only_restored_whole_and_into_nothing() {
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing is left of what was refused");
     succeeds(&sandmill("restore", &file, &data));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_results_are_where_the_servers_config_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, objects) = (folder.path().join("server.toml"), folder.path().join("elsewhere"));
+    std::fs::write(&config, format!("objects_dir = '{}'\nslots = 4\n", objects.display())).unwrap();
+    let config = config.display().to_string();
+    let server = Server::start(&["--config", &config]).unwrap();
+    server.deploy("f/backup/make", "typescript", "export function main(n: number) { return 'x'.repeat(n); }").await.unwrap();
+    let (file, data) = (folder.path().join("backup.tar.zst"), folder.path().join("restored"));
+    // As long as there is no large result nothing is missing.
+    succeeds(&sandmill("backup", &folder.path().join("none.tar.zst"), server.data()));
+    let id = server.start_run("f/backup/make", &json!({"n": 100_000})).await.unwrap();
+    assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+    let refused = refusal(&sandmill("backup", &file, server.data()));
+    assert!(refused.contains("--objects-dir") && !file.exists(), "{refused}");
+
+    succeeds(
+        &Command::new(binary()).arg("backup").arg(&file).arg("--data").arg(server.data()).args(["--config", &config]).output().unwrap(),
+    );
+    drop(server);
+    std::fs::remove_dir_all(objects).unwrap();
+    succeeds(&sandmill("restore", &file, &data));
+    let restored = Server::start_on(&data, &[]).unwrap();
+    let result = restored.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap();
+    assert_eq!(result.as_str().map(str::len), Some(100_000));
+}

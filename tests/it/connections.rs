@@ -112,6 +112,53 @@ async fn silent_slow_and_idle_connections_are_ended() {
     }
 }
 
+/// Writes more than kernels hold for a peer that does not read, and goes on.
+const FLOOD: &str = "import { output } from 'sandmill';
+export async function main() {
+    for (let n = 0; n < 600; n++) {
+        if (n < 400) output.write('x'.repeat(100_000));
+        await new Promise(r => setTimeout(r, n < 400 ? 1 : 100));
+    }
+}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_and_does_not_read_is_cut_off() {
+    let server = Server::start(&["--send-timeout-ms", "1000"]).unwrap();
+    let manifest = serde_json::json!({"limits": {"log_bytes": 64 * 1024 * 1024, "wall_ms": 120_000}});
+    let flood = serde_json::json!({"language": "typescript", "source": FLOOD, "manifest": manifest});
+    server.deploy_with("f/connections/flood", flood).await.unwrap();
+    let id = server.start_run("f/connections/flood", &serde_json::json!({})).await.unwrap();
+    let token = &server.token;
+    let follow = format!("GET /api/w/default/runs/{id}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let mut reads = Peer::connect(&server).await;
+    reads.say(&follow).await;
+    let mut silent = Peer::connect(&server).await;
+    silent.say(follow).await;
+    let reading = async {
+        let (mut count, mut bytes) = (0, vec![0; 64 * 1024]);
+        while let Ok(some @ 1..) = reads.0.read(&mut bytes).await {
+            count += some;
+        }
+        count
+    };
+    let watching = async move {
+        let metrics = async || server.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        let began = Instant::now();
+        for expected in ["sandmill_connections_cut_total{reason=\"unread\"} 1", "sandmill_followers 1"] {
+            while !metrics().await.lines().any(|line| line == expected) {
+                assert!(began.elapsed() < DEADLINE, "{expected}: {}", metrics().await);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        let cancel = server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+        assert!(cancel.status().is_success());
+        // With it ends what is read.
+        drop((silent, server));
+    };
+    let (read, ()) = tokio::join!(reading, watching);
+    assert!(read > 1_000_000, "who reads is not cut off");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_arrives_is_not_waited_for() {
     let server = impatient();

@@ -23,6 +23,7 @@ mod restart;
 mod results;
 mod scripts;
 mod shared;
+mod steering;
 mod telemetry;
 mod torture;
 mod tour;

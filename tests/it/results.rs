@@ -8,6 +8,8 @@ use std::{
 use sandmill_testkit::{postgres::Postgres, server::Answer, server::Server};
 use serde_json::{Value, json};
 
+use crate::{commands::sandmill, events::follow};
+
 const MAKE: &str = "export function main(n: number) { return 'x'.repeat(n); }";
 
 /// Files under a folder of objects.
@@ -57,7 +59,45 @@ async fn a_large_result_is_a_file_and_reads_like_any() {
     }
     let gone = result(&server, &id).await;
     assert_eq!((gone.status, gone.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{gone:?}");
+    let repeated = Answer::read(once().await.unwrap()).await.unwrap();
+    assert_eq!((repeated.status, repeated.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{repeated:?}");
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_says_where_a_large_result_is() {
+    let server = Server::start(&[]).unwrap();
+    server.deploy("f/results/make", "typescript", MAKE).await.unwrap();
+    for (n, is_told) in [(65_534, true), (65_535, false)] {
+        let id = server.start_run("f/results/make", &json!({ "n": n })).await.unwrap();
+        let end = follow(&server, &id, 0).await.rest().await.pop().unwrap().data;
+        let at = format!("/api/w/default/runs/{id}/result");
+        assert_eq!((&end["status"], end.get("result").is_some()), (&json!("succeeded"), is_told), "{n}");
+        assert_eq!(end.get("result_at"), (!is_told).then(|| json!(at)).as_ref(), "{n}");
+        assert_eq!(length(&result(&server, &id).await), n);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let streamed = || sandmill(folder.path(), &server, &["run", "f/results/make", "--arg", "n=100000", "--stream"]);
+    let done = streamed();
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(0), 100_003), "{done:?}");
+}
+
+/// Whoever waits is told the same of a result that cannot be had as whoever reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_folder_says_so() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let start = |role: &str| Server::start(&["--database-url", &url, "--admin-token", "sm_of_this_installation", "--role", role]).unwrap();
+    let (asked, worker) = (start("api"), start("worker"));
+    asked.deploy("f/results/make", "typescript", MAKE).await.unwrap();
+    assert_eq!(length(&asked.call("f/results/make", &json!({"n": 10})).await.unwrap()), 10);
+    let waited = asked.call("f/results/make", &json!({"n": 100_000})).await.unwrap();
+    assert_eq!((waited.status, waited.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{waited:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let done = sandmill(folder.path(), &asked, &["run", "f/results/make", "--arg", "n=100000", "--stream"]);
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(3), 0), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("result_gone"), "{done:?}");
+    drop(worker);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,20 +4,20 @@ mod parser;
 
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Response, StatusCode, header};
-use serde::{Deserialize, de::DeserializeOwned};
+use reqwest::{Method, Response, header};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{json, value::RawValue};
 
 use self::parser::{Event, Parser};
-use super::{LogLine, RunError, Server};
+use super::{Answer, LogLine, RunError, Server};
 use crate::error::CliError;
 
 /// The server sends something every 15 s; a line that is silent for longer is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(50);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(50);
 /// One stream; the server ends it sooner.
-const STREAM_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Before the stream is asked for again.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const STREAM_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Before the same is asked for again.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// For so long the server may be away.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 
@@ -25,11 +25,15 @@ const AWAY_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug, Deserialize)]
 pub(crate) struct End {
     pub(crate) outcome: Option<String>,
-    /// What it returned, unless that is bytes; digits are kept.
+    /// What it returned, digits and all; none if that is bytes, or too long to be told here: then it is read apart.
+    #[serde(default, deserialize_with = "given")]
     pub(crate) result: Option<Box<RawValue>>,
-    /// It returned bytes, which are read apart.
-    pub(crate) bytes: Option<serde::de::IgnoredAny>,
     pub(crate) error: Option<RunError>,
+}
+
+/// Whatever is there, null as well.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// Why a stream ended.
@@ -76,6 +80,17 @@ impl Server {
         self.send(request.header(header::ACCEPT, "text/event-stream")).await
     }
 
+    /// The result of a run that has ended. The end was seen, so whatever is in the way of this may pass.
+    pub(crate) async fn result(&self, run: &str) -> Result<Answer, CliError> {
+        let since = Instant::now();
+        loop {
+            match self.answer(self.request(Method::GET, &format!("runs/{run}/result"))).await {
+                Err(error) if since.elapsed() < AWAY_MAX && error.is_passing() => tokio::time::sleep(PAUSE).await,
+                answer => return answer,
+            }
+        }
+    }
+
     /// Asks again until the server is back.
     async fn again(&self, run: &str, last_id: Option<&str>) -> Result<Response, CliError> {
         let since = Instant::now();
@@ -83,7 +98,7 @@ impl Server {
             tokio::time::sleep(PAUSE).await;
             match self.events(run, last_id).await {
                 Ok(response) => return Ok(response),
-                Err(error) if since.elapsed() < AWAY_MAX && is_passing(&error) => {}
+                Err(error) if since.elapsed() < AWAY_MAX && error.is_passing() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -119,17 +134,6 @@ impl Server {
 
     fn strange(&self, why: &str) -> CliError {
         CliError::Unreachable(format!("{} sent events of another form than expected: {why}", self.base))
-    }
-}
-
-/// Whether the same request may be answered better in a moment.
-fn is_passing(error: &CliError) -> bool {
-    match error {
-        CliError::Unreachable(_) => true,
-        CliError::Problem(problem) => {
-            problem.status == StatusCode::TOO_MANY_REQUESTS.as_u16() || problem.status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16()
-        }
-        _ => false,
     }
 }
 

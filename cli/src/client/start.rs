@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, Url, header};
+use reqwest::{Method, RequestBuilder, Response, Url, header};
 use sandmill_model::JsonText;
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ impl Server {
         let request = self.submission(&Submission { path: target, args: arguments, wait: true });
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if !is_pending(&response) {
-            return self.answer(response).await;
+            return self.read_answer(response).await;
         }
         let Some(location) = location(&response) else {
             return Err(CliError::Unreachable(format!("{} does not say where the result will be", self.base)));
@@ -56,13 +56,7 @@ impl Server {
         self.wait(&location).await
     }
 
-    /// The result of a run that has ended.
-    pub(crate) async fn result(&self, run_id: &str) -> Result<Answer, CliError> {
-        let response = self.send(self.request(Method::GET, &format!("runs/{run_id}/result"))).await?;
-        self.answer(response).await
-    }
-
-    fn submission(&self, submission: &Submission<'_>) -> reqwest::RequestBuilder {
+    fn submission(&self, submission: &Submission<'_>) -> RequestBuilder {
         self.request(Method::POST, "runs").json(submission)
     }
 
@@ -73,12 +67,17 @@ impl Server {
             pause = (pause * 2).min(POLL_MAX);
             let response = self.request_at(Method::GET, location).send().await.map_err(|error| self.unreachable(&error))?;
             if !is_pending(&response) {
-                return self.answer(response).await;
+                return self.read_answer(response).await;
             }
         }
     }
 
-    async fn answer(&self, response: Response) -> Result<Answer, CliError> {
+    pub(super) async fn answer(&self, request: RequestBuilder) -> Result<Answer, CliError> {
+        let response = self.send(request).await?;
+        self.read_answer(response).await
+    }
+
+    async fn read_answer(&self, response: Response) -> Result<Answer, CliError> {
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }

@@ -3,13 +3,16 @@
 use clap::Subcommand;
 use reqwest::Method;
 use sandmill_model::RunId;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     filter::Filter,
     runs::{Page, list, steer, steer_many, which},
 };
 use crate::{Session, client::Server, error::CliError};
+
+/// What becomes of a letter that nobody wants.
+const DISCARDED: &str = "discarded";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -28,6 +31,7 @@ pub(crate) enum Command {
     },
     /// Start one again with its event as it came, or all that fit
     Replay {
+        /// Id of the run that failed; without one, conditions or `--all`
         id: Option<RunId>,
         #[command(flatten)]
         filter: Filter,
@@ -37,6 +41,7 @@ pub(crate) enum Command {
     },
     /// Forget one, or all that fit; their runs stay in history
     Discard {
+        /// Id of the run that failed; without one, conditions or `--all`
         id: Option<RunId>,
         #[command(flatten)]
         filter: Filter,
@@ -51,13 +56,17 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     match command {
         Command::List { filter, page } => list(&server, "dead-letters", filter, page, session).await,
         Command::Replay { id, filter, all } => match which(id, &filter, all)? {
-            Some(id) => steer(&server, &format!("dead-letters/{id}/replay"), &Value::Null, session).await,
+            Some(id) => steer(&server, server.request(Method::POST, &format!("dead-letters/{id}/replay")), session).await,
             None => steer_many(&server, "dead-letters/replay", json!({"filter": filter.object()}), session).await,
         },
         Command::Discard { id, filter, all } => match which(id, &filter, all)? {
             Some(id) => {
                 server.send(server.request(Method::DELETE, &format!("dead-letters/{id}"))).await?;
-                session.console.progress(&format!("{id} is discarded"));
+                if session.console.is_json() {
+                    session.console.json(&json!({"run_id": id, "status": DISCARDED}));
+                } else {
+                    session.console.say(&format!("{id} {DISCARDED}"));
+                }
                 Ok(())
             }
             None => steer_many(&server, "dead-letters/discard", json!({"filter": filter.object()}), session).await,

@@ -79,16 +79,22 @@ fn print(answer: Answer, session: &mut Session<'_>) {
 async fn stream(server: &Server, target: &str, arguments: &sandmill_model::JsonText, session: &mut Session<'_>) -> Result<(), CliError> {
     let run_id = server.start(target, arguments).await?;
     session.console.progress(&format!("run {run_id}"));
-    let end = server.follow(&run_id, |line| session.console.log(&[line])).await?;
+    let end = match server.follow(&run_id, |line| session.console.log(&[line])).await {
+        Ok(end) => end,
+        Err(error) => {
+            session.console.note(&format!("run {run_id} was started and goes on; it cannot be followed:"));
+            return Err(error);
+        }
+    };
     match end.outcome.as_deref() {
         Some("ok" | "skipped") => {}
         outcome => return Err(failure(outcome.unwrap_or_default(), end.error)),
     }
-    let answer = if end.bytes.is_some() {
-        server.result(&run_id).await?
-    } else {
-        let body = end.result.map_or_else(|| "null".to_owned(), |result| result.get().to_owned());
-        Answer { run_id: Some(run_id), content_type: "application/json".to_owned(), body: body.into_bytes() }
+    let answer = match end.result {
+        Some(result) => {
+            Answer { run_id: Some(run_id), content_type: "application/json".to_owned(), body: result.get().as_bytes().to_vec() }
+        }
+        None => server.result(&run_id).await?,
     };
     print(answer, session);
     Ok(())

@@ -1,15 +1,17 @@
 //! `sandmill runs list | show | log | cancel | rerun`
 
 use clap::Subcommand;
-use reqwest::Method;
-use sandmill_model::{OutcomeKind, RunId};
+use reqwest::{Method, RequestBuilder};
+use sandmill_model::{JsonText, OutcomeKind, RunId};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::filter::Filter;
 use crate::{
     Session,
+    arguments::read_object,
     client::{self, BulkReceipt, LogLine, Receipt, Run, RunError, Server},
-    error::CliError,
+    error::{CliError, Exit},
     render::{clean_line, run_error, table},
 };
 
@@ -29,9 +31,13 @@ pub(crate) enum Command {
         page: Page,
     },
     /// Show a run: arguments, outcome, what it used
-    Show { id: RunId },
+    Show {
+        /// Id of the run
+        id: RunId,
+    },
     /// Print a run's log
     Log {
+        /// Id of the run
         id: RunId,
         /// Print what is added until the run has ended
         #[arg(long, short)]
@@ -39,15 +45,17 @@ pub(crate) enum Command {
     },
     /// Cancel a run, or all that fit and have not ended
     Cancel {
+        /// Id of a run; without one, conditions
         id: Option<RunId>,
         #[command(flatten)]
         filter: Filter,
     },
     /// Do a run again, or all that fit and have ended
     Rerun {
+        /// Id of a run; without one, conditions
         id: Option<RunId>,
-        /// Other arguments than the run had: a JSON object
-        #[arg(long, requires = "id")]
+        /// Other arguments than the run had, as a JSON object; `@FILE` to read one, `-` for stdin
+        #[arg(long, value_name = "JSON|@FILE|-", requires = "id")]
         args: Option<String>,
         /// The version that ran, instead of the newest
         #[arg(long)]
@@ -76,16 +84,16 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
         Command::Log { id, follow: false } => log(&server, id, session).await,
         Command::Log { id, follow: true } => follow(&server, id, session).await,
         Command::Cancel { id, filter } => match which(id, &filter, false)? {
-            Some(id) => steer(&server, &format!("runs/{id}/cancel"), &Value::Null, session).await,
+            Some(id) => steer(&server, server.request(Method::POST, &format!("runs/{id}/cancel")), session).await,
             None => steer_many(&server, "runs/cancel", json!({"filter": filter.object()}), session).await,
         },
         Command::Rerun { id, args, same_version, filter } => {
             let version = if same_version { "same" } else { "newest" };
             match which(id, &filter, false)? {
                 Some(id) => {
-                    let args = args.as_deref().map(serde_json::from_str::<Value>).transpose();
-                    let args = args.map_err(|error| CliError::input(format!("--args is not JSON: {error}")))?;
-                    steer(&server, &format!("runs/{id}/rerun"), &json!({"version": version, "args": args}), session).await
+                    let args = args.as_deref().map(read_object).transpose()?;
+                    let request = server.request(Method::POST, &format!("runs/{id}/rerun"));
+                    steer(&server, request.json(&Again { version, args }), session).await
                 }
                 None => steer_many(&server, "runs/rerun", json!({"filter": filter.object(), "version": version}), session).await,
             }
@@ -166,14 +174,12 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
 }
 
 async fn log(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
-    let lines = read_log(server, id).await?;
-    print(&lines, session);
-    Ok(())
+    server.log(&id.to_string(), |line| print(&line, session)).await
 }
 
 /// Prints what there is until the run has ended. Its failure is ours.
 async fn follow(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
-    let end = server.follow(&id.to_string(), |line| print(&[line], session)).await?;
+    let end = server.follow(&id.to_string(), |line| print(&line, session)).await?;
     match end.outcome.as_deref() {
         Some("ok" | "skipped") => Ok(()),
         outcome => Err(failure(outcome.unwrap_or_default(), end.error)),
@@ -188,23 +194,12 @@ pub(crate) fn failure(outcome: &str, error: Option<RunError>) -> CliError {
     CliError::RunFailed(kind, sandmill_model::RunError { name, message: error.message, stack: error.stack, details: None })
 }
 
-async fn read_log(server: &Server, id: RunId) -> Result<Vec<LogLine>, CliError> {
-    let body = server
-        .bytes(server.request(Method::GET, &format!("runs/{id}/log")).header(reqwest::header::ACCEPT, "application/x-ndjson"))
-        .await?;
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let lines = lines.map(serde_json::from_slice).collect::<Result<Vec<LogLine>, _>>();
-    lines.map_err(|error| CliError::Unreachable(format!("the server's log is not of the form expected: {error}")))
-}
-
 /// The log is what was asked for, so it goes to stdout.
-fn print(lines: &[LogLine], session: &mut Session<'_>) {
+fn print(line: &LogLine, session: &mut Session<'_>) {
     let paint = session.console.paint();
-    for line in lines {
-        let text =
-            if session.console.is_json() { serde_json::to_string(line).unwrap_or_default() } else { crate::render::log_line(line, paint) };
-        session.console.say(&text);
-    }
+    let text =
+        if session.console.is_json() { serde_json::to_string(line).unwrap_or_default() } else { crate::render::log_line(line, paint) };
+    session.console.say(&text);
 }
 
 /// One run, or none: all that fit.
@@ -217,9 +212,15 @@ pub(crate) fn which(id: Option<RunId>, filter: &Filter, all: bool) -> Result<Opt
     }
 }
 
-pub(crate) async fn steer(server: &Server, rest: &str, body: &Value, session: &mut Session<'_>) -> Result<(), CliError> {
-    let request = server.request(Method::POST, rest);
-    let request = if body.is_null() { request } else { request.json(body) };
+/// What is said of a run that is done again.
+#[derive(Serialize)]
+struct Again {
+    version: &'static str,
+    /// As the user wrote them.
+    args: Option<JsonText>,
+}
+
+pub(crate) async fn steer(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
     if session.console.is_json() {
         return pass_on(server, request, session).await;
     }
@@ -228,31 +229,30 @@ pub(crate) async fn steer(server: &Server, rest: &str, body: &Value, session: &m
     Ok(())
 }
 
-/// Asks until all are done; each answer tells where the next goes on.
-pub(crate) async fn steer_many(server: &Server, rest: &str, mut body: Value, session: &mut Session<'_>) -> Result<(), CliError> {
+/// Steers all that fit, and tells what came of it, whatever then went wrong. If something stood in the way of some, that is the server's refusal.
+pub(crate) async fn steer_many(server: &Server, rest: &str, body: Value, session: &mut Session<'_>) -> Result<(), CliError> {
     let mut total = BulkReceipt::default();
-    loop {
-        let some: BulkReceipt = server.read(server.request(Method::POST, rest).json(&body)).await?;
-        total.add(some);
-        session.console.progress(&total.to_string());
-        match total.next.take() {
-            Some(next) => body["cursor"] = next.into(),
-            None => break,
-        }
-    }
-    if session.console.is_json() {
-        session.console.say(&serde_json::to_string(&total).unwrap_or_default());
+    let console = &mut session.console;
+    let done = server
+        .steer_many(rest, body, |some| {
+            total.add(some);
+            console.progress(&total.to_string());
+        })
+        .await;
+    if console.is_json() {
+        console.say(&serde_json::to_string(&total).unwrap_or_default());
     } else {
         for problem in &total.problems {
-            session.console.say(&clean_line(&format!("{} {}: {}", problem.run, problem.code, problem.detail)));
+            console.say(&clean_line(&format!("{} {}: {}", problem.run, problem.code, problem.detail)));
         }
-        session.console.say(&total.to_string());
+        console.say(&total.to_string());
     }
-    Ok(())
+    done?;
+    if total.problems.is_empty() { Ok(()) } else { Err(CliError::Said(Exit::Server)) }
 }
 
 /// The server's own JSON.
-async fn pass_on(server: &Server, request: reqwest::RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn pass_on(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
     let body = server.bytes(request).await?;
     session.console.say(String::from_utf8_lossy(&body).trim_end());
     Ok(())

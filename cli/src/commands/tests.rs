@@ -9,6 +9,8 @@ use tokio::{
     net::TcpListener,
 };
 
+mod steering;
+
 use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, Session, console::Console};
 
 const RUN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -16,9 +18,9 @@ const RUN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// One answer: request line that it is for, status, headers, body.
 type Answer = (&'static str, &'static str, &'static str, &'static str);
 
-/// Answers requests in the order of the list, one connection each, and gives the bodies that it got, or the ids of last events.
-async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
-    let mut bodies = Vec::new();
+/// Answers requests in the order of the list, one connection each, and gives the bodies that it got, or the ids of last events, and idempotency keys.
+async fn serve(listener: TcpListener, answers: Vec<Answer>) -> (Vec<String>, Vec<String>) {
+    let (mut bodies, mut keys) = (Vec::new(), Vec::new());
     for (expected, status, headers, body) in answers {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufReader::new(stream);
@@ -39,6 +41,7 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
             if let Some(value) = header.strip_prefix("last-event-id: ") {
                 last_event = value.to_owned();
             }
+            keys.extend(header.strip_prefix("idempotency-key: ").map(str::to_owned));
             if let Some(value) = header.strip_prefix("authorization: ") {
                 token = value.to_owned();
             }
@@ -47,11 +50,12 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
         let mut received = vec![0; length];
         stream.read_exact(&mut received).await.unwrap();
         bodies.push(if last_event.is_empty() { String::from_utf8_lossy(&received).into_owned() } else { last_event });
-        let response = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let length = if headers.contains("chunked") { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let response = format!("HTTP/1.1 {status}\r\n{headers}{length}connection: close\r\n\r\n{body}");
         stream.write_all(response.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
     }
-    bodies
+    (bodies, keys)
 }
 
 struct Local(fn(LocalRunRequest) -> Result<Outcome, LocalRunError>);
@@ -68,6 +72,7 @@ struct Done {
     out: String,
     err: String,
     bodies: Vec<String>,
+    keys: Vec<String>,
 }
 
 async fn check(arguments: &[&str], local: &dyn LocalRunner, answers: Vec<Answer>) -> Done {
@@ -89,8 +94,8 @@ async fn check(arguments: &[&str], local: &dyn LocalRunner, answers: Vec<Answer>
             }
         }
     };
-    let (exit, bodies) = tokio::join!(execute, serve(listener, answers));
-    Done { exit, out: out.text(), err: err.text(), bodies }
+    let (exit, (bodies, keys)) = tokio::join!(execute, serve(listener, answers));
+    Done { exit, out: out.text(), err: err.text(), bodies, keys }
 }
 
 async fn remote(arguments: &[&str], answers: Vec<Answer>) -> Done {
@@ -282,11 +287,41 @@ async fn a_run_is_shown_while_it_goes_on() {
     let result = ("GET /api/w/w/runs/r1/result", "200 OK", "content-type: text/csv\r\n", "a");
     let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, bytes), result]).await;
     assert_eq!((done.exit, done.out.as_str()), (0, "a"));
+    let far = end(r#"{"outcome":"ok","result_at":"/api/w/w/runs/r1/result"}"#);
+    let answers =
+        |status, headers, body| vec![start, (events, "200 OK", EVENTS, far), ("GET /api/w/w/runs/r1/result", status, headers, body)];
+    let done = remote(&["run", "f/demo/hello", "--stream"], answers("200 OK", JSON, "\"long\"")).await;
+    assert_eq!((done.exit, done.out.as_str()), (0, "\"long\"\n"));
+    let mut later = answers("503 Service Unavailable", PROBLEM, r#"{"code":"unavailable","detail":"later"}"#);
+    later.push(("GET /api/w/w/runs/r1/result", "200 OK", JSON, "\"long\""));
+    assert_eq!(remote(&["run", "f/demo/hello", "--stream"], later).await.out, "\"long\"\n");
+    let gone = answers("410 Gone", PROBLEM, r#"{"code":"result_gone","detail":"it is gone"}"#);
+    let done = remote(&["run", "f/demo/hello", "--stream"], gone).await;
+    assert_eq!((done.exit, done.out.as_str()), (3, ""), "{}", done.err);
+    let null = end(r#"{"outcome":"ok","result":null}"#);
+    let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, null)]).await;
+    assert_eq!((done.exit, done.out.as_str()), (0, "null\n"));
     let failed = end(r#"{"outcome":"out_of_fuel","error":{"name":"out_of_fuel","message":"used up"}}"#);
     let done = remote(&["run", "f/demo/hello", "--stream"], vec![start, (events, "200 OK", EVENTS, failed)]).await;
     assert_eq!((done.exit, done.out.as_str()), (1, ""));
     assert!(done.err.ends_with("out_of_fuel: used up\n"), "{}", done.err);
     assert_eq!(remote(&["run", "./hello.ts", "--stream"], vec![]).await.exit, 2);
+}
+
+#[tokio::test]
+async fn a_log_is_printed_as_it_comes() {
+    let log = format!("GET /api/w/w/runs/{RUN}/log").leak() as &'static str;
+    let line = "{\"at\":\"2026-01-02T03:04:05.678901Z\",\"level\":\"info\",\"stream\":\"log\",\"message\":\"one\"}\n";
+    let lines = line.repeat(3).leak() as &'static str;
+    let done = remote(&["runs", "log", RUN], vec![(log, "200 OK", "", lines)]).await;
+    assert_eq!((done.exit, done.out), (0, "03:04:05.678 INFO  one\n".repeat(3)), "{}", done.err);
+    let done = remote(&["runs", "log", RUN, "--json"], vec![(log, "200 OK", "", lines)]).await;
+    assert_eq!(done.out, lines);
+    // The server broke off after one line.
+    let chunk = format!("{:x}\r\n{line}\r\n", line.len()).leak() as &'static str;
+    let done = remote(&["runs", "log", RUN], vec![(log, "200 OK", "transfer-encoding: chunked\r\n", chunk)]).await;
+    assert_eq!((done.exit, done.out.as_str()), (3, "03:04:05.678 INFO  one\n"));
+    assert!(done.err.contains("not all of it"), "{}", done.err);
 }
 
 #[tokio::test]

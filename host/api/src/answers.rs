@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
-    problem::{Fault, Problem, ScriptError},
+    problem::{Fault, Problem},
     request::headers::{self, RUN_ID},
 };
 
@@ -29,9 +29,14 @@ pub(crate) struct RunReceipt {
 }
 
 /// 202 for a run that is durable. The answer to a repetition says that it is one.
-pub(crate) fn accepted(workspace: &str, Accepted { run, is_repetition }: Accepted) -> Response {
-    let mut response = receipt(run, RunStatus::Queued, format!("/api/w/{workspace}/runs/{run}"));
-    if is_repetition {
+pub(crate) fn accepted(workspace: &str, accepted: Accepted) -> Response {
+    let run = accepted.run;
+    of(accepted, receipt(run, RunStatus::Queued, format!("/api/w/{workspace}/runs/{run}")))
+}
+
+/// The answer to a repetition of a request says that it is one.
+pub(crate) fn of(accepted: Accepted, mut response: Response) -> Response {
+    if accepted.is_repetition {
         response.headers_mut().insert(headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     response
@@ -88,8 +93,7 @@ pub(crate) fn failure(caller: &Caller, path: &ScriptPath, run: RunId, kind: Outc
     match error {
         Some(error) if may_read => {
             let detail = if error.message.is_empty() { code.title().to_owned() } else { error.message.clone() };
-            let RunError { name, message, stack, details } = error.clone();
-            Problem::new(code, detail).run(run).error(ScriptError { name, message, stack, details })
+            Problem::new(code, detail).run(run).error(error.clone().into())
         }
         _ => Problem::new(code, "a token with the scope runs:read sees why").run(run),
     }

@@ -167,7 +167,7 @@ impl Streamed {
 
     fn end(&self, record: RunRecord) -> String {
         let mut text = String::new();
-        let data = data::end(record, self.sees_log);
+        let data = data::end(record, &self.view.caller.workspace.name, self.sees_log);
         event(&mut text, LogPosition::END.number(), "end", &data);
         text
     }

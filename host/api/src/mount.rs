@@ -11,10 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, LogPosition, Output, RunStatus,
+    Code, Input, JsonText, LogPosition, Outcome, Output, RunId, RunStatus, ScriptPath,
     auth::{Action, Domain},
     trigger::{Address, DynEndpoint, Reply},
 };
@@ -81,32 +81,44 @@ impl Mount {
         }
     }
 
-    /// Starts a run and tells what happens in it. Whoever was cut off may ask again with the same key and goes on behind the last event.
+    /// Starts a run and tells what happens in it. Whoever was cut off may ask again with the same key and goes on behind the last event; who
+    /// has seen the end is answered 204.
     async fn stream(&self, caller: Caller, request: StartRequest, last_event: Option<LogPosition>) -> Result<Response, Problem> {
         let dispatch = &self.app.dispatch;
         let path = request.path.clone();
         // Before the run is started: it cannot be taken back.
         let place = dispatch.place(caller.workspace.id)?;
-        let Accepted { run, is_repetition } = dispatch.accept(request).await?;
+        let accepted = dispatch.accept(request).await?;
+        let run = accepted.run;
         observe::note_run(run);
         // An event of another run says nothing here.
-        let from = last_event.filter(|_| is_repetition).unwrap_or(LogPosition::START);
+        let from = last_event.filter(|_| accepted.is_repetition).unwrap_or(LogPosition::START);
+        if from == LogPosition::END {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            answers::name_run(response.headers_mut(), run);
+            return Ok(answers::of(accepted, response));
+        }
         let follower = place.follow(run, from).map_err(|refusal| Problem::from(refusal).run(run))?;
-        Ok(events::answer(follower, View { caller, path, run, from }))
+        Ok(answers::of(accepted, events::answer(follower, View { caller, path, run, from })))
     }
 
     async fn wait(&self, caller: &Caller, request: StartRequest) -> Result<Response, Problem> {
         let path = request.path.clone();
-        let (run, outcome) = match self.app.dispatch.run(request, self.app.options.wait_limit).await? {
-            Waited::Ended { run, outcome } => (run, outcome),
-            Waited::StillRunning(run) => {
-                observe::note_run(run);
-                return Ok(answers::not_ended(&caller.workspace.name, run, RunStatus::Running));
+        let (accepted, outcome) = match self.app.dispatch.run(request, self.app.options.wait_limit).await? {
+            Waited::Ended { run, is_repetition, outcome } => (Accepted { run, is_repetition }, outcome),
+            Waited::StillRunning(accepted) => {
+                observe::note_run(accepted.run);
+                return Ok(answers::of(accepted, answers::not_ended(&caller.workspace.name, accepted.run, RunStatus::Running)));
             }
         };
-        observe::note_run(run);
+        observe::note_run(accepted.run);
+        let response = self.tell(caller, &path, accepted.run, &outcome).unwrap_or_else(IntoResponse::into_response);
+        Ok(answers::of(accepted, response))
+    }
+
+    fn tell(&self, caller: &Caller, path: &ScriptPath, run: RunId, outcome: &Outcome) -> Result<Response, Problem> {
         if Code::of_outcome(outcome.kind).is_some() {
-            return Err(answers::failure(caller, &path, run, outcome.kind, outcome.error.as_ref()));
+            return Err(answers::failure(caller, path, run, outcome.kind, outcome.error.as_ref()));
         }
         let answer = match &outcome.output {
             Some(output) => self.endpoint.answer(output),

@@ -5,7 +5,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sandmill_model::{
-    Code, RunId,
+    Code, RunError, RunId,
     build::{self, BuildError},
     code::Refusal,
 };
@@ -71,6 +71,12 @@ pub(crate) struct ScriptError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub(crate) details: Option<sandmill_model::JsonText>,
+}
+
+impl From<RunError> for ScriptError {
+    fn from(RunError { name, message, stack, details }: RunError) -> Self {
+        Self { name, message, stack, details }
+    }
 }
 
 /// Problem details (RFC 9457).
@@ -207,6 +213,7 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) | StoreError::Contended(_) => {
                 (Code::Unavailable, "the database cannot be reached at present; try again")
             }
+            StoreError::ObjectsUnavailable(_) => (Code::Unavailable, "the folder of large results cannot be reached at present; try again"),
             StoreError::Corrupt(_) | StoreError::Other(_) => return Self::internal(error.to_string()),
         };
         let mut problem = Self::new(code, detail);

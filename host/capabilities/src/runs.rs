@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sandmill_model::{
     JsonText, LogLevel, LogStream, Outcome, OutcomeKind, Output, RunError, RunId,
     children::{ChildError, ChildRequest, ChildTerms, Parent},
-    limits::{CHILD_KEY_BYTES_MAX, CHILDREN_MAX},
+    limits::{CHILD_KEY_BYTES_MAX, CHILDREN_MAX, START_DELAY_MAX},
     version::Selector,
 };
 use sandmill_sandbox::Guest;
@@ -19,8 +19,6 @@ use crate::{
     },
 };
 
-/// The longest delay of a start.
-const DELAY_MS_MAX: u64 = 366 * 24 * 3_600_000;
 /// How much longer than its run a wait may last.
 const BEYOND: Duration = Duration::from_secs(5);
 /// Bytes of an id's text; a UUID has 36.
@@ -133,8 +131,8 @@ fn request(host: &Host, path: &str, args: String, options: Options) -> Result<Ch
         return Err(Error::Invalid("the arguments must be a JSON object".to_owned()));
     }
     let Options { delay_ms, priority, tag, key } = options;
-    if delay_ms.is_some_and(|ms| ms > DELAY_MS_MAX) {
-        return Err(Error::Invalid(format!("a start is delayed by at most {DELAY_MS_MAX} ms")));
+    if delay_ms.is_some_and(|ms| Duration::from_millis(ms) > START_DELAY_MAX) {
+        return Err(Error::Invalid(format!("a start is delayed by at most {} ms", START_DELAY_MAX.as_millis())));
     }
     if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > CHILD_KEY_BYTES_MAX) {
         return Err(Error::Invalid(format!("a key has 1 to {CHILD_KEY_BYTES_MAX} bytes")));

@@ -31,7 +31,8 @@ impl Dispatch {
     /// Starts a run and waits for its outcome, at most `wait_limit`.
     ///
     /// # Errors
-    /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here.
+    /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here; and as [`Dispatch::output`], where the run did not
+    /// execute for this call.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
         let backlog_max = self.backlog_max(&request.workspace);
         // What is counted must be seen by all nodes.
@@ -49,8 +50,8 @@ impl Dispatch {
             // It may have ended long ago.
             let first = self.record(workspace, id).await?.filter(|record| record.summary.status.has_ended());
             if let Some(first) = first {
-                let outcome = Arc::new(self.inner.outcome_of(workspace, first).await);
-                return Ok(Waited::Ended { run: id, outcome });
+                let outcome = self.inner.outcome_of(workspace, first).await?;
+                return Ok(Waited::Ended { run: id, is_repetition: true, outcome: Arc::new(outcome) });
             }
         }
         // A node that stops takes nothing more from the queue: what does not end with what it executes ends elsewhere or later.
@@ -58,10 +59,14 @@ impl Dispatch {
             self.inner.draining.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
-        Ok(tokio::select! {
-            outcome = ended.outcome() => outcome.map_or(Waited::StillRunning(id), |outcome| Waited::Ended { run: id, outcome }),
-            () = tokio::time::sleep(wait_limit) => Waited::StillRunning(id),
-            () = leaving => Waited::StillRunning(id),
+        let outcome = tokio::select! {
+            outcome = ended.outcome() => outcome,
+            () = tokio::time::sleep(wait_limit) => None,
+            () = leaving => None,
+        };
+        Ok(match outcome {
+            Some(outcome) => Waited::Ended { run: id, is_repetition: accepted.is_repetition, outcome: outcome? },
+            None => Waited::StillRunning(accepted),
         })
     }
 
@@ -83,7 +88,7 @@ impl Dispatch {
         }
         if cancelled == Cancelled::AtOnce {
             let error = RunError::new(OutcomeKind::Cancelled.name(), "the run was cancelled before it started");
-            inner.waiters.wake(run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
+            inner.waiters.wake(workspace, run, Arc::new(sandmill_model::Outcome::failed(OutcomeKind::Cancelled, error)));
             inner.followers.wake(&[run]);
             inner.tell_ended([run]);
             inner.ended_so(workspace, run, OutcomeKind::Cancelled);

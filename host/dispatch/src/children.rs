@@ -45,7 +45,7 @@ impl Children for LiveRuns {
             }
             let record = inner.store.history.run(parent.workspace, child).await.map_err(|error| ChildError::from(refuse(&error)))?;
             let record = record.ok_or_else(|| no_child(child))?;
-            Ok(Some(inner.outcome_of(parent.workspace, record).await))
+            Ok(Some(inner.outcome_of(parent.workspace, record).await?))
         })
     }
 

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Dispatch, Inner, Waited, live::Start, refuse};
+use crate::{Accepted, Dispatch, Inner, Waited, live::Start, refuse};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
@@ -45,18 +45,18 @@ impl Dispatch {
         })
         .await;
         if let Some(outcome) = first {
-            return Ok(Waited::Ended { run: id, outcome: inner.record_behind(run, started_at, outcome) });
+            return Ok(Waited::Ended { run: id, is_repetition: false, outcome: inner.record_behind(run, started_at, outcome) });
         }
 
         let mut ended = inner.go_on(run.clone(), started_at, execution);
         match tokio::time::timeout(wait_limit, &mut ended.task).await {
-            Ok(outcome) => Ok(Waited::Ended { run: id, outcome: ended_well(outcome) }),
+            Ok(outcome) => Ok(Waited::Ended { run: id, is_repetition: false, outcome: ended_well(outcome) }),
             // It outlived the wait limit: from here on it is promised, so it becomes durable before the caller hears so.
             Err(_) if ended.promise.begin() => {
                 inner.promise(run, ended.promise).await.map_err(|error| refuse(&error))?;
-                Ok(Waited::StillRunning(id))
+                Ok(Waited::StillRunning(Accepted { run: id, is_repetition: false }))
             }
-            Err(_) => Ok(Waited::Ended { run: id, outcome: ended_well(ended.task.await) }),
+            Err(_) => Ok(Waited::Ended { run: id, is_repetition: false, outcome: ended_well(ended.task.await) }),
         }
     }
 }

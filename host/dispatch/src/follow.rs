@@ -1,22 +1,23 @@
 //! Following a run to its end, wherever it executes. Nothing is kept for a follower but where it stands: whoever reads slowly reads later.
 //!
-//! What executes here is read from memory, ahead of what is written; all else from the store, when another node says that there is more,
-//! and now and then because such a word may be lost.
+//! A follower looks when somebody says that there is more, and now and then because such a word may be lost.
 
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{LogEntry, LogPosition, RunId, RunRecord, WorkspaceId, code::Refusal};
-use sandmill_store::{StoreError, history::LogCursor};
+use sandmill_store::StoreError;
 use tokio::sync::watch;
 
-use crate::{Dispatch, Inner, followers::Seat};
+use crate::{
+    Dispatch, Inner,
+    followers::Seat,
+    reading::{Read, Reading},
+};
 
 /// How often a follower looks at a run that executes here.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a follower looks at any other run without having been told to.
 const NET: Duration = Duration::from_secs(1);
-/// Bytes of entries that are taken from memory at once.
-const PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Somebody who may follow a run: taken before the run is started, so that nothing is started in vain.
 pub struct Place {
@@ -27,10 +28,7 @@ pub struct Place {
 
 /// Reads what happens in one run.
 pub struct Follower {
-    inner: Arc<Inner>,
-    workspace: WorkspaceId,
-    run: RunId,
-    from: LogCursor,
+    reading: Reading,
     // Before the seat: it is counted when the seat is given back.
     news: watch::Receiver<()>,
     _seat: Seat,
@@ -41,9 +39,9 @@ pub struct Follower {
 pub enum Followed {
     /// In order, each with its position; none comes twice.
     Entries(Vec<(LogPosition, LogEntry)>),
-    /// Nothing comes any more.
+    /// Nothing comes any more. A result that is kept apart is not fetched.
     Ended(Box<RunRecord>),
-    /// The run cannot be followed here any longer: this node stops, or the run's history was cleared away.
+    /// The run cannot be followed here any longer: this node stops, or the run's history was cleared away or cannot be read.
     Stopped,
 }
 
@@ -63,15 +61,14 @@ impl Place {
     /// `too_many_requests`.
     pub fn follow(mut self, run: RunId, from: LogPosition) -> Result<Follower, Refusal> {
         let news = self.seat.turn_to(run)?;
-        let from = if from == LogPosition::START { LogCursor::START } else { LogCursor::at(from) };
-        Ok(Follower { inner: self.inner, workspace: self.workspace, run, from, news, _seat: self.seat })
+        Ok(Follower { reading: Reading::new(self.inner, self.workspace, run, from), news, _seat: self.seat })
     }
 }
 
 impl Follower {
     /// Waits for what comes next. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Followed {
-        let inner = Arc::clone(&self.inner);
+        let inner = Arc::clone(&self.reading.inner);
         loop {
             if inner.farewell.is_cancelled() {
                 return Followed::Stopped;
@@ -80,10 +77,14 @@ impl Follower {
             match self.look().await {
                 Ok(Some(followed)) => return followed,
                 Ok(None) => {}
+                Err(error @ (StoreError::Corrupt(_) | StoreError::Other(_))) => {
+                    tracing::warn!(%error, run = %self.reading.run, "a run that is followed cannot be read");
+                    return Followed::Stopped;
+                }
                 // The database will be back.
-                Err(error) => tracing::debug!(%error, run = %self.run, "a run that is followed cannot be read"),
+                Err(error) => tracing::debug!(%error, run = %self.reading.run, "a run that is followed cannot be read at present"),
             }
-            let pause = if self.begun_here().is_some() { LOOK_INTERVAL } else { NET };
+            let pause = if self.reading.begun_here().is_some() { LOOK_INTERVAL } else { NET };
             tokio::select! {
                 _ = self.news.changed() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -92,59 +93,17 @@ impl Follower {
         }
     }
 
-    fn begun_here(&self) -> Option<u32> {
-        self.inner.live.begun(self.run, self.workspace)
-    }
-
     /// What there is now.
     async fn look(&mut self) -> Result<Option<Followed>, StoreError> {
-        loop {
-            // Before the store is read: of a run that ends in between all is then found there.
-            let here = self.begun_here();
-            if let Some(begun) = here
-                && self.from.position >= LogPosition::of(begun, 0)
-            {
-                return Ok(self.in_memory(begun));
+        Ok(match self.reading.next().await? {
+            Read::Entries(entries) => Some(Followed::Entries(entries)),
+            Read::Nothing => None,
+            Read::Ended => {
+                let Reading { inner, workspace, run, .. } = &self.reading;
+                let record = inner.store.history.run(*workspace, *run).await?;
+                Some(record.map_or(Followed::Stopped, |record| Followed::Ended(Box::new(record))))
             }
-            self.inner.write_behind.flush().await;
-            let page = self.inner.store.history.log(self.workspace, self.run, self.from).await?;
-            let Some(page) = page else {
-                // It has no row as long as it is in the fast lane.
-                let Some(begun) = here else { return Ok(Some(Followed::Stopped)) };
-                self.from = LogCursor::at(LogPosition::of(begun, 0));
-                continue;
-            };
-            self.from = page.next;
-            if !page.entries.is_empty() {
-                return Ok(Some(Followed::Entries(page.entries)));
-            }
-            if page.has_more {
-                continue;
-            }
-            if page.has_ended {
-                let record = self.inner.store.history.run(self.workspace, self.run).await?;
-                let Some(mut record) = record else { return Ok(Some(Followed::Stopped)) };
-                let outcome = self.inner.outcome_of(self.workspace, record.clone()).await;
-                record.output = outcome.output;
-                record.error = outcome.error;
-                return Ok(Some(Followed::Ended(Box::new(record))));
-            }
-            let Some(begun) = here else { return Ok(None) };
-            // All of the attempts before.
-            self.from = LogCursor::at(self.from.position.max(LogPosition::of(begun, 0)));
-        }
-    }
-
-    fn in_memory(&mut self, begun: u32) -> Option<Followed> {
-        let from = self.from.position;
-        if from.begun() != begun {
-            return None;
-        }
-        let entries = self.inner.executor.log(self.run, from.entry() as usize, PAGE_BYTES_MAX);
-        if entries.is_empty() {
-            return None;
-        }
-        self.from = LogCursor::at(from.plus(entries.len()));
-        Some(Followed::Entries(entries.into_iter().enumerate().map(|(index, entry)| (from.plus(index), entry)).collect()))
+            Read::Unknown => Some(Followed::Stopped),
+        })
     }
 }

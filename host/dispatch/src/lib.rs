@@ -24,6 +24,7 @@ mod log_parts;
 mod metering;
 mod policy;
 mod read;
+mod reading;
 mod role;
 mod service;
 mod signals;
@@ -51,6 +52,7 @@ pub use accept::Refused;
 pub use children::ChildOf;
 pub use follow::{Followed, Follower, Place};
 pub use live::Progress;
+pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
 
@@ -80,9 +82,9 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
 /// Workspaces that one claim chooses from.
 pub const HEADS_MAX: u32 = 64;
-/// Followers of runs on one node, of one workspace and of one run.
+/// Followers of runs on one node, of one workspace and of one run. Some workspaces that take all they may leave seats to others.
 pub const FOLLOWERS_MAX: usize = 1_000;
-pub const FOLLOWERS_OF_WORKSPACE_MAX: usize = 500;
+pub const FOLLOWERS_OF_WORKSPACE_MAX: usize = FOLLOWERS_MAX / 4;
 pub const FOLLOWERS_OF_RUN_MAX: usize = 100;
 /// How long a repetition of a request is known by its `Idempotency-Key`, and of an event by its dedup key.
 pub const DEDUP_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -196,9 +198,9 @@ pub struct Accepted {
 #[derive(Clone, Debug)]
 pub enum Waited {
     /// The outcome is without its log, which is read apart.
-    Ended { run: RunId, outcome: Arc<Outcome> },
+    Ended { run: RunId, is_repetition: bool, outcome: Arc<Outcome> },
     /// The wait limit came first. The run is durable and goes on.
-    StillRunning(RunId),
+    StillRunning(Accepted),
 }
 
 impl Dispatch {
@@ -293,6 +295,9 @@ fn refuse(error: &StoreError) -> Refusal {
         }
         StoreError::Unavailable(_) | StoreError::Contended(_) => {
             Refusal::new(Code::Unavailable, "the database cannot be reached at present; try again")
+        }
+        StoreError::ObjectsUnavailable(_) => {
+            Refusal::new(Code::Unavailable, "the folder of large results cannot be reached at present; try again")
         }
         StoreError::Gone(_) => {
             Refusal::new(Code::ResultGone, "what the run returned is not where it was kept; its record and log are there")

@@ -1,7 +1,7 @@
 //! Reading runs: history, queue, and what executes here without a row.
 
-use sandmill_model::{LogEntry, LogPosition, Outcome, OutcomeKind, Output, RunId, RunRecord, WorkspaceId, code::Refusal};
-use sandmill_store::history::{LogCursor, RunFilter, RunPage};
+use sandmill_model::{Outcome, OutcomeKind, Output, RunId, RunRecord, WorkspaceId, code::Refusal};
+use sandmill_store::history::{RunFilter, RunPage};
 
 use crate::{Dispatch, Inner, refuse};
 
@@ -24,31 +24,6 @@ impl Dispatch {
     /// `result_gone`, `unavailable`, `internal`.
     pub async fn output(&self, workspace: WorkspaceId, run: RunId, output: Output) -> Result<Output, Refusal> {
         self.inner.store.objects.output(workspace, run, output).await.map_err(|error| refuse(&error))
-    }
-
-    /// The log of a run: so far, while it executes. None if there is no such run.
-    ///
-    /// # Errors
-    /// `unavailable`, `internal`.
-    pub async fn log(&self, workspace: WorkspaceId, run: RunId) -> Result<Option<Vec<LogEntry>>, Refusal> {
-        let inner = &self.inner;
-        // Taken before the store is read: a run that ends in between is then found in the store.
-        let here = inner.live.begun(run, workspace).map(|begun| (LogPosition::of(begun, 0), inner.executor.log(run, 0, usize::MAX)));
-        inner.write_behind.flush().await;
-        let (mut entries, mut written, mut from) = (here.is_some().then(Vec::new), LogPosition::START, LogCursor::START);
-        while let Some(page) = inner.store.history.log(workspace, run, from).await.map_err(|error| refuse(&error))? {
-            written = page.entries.last().map_or(written, |(last, _)| last.plus(1));
-            entries.get_or_insert_default().extend(page.entries.into_iter().map(|(_, entry)| entry));
-            from = page.next;
-            if !page.has_more {
-                break;
-            }
-        }
-        if let Some((start, log)) = here {
-            let more = log.into_iter().enumerate().filter(|(index, _)| start.plus(*index) >= written);
-            entries.get_or_insert_default().extend(more.map(|(_, entry)| entry));
-        }
-        Ok(entries)
     }
 
     /// Runs of this workspace, newest first. A page may hold fewer than `limit` although there are more.
@@ -78,24 +53,21 @@ impl Dispatch {
 
 impl Inner {
     /// The outcome of an ended run, without its log.
-    pub(crate) async fn outcome_of(&self, workspace: WorkspaceId, record: RunRecord) -> Outcome {
+    ///
+    /// # Errors
+    /// As [`Dispatch::output`].
+    pub(crate) async fn outcome_of(&self, workspace: WorkspaceId, record: RunRecord) -> Result<Outcome, Refusal> {
         let output = match record.output {
-            Some(output) => self.store.objects.output(workspace, record.summary.id, output).await.map(Some),
-            None => Ok(None),
+            Some(output) => Some(self.store.objects.output(workspace, record.summary.id, output).await.map_err(|error| refuse(&error))?),
+            None => None,
         };
-        match output {
-            Ok(output) => Outcome {
-                kind: record.summary.outcome.unwrap_or(OutcomeKind::HostFault),
-                output,
-                error: record.error,
-                arguments: None,
-                usage: record.usage,
-                log: Vec::new(),
-            },
-            Err(error) => {
-                tracing::error!(%error, run = %record.summary.id, "a result that is kept apart could not be read");
-                Outcome::host_fault("the run ended well, but its result cannot be read at present")
-            }
-        }
+        Ok(Outcome {
+            kind: record.summary.outcome.unwrap_or(OutcomeKind::HostFault),
+            output,
+            error: record.error,
+            arguments: None,
+            usage: record.usage,
+            log: Vec::new(),
+        })
     }
 }

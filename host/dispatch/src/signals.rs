@@ -167,10 +167,12 @@ impl Inner {
                 continue;
             }
             match self.store.history.run(workspace, run).await {
-                Ok(Some(record)) if record.summary.status.has_ended() => {
-                    let outcome = self.outcome_of(workspace, record).await;
-                    self.waiters.wake(run, Arc::new(outcome));
-                }
+                Ok(Some(record)) if record.summary.status.has_ended() => match self.outcome_of(workspace, record).await {
+                    Ok(outcome) => {
+                        self.waiters.wake(workspace, run, Arc::new(outcome));
+                    }
+                    Err(refusal) => self.waiters.refuse(workspace, run, refusal),
+                },
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a run that is waited for could not be read"),
             }

@@ -5,10 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sandmill_model::{Outcome, RunId, WorkspaceId};
+use sandmill_model::{Outcome, RunId, WorkspaceId, code::Refusal};
 use tokio::sync::oneshot;
 
-type Senders = HashMap<RunId, (WorkspaceId, Vec<oneshot::Sender<Arc<Outcome>>>)>;
+/// How the run ended, or why that cannot be told.
+type Answer = Result<Arc<Outcome>, Refusal>;
+
+/// Each with the workspace whose run it takes it for: an id says nothing of that.
+type Senders = HashMap<RunId, Vec<(WorkspaceId, oneshot::Sender<Answer>)>>;
 
 #[derive(Clone, Default)]
 pub(crate) struct Waiters {
@@ -18,7 +22,7 @@ pub(crate) struct Waiters {
 /// One caller's wait; leaving it early unregisters it.
 pub(crate) struct Wait {
     run: RunId,
-    outcome: oneshot::Receiver<Arc<Outcome>>,
+    answer: oneshot::Receiver<Answer>,
     waiters: Waiters,
 }
 
@@ -28,19 +32,34 @@ impl Waiters {
     }
 
     pub(crate) fn register(&self, workspace: WorkspaceId, run: RunId) -> Wait {
-        let (sender, outcome) = oneshot::channel();
-        self.senders().entry(run).or_insert_with(|| (workspace, Vec::new())).1.push(sender);
-        Wait { run, outcome, waiters: self.clone() }
+        let (sender, answer) = oneshot::channel();
+        self.senders().entry(run).or_default().push((workspace, sender));
+        Wait { run, answer, waiters: self.clone() }
     }
 
     /// Tells all who wait here for `run` how it ended, after that is durable; whether anybody did.
-    pub(crate) fn wake(&self, run: RunId, outcome: Arc<Outcome>) -> bool {
-        let Some((_, senders)) = self.senders().remove(&run) else { return false };
-        for sender in senders {
+    pub(crate) fn wake(&self, workspace: WorkspaceId, run: RunId, outcome: Arc<Outcome>) -> bool {
+        self.answer(workspace, run, &Ok(outcome))
+    }
+
+    /// The same, if what it returned cannot be told.
+    pub(crate) fn refuse(&self, workspace: WorkspaceId, run: RunId, refusal: Refusal) {
+        self.answer(workspace, run, &Err(refusal));
+    }
+
+    fn answer(&self, workspace: WorkspaceId, run: RunId, answer: &Answer) -> bool {
+        let mut all = self.senders();
+        let Some(senders) = all.get_mut(&run) else { return false };
+        let mut woken = false;
+        for (_, sender) in senders.extract_if(.., |(of, _)| *of == workspace) {
             // A receiver that is gone has stopped waiting.
-            let _ = sender.send(Arc::clone(&outcome));
+            let _ = sender.send(answer.clone());
+            woken = true;
         }
-        true
+        if senders.is_empty() {
+            all.remove(&run);
+        }
+        woken
     }
 
     /// Runs that somebody waits for.
@@ -51,26 +70,60 @@ impl Waiters {
     /// Those of `runs` that somebody waits for, and whose they are.
     pub(crate) fn of(&self, runs: Vec<RunId>) -> Vec<(RunId, WorkspaceId)> {
         let senders = self.senders();
-        runs.into_iter().filter_map(|run| senders.get(&run).map(|(workspace, _)| (run, *workspace))).collect()
+        let mut found = Vec::new();
+        for run in runs {
+            let mut workspaces: Vec<WorkspaceId> = senders.get(&run).into_iter().flatten().map(|(workspace, _)| *workspace).collect();
+            workspaces.sort_unstable();
+            workspaces.dedup();
+            found.extend(workspaces.into_iter().map(|workspace| (run, workspace)));
+        }
+        found
     }
 }
 
 impl Wait {
     /// None if the run was taken from this node.
-    pub(crate) async fn outcome(mut self) -> Option<Arc<Outcome>> {
-        (&mut self.outcome).await.ok()
+    pub(crate) async fn outcome(mut self) -> Option<Answer> {
+        (&mut self.answer).await.ok()
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.outcome.close();
+        self.answer.close();
         let mut senders = self.waiters.senders();
-        if let Some((_, list)) = senders.get_mut(&self.run) {
-            list.retain(|sender| !sender.is_closed());
+        if let Some(list) = senders.get_mut(&self.run) {
+            list.retain(|(_, sender)| !sender.is_closed());
             if list.is_empty() {
                 senders.remove(&self.run);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandmill_model::{Clock, SystemClock, code::Code};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_anothers_run_is_in_nobodys_way() {
+        let (waiters, now) = (Waiters::default(), SystemClock.now());
+        let (own, other, run) = (WorkspaceId::new(now), WorkspaceId::new(now), RunId::new(now));
+        let stranger = waiters.register(other, run);
+        let first = waiters.register(own, run);
+        let second = waiters.register(own, run);
+        let mut all = waiters.of(vec![run, RunId::new(now)]);
+        all.sort_unstable();
+        assert_eq!(all, if own < other { [(run, own), (run, other)] } else { [(run, other), (run, own)] });
+        assert!(waiters.wake(own, run, Arc::new(Outcome::host_fault("x"))));
+        assert!(first.outcome().await.unwrap().is_ok() && second.outcome().await.unwrap().is_ok());
+        assert_eq!(waiters.of(vec![run]), [(run, other)]);
+        waiters.refuse(other, run, Refusal::new(Code::ResultGone, "x"));
+        assert_eq!(stranger.outcome().await.unwrap().unwrap_err().code, Code::ResultGone);
+        assert!(waiters.waiting().is_empty());
+        drop(waiters.register(own, run));
+        assert!(waiters.waiting().is_empty());
     }
 }

@@ -317,7 +317,7 @@ impl Inner {
             // What a key was handed on to may have to wait for its rate.
             delayed |= !done.run.policy.rates.is_empty();
             // What was written of a log may be followed elsewhere, whoever waits here.
-            if !self.waiters.wake(id, Arc::new(without_log(&done.outcome))) || logged.perhaps > 0 {
+            if !self.waiters.wake(done.run.workspace, id, Arc::new(without_log(&done.outcome))) || logged.perhaps > 0 {
                 unheard.push(id);
             }
         }

@@ -98,8 +98,9 @@ impl Scope {
     }
 }
 
-/// Linear in pattern times text, whatever the pattern.
-pub(crate) fn matches(glob: &str, text: &str) -> bool {
+/// Whether `text` is like `glob`. Linear in pattern times text, whatever the pattern.
+#[must_use]
+pub fn matches(glob: &str, text: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut rest = rest;
@@ -170,6 +171,17 @@ impl Principal {
         self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.concerns(domain, action))
     }
 
+    /// Patterns of the paths on which `may` is true; none: of all.
+    #[must_use]
+    pub fn paths(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> Option<Vec<String>> {
+        if self.workspace.is_some_and(|own| own != workspace) {
+            return Some(Vec::new());
+        }
+        let scopes = self.scopes.iter().filter(|scope| scope.concerns(domain, action));
+        // One without a pattern covers all.
+        scopes.map(|scope| scope.glob.as_deref().filter(|glob| *glob != "*").map(str::to_owned)).collect()
+    }
+
     /// Whether it may do something to the installation itself, which no workspace's token may.
     #[must_use]
     pub fn may_instance(&self, action: Action) -> bool {
@@ -226,6 +238,23 @@ mod tests {
         for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
         }
+    }
+
+    #[test]
+    fn paths_are_those_of_all_scopes_that_concern_it() {
+        let at = crate::clock::Timestamp::from_micros(0);
+        let (own, other) = (WorkspaceId::new(at), WorkspaceId::new(at));
+        let check = |scopes: &[&str], of: WorkspaceId, expected: Option<&[&str]>| {
+            let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+            let principal = Principal { token: TokenId::new(at), workspace: Some(own), identity: "u/ann".into(), scopes };
+            let paths = principal.paths(of, Domain::Runs, Action::Read);
+            assert_eq!(paths.as_ref().map(|paths| paths.iter().map(String::as_str).collect::<Vec<_>>()).as_deref(), expected);
+        };
+        check(&["runs:read:f/a/*", "runs:start:f/b", "*:*:u/x"], own, Some(&["f/a/*", "u/x"]));
+        check(&["runs:read:f/a/*", "runs:read"], own, None);
+        check(&["runs:read:*", "runs:read:f/a"], own, None);
+        check(&["scripts:read"], own, Some(&[]));
+        check(&["*:*"], other, Some(&[]));
     }
 
     #[test]

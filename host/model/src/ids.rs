@@ -59,6 +59,15 @@ impl RunId {
     pub fn first_of(at: Timestamp) -> Self {
         Self(v7_with(at, [0; 16]))
     }
+
+    /// Less or equal to the id of every run that was accepted in the same second as this one: it says that much of it and no more.
+    #[must_use]
+    pub fn to_the_second(self) -> Self {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.0.as_bytes()[..6]);
+        let seconds = i64::try_from(u64::from_be_bytes(millis) / 1000).unwrap_or(0);
+        Self::first_of(Timestamp::from_micros(seconds * 1_000_000))
+    }
 }
 
 id! {
@@ -99,6 +108,16 @@ mod tests {
             last = next;
         }
         assert_eq!(last.to_string().parse::<RunId>().unwrap(), last);
+    }
+
+    #[test]
+    fn a_second_begins_before_all_that_is_in_it() {
+        for micros in [0, 1, 999_999, 1_700_000_000_000_000, 1_700_000_000_999_999] {
+            let id = RunId::new(Timestamp::from_micros(micros));
+            let second = id.to_the_second();
+            assert!(second <= id && second == RunId::first_of(Timestamp::from_micros(micros / 1_000_000 * 1_000_000)), "{micros}");
+            assert_eq!(second.to_the_second(), second);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What one run may use. Units are last in each name; the defaults are the documented ones.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ pub const CHILD_DEPTH_MAX: u32 = 16;
 pub const CHILDREN_MAX: usize = 1_000;
 /// Bytes of the key by which a run knows a child again.
 pub const CHILD_KEY_BYTES_MAX: usize = 255;
+
+/// How long a start may be put off: any day of a year is near enough.
+pub const START_DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Limits of one run of a script, capped by its workspace's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

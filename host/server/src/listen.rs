@@ -52,6 +52,8 @@ pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     /// For a request's head to arrive whole, and for its body to go on.
     pub(crate) receive: Duration,
+    /// For the peer to take something of an answer.
+    pub(crate) send: Duration,
     /// Without a request.
     pub(crate) idle: Duration,
 }
@@ -175,7 +177,7 @@ async fn guard<S>(
 {
     let mut served = pin!(served);
     let mut stopped = pin!(stop.cancelled());
-    let mut alarm = pin!(tokio::time::sleep(limits.receive.min(limits.idle)));
+    let mut alarm = pin!(tokio::time::sleep(limits.receive.min(limits.idle).min(limits.send)));
     let mut ending = false;
     loop {
         tokio::select! {
@@ -199,6 +201,10 @@ async fn guard<S>(
                     alarm.as_mut().reset((Instant::now() + FAREWELL).into());
                 }
                 Verdict::Idle => return,
+                Verdict::Unread => {
+                    metrics::counter!("sandmill_connections_cut_total", "reason" => "unread").increment(1);
+                    return;
+                }
                 Verdict::LateHead => {
                     metrics::counter!("sandmill_connections_cut_total", "reason" => "late_head").increment(1);
                     return;

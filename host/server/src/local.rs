@@ -5,11 +5,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner};
-use sandmill_dispatch::{Role, StartRequest, StartTerms, Waited};
+use sandmill_dispatch::{Dispatch, Role, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    BoxFuture, Input, Language, Outcome, ScriptPath, TokenId, WorkspaceId,
+    BoxFuture, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
     auth::{Principal, Scope},
     build::{BuildRequest, Builder},
+    code::Refusal,
     version::{ProgramSpec, Selector, Version, version_digest},
 };
 use sandmill_store::{scripts::NewDeployment, workspaces::Workspace};
@@ -84,12 +85,22 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
         terms: StartTerms::default(),
     };
     let waited = dispatch.run(start, WAIT_LIMIT).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
-    let Waited::Ended { run, outcome } = waited else { return Err(LocalRunError::Setup("the run does not end".to_owned())) };
-    let log = dispatch.log(workspace.id, run).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
+    let Waited::Ended { run, outcome, .. } = waited else { return Err(LocalRunError::Setup("the run does not end".to_owned())) };
+    let log = log(&dispatch, workspace.id, run).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
     stop.cancel();
     service.await.context("dispatch ended badly").map_err(setup)?;
     node.store.health.close().await;
-    Ok(Outcome { log: log.unwrap_or_default(), ..Outcome::clone(&outcome) })
+    Ok(Outcome { log, ..Outcome::clone(&outcome) })
+}
+
+async fn log(dispatch: &Dispatch, workspace: WorkspaceId, run: RunId) -> Result<Vec<LogEntry>, Refusal> {
+    let mut entries = Vec::new();
+    if let Some(mut log) = dispatch.log(workspace, run).await? {
+        while let Some(more) = log.next().await? {
+            entries.extend(more);
+        }
+    }
+    Ok(entries)
 }
 
 async fn workspace(node: &Node) -> anyhow::Result<Workspace> {

@@ -157,6 +157,9 @@ pub(crate) struct ServeOptions {
     /// How long the head of a request may take to arrive, and its body may pause, in milliseconds.
     #[arg(long, env = "SANDMILL_RECEIVE_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
     pub(crate) receive_timeout_ms: u64,
+    /// How long whoever asked may take nothing of its answer, in milliseconds; then the connection is cut.
+    #[arg(long, env = "SANDMILL_SEND_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
+    pub(crate) send_timeout_ms: u64,
     /// How long a connection may stay open without a request, in milliseconds.
     #[arg(long, env = "SANDMILL_IDLE_TIMEOUT_MS", default_value_t = 75_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
     pub(crate) idle_timeout_ms: u64,
@@ -171,31 +174,46 @@ impl ServeOptions {
     }
 }
 
-/// Reads the command line, the environment and, for `serve`, the config file; in this order of weight.
+/// Reads the command line, the environment and, for `serve` and `backup`, the config file; in this order of weight.
 pub(crate) fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = Cli::parse_from(&arguments);
-    let Command::Serve(options) = &cli.command else { return cli };
-    let Some(file) = &options.config else { return cli };
-    match with_config(arguments, file) {
+    let Some((name, file)) = cli.command.config() else { return cli };
+    match with_config(arguments, name, file) {
         Ok(arguments) => Cli::parse_from(arguments),
         Err(error) => Cli::command().error(clap::error::ErrorKind::ValueValidation, format!("{error:#}")).exit(),
     }
 }
 
-/// The arguments with those of the file that neither the command line nor the environment sets.
-fn with_config(mut arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Vec<OsString>> {
+impl Command {
+    /// The config file that is to be read, and the command's name.
+    fn config(&self) -> Option<(&'static str, &Path)> {
+        match self {
+            Self::Serve(options) => Some(("serve", options.config.as_deref()?)),
+            Self::Backup(options) => Some(("backup", options.config.as_deref()?)),
+            _ => None,
+        }
+    }
+}
+
+/// The arguments of the command `name` with those of the file that neither the command line nor the environment sets. The file is the
+/// server's: what the command has no option for does not concern it.
+fn with_config(mut arguments: Vec<OsString>, name: &str, file: &Path) -> anyhow::Result<Vec<OsString>> {
     let text = fs::read_to_string(file).with_context(|| format!("the config file {} cannot be read", file.display()))?;
     let config: toml::Table = toml::from_str(&text).with_context(|| format!("the config file {} is not valid", file.display()))?;
     let command = Cli::command();
-    let serve = command.find_subcommand("serve").context("there is no command serve")?.clone();
+    let find = |name: &str| command.find_subcommand(name).with_context(|| format!("there is no command {name}")).cloned();
+    let (serve, this) = (find("serve")?, find(name)?);
     let matches = command.try_get_matches_from(&arguments)?;
-    let given = matches.subcommand_matches("serve").context("the command is not serve")?;
+    let given = matches.subcommand_matches(name).with_context(|| format!("the command is not {name}"))?;
     for (key, value) in config {
         let known =
             serve.get_arguments().find(|argument| argument.get_long().is_some_and(|long| long == key || long.replace('-', "_") == key));
         let argument = known.filter(|argument| argument.get_id() != "config");
         let argument = argument.with_context(|| format!("{}: there is no option `{key}`", file.display()))?;
+        if !this.get_arguments().any(|own| own.get_id() == argument.get_id()) {
+            continue;
+        }
         let set = matches!(given.value_source(argument.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         if set {
             continue;
@@ -214,13 +232,17 @@ fn with_config(mut arguments: Vec<OsString>, file: &Path) -> anyhow::Result<Vec<
 mod tests {
     use super::*;
 
-    fn merged(config: &str, arguments: &[&str]) -> anyhow::Result<ServeOptions> {
+    fn command(config: &str, arguments: &[&str]) -> anyhow::Result<Command> {
         let file = std::env::temp_dir().join(format!("sandmill-config-{}", u64::from_be_bytes(sandmill_model::random::bytes())));
         fs::write(&file, config)?;
-        let arguments = ["sandmill", "serve"].iter().chain(arguments).map(OsString::from).collect();
-        let merged = with_config(arguments, &file);
+        let all = ["sandmill"].iter().chain(arguments).map(OsString::from).collect();
+        let merged = with_config(all, arguments[0], &file);
         fs::remove_file(&file)?;
-        match Cli::try_parse_from(merged?)?.command {
+        Ok(Cli::try_parse_from(merged?)?.command)
+    }
+
+    fn merged(config: &str, arguments: &[&str]) -> anyhow::Result<ServeOptions> {
+        match command(config, &[&["serve"][..], arguments].concat())? {
             Command::Serve(options) => Ok(*options),
             other => anyhow::bail!("{other:?}"),
         }
@@ -230,6 +252,17 @@ mod tests {
     fn the_command_line_counts_more_than_the_file() {
         let options = merged("listen = '127.0.0.1:1'\nslots = 3\ncode_cache_mib = 7", &["--slots", "5"]).unwrap();
         assert_eq!((options.listen.port(), options.slots, options.code_cache_mib), (1, Some(5), 7));
+    }
+
+    #[test]
+    fn a_backup_takes_its_part_of_the_servers_file() {
+        let backup = |config: &str| match command(config, &["backup", "x.tar.zst", "--data", "/srv/d"]) {
+            Ok(Command::Backup(options)) => Ok(options.places),
+            other => Err(format!("{other:?}")),
+        };
+        let places = backup("data = '/other'\nobjects_dir = '/srv/o'\nslots = 3\nlisten = '127.0.0.1:1'").unwrap();
+        assert_eq!((places.data, places.objects_dir), (PathBuf::from("/srv/d"), Some(PathBuf::from("/srv/o"))));
+        assert!(backup("lisen = 'x'").is_err());
     }
 
     #[test]

@@ -30,6 +30,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let limits = listen::Limits {
         connections_max: listen::connections_max(options.connections_max, listen::raise())?,
         receive: Duration::from_millis(options.receive_timeout_ms),
+        send: Duration::from_millis(options.send_timeout_ms),
         idle: Duration::from_millis(options.idle_timeout_ms),
     };
     bootstrap::data_folder(&options.places.data)?;

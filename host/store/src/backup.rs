@@ -21,6 +21,14 @@ pub async fn verify(database: &Path) -> Result<(), StoreError> {
     sql::verify(database).await
 }
 
+/// Whether a run in a copy refers to a result that is kept apart.
+///
+/// # Errors
+/// As [`snapshot`].
+pub async fn keeps_results(database: &Path) -> Result<bool, StoreError> {
+    sql::keeps_results(database).await
+}
+
 /// The number of the schema that this release brings a database to.
 #[must_use]
 pub fn schema() -> i64 {

@@ -5,12 +5,15 @@ pub enum StoreError {
     /// Another writer was there first; the text says over what.
     #[error("{0}")]
     Conflict(String),
-    /// The disk or a quota of the database is full. Nothing was written; work goes on once there is space.
-    #[error("the database cannot store anything more: {0}")]
+    /// The disk or a quota of the database, or of what is kept apart from it, is full. Nothing was written; work goes on once there is space.
+    #[error("nothing more can be stored: {0}")]
     Full(String),
     /// What is kept apart from the database is not there.
     #[error("it is not there any more: {0}")]
     Gone(String),
+    /// The folder of what is kept apart from the database cannot be reached; trying again may help.
+    #[error("the folder of large results is not available: {0}")]
+    ObjectsUnavailable(String),
     /// The database cannot be reached or is too busy; trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -2,7 +2,7 @@
 
 use sandmill_model::{
     BoxFuture, Cause, LogEntry, LogPosition, OutcomeKind, RunId, RunRecord, RunStatus, RunSummary, ScriptPath, Timestamp, WorkspaceId,
-    run::FinishedRun,
+    auth, run::FinishedRun,
 };
 
 use crate::{StoreError, nodes::Incarnation};
@@ -18,6 +18,8 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub path: Option<ScriptPath>,
+    /// Only runs at paths that are like one of these: as the globs of scopes are. None: at any.
+    pub within: Option<Vec<String>>,
     pub phase: Option<Phase>,
     pub status: Option<RunStatus>,
     pub outcome: Option<OutcomeKind>,
@@ -39,8 +41,10 @@ impl RunFilter {
     /// Whether a run that is in no table yet is looked for.
     #[must_use]
     pub fn fits(&self, run: &RunSummary) -> bool {
-        let Self { path, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } = self;
+        let Self { path, within, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } =
+            self;
         path.as_ref().is_none_or(|path| *path == run.path)
+            && within.as_ref().is_none_or(|globs| globs.iter().any(|glob| auth::matches(glob, run.path.as_str())))
             && phase.is_none_or(|phase| run.status.has_ended() == (phase == Phase::Ended))
             && status.is_none_or(|status| status == run.status)
             && outcome.is_none_or(|outcome| run.outcome == Some(outcome))

@@ -162,7 +162,7 @@ impl Service {
 /// What waits for a lock in vain has another time; the rest goes on.
 fn unless_busy<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
     match result {
-        Err(StoreError::Unavailable(why) | StoreError::Contended(why)) => {
+        Err(StoreError::Unavailable(why) | StoreError::ObjectsUnavailable(why) | StoreError::Contended(why)) => {
             tracing::warn!(why, "partitions of history are left as they are for now");
             Ok(T::default())
         }

@@ -38,13 +38,16 @@ pub(crate) struct End {
     /// `succeeded`, `failed`, `cancelled` or `skipped`.
     status: &'static str,
     outcome: Option<&'static str>,
-    /// What the script returned, if it is JSON.
+    /// What the script returned, if it is JSON and not too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     result: Option<JsonText>,
-    /// What the script returned, if it is bytes.
+    /// What the script returned, if it is bytes and not too many.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<ResultBytes>,
+    /// Where that is, if it has more than 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_at: Option<String>,
     /// Message and stack only for tokens that may read runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ScriptError>,
@@ -55,6 +58,9 @@ struct ResultBytes {
     content_type: String,
     base64: String,
 }
+
+/// Bytes of a result that `end` tells: a thousand may follow, and each of them holds its own.
+const RESULT_BYTES_MAX: usize = 64 * 1024;
 
 fn json(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())
@@ -87,18 +93,20 @@ pub(super) fn chunk(entry: LogEntry) -> String {
     })
 }
 
-pub(super) fn end(record: RunRecord, may_read: bool) -> String {
+/// How a run of `workspace` ended.
+pub(super) fn end(record: RunRecord, workspace: &str, may_read: bool) -> String {
     let summary = record.summary;
     let kind = summary.outcome.unwrap_or(OutcomeKind::HostFault);
-    let (mut result, mut bytes) = (None, None);
+    let (mut result, mut bytes, mut result_at) = (None, None, None);
     match record.output {
+        Some(output) if output.len_bytes() > RESULT_BYTES_MAX || matches!(output, Output::Kept(_)) => {
+            result_at = Some(format!("/api/w/{workspace}/runs/{}/result", summary.id));
+        }
         Some(Output::Json(output)) => result = Some(output),
         Some(Output::Bytes { content_type, data }) => bytes = Some(ResultBytes { content_type, base64: STANDARD.encode(data) }),
-        // Whoever follows has fetched it.
-        Some(Output::Kept(_)) => {}
         // As whoever waits is answered.
         None if kind == OutcomeKind::Skipped => result = Some(JsonText::null()),
-        None => {}
+        Some(Output::Kept(_)) | None => {}
     }
     json(&EventData::End(Box::new(End {
         run_id: summary.id.to_string(),
@@ -106,6 +114,7 @@ pub(super) fn end(record: RunRecord, may_read: bool) -> String {
         outcome: summary.outcome.map(OutcomeKind::name),
         result,
         bytes,
+        result_at,
         error: record.error.map(|error| visible(error, kind, may_read)),
     })))
 }
@@ -113,7 +122,7 @@ pub(super) fn end(record: RunRecord, may_read: bool) -> String {
 /// What is wrong with arguments is for whoever sent them; all else for those who may read runs.
 fn visible(error: RunError, kind: OutcomeKind, may_read: bool) -> ScriptError {
     if may_read || kind == OutcomeKind::InvalidArguments {
-        return ScriptError { name: error.name, message: error.message, stack: error.stack, details: error.details };
+        return error.into();
     }
     let message = "a token with the scope runs:read sees why".to_owned();
     ScriptError { name: kind.name().to_owned(), message, stack: None, details: None }

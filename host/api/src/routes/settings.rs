@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use sandmill_model::{
-    Code, WorkspaceSettings,
+    Code, ScriptPath, WorkspaceSettings,
     auth::{Action, Domain},
     settings::Patch,
 };
@@ -29,6 +29,7 @@ pub(crate) async fn show(caller: Caller) -> Result<Json<WorkspaceSettings>, Prob
 }
 
 /// Changes the settings that the body names; null takes one back. Only tokens of the installation may: what one workspace gets, others lack.
+/// Naming an `error_handler` needs `runs:start` of its path, too.
 #[utoipa::path(patch, path = "/api/w/{workspace}/settings", tag = "workspaces",
     params(("workspace" = String, Path)),
     request_body(content = Object, description = "Settings by name"),
@@ -40,6 +41,10 @@ pub(crate) async fn change(
 ) -> Result<Json<WorkspaceSettings>, Problem> {
     if !caller.principal.may_instance(Action::Write) {
         return Err(forbidden(Domain::Instance, Action::Write, None));
+    }
+    // It acts as whoever started what failed, so naming it is starting it.
+    if let Some(handler) = patch.get("error_handler").and_then(|path| path.as_str()?.parse::<ScriptPath>().ok()) {
+        caller.must(Domain::Runs, Action::Start, handler.as_str())?;
     }
     let settings = app.store.workspaces.set(caller.workspace.id, patch).await?;
     let settings = settings.map_err(|invalid| Problem::new(Code::BadRequest, format!("the settings: {invalid}")))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api, Call, get, post, put};
 
@@ -107,6 +107,45 @@ async fn a_globs_edge_is_kept() {
     for list in ["runs", "scripts"] {
         let items = get(format!("/api/w/w/{list}")).token("sm_t").to(&api).await.value()["items"].as_array().unwrap().clone();
         assert!(!items.is_empty() && items.iter().all(|item| item["path"] == "f/t/echo"), "{items:?}");
+    }
+    api.stop().await;
+}
+
+/// Lists do not tell of runs that they do not show: neither by gaps, nor by where they go on, nor by what a filter finds.
+#[tokio::test]
+async fn lists_are_of_what_a_token_covers() {
+    let api = Api::new().await;
+    for path in ["f/t/echo", "f/other/echo"] {
+        api.deploy(path).await;
+    }
+    api.token("sm_t", Some(api.workspace), &["runs:*:f/t/*"]).await;
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        own.push(post("/probe/w/run/f/t/echo").to(&api).await.run_id());
+        let other = post("/probe/w/run/f/other/echo").to(&api).await.run_id();
+        api.ended(&other).await;
+    }
+    let (mut uri, mut listed) = ("/api/w/w/runs?limit=1".to_owned(), Vec::new());
+    loop {
+        let page = get(&*uri).token("sm_t").to(&api).await.value();
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "no gaps: {page}");
+        listed.push(items[0]["id"].as_str().unwrap().to_owned());
+        let Some(next) = page["next"].as_str() else { break };
+        uri = format!("/api/w/w/runs?limit=1&cursor={next}");
+    }
+    own.reverse();
+    assert_eq!(listed, own);
+    for list in ["runs", "dead-letters"] {
+        get(format!("/api/w/w/{list}?path=f/other/echo")).token("sm_t").to(&api).await.is_problem(403, "forbidden");
+        assert_eq!(get(format!("/api/w/w/{list}?path=f/t/echo")).token("sm_t").to(&api).await.status, 200);
+    }
+    for bulk in ["runs/cancel", "runs/rerun", "dead-letters/replay", "dead-letters/discard"] {
+        let steer = |filter: Value| post(format!("/api/w/w/{bulk}")).json(json!({"filter": filter})).token("sm_t");
+        steer(json!({"path": "f/other/echo"})).to(&api).await.is_problem(403, "forbidden");
+        let receipt = steer(json!({"run_as": "u/ann"})).to(&api).await.value();
+        let expected = if bulk == "runs/rerun" { 3 } else { 0 };
+        assert_eq!((&receipt["done"], &receipt["passed_over"]), (&json!(expected), &json!(0)), "{bulk}: {receipt}");
     }
     api.stop().await;
 }

@@ -110,3 +110,25 @@ async fn what_cannot_start_is_a_problem_and_no_stream() {
     assert_eq!(events(answer.text()).len(), 3, "a new run has no events that were seen");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn a_repetition_says_so_and_goes_on_behind_what_was_seen() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let call = |verb: &str| post(format!("/probe/w/{verb}/f/t/echo")).header("idempotency-key", "k").body("{\"a\":1}");
+    let first = call("stream").to(&api).await;
+    assert_eq!((names(first.text()).len(), first.header("idempotency-replayed")), (3, None));
+    let run = first.run_id();
+    for (verb, last_event, expected) in [("stream", IDS[1], 200), ("stream", IDS[2], 204), ("run", "", 200), ("start", "", 202)] {
+        let again = call(verb).header("last-event-id", last_event).to(&api).await;
+        let said = (again.status.as_u16(), again.run_id(), again.header("idempotency-replayed"));
+        assert_eq!(said, (expected, run.clone(), Some("true")), "{verb} {last_event}");
+    }
+    let end = call("stream").header("last-event-id", IDS[2]).to(&api).await;
+    assert_eq!(end.text(), "", "a browser does not come back");
+    let mut wait = post("/api/w/w/runs").header("idempotency-key", "w").json(json!({"path": "f/t/echo", "wait": true})).to(&api).await;
+    assert_eq!(wait.header("idempotency-replayed"), None);
+    wait = post("/api/w/w/runs").header("idempotency-key", "w").json(json!({"path": "f/t/echo", "wait": true})).to(&api).await;
+    assert_eq!((wait.status.as_u16(), wait.header("idempotency-replayed")), (200, Some("true")));
+    api.stop().await;
+}

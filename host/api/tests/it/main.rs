@@ -9,6 +9,7 @@ mod events;
 mod limits;
 mod observability;
 mod problems;
+mod results;
 mod runs;
 mod scripts;
 mod settings;

@@ -233,3 +233,17 @@ async fn nobody_grants_what_they_may_not_do_themselves() {
     }
     api.stop().await;
 }
+
+#[tokio::test]
+async fn an_error_handler_is_started_by_whoever_may_start_it() {
+    let api = Api::new().await;
+    api.token("sm_ann", Some(api.workspace), &["scripts:write:f/a/*", "runs:start:f/b/*"]).await;
+    let deploy = async |handler: &str| {
+        let body = json!({"language": "typescript", "source": "1", "manifest": {"dispatch": {"error_handler": handler}}});
+        put("/api/w/w/scripts/f/a/caller").json(body).token("sm_ann").to(&api).await
+    };
+    assert_eq!(deploy("f/b/failed").await.status, 201);
+    let refused = deploy("f/ops/failed").await.is_problem(403, "forbidden");
+    assert!(refused["detail"].as_str().unwrap().contains("runs:start:f/ops/failed"), "{refused}");
+    api.stop().await;
+}

@@ -52,3 +52,17 @@ async fn a_workspace_reads_its_own_and_changes_none() {
     raise().no_token().to(&api).await.is_problem(401, "unauthorized");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn an_error_handler_is_set_by_whoever_may_start_it() {
+    let api = Api::new().await;
+    api.token("sm_operator", None, &["instance:write", "runs:start:f/ops/*"]).await;
+    let name = |handler: &str| patch(SETTINGS).json(json!({"error_handler": handler})).token("sm_operator");
+    let refused = name("f/billing/pay").to(&api).await.is_problem(403, "forbidden");
+    assert!(refused["detail"].as_str().unwrap().contains("runs:start:f/billing/pay"), "{refused}");
+    name("../pay").to(&api).await.is_problem(400, "bad_request");
+    assert_eq!(name("f/ops/failed").to(&api).await.value()["error_handler"], json!("f/ops/failed"));
+    let back = patch(SETTINGS).json(json!({"error_handler": null})).token("sm_operator").to(&api).await;
+    assert_eq!(back.value()["error_handler"], json!(null), "taking it back starts nothing");
+    api.stop().await;
+}

@@ -185,6 +185,16 @@ impl Bench {
         request_of(&self.workspace, input)
     }
 
+    /// The log of a run that there is, so far.
+    pub(crate) async fn log(&self, run: RunId) -> Vec<LogEntry> {
+        let mut log = self.dispatch.log(self.workspace.id, run).await.unwrap().expect("there is such a run");
+        let mut entries = Vec::new();
+        while let Some(more) = log.next().await.unwrap() {
+            entries.extend(more);
+        }
+        entries
+    }
+
     /// The run's record once `done` says so.
     pub(crate) async fn record_when(&self, run: RunId, done: impl Fn(&RunRecord) -> bool) -> RunRecord {
         let deadline = Instant::now() + Duration::from_secs(10);

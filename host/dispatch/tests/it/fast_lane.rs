@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use sandmill_dispatch::{WRITE_BEHIND_DELAY, Waited};
+use sandmill_dispatch::{Accepted, WRITE_BEHIND_DELAY, Waited};
 use sandmill_model::{OutcomeKind, RunStatus, code::Code, version::Selector};
 use sandmill_store::history::RunFilter;
 
@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(20);
 async fn readers_see_a_run_as_soon_as_its_caller_does() {
     let bench = Bench::start(true).await;
     for _ in 0..20 {
-        let Waited::Ended { run, outcome } = bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap() else {
+        let Waited::Ended { run, outcome, .. } = bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap() else {
             panic!("it ended")
         };
         assert_eq!(outcome.kind, OutcomeKind::Ok);
@@ -39,12 +39,14 @@ async fn a_clean_stop_loses_no_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_outlives_the_wait_is_durable_before_the_answer() {
     let bench = Bench::start(false).await;
-    let Waited::StillRunning(run) = bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(30)).await.unwrap() else {
+    let Waited::StillRunning(Accepted { run, .. }) =
+        bench.dispatch.run(bench.request(arguments("{}")), Duration::from_millis(30)).await.unwrap()
+    else {
         panic!("the gate is shut")
     };
     let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap().expect("it is in the queue");
     assert_eq!(stored.summary.status, RunStatus::Running);
-    let log = bench.dispatch.log(bench.workspace.id, run).await.unwrap().expect("there is such a run");
+    let log = bench.log(run).await;
     assert_eq!(log[0].message, run.to_string(), "what it has logged so far");
     bench.executor.open();
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
@@ -68,7 +70,7 @@ async fn ends_and_wait_limits_that_meet_give_one_record_each() {
     bench.executor.open();
     for wait in waits {
         runs.push(match wait.await.unwrap().unwrap() {
-            Waited::Ended { run, .. } | Waited::StillRunning(run) => run,
+            Waited::Ended { run, .. } | Waited::StillRunning(Accepted { run, .. }) => run,
         });
     }
     for run in &runs {

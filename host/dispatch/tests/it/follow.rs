@@ -93,7 +93,7 @@ async fn what_is_logged_is_written_while_the_run_goes_on() {
     bench.executor.say(run, "last");
     bench.executor.open();
     bench.record_when(run, |record| record.summary.status.has_ended()).await;
-    let all = bench.dispatch.log(bench.workspace.id, run).await.unwrap().unwrap();
+    let all = bench.log(run).await;
     assert_eq!(all.iter().map(|entry| &*entry.message).collect::<Vec<_>>(), [&*first[0], &*first[1], "later", "last"]);
 }
 

@@ -105,8 +105,8 @@ async fn a_workspace_has_so_many_runs_waiting_and_no_more() {
 async fn a_repetition_is_the_first_run_for_whoever_waits_too() {
     let bench = Bench::start(true).await;
     let wait = async |input| match bench.dispatch.run(bench.request(input), Duration::from_secs(10)).await.unwrap() {
-        Waited::Ended { run, outcome } => (run, outcome.kind),
-        Waited::StillRunning(run) => panic!("{run} still runs"),
+        Waited::Ended { run, outcome, .. } => (run, outcome.kind),
+        Waited::StillRunning(accepted) => panic!("{accepted:?} still runs"),
     };
     let first = wait(keyed_event()).await;
     assert_eq!(wait(keyed_event()).await, first);

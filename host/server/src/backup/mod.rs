@@ -38,6 +38,9 @@ pub(crate) struct BackupOptions {
     /// As the server has them, which may run or not.
     #[command(flatten)]
     pub(crate) places: Places,
+    /// The server's config file, for the places that it names; what is said on the command line or in the environment counts more.
+    #[arg(long, env = "SANDMILL_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -72,18 +75,26 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     ensure!(database.is_file(), "there is no database at {}: is this the server's data folder?", database.display());
     ensure!(!options.file.exists(), "{} is there already", options.file.display());
     let parent = options.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Beside the archive: there must be room for both, and the last step is a renaming.
+    // Beside the archive: there must be room for both, and the last step is then mostly but a name.
     let work = tempfile::Builder::new().prefix(".sandmill-backup-").tempdir_in(parent);
     let work = work.with_context(|| format!("{} cannot be written to", parent.display()))?;
     let copy = work.path().join(DATABASE);
     let schema = block_on(sandmill_store::backup::snapshot(&database, &copy))?.context("the database cannot be copied")?;
+    let objects = options.places.objects();
+    if !objects.is_dir() {
+        let keeps = block_on(sandmill_store::backup::keeps_results(&copy))?.context("the copy cannot be read")?;
+        ensure!(
+            !keeps,
+            "the database refers to large results, and there is no folder {}: say where they are with --objects-dir or --config, as for the server",
+            objects.display()
+        );
+    }
     let header =
         Header { format: FORMAT, release: env!("CARGO_PKG_VERSION").to_owned(), schema, created_at: SystemClock.now().to_string() };
     let archive = work.path().join("archive");
-    let folders = write::Folders { data: options.places.data.clone(), objects: options.places.objects() };
+    let folders = write::Folders { data: options.places.data.clone(), objects };
     let files = write::write(&archive, &header, &copy, &folders).context("the archive cannot be written")?;
-    // Not a renaming: one would replace a file that came in between.
-    fs::hard_link(&archive, &options.file).with_context(|| format!("{} cannot be made", options.file.display()))?;
+    write::publish(&archive, &options.file, parent).with_context(|| format!("{} cannot be made", options.file.display()))?;
     println!("wrote {}: {files} files, schema {schema}", options.file.display());
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Folder {
 
     fn backup(&self, data: PathBuf) -> anyhow::Result<PathBuf> {
         let file = self.path("backup.tar.zst");
-        backup(&BackupOptions { file: file.clone(), places: Places { data, database_url: None, objects_dir: None } })?;
+        backup(&BackupOptions { file: file.clone(), places: Places { data, database_url: None, objects_dir: None }, config: None })?;
         Ok(file)
     }
 
@@ -105,12 +105,26 @@ fn what_is_no_data_folder_is_not_backed_up() {
     let error = folder.backup(folder.path("nowhere")).unwrap_err();
     assert!(error.to_string().contains("there is no database"), "{error}");
     let places = Places { data: folder.data(), database_url: Some("postgres://a/b".to_owned()), objects_dir: None };
-    let options = BackupOptions { file: folder.path("x"), places };
+    let options = BackupOptions { file: folder.path("x"), places, config: None };
     assert!(backup(&options).unwrap_err().to_string().contains("pg_dump"));
     fs::write(folder.path("data").join(DATABASE), "text").unwrap();
     let error = folder.backup(folder.path("data")).unwrap_err();
     assert!(format!("{error:#}").contains("unexpected"), "{error:#}");
     assert!(!folder.path("backup.tar.zst").exists());
+}
+
+#[test]
+fn a_file_without_links_is_copied_and_replaces_nothing() {
+    let folder = Folder::new();
+    fs::write(folder.path("archive"), "whole").unwrap();
+    write::copy_new(&folder.path("archive"), &folder.path("x")).unwrap();
+    assert_eq!(fs::read_to_string(folder.path("x")).unwrap(), "whole");
+    let ways: [fn(&Path, &Path) -> std::io::Result<()>; 2] = [write::copy_new, |from, to| write::publish(from, to, Path::new("."))];
+    for publish in ways {
+        fs::write(folder.path("there"), "mine").unwrap();
+        assert_eq!(publish(&folder.path("archive"), &folder.path("there")).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(folder.path("there")).unwrap(), "mine");
+    }
 }
 
 #[test]

@@ -52,6 +52,32 @@ pub(super) fn write(archive: &Path, header: &Header, database: &Path, folders: &
     Ok(files)
 }
 
+/// Gives the archive its name in `folder`. Not by renaming, which would replace a file that came in between.
+pub(super) fn publish(archive: &Path, file: &Path, folder: &Path) -> io::Result<()> {
+    match fs::hard_link(archive, file) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // Not every file system has links.
+        Err(_) => copy_new(archive, file)?,
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Nor can every one flush a folder.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Copies to a file that is not there yet; nothing is left of a copy that fails.
+pub(super) fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let copied = io::copy(&mut source, &mut target).and_then(|_| target.sync_all());
+    if copied.is_err() {
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
 /// Names in a folder, in their order; none if it is not there.
 fn entries(folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();

@@ -55,12 +55,12 @@ impl HttpBody for Arriving {
 /// An answer's body, with what keeps its connection from being idle.
 pub(super) struct Answer {
     body: Body,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Answer {
     pub(super) fn new(body: Body, in_flight: InFlight) -> Self {
-        Self { body, _in_flight: in_flight }
+        Self { body, in_flight }
     }
 }
 
@@ -69,7 +69,12 @@ impl HttpBody for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.in_flight.asked();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if !self.body.is_end_stream() {
+            self.in_flight.handed_over();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

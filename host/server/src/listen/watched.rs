@@ -73,7 +73,9 @@ impl Watched {
         }
     }
 
-    fn wrote(&self, written: &io::Result<usize>) {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        let Poll::Ready(written) = written else { return self.activity.blocked() };
+        self.activity.unblocked();
         let least = if self.protocol == Protocol::Http2 { PING_BYTES } else { 0 };
         if written.as_ref().is_ok_and(|bytes| *bytes > least) {
             self.activity.wrote();
@@ -93,16 +95,16 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_turn(context));
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(&written);
-        Poll::Ready(written)
+        written
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         ready!(self.poll_turn(context));
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts));
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
         self.wrote(&written);
-        Poll::Ready(written)
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

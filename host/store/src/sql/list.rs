@@ -70,6 +70,8 @@ pub(super) async fn list(
         for table in &unserved {
             end = end.max(end_of_stretch(&mut conn, table, (workspace, before), *stretch).await?);
         }
+        // Whoever may not see the last of them learns no more than about when it was.
+        let end = end.map(|end| if filter.within.is_some() { end.to_the_second() } else { end });
         let end = end.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
         let statements = Statements::new(workspace, filter, before, lowest.max(end), limit);
         let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
@@ -96,16 +98,15 @@ pub(super) async fn list(
 
 /// Whether one index of the queue finds what fits: that of all, of what runs, or of causes.
 fn is_indexed_in_queue(filter: &RunFilter) -> bool {
-    let RunFilter { path, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
-    matches!(status, None | Some(RunStatus::Running))
-        && [path.is_some(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()].iter().all(|given| !given)
+    let RunFilter { path, within, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
+    let unserved = [path.is_some(), within.is_some(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()];
+    matches!(status, None | Some(RunStatus::Running)) && unserved.iter().all(|given| !given)
 }
 
 /// Whether one index of history finds what fits.
 fn is_indexed(filter: &RunFilter) -> bool {
-    let RunFilter { path, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from: _, created_before: _ } =
-        filter;
-    if outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
+    let RunFilter { path, within, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
+    if within.is_some() || outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
         return false;
     }
     let is_unusual = status.is_some_and(|status| status.has_ended() && status != RunStatus::Succeeded);
@@ -158,13 +159,18 @@ struct Statements {
 
 impl Statements {
     fn new(workspace: WorkspaceId, filter: &RunFilter, before: RunId, lowest: Option<RunId>, limit: u32) -> Self {
-        let RunFilter { path, phase: _, status: _, outcome: _, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
+        let RunFilter { path, within, phase: _, status: _, outcome: _, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
         let values = values![workspace, before, i64::from(limit) + 1];
         let mut statements = Self { values, lowest: None, label: None, is_dead: *is_dead, conditions: String::new() };
         statements.lowest = lowest.map(|lowest| statements.bind(lowest));
         statements.label = label.as_ref().map(|(name, value)| (statements.bind(name.as_str()), statements.bind(value.as_str())));
         if let Some(path) = path {
             statements.and("path", path);
+        }
+        if let Some(globs) = within {
+            let like: Vec<String> = globs.iter().map(|glob| format!("{{path like ${}}}", statements.bind(glob.as_str()))).collect();
+            let any = if like.is_empty() { "1 = 0".to_owned() } else { like.join(" OR ") };
+            statements.conditions.push_str(&format!(" AND ({any})"));
         }
         if let Some(kind) = trigger_kind {
             statements.and("trigger_kind", kind.as_str());

@@ -39,7 +39,7 @@ use sandmill_model::BoxFuture;
 use crate::{Health, Store, StoreError};
 use db::Db;
 pub(crate) use migrate::schema;
-pub(crate) use snapshot::{snapshot, verify};
+pub(crate) use snapshot::{keeps_results, snapshot, verify};
 use value::values;
 
 /// What a write that was acknowledged survives.

@@ -98,11 +98,11 @@ fn failure(error: object_store::Error) -> StoreError {
         if let Some(error) = error.downcast_ref::<io::Error>()
             && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         {
-            return StoreError::Full(text);
+            return StoreError::Full(format!("the folder of large results: {text}"));
         }
         cause = error.source();
     }
-    StoreError::Unavailable(text)
+    StoreError::ObjectsUnavailable(text)
 }
 
 impl Sql {

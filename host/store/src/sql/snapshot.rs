@@ -29,6 +29,22 @@ pub(crate) async fn snapshot(database: &Path, into: &Path) -> Result<i64, StoreE
     copied.and_then(|schema| closed.map(|()| schema))
 }
 
+pub(crate) async fn keeps_results(database: &Path) -> Result<bool, StoreError> {
+    let mut conn = open(database).await?;
+    let found = async {
+        // A copy may be of a release that kept nothing apart.
+        let column = Conn::Sqlite(&mut conn).rows("SELECT 1 FROM pragma_table_info('runs') WHERE name = 'kept_digest'", values![]).await?;
+        if column.is_empty() {
+            return Ok(false);
+        }
+        let rows = Conn::Sqlite(&mut conn).rows("SELECT 1 FROM runs WHERE kept_digest IS NOT NULL LIMIT 1", values![]).await?;
+        Ok(!rows.is_empty())
+    };
+    let found = found.await;
+    let closed = conn.close().await.map_err(dialect::error);
+    found.and_then(|found| closed.map(|()| found))
+}
+
 pub(crate) async fn verify(database: &Path) -> Result<(), StoreError> {
     let mut conn = open(database).await?;
     let verified = async {

@@ -14,6 +14,7 @@ mod objects;
 mod open;
 mod queue;
 mod rates;
+mod reach;
 mod retention;
 mod scripts;
 mod simulation;

@@ -6,12 +6,7 @@ use axum::{Json, extract::State};
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
 use sandmill_dispatch::{Refused, RerunTerms};
-use sandmill_model::{
-    Code, RunId, RunSummary,
-    auth::{Action, Domain},
-    code::Refusal,
-    idempotency,
-};
+use sandmill_model::{Code, RunId, RunSummary, auth::Action, code::Refusal, idempotency};
 use sandmill_store::{
     history::{Phase, RunFilter},
     queue::Cancelled,
@@ -20,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    filter::{FilterQuery, strict},
+    filter::{FilterQuery, strict, within_reach},
     steer::RerunVersion,
 };
 use crate::{
@@ -198,12 +193,12 @@ pub(crate) async fn find(
     filter: RunFilter,
     cursor: Option<&str>,
 ) -> Result<(Vec<RunSummary>, Option<String>), Problem> {
-    caller.must_somewhere(Domain::Runs, action)?;
+    let filter = within_reach(caller, action, filter)?;
     let mut before: Option<RunId> = paging::decode(cursor)?;
     let mut runs = Vec::new();
     for _ in 0..PAGES_MAX {
         let page = app.dispatch.runs(caller.workspace.id, filter.clone(), before, PAGE).await?;
-        runs.extend(page.runs.into_iter().filter(|run| caller.may(Domain::Runs, action, Some(run.path.as_str()))));
+        runs.extend(page.runs);
         before = page.next;
         if before.is_none() || runs.len() + PAGE as usize > RUNS_MAX {
             break;

@@ -1,11 +1,15 @@
 //! Which runs are meant: the same in lists and in what is done to many at once.
 
-use sandmill_model::{Cause, CauseKind, Code, OutcomeKind, RunId, RunStatus, Timestamp, label};
+use sandmill_model::{
+    Cause, CauseKind, Code, OutcomeKind, RunId, RunStatus, Timestamp,
+    auth::{Action, Domain},
+    label,
+};
 use sandmill_store::history::RunFilter;
 use serde::{Deserialize, Deserializer, de::Error};
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::{auth::Caller, problem::Problem};
 
 /// Everything that is given must fit.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams, ToSchema)]
@@ -44,6 +48,7 @@ impl FilterQuery {
     pub(crate) fn read(&self) -> Result<RunFilter, Problem> {
         let path = self.path.as_deref().map(str::parse).transpose();
         Ok(RunFilter {
+            within: None,
             phase: None,
             is_dead: false,
             path: path.map_err(|error: sandmill_model::path::InvalidPath| Problem::new(Code::InvalidPath, error.to_string()))?,
@@ -74,6 +79,18 @@ impl FilterQuery {
         }
         let run: RunId = run.parse().map_err(|_| Problem::new(Code::BadRequest, format!("`{name}` is the id of a run")))?;
         Ok(Some(Cause { kind, run }))
+    }
+}
+
+/// The same filter for runs on which the caller may do `action`, and for no others: what does not fit must not be told by gaps.
+///
+/// # Errors
+/// `forbidden` if the token covers no path at all, or not the one that is asked for.
+pub(crate) fn within_reach(caller: &Caller, action: Action, filter: RunFilter) -> Result<RunFilter, Problem> {
+    caller.must_somewhere(Domain::Runs, action)?;
+    match &filter.path {
+        Some(path) => caller.must(Domain::Runs, action, path.as_str()).map(|()| filter),
+        None => Ok(RunFilter { within: caller.principal.paths(caller.workspace.id, Domain::Runs, action), ..filter }),
     }
 }
 

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use sandmill_model::{
-    Labels, RunId, RunSummary,
-    auth::{Action, Domain},
-};
+use sandmill_model::{Labels, RunId, RunSummary, auth::Action};
 use sandmill_store::history::RunFilter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::filter::FilterQuery;
+use super::filter::{FilterQuery, within_reach};
 use crate::{
     app::App,
     auth::Caller,
@@ -83,12 +80,11 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn page(app: &App, caller: &Caller, filter: RunFilter, asked: &PageQuery) -> Result<Json<RunList>, Problem> {
-    caller.must_somewhere(Domain::Runs, Action::Read)?;
+    let filter = within_reach(caller, Action::Read, filter)?;
     let limit = paging::limit(asked.limit)?;
     let before: Option<RunId> = paging::decode(asked.cursor.as_deref())?;
     let page = app.dispatch.runs(caller.workspace.id, filter, before, limit).await?;
-    let readable = |run: &RunSummary| caller.may(Domain::Runs, Action::Read, Some(run.path.as_str()));
-    let items = page.runs.into_iter().filter(readable).map(RunItem::from).collect();
+    let items = page.runs.into_iter().map(RunItem::from).collect();
     Ok(Json(RunList { items, next: page.next.map(paging::encode) }))
 }
 

@@ -2,11 +2,11 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{BoxError, body::Body, extract::State, response::Response};
+use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
+use sandmill_dispatch::Log;
 use sandmill_model::{LogEntry, auth::Action};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -46,7 +46,7 @@ impl From<LogEntry> for LogLine {
 }
 
 /// Gives a run's log: a JSON object a line, or text if `Accept` prefers `text/plain`. So far, while the run executes: at once if it does
-/// here, half a second behind if it does on another node.
+/// here, half a second behind if it does on another node. An answer that breaks off is not the whole log.
 #[utoipa::path(get, path = "/api/w/{workspace}/runs/{id}/log", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)),
     responses((status = 200, description = "In order of time", content((LogLine = "application/x-ndjson"), (String = "text/plain")))))]
@@ -57,16 +57,39 @@ pub(crate) async fn log(
     request_headers: HeaderMap,
 ) -> Result<Response, Problem> {
     find(&app, &caller, run, Action::Read).await?;
-    let entries = app.dispatch.log(caller.workspace.id, run).await?.ok_or_else(no_run)?;
-    let (content_type, body) = if prefers_text(&request_headers) {
-        ("text/plain; charset=utf-8", as_text(&entries))
-    } else {
-        ("application/x-ndjson", as_lines(entries)?)
-    };
-    let mut response = body.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let log = app.dispatch.log(caller.workspace.id, run).await?.ok_or_else(no_run)?;
+    let form = if prefers_text(&request_headers) { Form::Text } else { Form::Lines };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold(log, move |log| page(log, form))));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers::sandbox(response.headers_mut());
     Ok(response)
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Lines,
+    Text,
+}
+
+impl Form {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+/// The next part of the answer. An error breaks the connection off: what was sent must not look like all of it.
+async fn page(mut log: Log, form: Form) -> Result<Option<(Bytes, Log)>, BoxError> {
+    let Some(entries) = log.next().await.inspect_err(|refusal| tracing::warn!(%refusal, "a log broke off in the middle"))? else {
+        return Ok(None);
+    };
+    let text = match form {
+        Form::Lines => as_lines(entries)?,
+        Form::Text => as_text(&entries),
+    };
+    Ok(Some((text.into(), log)))
 }
 
 /// The first of the two types that `Accept` names; weights are not worth their parsing here.
@@ -78,10 +101,10 @@ fn prefers_text(headers: &HeaderMap) -> bool {
         .is_some_and(|name| name.starts_with("text/"))
 }
 
-fn as_lines(entries: Vec<LogEntry>) -> Result<String, Problem> {
+fn as_lines(entries: Vec<LogEntry>) -> serde_json::Result<String> {
     let mut out = String::new();
     for entry in entries {
-        let line = serde_json::to_string(&LogLine::from(entry)).map_err(|error| Problem::internal(error.to_string()))?;
+        let line = serde_json::to_string(&LogLine::from(entry))?;
         out.push_str(&one_line(&line));
         out.push('\n');
     }

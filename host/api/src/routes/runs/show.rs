@@ -56,7 +56,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, RunRef(run
         summary: summary.into(),
         arguments,
         event,
-        error: error.map(|error| ScriptError { name: error.name, message: error.message, stack: error.stack, details: error.details }),
+        error: error.map(Into::into),
         usage: RunUsage { fuel: usage.fuel, memory_peak_bytes: usage.memory_peak_bytes, cpu_ns: usage.cpu_ns, wall_ns: usage.wall_ns },
         progress,
     }))

@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::HeaderMap;
-use sandmill_dispatch::{StartRequest, StartTerms, Waited};
+use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
 use sandmill_model::{
     Code, Input, JsonText, RunStatus,
     auth::{Action, Domain},
     idempotency,
+    limits::START_DELAY_MAX,
     version::Selector,
 };
 use serde::Deserialize;
@@ -35,7 +39,7 @@ pub(crate) struct RunSubmission {
     /// Whether to wait for the result, up to the wait limit.
     #[serde(default)]
     wait: bool,
-    /// Start it this many milliseconds from now, at most a year; not with `wait`.
+    /// Start it this many milliseconds from now, at most 366 days; not with `wait`.
     delay_ms: Option<u64>,
     /// From -1000 to 1000, instead of the manifest's.
     priority: Option<i32>,
@@ -43,17 +47,14 @@ pub(crate) struct RunSubmission {
     tag: Option<String>,
 }
 
-/// The longest delay of a start.
-const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-
 impl RunSubmission {
     fn terms(&self, idempotency_key: Option<String>) -> Result<StartTerms, Problem> {
         let delay = self.delay_ms.map(Duration::from_millis);
         if delay.is_some() && self.wait {
             return Err(Problem::new(Code::BadRequest, "`delay_ms` and `wait` do not go together"));
         }
-        if delay.is_some_and(|delay| delay > DELAY_MAX) {
-            return Err(Problem::new(Code::BadRequest, format!("`delay_ms` is at most {}", DELAY_MAX.as_millis())));
+        if delay.is_some_and(|delay| delay > START_DELAY_MAX) {
+            return Err(Problem::new(Code::BadRequest, format!("`delay_ms` is at most {}", START_DELAY_MAX.as_millis())));
         }
         Ok(StartTerms {
             delay,
@@ -98,16 +99,17 @@ pub(crate) async fn start(
         return Ok(answers::accepted(&caller.workspace.name, accepted));
     }
     match app.dispatch.run(request, app.options.wait_limit).await? {
-        Waited::StillRunning(run) => {
-            observe::note_run(run);
-            Ok(answers::not_ended(&caller.workspace.name, run, RunStatus::Running))
+        Waited::StillRunning(accepted) => {
+            observe::note_run(accepted.run);
+            Ok(answers::of(accepted, answers::not_ended(&caller.workspace.name, accepted.run, RunStatus::Running)))
         }
-        Waited::Ended { run, outcome } => {
+        Waited::Ended { run, is_repetition, outcome } => {
             observe::note_run(run);
-            match Code::of_outcome(outcome.kind) {
-                Some(_) => Err(answers::failure(&caller, &path, run, outcome.kind, outcome.error.as_ref())),
-                None => Ok(answers::result(outcome.output.as_ref(), run)),
-            }
+            let response = match Code::of_outcome(outcome.kind) {
+                Some(_) => answers::failure(&caller, &path, run, outcome.kind, outcome.error.as_ref()).into_response(),
+                None => answers::result(outcome.output.as_ref(), run),
+            };
+            Ok(answers::of(Accepted { run, is_repetition }, response))
         }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Deployed {
 ///
 /// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
 /// Deploying what the path points at already changes nothing and answers 200. Whoever deploys grants what the manifest asks for, and must be
-/// allowed to do that: `[grants] runs = ["f/demo/*"]` needs `runs:start:f/demo/*`.
+/// allowed to do that: `[grants] runs = ["f/demo/*"]` needs `runs:start:f/demo/*`, and so does an `error_handler` there.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
     params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
@@ -62,6 +62,9 @@ pub(crate) async fn deploy(
     // Nobody grants what they may not do themselves.
     for pattern in &submission.manifest.grants.runs {
         caller.must(Domain::Runs, Action::Start, pattern)?;
+    }
+    if let Some(handler) = &submission.manifest.dispatch.error_handler {
+        caller.must(Domain::Runs, Action::Start, handler.as_str())?;
     }
     let digest = name(submission.language, submission.source.clone(), submission.manifest.clone()).await?;
     if let Some((deployment, version)) = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?

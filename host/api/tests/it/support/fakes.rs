@@ -5,10 +5,11 @@ use http::{Method, Request, Response};
 use sandmill_api::{DownloadForm, Downloads};
 use sandmill_model::{
     Attempt, BoxFuture, Code, Digest, Event, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind,
-    Output, RunError, RunId, Usage, WorkspaceId,
+    Output, RunError, RunId, Timestamp, Usage, WorkspaceId,
     build::{BuildError, BuildRequest, Builder, Built, Diagnostic},
     code::Refusal,
     event::TriggerRef,
+    idempotency,
     trigger::{Address, Endpoint, Reply},
     version::{Entry, HostedModule, ProgramSpec, Selector, Version},
 };
@@ -53,6 +54,8 @@ impl Stage {
         match name {
             "echo" => ok(Output::Json(arguments)),
             "null" => ok(Output::Json(JsonText::null())),
+            "long" => ok(Output::Json(JsonText::trusted(format!("\"{}\"", "x".repeat(100_000))))),
+            "talks" => talking(),
             "bytes" => ok(Output::Bytes { content_type: "image/png".into(), data: Bytes::from_static(b"\x89PNG") }),
             "unanswerable" => ok(Output::Json(JsonText::trusted("\"unanswerable\""))),
             "panics" => panic!("the executor panics"),
@@ -72,6 +75,18 @@ impl Stage {
             },
         }
     }
+}
+
+/// Ends with more in its log than one page has.
+fn talking() -> Outcome {
+    let line = || LogEntry {
+        at: Timestamp::from_micros(0),
+        level: LogLevel::Info,
+        stream: LogStream::Log,
+        message: "x".repeat(20_000),
+        fields: None,
+    };
+    Outcome { log: std::iter::repeat_with(line).take(100).collect(), ..ok(Output::Json(JsonText::null())) }
 }
 
 fn ok(output: Output) -> Outcome {
@@ -100,8 +115,9 @@ impl Executor for Stage {
                 message: message.into(),
                 fields,
             };
-            outcome.log =
-                vec![line(LogLevel::Info, "first", None), line(LogLevel::Warn, "second \"quoted\"", Some(JsonText::trusted(r#"{"n":1}"#)))];
+            let first =
+                [line(LogLevel::Info, "first", None), line(LogLevel::Warn, "second \"quoted\"", Some(JsonText::trusted(r#"{"n":1}"#)))];
+            outcome.log.splice(..0, first);
             outcome.usage = Usage { fuel: 7, memory_peak_bytes: 65_536, cpu_ns: 1_000, wall_ns: 2_000 };
             outcome
         })
@@ -208,12 +224,13 @@ impl Endpoint for Probe {
     }
 
     fn receive(_: &ProbeConfig, request: Request<Bytes>) -> Result<Event, Refusal> {
+        let dedup_key = idempotency::key(request.headers())?.map(Into::into);
         let payload = request.into_body();
         if payload.starts_with(b"refuse") {
             return Err(Refusal::new(Code::InvalidJson, "the probe refuses this"));
         }
         let trigger = TriggerRef { kind: "probe".into(), path: None };
-        Ok(Event { trigger, metadata: JsonText::empty_object(), payload, dedup_key: None, ordering_key: None })
+        Ok(Event { trigger, metadata: JsonText::empty_object(), payload, dedup_key, ordering_key: None })
     }
 
     fn answer(_: &ProbeConfig, output: &Output) -> Result<Response<Bytes>, Refusal> {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -68,14 +68,31 @@ impl Call {
     }
 
     pub(crate) async fn to(self, api: &Api) -> Answer {
+        let (parts, body) = self.send(api).await.into_parts();
+        Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    /// What comes of an answer of status 200 that breaks off.
+    pub(crate) async fn until_it_breaks_off(self, api: &Api) -> Bytes {
+        let (parts, mut body) = self.send(api).await.into_parts();
+        assert_eq!(parts.status, 200);
+        let mut bytes = Vec::new();
+        loop {
+            match body.frame().await {
+                Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().unwrap()),
+                Some(Err(_)) => return bytes.into(),
+                None => panic!("it looks whole after {} bytes", bytes.len()),
+            }
+        }
+    }
+
+    async fn send(self, api: &Api) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri(self.uri).body(Body::from(self.body)).unwrap();
         *request.headers_mut() = self.headers;
         if let Some(token) = self.token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
-        let response = api.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+        api.router.clone().oneshot(request).await.unwrap()
     }
 }
 

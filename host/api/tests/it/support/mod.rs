@@ -1,6 +1,7 @@
 //! An API in this process, and requests to it.
 
 mod fakes;
+mod faults;
 mod http;
 
 use std::{
@@ -19,10 +20,14 @@ use sandmill_model::{
     auth::{Principal, TokenHash},
     trigger::Mounted,
 };
-use sandmill_store::{Durability, Store};
+use sandmill_store::{
+    Durability, Store,
+    objects::{self, INLINE_RESULT_BYTES_MAX},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use fakes::{Probe, Stage};
+use faults::Faults;
 pub(crate) use http::{Call, delete, get, patch, post, put};
 
 /// Moves when a test says so, and a microsecond with every look, so that ids of a test are in order.
@@ -47,6 +52,9 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) stage: Arc<Stage>,
     pub(crate) workspace: WorkspaceId,
+    pub(crate) faults: Arc<Faults>,
+    /// Of results that are kept apart.
+    _folder: tempfile::TempDir,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -61,7 +69,10 @@ impl Api {
 
     pub(crate) async fn with(options: ApiOptions) -> Self {
         let database = sandmill_store::Options { url: "sqlite::memory:".into(), durability: Durability::Normal };
-        let store = sandmill_store::connect(&database).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let objects = objects::Options { folder: folder.path().to_owned(), inline_result_bytes_max: INLINE_RESULT_BYTES_MAX };
+        let faults = Arc::new(Faults::default());
+        let store = faults::with(&faults, sandmill_store::connect_with(&database, Some(&objects)).await.unwrap());
         let clock = Arc::new(TestClock(AtomicI64::new(1_760_000_000_000_000)));
         let stage = Arc::new(Stage::default());
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
@@ -85,7 +96,7 @@ impl Api {
             downloads: stage.clone(),
             metrics: metrics(),
         });
-        let api = Self { router, store, clock, stage, workspace, shutdown, tasks };
+        let api = Self { router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;
         api
     }

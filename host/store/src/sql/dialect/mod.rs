@@ -3,6 +3,7 @@
 //! - `{lock t}`: rows of table `t` that are read stay locked until the transaction ends. SQLite has one writer, so nothing is needed.
 //! - `{lock free t}`: the same, and rows that somebody else has locked are passed over.
 //! - `{lock present t}`: rows that are read cannot be deleted until the transaction ends.
+//! - `{path like $n}`: whether the column is like a glob, where `*` stands for any characters and nothing else for another.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
 
 pub(super) mod postgres;

@@ -98,6 +98,8 @@ pub(in crate::sql) async fn listen(pool: &PgPool, channel: &str) -> Result<BoxSt
 pub(super) fn word(name: &str) -> String {
     if let Some(bind) = name.strip_prefix("keys ") {
         format!("(SELECT substring(key FROM 1 FOR 16), substring(key FROM 17) FROM unnest({bind}::bytea[]) AS keys (key))")
+    } else if let Some((column, bind)) = name.split_once(" like ") {
+        format!(r"{column} LIKE replace(replace(replace(replace({bind}, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')")
     } else if let Some(table) = name.strip_prefix("lock free ") {
         format!("FOR UPDATE OF {table} SKIP LOCKED")
     } else if let Some(table) = name.strip_prefix("lock present ") {

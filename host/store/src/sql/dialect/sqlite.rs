@@ -60,9 +60,13 @@ pub(in crate::sql) fn options(file: Option<&Path>, durability: Durability) -> Sq
 }
 
 pub(super) fn word(name: &str) -> String {
-    match name.strip_prefix("keys ") {
-        Some(bind) => format!("(SELECT unhex(substr(value, 1, 32)), unhex(substr(value, 33)) FROM json_each({bind}))"),
-        None => String::new(),
+    if let Some(bind) = name.strip_prefix("keys ") {
+        format!("(SELECT unhex(substr(value, 1, 32)), unhex(substr(value, 33)) FROM json_each({bind}))")
+    } else if let Some((column, bind)) = name.split_once(" like ") {
+        // Not LIKE, to which `a` and `A` are the same.
+        format!("{column} GLOB replace(replace({bind}, '[', '[[]'), '?', '[?]')")
+    } else {
+        String::new()
     }
 }
 
