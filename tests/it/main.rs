@@ -24,5 +24,7 @@ mod results;
 mod scripts;
 mod shared;
 mod telemetry;
+mod terms;
 mod torture;
 mod tour;
+mod upgrade;

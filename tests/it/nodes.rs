@@ -47,6 +47,8 @@ async fn whoever_is_asked_knows_the_result() {
     took.sort();
     // The middle one: a machine that does other things, too, delays some of them.
     assert!(took[10] < Duration::from_millis(250), "the calls took {took:?}");
+    // And three of four: were every second one found by the timer alone, the middle one would not show it.
+    assert!(took[15] < Duration::from_millis(500), "the calls took {took:?}");
     let id = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 100})).await.unwrap();
     assert_eq!(worker.ended_run(&id).await.unwrap()["status"], "succeeded");
     let long = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 50_000})).await.unwrap();
@@ -99,6 +101,37 @@ async fn the_runs_of_a_dead_node_are_tried_again_elsewhere() {
         assert_eq!(result(&third, id).await, json!(n));
     }
     assert_eq!(nodes(&third).await.len(), 2, "the dead one is not listed any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_cannot_end_before_it_stops_is_anothers_at_once() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let mut stops = node(&url, &[]);
+    stops.deploy("f/nodes/slow", "typescript", SLOW).await.unwrap();
+    let id = stops.start_run("f/nodes/slow", &json!({"n": 1, "ms": 100_000})).await.unwrap();
+    wait_for_status(&stops, &id, "running").await;
+    let stays = node(&url, &[]);
+    let began = Instant::now();
+    let stopped = tokio::task::spawn_blocking(move || stops.stop()).await.unwrap().unwrap();
+    let took = began.elapsed();
+    assert!(stopped.success(), "{stopped}");
+    // It waits for what executes, but not for ever.
+    assert!((Duration::from_secs(9)..Duration::from_secs(30)).contains(&took), "{took:?}");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let run = stays.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        assert_eq!(run["attempt"].as_u64().filter(|attempt| *attempt > 1), None, "nothing was wrong with it: {run}");
+        if (&run["status"], &run["attempt"]) == (&json!("running"), &json!(1)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the other does not take it: {run}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(nodes(&stays).await.len(), 1, "who has left is not listed");
+    let cancel = stays.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+    assert_eq!(cancel.status(), 202);
+    assert_eq!(stays.ended_run(&id).await.unwrap()["status"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,4 +8,5 @@ mod children;
 mod fake;
 mod fast_lane;
 mod follow;
+mod heartbeat;
 mod queue;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod children;
+mod commits;
 mod fixture;
 mod history;
 mod keys;
@@ -15,6 +16,7 @@ mod queue;
 mod rates;
 mod retention;
 mod scripts;
+mod signals;
 mod simulation;
 mod state;
 mod tokens;
