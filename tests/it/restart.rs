@@ -89,16 +89,16 @@ async fn a_stop_in_good_order_is_no_death_of_the_run() {
         let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
         (run["status"].as_str().unwrap().to_owned(), run["attempt"].as_u64().unwrap())
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while attempt(&server).await != ("running".to_owned(), 1) {
-        assert!(std::time::Instant::now() < deadline, "it does not begin");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline, "it does not begin");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(server.stop().unwrap().success());
     server.restart().unwrap();
     while attempt(&server).await.0 != "running" {
-        assert!(std::time::Instant::now() < deadline + std::time::Duration::from_secs(60), "it does not begin again");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline + Duration::from_secs(60), "it does not begin again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(attempt(&server).await.1, 1, "nothing was wrong with it");
 }

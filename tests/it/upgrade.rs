@@ -15,6 +15,8 @@ const FIXTURES: [&str; 5] = ["0001_installation", "0002_scripts", "0003_history"
 const TOKEN: &str = "sm_of_long_ago_0000";
 const ENDED: [&str; 3] =
     ["01a0c450-6c0a-7000-8000-000000000010", "01a0c450-6c14-7000-8000-000000000011", "01a0c450-6c1e-7000-8000-000000000012"];
+/// They ended longer ago than runs are kept for.
+const KEEP: [&str; 2] = ["--retention-days", "0"];
 /// One waited; the other was executed by a node that is no more.
 const LEFT: [(&str, &str); 2] = [("01a0c450-6c28-7000-8000-000000000020", "waits"), ("01a0c450-6c32-7000-8000-000000000021", "ran")];
 
@@ -40,7 +42,7 @@ async fn an_old_data_folder_is_served() {
         return;
     }
     fs::write(data.path().join("admin-token"), TOKEN).unwrap();
-    let mut server = Server::start_on(data.path(), &[]).unwrap();
+    let mut server = Server::start_on(data.path(), &KEEP).unwrap();
     work_goes_on(&server).await;
     server.stop().unwrap();
     server.restart().unwrap();
@@ -53,7 +55,7 @@ async fn an_old_postgresql_is_served() {
     let url = postgres.database();
     let script = of_then(&root().join("migrations/postgres")).replace("X'", "'\\x");
     postgres.execute(url.rsplit('/').next().unwrap(), &script).unwrap();
-    let server = Server::start(&["--database-url", &url, "--admin-token", TOKEN]).unwrap();
+    let server = Server::start(&[&["--database-url", &url, "--admin-token", TOKEN], KEEP.as_slice()].concat()).unwrap();
     work_goes_on(&server).await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sandmill_store::signals::Signal;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{DRAIN, Inner};
@@ -60,7 +61,15 @@ impl Service {
         // Nothing is written down any more, so what is still held did not end: a run must not count as one that kills its nodes.
         match inner.store.nodes.leave(own).await {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "handed back to the queue"),
+            Ok(runs) => {
+                tracing::info!(runs, "handed back to the queue");
+                // Whoever tells the others otherwise has ended; unheard they would look by themselves, a little later.
+                if inner.store.signals.reach_others()
+                    && let Err(error) = inner.store.signals.send(Signal::Ready).await
+                {
+                    tracing::debug!(%error, "the others could not be told");
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "runs could not be handed back; they are tried again once the others see that this node is gone")
             }

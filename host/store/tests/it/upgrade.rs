@@ -153,17 +153,17 @@ async fn schema_12(database: Database) {
         store.queue.wake_due(tick()).await.unwrap();
         let ready = store.queue.heads(None, 10).await.unwrap();
         assert!(ready.iter().all(|ready| (ready.weight, ready.running_max) == (2, Some(9))), "{ready:?}");
-        let claimed = claim(&store, node, tick(), 10).await;
+        let claimed = claim(&store, node, tick(), 4).await;
         let mut taken: Vec<_> = claimed.iter().map(|each| (each.run.id.to_string(), each.attempt, each.lost)).collect();
         taken.sort();
         let new = |id: &str| (id.to_owned(), 1, 0);
         assert_eq!(taken, [new(RATED), (RAN.to_owned(), 2, 1), new(DELAYED), new(TAGGED)]);
         let ran = claimed.iter().find(|each| each.run.id == id(RAN)).unwrap().clone();
         assert!(matches!(&ran.run.input, Input::Event(event) if event.payload.starts_with(b"{\"n\": 1, \"text\": \"yyy")), "{ran:?}");
-        assert_eq!(claim(&store, node, tick(), 10).await.len(), 0, "the key is taken");
+        assert_eq!(claim(&store, node, tick(), 4).await.len(), 0, "the key is taken");
         let done = FinishedRun { attempt: ran.attempt, ..finished(ran.run, OutcomeKind::Ok) };
         assert_eq!(complete(&store, node, vec![done]).await, [id(RAN)]);
-        let next = claim(&store, node, tick(), 10).await;
+        let next = claim(&store, node, tick(), 4).await;
         assert_eq!(next.iter().map(|each| each.run.id.to_string()).collect::<Vec<_>>(), [PARKED], "it was handed on");
         assert_eq!(store.queue.forget_dedup_keys(tick()).await.unwrap(), 2, "a key and a rate of long ago");
     }

@@ -113,7 +113,7 @@ impl World {
         for Completion { done, again_at, .. } in completions.iter().filter(|each| moved.contains(&each.done.run.id)) {
             self.observed.counted(done.run.id, again_at.is_none().then_some(done.outcome.kind));
         }
-        if self.random.percent(8) {
+        if self.random.percent(15) {
             // It heard no answer, so it will write them once more.
             self.nodes[index].working.extend(batch);
         }
@@ -211,7 +211,10 @@ impl World {
     pub(super) async fn leave(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let Some(life) = node.life.take_if(|_| !node.is_asleep) else { return };
-        node.working.clear();
+        // What it was about to write may arrive late, when another has the same attempt.
+        if self.random.percent(50) {
+            node.working.clear();
+        }
         let runs = self.store.nodes.leave(life).await.unwrap();
         self.tell(format!("{life:?} leaves {runs} runs"));
         assert_eq!(runs, self.model.leave(life), "leave");
