@@ -133,7 +133,8 @@ async fn only_the_outcomes_that_are_named_are_tried_again(database: Database) {
             if (how === 'error') throw new Error('no');
             await new Promise(r => setTimeout(r, 60000));
         }";
-    let retry = |outcomes: Value| json!({"limits": {"wall_ms": 400}, "dispatch": {"retry": {"attempts": 2, "delay_ms": 1, "outcomes": outcomes}}});
+    let retry =
+        |outcomes: Value| json!({"limits": {"wall_ms": 400}, "dispatch": {"retry": {"attempts": 2, "delay_ms": 1, "outcomes": outcomes}}});
     deploy(server, "f/terms/timeouts", source, retry(json!(["timeout"]))).await;
     deploy(server, "f/terms/errors", source, retry(json!(["error"]))).await;
     let runs = [

@@ -8,10 +8,8 @@ impl Chance {
     /// Of `SANDMILL_TORTURE_SEED`, else of this moment; says which, so that the same blows can be dealt again.
     pub(super) fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "tests have no options, and each run of them is to be another")]
-        let seed = std::env::var("SANDMILL_TORTURE_SEED").map_or_else(
-            |_| u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()),
-            |seed| seed.parse().unwrap(),
-        );
+        let seed = std::env::var("SANDMILL_TORTURE_SEED")
+            .map_or_else(|_| u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()), |seed| seed.parse().unwrap());
         println!("the seed is {seed}: SANDMILL_TORTURE_SEED={seed} chooses the same blows again");
         Self(seed)
     }

@@ -66,7 +66,9 @@ async fn all_that_is_written_at_once_shares_commits_on_sqlite() {
     let completions = join_all(to_end.iter().map(|each| store.queue.complete(node, ended(each))));
     let parts = join_all(to_log.iter().map(|each| {
         let from = LogPosition::of(each.begun, 0);
-        store.history.append_logs(node, vec![LogPart { workspace: each.run.workspace, run: each.run.id, from, entries: vec![line("so far")] }])
+        store
+            .history
+            .append_logs(node, vec![LogPart { workspace: each.run.workspace, run: each.run.id, from, entries: vec![line("so far")] }])
     }));
     let puts = join_all((0..CALLERS).map(|key| {
         let (store, scope) = (&store, &scope);

@@ -125,10 +125,7 @@ async fn schema_12(database: Database) {
     };
     {
         use of_12::*;
-        assert_eq!(
-            found(RunFilter::default()).await,
-            [TAGGED, DELAYED, PARKED, RAN, RATED, RATED_ENDED, HANDLER, FAILED, LARGE, LABELLED]
-        );
+        assert_eq!(found(RunFilter::default()).await, [TAGGED, DELAYED, PARKED, RAN, RATED, RATED_ENDED, HANDLER, FAILED, LARGE, LABELLED]);
         let label = |name: &str, value: &str| RunFilter { label: Some((name.to_owned(), value.to_owned())), ..RunFilter::default() };
         assert_eq!(found(label("customer", "ü:7")).await, [LABELLED]);
         assert_eq!(found(label("n", "1")).await, [PARKED, RAN]);
