@@ -9,17 +9,20 @@ use std::{
 use sandmill_dispatch::LEASE;
 use sandmill_model::{Clock, RunStatus, SystemClock};
 use sandmill_testkit::postgres::Postgres;
+use tokio_util::task::TaskTracker;
 
 use crate::fake::{Bench, arguments};
 
 const WORKERS: usize = 2;
 
 /// Takes all of the runtime's threads for longer than a lease, this one included; `meanwhile` is called near the end of that.
+#[expect(clippy::disallowed_methods, reason = "the thread is to be blocked")]
 fn block_all(meanwhile: impl FnOnce()) {
+    let tasks = TaskTracker::new();
     let (all, over) = (Arc::new(Barrier::new(WORKERS + 1)), Arc::new(Barrier::new(WORKERS + 1)));
     for _ in 0..WORKERS {
         let (all, over) = (Arc::clone(&all), Arc::clone(&over));
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             all.wait();
             over.wait();
         });
