@@ -1,4 +1,4 @@
-//! Backup while the server is busy, and restore.
+//! Backup while the server is busy, and restore: of the embedded database, and of PostgreSQL as operations.md says.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use sandmill_testkit::{binary::binary, server::Server};
+use sandmill_testkit::{binary::binary, postgres::Postgres, server::Server};
 use serde_json::json;
 
 const COUNTER: &str = "import { state } from 'sandmill';
@@ -144,4 +144,43 @@ async fn large_results_are_where_the_servers_config_says() {
     let restored = Server::start_on(&data, &[]).unwrap();
     let result = restored.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap();
     assert_eq!(result.as_str().map(str::len), Some(100_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_postgresql_is_restored_into_another_database() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (dump, objects) = (folder.path().join("sandmill.dump"), folder.path().join("objects"));
+    let objects = objects.to_str().unwrap();
+    let url = postgres.database();
+    let mut server = Server::start(&["--database-url", &url, "--objects-dir", objects]).unwrap();
+    server.deploy("f/backup/counter", "typescript", COUNTER).await.unwrap();
+    let large = "export function main() { console.log('made'); return 'x'.repeat(100_000); }";
+    server.deploy("f/backup/large", "typescript", large).await.unwrap();
+    assert_eq!(server.call("f/backup/counter", &json!({})).await.unwrap().text(), "1");
+    let ended = server.start_run("f/backup/large", &json!({})).await.unwrap();
+    assert_eq!(server.ended_run(&ended).await.unwrap()["status"], "succeeded");
+    let later = json!({"path": "f/backup/counter", "delay_ms": 3_600_000});
+    let later = server.request(reqwest::Method::POST, "/api/w/default/runs").json(&later).send().await.unwrap();
+    let waiting = later.json::<serde_json::Value>().await.unwrap()["run_id"].as_str().unwrap().to_owned();
+    succeeds(&postgres.program("pg_dump").arg("--format=custom").arg("--file").arg(&dump).arg(&url).output().unwrap());
+    assert_eq!(server.call("f/backup/counter", &json!({})).await.unwrap().text(), "2", "after the dump");
+    let token = server.token.clone();
+    server.stop().unwrap();
+
+    let restored = postgres.database();
+    let mut restore = postgres.program("pg_restore");
+    succeeds(&restore.args(["--no-owner", "--exit-on-error", "--dbname", &restored]).arg(&dump).output().unwrap());
+    // The token is in the database; a folder of a new node knows none.
+    let restored = Server::start(&["--database-url", &restored, "--objects-dir", objects, "--admin-token", &token]).unwrap();
+    let run = restored.get_json(&format!("/api/w/default/runs/{ended}")).await.unwrap();
+    assert_eq!((&run["status"], &run["path"]), (&json!("succeeded"), &json!("f/backup/large")), "{run}");
+    let result = restored.get_json(&format!("/api/w/default/runs/{ended}/result")).await.unwrap();
+    assert_eq!(result.as_str().map(str::len), Some(100_000));
+    let log = restored.request(reqwest::Method::GET, &format!("/api/w/default/runs/{ended}/log")).send().await.unwrap();
+    assert!(log.text().await.unwrap().contains("made"));
+    assert_eq!(restored.get_json(&format!("/api/w/default/runs/{waiting}")).await.unwrap()["status"], "queued");
+    assert_eq!(restored.call("f/backup/counter", &json!({})).await.unwrap().text(), "2", "state as it was");
+    let id = restored.start_run("f/backup/large", &json!({})).await.unwrap();
+    assert_eq!(restored.ended_run(&id).await.unwrap()["status"], "succeeded");
 }

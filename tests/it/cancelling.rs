@@ -19,10 +19,13 @@ const SOURCE: &str = "import { state } from 'sandmill';
         return how;
     }";
 const KINDS: [&str; 4] = ["loop", "regex", "sleep", "host calls"];
-const TIMES: usize = 5;
-/// What is promised is 100 ms; a machine that is busy with other tests has longer. A node that heard of it only at its next sign of life
-/// would take half a second on the average.
-const MEDIAN_MAX: Duration = Duration::from_millis(400);
+/// What is promised.
+const PROMISED: Duration = Duration::from_millis(100);
+/// The middle one of so many keeps the promise: a machine that is busy with other tests delays some.
+const TIMES: usize = 7;
+/// If it does not, they are counted anew: not even a slow machine is slow each time, and a node that heard of it only at its next sign of
+/// life would take half a second on the average.
+const ROUNDS: usize = 3;
 
 async fn begun(server: &Server, id: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -55,30 +58,39 @@ async fn cancel_all_kinds(asked: &Server, worker: &Server) {
     asked.deploy(PATH, "typescript", SOURCE).await.unwrap();
     asked.call(PATH, &json!({"how": "not"})).await.unwrap();
     for how in KINDS {
-        let mut took = Vec::new();
-        for _ in 0..TIMES {
-            let id = asked.start_run(PATH, &json!({"how": how})).await.unwrap();
-            begun(worker, &id).await;
-            let (began, began_micros) = (Instant::now(), now_micros());
-            let cancel = asked.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
-            assert_eq!(cancel.status(), 202, "{how}");
-            let run = loop {
-                let run: Value = asked.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
-                if run["status"] != "running" {
-                    break run;
-                }
-                assert!(began.elapsed() < Duration::from_secs(30), "{how} does not end: {run}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            };
-            // Not when this test came to see it: it shares the machine with others.
-            let took_micros = (micros(run["ended_at"].as_str().unwrap()) - began_micros).rem_euclid(DAY_MICROS);
-            took.push(Duration::from_micros(u64::try_from(took_micros).unwrap()));
-            assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")), "{how}: {run}");
+        let mut medians = Vec::new();
+        while medians.iter().all(|median| *median > PROMISED) {
+            assert!(medians.len() < ROUNDS, "{how}: {medians:?}");
+            medians.push(cancel_some(asked, worker, how).await);
         }
-        took.sort_unstable();
-        println!("{how}: cancelled after {:?} (of {TIMES} the middle one)", took[TIMES / 2]);
-        assert!(took[TIMES / 2] <= MEDIAN_MAX, "{how}: {took:?}");
+        println!("{how}: cancelled after {medians:?} (of {TIMES} the middle one)");
     }
+}
+
+/// How long it takes from the request to the end: of some the middle one.
+async fn cancel_some(asked: &Server, worker: &Server, how: &str) -> Duration {
+    let mut took = Vec::new();
+    for _ in 0..TIMES {
+        let id = asked.start_run(PATH, &json!({"how": how})).await.unwrap();
+        begun(worker, &id).await;
+        let (began, began_micros) = (Instant::now(), now_micros());
+        let cancel = asked.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+        assert_eq!(cancel.status(), 202, "{how}");
+        let run = loop {
+            let run: Value = asked.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+            if run["status"] != "running" {
+                break run;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{how} does not end: {run}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        // Not when this test came to see it: it shares the machine with others.
+        let took_micros = (micros(run["ended_at"].as_str().unwrap()) - began_micros).rem_euclid(DAY_MICROS);
+        took.push(Duration::from_micros(u64::try_from(took_micros).unwrap()));
+        assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")), "{how}: {run}");
+    }
+    took.sort_unstable();
+    took[TIMES / 2]
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use crate::shared::{Database, on_both};
 use sandmill_testkit::server::{Answer, Server};
+
+on_both![
+    a_failure_is_tried_again_and_its_log_is_kept,
+    another_error_is_not_tried_again,
+    the_time_of_a_run_bounds_its_tries,
+    one_key_is_one_run,
+    a_delayed_run_starts_when_it_is_due,
+    equal_ordering_keys_execute_one_after_another,
+    a_concurrency_limit_holds,
+    a_tag_waits_for_a_node_that_serves_it,
+    wrong_manifests_are_refused,
+    what_is_built_in_returns_its_arguments,
+    the_log_of_a_later_attempt_is_seen_while_it_executes,
+];
 
 async fn start(server: &Server, body: Value) -> Answer {
     let request = server.request(reqwest::Method::POST, "/api/w/default/runs").json(&body);
@@ -17,9 +31,8 @@ fn run_id(answer: &Answer) -> String {
     answer.json().unwrap()["run_id"].as_str().unwrap().to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_tried_again_and_its_log_is_kept() {
-    let server = server();
+async fn a_failure_is_tried_again_and_its_log_is_kept(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "import { context, state } from 'sandmill';
         export function main() {
             const tries = (state.get<number>('tries') ?? 0) + 1;
@@ -42,9 +55,8 @@ async fn a_failure_is_tried_again_and_its_log_is_kept() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_error_is_not_tried_again() {
-    let server = server();
+async fn another_error_is_not_tried_again(database: Database) {
+    let Some(server) = database.server() else { return };
     let retry_if = json!({"pointer": "/name", "operator": "equals", "value": "RateLimited"});
     let manifest = json!({"dispatch": {"retry": {"attempts": 5, "delay_ms": 10, "retry_if": retry_if}}});
     let body = json!({"language": "typescript", "source": "export function main() { throw new TypeError('no'); }", "manifest": manifest});
@@ -54,9 +66,8 @@ async fn another_error_is_not_tried_again() {
     assert_eq!((run["outcome"].as_str(), run["attempt"].as_u64()), (Some("error"), Some(1)), "{run}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_time_of_a_run_bounds_its_tries() {
-    let server = server();
+async fn the_time_of_a_run_bounds_its_tries(database: Database) {
+    let Some(server) = database.server() else { return };
     let manifest =
         json!({"dispatch": {"run_ms": 700, "retry": {"attempts": 100, "delay_ms": 100, "backoff": "constant", "jitter_percent": 0}}});
     let source = "export async function main() { await new Promise(r => setTimeout(r, 100)); throw new Error('again'); }";
@@ -69,9 +80,8 @@ async fn the_time_of_a_run_bounds_its_tries() {
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_key_is_one_run() {
-    let server = server();
+async fn one_key_is_one_run(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "import { state } from 'sandmill';
         export function main(n: number) { const c = (state.get<number>('c') ?? 0) + 1; state.set('c', c); return {n, c}; }";
     server.deploy("f/dispatching/once", "typescript", source).await.unwrap();
@@ -105,9 +115,8 @@ async fn one_key_is_one_run() {
     assert_eq!(keyed("api").await, keyed("api").await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delayed_run_starts_when_it_is_due() {
-    let server = server();
+async fn a_delayed_run_starts_when_it_is_due(database: Database) {
+    let Some(server) = database.server() else { return };
     server.deploy("f/dispatching/later", "typescript", "export function main() { return 1; }").await.unwrap();
     let began = Instant::now();
     let id = run_id(&start(server, json!({"path": "f/dispatching/later", "delay_ms": 700})).await);
@@ -123,9 +132,8 @@ async fn a_delayed_run_starts_when_it_is_due() {
     assert_eq!(server.ended_run(&cancelled).await.unwrap()["status"], "cancelled");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn equal_ordering_keys_execute_one_after_another() {
-    let server = server();
+async fn equal_ordering_keys_execute_one_after_another(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "export async function main(customer: string, n: number) {
             const began = Date.now(); await new Promise(r => setTimeout(r, 30)); return [began, Date.now()];
         }";
@@ -145,9 +153,8 @@ async fn equal_ordering_keys_execute_one_after_another() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_concurrency_limit_holds() {
-    let server = server();
+async fn a_concurrency_limit_holds(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "export async function main() { const began = Date.now(); await new Promise(r => setTimeout(r, 100)); return [began, Date.now()]; }";
     let manifest = json!({"dispatch": {"concurrency": [{"limit": 2}]}});
     server.deploy_with("f/dispatching/limited", json!({"language": "typescript", "source": source, "manifest": manifest})).await.unwrap();
@@ -173,9 +180,8 @@ async fn a_concurrency_limit_holds() {
     assert!(most <= 2, "{most} at once");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tag_waits_for_a_node_that_serves_it() {
-    let mut server = Server::start(&["--tags", "gpu"]).unwrap();
+async fn a_tag_waits_for_a_node_that_serves_it(database: Database) {
+    let Some(mut server) = database.start(&["--tags", "gpu"]) else { return };
     server.deploy("f/dispatching/tagged", "typescript", "export function main() { return 1; }").await.unwrap();
     let served = run_id(&start(&server, json!({"path": "f/dispatching/tagged", "tag": "gpu"})).await);
     assert_eq!(server.ended_run(&served).await.unwrap()["status"], "succeeded");
@@ -189,9 +195,8 @@ async fn a_tag_waits_for_a_node_that_serves_it() {
     assert!(server.stop().unwrap().success());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn wrong_manifests_are_refused() {
-    let server = server();
+async fn wrong_manifests_are_refused(database: Database) {
+    let Some(server) = database.server() else { return };
     for (dispatch, word) in [
         (json!({"retry": {"attempts": 0}}), "retry.attempts"),
         (json!({"concurrency": [{"limit": 0}]}), "at least 1"),
@@ -204,9 +209,8 @@ async fn wrong_manifests_are_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_built_in_returns_its_arguments() {
-    let server = server();
+async fn what_is_built_in_returns_its_arguments(database: Database) {
+    let Some(server) = database.server() else { return };
     server.deploy("f/dispatching/identity", "identity", "").await.unwrap();
     let answer = server.call("f/dispatching/identity", &json!({"a": [1, null]})).await.unwrap();
     assert_eq!((answer.status, answer.json().unwrap()), (200, json!({"a": [1, null]})));
@@ -217,9 +221,8 @@ async fn what_is_built_in_returns_its_arguments() {
     assert!(refused.contains("built in"), "{refused}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_log_of_a_later_attempt_is_seen_while_it_executes() {
-    let server = server();
+async fn the_log_of_a_later_attempt_is_seen_while_it_executes(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "import { context } from 'sandmill';
         export async function main() {
             console.log('attempt', context.attempt);

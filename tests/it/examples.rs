@@ -4,13 +4,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use sandmill_testkit::{
     binary::{binary, root},
     server::{Answer, Server},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::events::Events;
 
 fn examples() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
@@ -72,16 +75,19 @@ fn cases(folder: &Path) -> Vec<(String, Value)> {
 }
 
 async fn hold(server: &Server, path: &str, case: &Value) {
-    let answer = match case.get("event") {
-        None => server.call(path, &case["args"]).await.unwrap(),
-        Some(event) => {
-            let mut request = server.request(reqwest::Method::POST, &format!("/hooks/default/run/{path}"));
-            for (name, value) in event["headers"].as_object().into_iter().flatten() {
-                request = request.header(name, value.as_str().unwrap());
-            }
-            Answer::read(request.body(event["body"].as_str().unwrap().to_owned()).send().await.unwrap()).await.unwrap()
-        }
+    if let Some(kinds) = case.get("stream") {
+        return follow(server, path, case, kinds).await;
+    }
+    let mut request = server.request(reqwest::Method::POST, &format!("/hooks/default/run/{path}"));
+    let event = case.get("event");
+    for (name, value) in event.unwrap_or(case)["headers"].as_object().into_iter().flatten() {
+        request = request.header(name, value.as_str().unwrap());
+    }
+    let request = match event {
+        None => request.json(&case["args"]),
+        Some(event) => request.body(event["body"].as_str().unwrap().to_owned()),
     };
+    let answer = Answer::read(request.send().await.unwrap()).await.unwrap();
     let says = || format!("{path} {case}: {answer:?}");
     assert_eq!(u64::from(answer.status), case["status"].as_u64().unwrap_or(200), "{}", says());
     let body = answer.json().unwrap();
@@ -92,12 +98,39 @@ async fn hold(server: &Server, path: &str, case: &Value) {
         assert_eq!(body["code"], fails["code"], "{}", says());
         assert!(answer.text().contains(fails["message"].as_str().unwrap_or_default()), "{}", says());
     }
+    let Some(run) = answer.header("sandmill-run-id") else { return };
+    if let Some(labels) = case.get("labels") {
+        assert_eq!(&server.ended_run(run).await.unwrap()["labels"], labels, "{}", says());
+    }
+    if let Some(expect) = case.get("handler") {
+        assert_eq!(&handler(server, run).await, expect, "{}", says());
+    }
     if let Some(texts) = case["log"].as_array() {
-        let run = answer.header("sandmill-run-id").unwrap();
         let log =
             server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
         for text in texts {
             assert!(log.contains(text.as_str().unwrap()), "{}\n{log}", says());
         }
+    }
+}
+
+async fn follow(server: &Server, path: &str, case: &Value, kinds: &Value) {
+    let request = server.request(reqwest::Method::POST, &format!("/hooks/default/stream/{path}")).json(&case["args"]);
+    let mut followed: Vec<String> = Events::of(request).await.rest().await.into_iter().map(|event| event.name).collect();
+    followed.dedup();
+    assert_eq!(&json!(followed), kinds, "{path} {case}");
+}
+
+/// What the error handler of a run returned.
+async fn handler(server: &Server, run: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let list = server.get_json(&format!("/api/w/default/runs?handler_of={run}")).await.unwrap();
+        if let Some(handler) = list["items"][0]["id"].as_str() {
+            assert_eq!(server.ended_run(handler).await.unwrap()["status"], "succeeded");
+            return server.get_json(&format!("/api/w/default/runs/{handler}/result")).await.unwrap();
+        }
+        assert!(Instant::now() < deadline, "no handler of {run}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

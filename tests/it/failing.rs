@@ -5,7 +5,17 @@ use std::time::{Duration, Instant};
 use sandmill_testkit::server::{Answer, Server};
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use crate::shared::{Database, on_both};
+
+on_both![
+    the_error_handler_of_a_script_gets_the_failure,
+    a_handler_that_fails_is_not_handled_and_one_that_is_missing_is_told,
+    the_error_handler_of_a_workspace_gets_what_no_script_handles,
+    dead_letters_are_replayed_with_their_event_as_it_came,
+    starts_keep_to_their_rate,
+    a_workspace_executes_no_more_than_its_limit,
+    runs_are_found_by_their_labels,
+];
 
 async fn send(server: &Server, method: reqwest::Method, path: &str, body: &Value) -> Answer {
     Answer::read(server.request(method, path).json(body).send().await.unwrap()).await.unwrap()
@@ -38,9 +48,8 @@ fn micros(time: &str) -> i64 {
 const BREAKS: &str = "export function main(n: number) { const e = new RangeError('broken ' + n); throw e; }";
 const PASSES: &str = "export function main() { return 1; }";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_error_handler_of_a_script_gets_the_failure() {
-    let server = server();
+async fn the_error_handler_of_a_script_gets_the_failure(database: Database) {
+    let Some(server) = database.server() else { return };
     let source = "export function main(run_id: string, path: string, error: any, outcome: string, attempt: number, args: any) {
         return `${path} ${outcome} ${error.name} ${error.message} ${attempt}`; }";
     server.deploy("f/failing/handler", "typescript", source).await.unwrap();
@@ -61,9 +70,8 @@ async fn the_error_handler_of_a_script_gets_the_failure() {
     only(server, &format!("handler_of={}", waited.header("sandmill-run-id").unwrap())).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_fails_is_not_handled_and_one_that_is_missing_is_told() {
-    let server = server();
+async fn a_handler_that_fails_is_not_handled_and_one_that_is_missing_is_told(database: Database) {
+    let Some(server) = database.server() else { return };
     deploy(server, "f/failing/circle", BREAKS, json!({"error_handler": "f/failing/circle"})).await;
     let first = server.start_run("f/failing/circle", &json!({"n": 1})).await.unwrap();
     let second = only(server, &format!("handler_of={first}")).await;
@@ -77,9 +85,8 @@ async fn a_handler_that_fails_is_not_handled_and_one_that_is_missing_is_told() {
     assert!(log.text().await.unwrap().contains("the error handler f/failing/nowhere is not deployed"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_error_handler_of_a_workspace_gets_what_no_script_handles() {
-    let server = Server::start(&[]).unwrap();
+async fn the_error_handler_of_a_workspace_gets_what_no_script_handles(database: Database) {
+    let Some(server) = database.start(&[]) else { return };
     server.deploy("f/ops/failed", "typescript", PASSES).await.unwrap();
     server.deploy("f/a/fine", "typescript", PASSES).await.unwrap();
     server.deploy("f/a/breaks", "typescript", BREAKS).await.unwrap();
@@ -93,9 +100,8 @@ async fn the_error_handler_of_a_workspace_gets_what_no_script_handles() {
     assert_eq!(all["items"].as_array().unwrap().len(), 1, "only for what failed: {all}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_are_replayed_with_their_event_as_it_came() {
-    let server = Server::start(&[]).unwrap();
+async fn dead_letters_are_replayed_with_their_event_as_it_came(database: Database) {
+    let Some(server) = database.start(&[]) else { return };
     let source = |fixed: bool| {
         format!(
             "export function preprocessor(event: any) {{ return {{ n: event.body.n, agent: event.headers['x-agent'] }}; }}
@@ -137,9 +143,8 @@ async fn dead_letters_are_replayed_with_their_event_as_it_came() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn starts_keep_to_their_rate() {
-    let server = server();
+async fn starts_keep_to_their_rate(database: Database) {
+    let Some(server) = database.server() else { return };
     deploy(server, "f/failing/rated", "export function main() { return 1; }", json!({"rate": [{"limit": 5, "per_ms": 1000}]})).await;
     let none = json!({});
     let ids = futures_util::future::join_all((0..4).map(|_| server.start_run("f/failing/rated", &none))).await;
@@ -155,9 +160,8 @@ async fn starts_keep_to_their_rate() {
     assert!(whole_us >= 500_000, "{started:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_workspace_executes_no_more_than_its_limit() {
-    let server = Server::start(&[]).unwrap();
+async fn a_workspace_executes_no_more_than_its_limit(database: Database) {
+    let Some(server) = database.start(&[]) else { return };
     let set = send(&server, reqwest::Method::PATCH, "/api/w/default/settings", &json!({"running_runs_max": 2})).await;
     assert_eq!(set.status, 200, "{set:?}");
     let source = "export async function main() { await new Promise(r => setTimeout(r, 150)); return 1; }";
@@ -178,9 +182,8 @@ async fn a_workspace_executes_no_more_than_its_limit() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn runs_are_found_by_their_labels() {
-    let server = server();
+async fn runs_are_found_by_their_labels(database: Database) {
+    let Some(server) = database.server() else { return };
     let manifest = json!({"labels": {"customer": "/customer/id", "paid": "/paid"}});
     let body = json!({"language": "typescript", "source": "export function main(customer: any, paid: boolean) { return 1; }", "manifest": manifest});
     server.deploy_with("f/failing/labelled", body).await.unwrap();

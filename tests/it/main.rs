@@ -25,5 +25,7 @@ mod scripts;
 mod shared;
 mod steering;
 mod telemetry;
+mod terms;
 mod torture;
 mod tour;
+mod upgrade;

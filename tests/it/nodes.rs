@@ -38,7 +38,7 @@ async fn whoever_is_asked_knows_the_result() {
     assert_eq!(roles, [json!(["api"]), json!(["worker"])]);
     // The first compiles; what follows shows that nobody waits for a timer.
     assert_eq!(api.call("f/nodes/slow", &json!({"n": 1, "ms": 0})).await.unwrap().json().unwrap(), json!(1));
-    let medians = [&worker, &api].map(async |server: &Server| {
+    let [there, through_another] = [&worker, &api].map(async |server: &Server| {
         let mut took = Vec::new();
         for n in 0..20 {
             let began = Instant::now();
@@ -46,13 +46,15 @@ async fn whoever_is_asked_knows_the_result() {
             took.push(began.elapsed());
         }
         took.sort();
-        took[10]
+        // The middle one, and three of four: were every second one found by the timer alone, the middle one would not show it.
+        [took[10], took[15]]
     });
-    let [there, through_another] = medians;
     let (there, through_another) = (there.await, through_another.await);
     // Calls of the node that executes them say how busy the machine is.
-    let limit = Duration::from_millis(250).max(there * 5);
-    assert!(through_another < limit, "through another node {through_another:?}, there {there:?}");
+    for (index, limit) in [250, 500].map(Duration::from_millis).into_iter().enumerate() {
+        let limit = limit.max(there[index] * 5);
+        assert!(through_another[index] < limit, "through another node {through_another:?}, there {there:?}");
+    }
     let id = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 100})).await.unwrap();
     assert_eq!(worker.ended_run(&id).await.unwrap()["status"], "succeeded");
     let long = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 50_000})).await.unwrap();
@@ -105,6 +107,37 @@ async fn the_runs_of_a_dead_node_are_tried_again_elsewhere() {
         assert_eq!(result(&third, id).await, json!(n));
     }
     assert_eq!(nodes(&third).await.len(), 2, "the dead one is not listed any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_cannot_end_before_it_stops_is_anothers_at_once() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let mut stops = node(&url, &[]);
+    stops.deploy("f/nodes/slow", "typescript", SLOW).await.unwrap();
+    let id = stops.start_run("f/nodes/slow", &json!({"n": 1, "ms": 100_000})).await.unwrap();
+    wait_for_status(&stops, &id, "running").await;
+    let stays = node(&url, &[]);
+    let began = Instant::now();
+    let stopped = tokio::task::spawn_blocking(move || stops.stop()).await.unwrap().unwrap();
+    let took = began.elapsed();
+    assert!(stopped.success(), "{stopped}");
+    // It waits for what executes, but not for ever.
+    assert!((Duration::from_secs(9)..Duration::from_secs(30)).contains(&took), "{took:?}");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let run = stays.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        assert_eq!(run["attempt"].as_u64().filter(|attempt| *attempt > 1), None, "nothing was wrong with it: {run}");
+        if (&run["status"], &run["attempt"]) == (&json!("running"), &json!(1)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the other does not take it: {run}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(nodes(&stays).await.len(), 1, "who has left is not listed");
+    let cancel = stays.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
+    assert_eq!(cancel.status(), 202);
+    assert_eq!(stays.ended_run(&id).await.unwrap()["status"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

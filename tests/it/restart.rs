@@ -3,9 +3,10 @@
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
+    time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use sandmill_testkit::server::Server;
 
@@ -27,6 +28,57 @@ async fn accepted_runs_are_found_again_after_a_kill() {
     }
 }
 
+/// Waits until the run executes in an attempt.
+async fn wait_for_attempt(server: &Server, id: &str, attempt: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let run: Value = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        if run["status"] == "running" && run["attempt"] == attempt {
+            return;
+        }
+        assert!(Instant::now() < deadline, "attempt {attempt} does not begin: {run}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_over_which_the_process_dies_three_times_is_given_up() {
+    let mut server = Server::start(&[]).unwrap();
+    let source = "export async function main() { console.log('begun'); await new Promise(r => setTimeout(r, 100000)); }";
+    server.deploy("f/restart/poison", "typescript", source).await.unwrap();
+    let id = server.start_run("f/restart/poison", &json!({})).await.unwrap();
+    for attempt in 1..=3 {
+        wait_for_attempt(&server, &id, attempt).await;
+        server.kill().unwrap();
+        server.restart().unwrap();
+    }
+    let run = server.ended_run(&id).await.unwrap();
+    assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("failed"), Some("poisoned")), "{run}");
+    // It can be looked into, and tried again once its author has mended it.
+    let letters = server.get_json("/api/w/default/dead-letters").await.unwrap();
+    assert_eq!(letters["items"][0]["id"], json!(id), "{letters}");
+    server.deploy("f/restart/poison", "typescript", "export function main() { return 'mended'; }").await.unwrap();
+    assert_eq!(server.call("f/restart/poison", &json!({})).await.unwrap().text(), "\"mended\"", "the server itself is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_soon_ends_before_the_server_stops() {
+    let mut server = Server::start(&[]).unwrap();
+    let source = "export async function main() { console.log('begun'); await new Promise(r => setTimeout(r, 2000)); return 'ended'; }";
+    server.deploy("f/restart/soon", "typescript", source).await.unwrap();
+    let id = server.start_run("f/restart/soon", &json!({})).await.unwrap();
+    wait_for_attempt(&server, &id, 1).await;
+    let stopped = server.stop().unwrap();
+    assert!(stopped.success(), "{stopped}: {}", server.log());
+    server.restart().unwrap();
+    // As it was written down before: a run that was handed back would wait or run now.
+    let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+    assert_eq!((run["status"].as_str(), run["attempt"].as_u64()), (Some("succeeded"), Some(1)), "{run}");
+    assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!("ended"));
+    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(log.matches("begun").count(), 1, "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_good_order_is_no_death_of_the_run() {
     let mut server = Server::start(&[]).unwrap();
@@ -37,16 +89,16 @@ async fn a_stop_in_good_order_is_no_death_of_the_run() {
         let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
         (run["status"].as_str().unwrap().to_owned(), run["attempt"].as_u64().unwrap())
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while attempt(&server).await != ("running".to_owned(), 1) {
-        assert!(std::time::Instant::now() < deadline, "it does not begin");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline, "it does not begin");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(server.stop().unwrap().success());
     server.restart().unwrap();
     while attempt(&server).await.0 != "running" {
-        assert!(std::time::Instant::now() < deadline + std::time::Duration::from_secs(60), "it does not begin again");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline + Duration::from_secs(60), "it does not begin again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(attempt(&server).await.1, 1, "nothing was wrong with it");
 }

@@ -1,6 +1,6 @@
 //! Servers for all tests that do not need their own. Each is started by the first test that asks, and ends with the test process.
 
-use sandmill_testkit::server::Server;
+use sandmill_testkit::{postgres::Postgres, server::Server};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 use tokio::sync::Mutex;
@@ -13,6 +13,59 @@ pub(crate) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| Server::start(&[]).expect("the server starts"))
 }
+
+/// What a server keeps everything in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    /// A server on it for all tests that do not need their own; none without a PostgreSQL.
+    pub(crate) fn server(self) -> Option<&'static Server> {
+        static ON_POSTGRES: OnceLock<Option<Server>> = OnceLock::new();
+        match self {
+            Self::Sqlite => Some(server()),
+            Self::Postgres => ON_POSTGRES.get_or_init(|| self.start(&[])).as_ref(),
+        }
+    }
+
+    /// A server with a database of its own; none without a PostgreSQL.
+    pub(crate) fn start(self, arguments: &[&str]) -> Option<Server> {
+        let url = match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Postgres::shared()?.database()),
+        };
+        let mut all = arguments.to_vec();
+        all.extend(url.iter().flat_map(|url| ["--database-url", url]));
+        Some(Server::start(&all).expect("the server starts"))
+    }
+}
+
+/// Lists tests, each `async fn(Database)`, and runs them on both databases; one that uses `Database::server` or `start` skips itself where
+/// there is no PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    super::$name(crate::shared::Database::Sqlite).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    super::$name(crate::shared::Database::Postgres).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// What a tier's scripts run in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

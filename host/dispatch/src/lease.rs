@@ -102,7 +102,7 @@ impl Inner {
                     let since = *well_since.get_or_insert(now);
                     // Where the database was away, all look dead at first: each gets the time to say otherwise.
                     if now.since(since) >= LEASE {
-                        self.bury(nodes.as_ref()).await;
+                        self.bury(nodes.as_ref(), now).await;
                     }
                 }
                 Err(error) => {
@@ -138,8 +138,9 @@ impl Inner {
         Ok(())
     }
 
-    async fn bury(&self, nodes: &dyn Nodes) {
-        match nodes.bury(self.clock.now()).await {
+    /// Those who were dead before this node's own last sign of life: it may have been long on its way, and the node is none of them.
+    async fn bury(&self, nodes: &dyn Nodes, now: Timestamp) {
+        match nodes.bury(now).await {
             Ok(0) => {}
             Ok(runs) => {
                 tracing::warn!(runs, "a node died; its runs are queued again");

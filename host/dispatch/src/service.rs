@@ -75,6 +75,7 @@ impl Service {
             Ok(0) => {}
             Ok(runs) => {
                 tracing::info!(runs, "handed back to the queue");
+                // Whoever tells the others otherwise has ended; unheard they would look by themselves, a little later.
                 if inner.store.signals.reach_others() {
                     inner.send(Signal::Ready).await;
                 }

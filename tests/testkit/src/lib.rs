@@ -5,6 +5,7 @@ pub mod guests;
 pub mod postgres;
 pub mod process;
 pub mod server;
+pub mod sqlite;
 pub mod wasmtime;
 
 /// Says loudly that something cannot be tested here.

@@ -189,6 +189,14 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
+    /// One of its programs beside the server itself: `pg_dump`, `pg_restore`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let mut program = Command::new(self.programs.join(name));
+        program.stdin(Stdio::null());
+        program
+    }
+
     fn start(programs: PathBuf, settings: &str) -> anyhow::Result<Self> {
         let owner = Owner::find()?;
         let mut shell = Command::new("sh");
@@ -294,8 +302,8 @@ fn programs() -> anyhow::Result<PathBuf> {
     find().context("it was installed and its programs are not there")
 }
 
-fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
-    eprintln!("PostgreSQL for the tests: apt-get {}", arguments.join(" "));
+pub(crate) fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    eprintln!("for the tests: apt-get {}", arguments.join(" "));
     // In run level 1 Debian's package starts no server of its own.
     let output =
         Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdin(Stdio::null()).output();

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 /// # Panics
 /// In CI, if it is missing.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "tests have no options")]
 pub fn wasmtime() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("SANDMILL_WASMTIME") {
         return Some(path.into());

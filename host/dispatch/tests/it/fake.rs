@@ -156,8 +156,17 @@ impl Bench {
         workspace
     }
 
+    /// With a database that is there already.
+    pub(crate) async fn start_on(url: String, open: bool) -> Self {
+        Self::start_at(url, tempfile::tempdir().unwrap(), open, 10_000, |store| store).await
+    }
+
     async fn start_in(folder: tempfile::TempDir, open: bool, backlog_max: u64, way: impl FnOnce(Store) -> Store) -> Self {
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        Self::start_at(url, folder, open, backlog_max, way).await
+    }
+
+    async fn start_at(url: String, folder: tempfile::TempDir, open: bool, backlog_max: u64, way: impl FnOnce(Store) -> Store) -> Self {
         let store =
             sandmill_store::connect(&sandmill_store::Options { url, durability: sandmill_store::Durability::Normal }).await.unwrap();
         let store = way(store);

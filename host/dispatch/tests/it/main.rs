@@ -8,5 +8,6 @@ mod children;
 mod fake;
 mod fast_lane;
 mod follow;
+mod heartbeat;
 mod queue;
 mod sharing;

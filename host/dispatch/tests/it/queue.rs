@@ -84,6 +84,42 @@ async fn a_full_queue_of_one_workspace_delays_another_by_one_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workspaces_start_runs_by_their_weights() {
+    const ROUNDS: usize = 5;
+    let bench = Bench::start(false).await;
+    let mut weighted = Vec::new();
+    for (name, weight) in [("light", 1), ("heavy", 3)] {
+        let workspace = bench.another_workspace(name).await;
+        let settings = serde_json::json!({"weight": weight}).as_object().unwrap().clone();
+        bench.store.workspaces.set(workspace.id, settings).await.unwrap().unwrap();
+        weighted.push(workspace);
+    }
+    // All slots are taken until the others have more waiting than they will get.
+    for _ in 0..8 {
+        bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap();
+    }
+    let executed = || bench.executor.executed.lock().unwrap().clone();
+    eventually("eight execute", || executed().len() == 8).await;
+    let mut owners = std::collections::HashMap::new();
+    for n in 0..80 {
+        let request = StartRequest { workspace: weighted[n % 2].clone(), ..bench.request(arguments("{}")) };
+        owners.insert(bench.dispatch.accept(request).await.unwrap().run, n % 2);
+    }
+    for round in 0..ROUNDS {
+        // All that execute end, and the next take their slots.
+        for (run, _) in executed().iter().skip(8 * round) {
+            let workspace = owners.get(run).map_or(bench.workspace.id, |owner| weighted[*owner].id);
+            bench.dispatch.cancel(workspace, *run).await.unwrap();
+        }
+        eventually("all slots are taken again", || executed().len() == 8 * (round + 2)).await;
+    }
+    let of = |owner: usize| executed().iter().filter(|(run, _)| owners.get(run) == Some(&owner)).count();
+    let (light, heavy) = (of(0), of(1));
+    assert_eq!(light + heavy, 8 * ROUNDS);
+    assert!((8 * ROUNDS / 4 - 2..=8 * ROUNDS / 4 + 2).contains(&light), "{light} of weight 1, {heavy} of weight 3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_has_so_many_runs_waiting_and_no_more() {
     let bench = Bench::start_small(20).await;
     let start = async || bench.dispatch.accept(bench.request(arguments("{}"))).await;

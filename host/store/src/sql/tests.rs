@@ -1,10 +1,10 @@
-//! What cannot be brought about from outside: a full disk, and a file that takes no writes.
+//! What cannot be brought about or seen from outside: a full disk, a file that takes no writes, how safely a connection writes.
 
 use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
 
-use sandmill_testkit::frozen::Frozen;
+use sandmill_testkit::{frozen::Frozen, postgres::Postgres};
 
-use super::{value::values, *};
+use super::{dialect::Conn, value::values, *};
 use crate::{
     nodes::{About, Nodes as _},
     queue::{Head, Queue as _, Share},
@@ -97,4 +97,39 @@ async fn a_database_that_takes_no_writes_is_told_and_survived() {
     sql.enqueue(vec![refused]).await.unwrap();
     assert_eq!(sql.length(workspace, 10).await.unwrap(), 2);
     sql.db.close().await;
+}
+
+#[tokio::test]
+async fn connections_write_as_durably_as_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("durable.db").display());
+    for (durability, synchronous) in [(Durability::Normal, 1), (Durability::Full, 2)] {
+        let db = Db::open(&Options { url: file.clone(), durability }).await.unwrap();
+        let written =
+            db.write((), |(), mut conn| Box::pin(async move { conn.row("PRAGMA synchronous", values![]).await?.unwrap().int(0) }));
+        assert_eq!(written.await.unwrap(), synchronous, "{durability:?}");
+        db.close().await;
+    }
+    let Some(url) = Postgres::shared().map(Postgres::database) else { return };
+    for (durability, commit) in [(Durability::Normal, "local"), (Durability::Full, "on")] {
+        let db = Db::open(&Options { url: url.clone(), durability }).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(db.write((), synchronous_commit).await.unwrap(), commit, "{durability:?}");
+            let (one, other) = futures_util::join!(db.read((), synchronous_commit), db.read((), synchronous_commit));
+            assert_eq!((&*one.unwrap(), &*other.unwrap()), (commit, commit), "{durability:?}");
+        }
+        // A claim is not waited for, and leaves its connection as it was.
+        let relaxed = db.write((), |(), mut conn| {
+            Box::pin(async move {
+                conn.relax().await?;
+                synchronous_commit(&(), conn).await
+            })
+        });
+        assert_eq!(relaxed.await.unwrap(), "off");
+        db.close().await;
+    }
+}
+
+fn synchronous_commit<'c>(_: &'c (), mut conn: Conn<'c>) -> BoxFuture<'c, Result<String, StoreError>> {
+    Box::pin(async move { conn.row("SHOW synchronous_commit", values![]).await?.unwrap().text(0).map(str::to_owned) })
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod children;
 mod claims;
+mod commits;
 mod fixture;
 mod history;
 mod keys;
@@ -17,6 +18,7 @@ mod rates;
 mod reach;
 mod retention;
 mod scripts;
+mod signals;
 mod simulation;
 mod state;
 mod tokens;

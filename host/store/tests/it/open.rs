@@ -69,6 +69,30 @@ async fn full_durability(database: Database) {
     assert_eq!(store.workspaces.list().await.unwrap().len(), 1);
 }
 
+/// A disk that is full, as the server says it.
+#[tokio::test]
+async fn a_full_disk_under_postgresql_is_told_and_survived() {
+    let Some(database) = Database::postgres() else { return };
+    let store = database.open().await;
+    execute(
+        &database,
+        "CREATE FUNCTION no_room() RETURNS TRIGGER LANGUAGE plpgsql AS
+             $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+         CREATE TRIGGER no_room BEFORE INSERT ON queue EXECUTE FUNCTION no_room()",
+    )
+    .await;
+    let run = new_run(workspace());
+    for _ in 0..3 {
+        let refused = store.queue.enqueue(vec![run.clone()]).await;
+        assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+        assert_eq!(store.queue.length(run.workspace, 10).await.unwrap(), 0, "reading goes on");
+        store.workspaces.ensure(workspace(), "default", tick()).await.expect("and so does what fits");
+    }
+    execute(&database, "DROP TRIGGER no_room ON queue").await;
+    store.queue.enqueue(vec![run.clone()]).await.unwrap();
+    assert_eq!(store.queue.length(run.workspace, 10).await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn in_memory() {
     let options = Options { url: "sqlite::memory:".to_owned(), durability: Durability::Normal };

@@ -22,6 +22,7 @@ on_both![
     a_step_is_small,
     each_workspace_keeps_its_own_time,
     another_node_leaves_it_alone,
+    room_is_made_and_nothing_young_is_dropped,
 ];
 
 const HOUR: i64 = 3600 * 1_000_000;
@@ -208,6 +209,28 @@ async fn another_node_leaves_it_alone(database: Database) {
     let for_ever = service(&store, "other", NOW, 0);
     append(&store, of, &[(4000 * DAY, 4000 * DAY)]).await;
     assert_eq!(look(&for_ever).await, Done::default(), "0 days are for ever");
+}
+
+/// On SQLite there are no partitions: no room is needed, and nothing is ever dropped.
+async fn room_is_made_and_nothing_young_is_dropped(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    assert_eq!(store.retention.has_partitions(), database.url.starts_with("postgres"));
+    let ids = append(&store, of, &[(40 * DAY, 40 * DAY), (0, 0), (-3 * DAY, -3 * DAY)]).await;
+    for now in [ago(0), ago(0), ago(-DAY)] {
+        store.retention.make_room(now).await.unwrap();
+        assert_eq!(left(&store, of, &ids).await, [0, 1, 2]);
+    }
+    // Of what was there before there were partitions there is nothing; the oldest is among the rest, which is never dropped.
+    let dropped = store.retention.drop_before(ago(39 * DAY)).await.unwrap();
+    assert_eq!(dropped, u64::from(store.retention.has_partitions()));
+    assert_eq!(left(&store, of, &ids).await, [0, 1, 2]);
+    // As long as history goes back: on SQLite small steps are all that there is.
+    let dropped = store.retention.drop_before(ago(-30 * DAY)).await.unwrap();
+    assert_eq!(dropped > 0, store.retention.has_partitions(), "{dropped}");
+    if !store.retention.has_partitions() {
+        assert_eq!(left(&store, of, &ids).await, [0, 1, 2]);
+    }
 }
 
 /// Names of the partitions of `runs`, and how many rows each has.

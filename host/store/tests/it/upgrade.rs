@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sandmill_model::{
     Digest, Input, JsonText, OutcomeKind, Output, RunId, RunStatus, Timestamp, WorkspaceId,
     auth::TokenHash,
-    run::{Dedup, FinishedRun, NewRun},
+    run::{Cause, CauseKind, Dedup, FinishedRun, NewRun},
     version::Selector,
 };
 use sandmill_store::{
@@ -18,7 +18,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::fixture::{Database, claim, complete, finished, join, on_both, path, run_of, tick};
 
-on_both![schema_1, schema_2, schema_3, schema_4, schema_5];
+on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12];
 
 /// What releases wrote into their databases, each with the number of the schema that it came with.
 macro_rules! fixture {
@@ -84,6 +84,88 @@ async fn schema_5(database: Database) {
     // The node of then does not live any more: what it ran is tried again.
     assert_eq!(store.nodes.bury(tick()).await.unwrap(), 1);
     work_goes_on(&store, workspace, &[WAITS, RAN]).await;
+}
+
+/// What the fixture of schema 12 has, by what its script does.
+mod of_12 {
+    pub(super) const LABELLED: &str = "01a1ff7e-9191-70dd-9fed-6097df621545";
+    pub(super) const LARGE: &str = "01a1ff7e-91b2-7c87-b9aa-2155bdd2d047";
+    pub(super) const FAILED: &str = "01a1ff7e-91cd-79ef-bde0-d5263ecb963c";
+    pub(super) const HANDLER: &str = "01a1ff7e-91d1-71eb-b7db-c8257cbf6b6b";
+    pub(super) const RATED_ENDED: &str = "01a1ff7e-95e0-79ef-b162-015af36d5cbd";
+    pub(super) const RATED: &str = "01a1ff7e-9609-7831-bca5-4a5bebc36fd1";
+    pub(super) const RAN: &str = "01a1ff7e-960b-7537-8f07-0b37d3b627f7";
+    pub(super) const PARKED: &str = "01a1ff7e-9bf4-732b-b614-e5d19f9b93a9";
+    pub(super) const DELAYED: &str = "01a1ff7e-9bf5-7933-a71f-e0d789a0a94c";
+    pub(super) const TAGGED: &str = "01a1ff7e-9bf6-7a28-9b07-c03afbc9fef6";
+}
+
+/// Partitions of a day as nodes make them ahead of time, and one of the ended runs a second time, then.
+const A_DAY: &str = r"
+    CREATE TABLE runs_d20990101 PARTITION OF runs FOR VALUES FROM ('\x03b3d512ac00') TO ('\x03b3da390800');
+    CREATE TABLE run_logs_d20990101 PARTITION OF run_logs FOR VALUES FROM ('\x03b3d512ac00') TO ('\x03b3da390800');
+    CREATE TABLE run_labels_d20990101 PARTITION OF run_labels FOR VALUES FROM ('\x03b3d512ac00') TO ('\x03b3da390800');
+    CREATE TABLE dead_letters_d20990101 PARTITION OF dead_letters FOR VALUES FROM ('\x03b3d512ac00') TO ('\x03b3da390800');
+    INSERT INTO runs SELECT (jsonb_populate_record(runs, jsonb_build_object('id', '\x03b3d512ac0170008000000000000001'))).*
+        FROM runs WHERE path = 'f/new/labelled';
+";
+const OF_THAT_DAY: &str = "03b3d512-ac01-7000-8000-000000000001";
+
+async fn schema_12(database: Database) {
+    let is_partitioned = database.url.starts_with("postgres");
+    let mut rows = fixture!["0001_installation", "0002_scripts", "0004_state", "0012_runs"].to_vec();
+    rows.extend(is_partitioned.then_some(A_DAY));
+    let (store, workspace) = open(&database, 12, &rows).await;
+    scripts(&store, workspace).await;
+    state(&store, workspace).await;
+    let id = run;
+    let found = async |filter: RunFilter| {
+        let page = store.history.list(workspace, &filter, None, 20).await.unwrap();
+        page.runs.iter().map(|run| run.id.to_string()).filter(|id| id != OF_THAT_DAY).collect::<Vec<_>>()
+    };
+    {
+        use of_12::*;
+        assert_eq!(found(RunFilter::default()).await, [TAGGED, DELAYED, PARKED, RAN, RATED, RATED_ENDED, HANDLER, FAILED, LARGE, LABELLED]);
+        let label = |name: &str, value: &str| RunFilter { label: Some((name.to_owned(), value.to_owned())), ..RunFilter::default() };
+        assert_eq!(found(label("customer", "ü:7")).await, [LABELLED]);
+        assert_eq!(found(label("n", "1")).await, [PARKED, RAN]);
+        let cause = Some(Cause { kind: CauseKind::Handler, run: id(FAILED) });
+        assert_eq!(found(RunFilter { cause, ..RunFilter::default() }).await, [HANDLER]);
+        assert_eq!(found(RunFilter { tag: Some("gpu".to_owned()), ..RunFilter::default() }).await, [TAGGED, DELAYED]);
+        assert_eq!(found(RunFilter { is_dead: true, ..RunFilter::default() }).await, [FAILED]);
+        assert_eq!(found(RunFilter { status: Some(RunStatus::Parked), ..RunFilter::default() }).await, [PARKED]);
+        match store.dead_letters.input(workspace, id(FAILED)).await.unwrap() {
+            Some(Input::Event(event)) => assert_eq!(event.payload, b"{\"n\": 7}".as_slice()),
+            input => panic!("{input:?}"),
+        }
+        let large = store.history.run(workspace, id(LARGE)).await.unwrap().unwrap();
+        assert!(matches!(&large.output, Some(Output::Kept(kept)) if kept.bytes == 2002 && kept.content_type.is_none()), "{large:?}");
+        let log = store.history.log(workspace, id(RAN), LogCursor::START).await.unwrap().unwrap().entries;
+        assert_eq!(log.iter().map(|(_, entry)| entry.message.as_str()).collect::<Vec<_>>(), ["first ✓ 1"]);
+        assert_eq!(store.history.run(workspace, id(OF_THAT_DAY)).await.unwrap().is_some(), is_partitioned);
+
+        // The node of then does not live any more; all that waited for a time has waited long enough.
+        assert_eq!(store.nodes.bury(tick()).await.unwrap(), 1);
+        let node = join(&store, "node", tick()).await;
+        store.queue.wake_due(tick()).await.unwrap();
+        let ready = store.queue.heads(None, 10).await.unwrap();
+        assert!(ready.iter().all(|ready| (ready.weight, ready.running_max) == (2, Some(9))), "{ready:?}");
+        let claimed = claim(&store, node, tick(), 4).await;
+        let mut taken: Vec<_> = claimed.iter().map(|each| (each.run.id.to_string(), each.attempt, each.lost)).collect();
+        taken.sort();
+        let new = |id: &str| (id.to_owned(), 1, 0);
+        assert_eq!(taken, [new(RATED), (RAN.to_owned(), 2, 1), new(DELAYED), new(TAGGED)]);
+        let ran = claimed.iter().find(|each| each.run.id == id(RAN)).unwrap().clone();
+        assert!(matches!(&ran.run.input, Input::Event(event) if event.payload.starts_with(b"{\"n\": 1, \"text\": \"yyy")), "{ran:?}");
+        assert_eq!(claim(&store, node, tick(), 4).await.len(), 0, "the key is taken");
+        let done = FinishedRun { attempt: ran.attempt, ..finished(ran.run, OutcomeKind::Ok) };
+        assert_eq!(complete(&store, node, vec![done]).await, [id(RAN)]);
+        let next = claim(&store, node, tick(), 4).await;
+        assert_eq!(next.iter().map(|each| each.run.id.to_string()).collect::<Vec<_>>(), [PARKED], "it was handed on");
+        assert_eq!(store.queue.forget_dedup_keys(tick()).await.unwrap(), 2, "a key and a rate of long ago");
+    }
+    store.retention.make_room(tick()).await.unwrap();
+    assert!(store.history.run(workspace, id(OF_THAT_DAY)).await.unwrap().is_some() == is_partitioned);
 }
 
 /// The migrations up to a schema. They are as they were then: `cargo xtask tidy` holds each against its recorded digest.

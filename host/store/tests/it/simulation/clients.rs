@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sandmill_model::{
     Digest, OutcomeKind, Policy, RunId,
     policy::{Backoff, Key, Retry},
+    rate::Rate,
     run::{Dedup, NewRun},
 };
 use sandmill_store::queue::{Cancelled, Enqueued};
@@ -24,7 +25,10 @@ impl World {
         self.tell(format!("accept {:?}", runs.iter().map(|run| run.id).collect::<Vec<_>>()));
         let answers = self.store.queue.enqueue(runs.clone()).await.unwrap();
         assert_eq!(answers, self.model.enqueue(&runs), "enqueue");
-        self.accepted.extend(runs.iter().zip(answers).filter(|(_, answer)| *answer == Enqueued::New).map(|(run, _)| run.id));
+        for (run, _) in runs.iter().zip(answers).filter(|(_, answer)| *answer == Enqueued::New) {
+            self.observed.accepted(run);
+            self.accepted.push(run.id);
+        }
     }
 
     pub(super) fn run(&mut self) -> NewRun {
@@ -35,6 +39,13 @@ impl World {
         }
         if random.percent(30) {
             keys.push(Key { name: "limit".to_owned(), limit: 2 });
+        }
+        let mut rates = Vec::new();
+        if random.percent(25) {
+            rates.push(Rate { name: "rate".to_owned(), interval_us: 900_000, burst: 2 });
+        }
+        if random.percent(10) {
+            rates.push(Rate { name: "another rate".to_owned(), interval_us: 2_000_000, burst: 1 });
         }
         let retry = random.percent(40).then(|| Retry {
             attempts: 3,
@@ -58,7 +69,7 @@ impl World {
             id: RunId::new(self.now),
             created_at: self.now,
             scheduled_for: self.now.plus(delay),
-            policy: Arc::new(Policy { priority, tag: tag.into(), retry, keys, ..Policy::default() }),
+            policy: Arc::new(Policy { priority, tag: tag.into(), retry, keys, rates, ..Policy::default() }),
             dedup,
             ..new_run(self.workspaces[self.random.below(2)])
         }
@@ -74,7 +85,7 @@ impl World {
         let workspace = self.model.runs[&run].new.workspace;
         let cancelled = self.store.queue.cancel(workspace, run, self.now).await.unwrap();
         self.tell(format!("cancel {run}: {cancelled:?}"));
-        assert_eq!(cancelled, self.model.cancel(run), "cancel");
+        assert_eq!(cancelled, self.model.cancel(run, self.now), "cancel");
         if cancelled == Cancelled::AtOnce {
             self.observed.ends(run, OutcomeKind::Cancelled);
         }

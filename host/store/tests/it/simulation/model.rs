@@ -1,8 +1,11 @@
 //! What the queue is to do, said as plainly as possible: lists that are looked through.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use sandmill_model::{Digest, OutcomeKind, RunId, RunStatus, Timestamp, WorkspaceId, policy::Key, run::NewRun};
+use sandmill_model::{Digest, OutcomeKind, RunId, RunStatus, Timestamp, WorkspaceId, policy::Key, rate::Rate, run::NewRun};
 use sandmill_store::{
     nodes::Incarnation,
     queue::{Cancelled, Completion, Enqueued, Head, Share},
@@ -28,12 +31,14 @@ pub(super) struct Run {
     pub(super) attempt: u32,
     lost: u32,
     is_cancelled: bool,
+    /// It has its place in the rates for its next attempt.
+    has_place: bool,
 }
 
 impl Run {
     fn new(new: &NewRun, place: Place) -> Self {
         let due_at = new.scheduled_for;
-        Self { new: new.clone(), place, due_at, held: Vec::new(), attempt: 0, lost: 0, is_cancelled: false }
+        Self { new: new.clone(), place, due_at, held: Vec::new(), attempt: 0, lost: 0, is_cancelled: false, has_place: false }
     }
 
     pub(super) fn status(&self) -> (RunStatus, Option<OutcomeKind>) {
@@ -61,6 +66,8 @@ type Known = HashMap<(WorkspaceId, String), (RunId, Option<Digest>, Timestamp)>;
 pub(super) struct Model {
     pub(super) runs: BTreeMap<RunId, Run>,
     known: Known,
+    /// When the next start of each rate is.
+    rates: BTreeMap<(WorkspaceId, String), Timestamp>,
     /// Until when each life lasts, and its node's name.
     lives: BTreeMap<Incarnation, (String, Timestamp)>,
 }
@@ -82,16 +89,17 @@ impl Model {
         }
         self.runs.insert(run.id, Run::new(run, Place::Delayed));
         if run.scheduled_for <= run.created_at {
-            self.settle(run.id);
+            self.settle(run.id, run.created_at);
         }
         Enqueued::New
     }
 
-    /// What was known by a key whose window is over by `now`.
+    /// What was known by a key whose window is over by `now`, and rates that hold nobody back.
     pub(super) fn forget(&mut self, now: Timestamp) -> u64 {
-        let before = self.known.len();
+        let before = self.known.len() + self.rates.len();
         self.known.retain(|_, (_, _, until)| *until > now);
-        (before - self.known.len()) as u64
+        self.rates.retain(|_, next| *next > now);
+        (before - self.known.len() - self.rates.len()) as u64
     }
 
     /// How many hold a key.
@@ -113,10 +121,21 @@ impl Model {
         self.runs.get_mut(&id).unwrap()
     }
 
-    /// A run that is due takes the keys that it lacks, as far as they are free.
-    fn settle(&mut self, id: RunId) {
-        let (workspace, keys) = (self.runs[&id].new.workspace, self.runs[&id].new.policy.keys.clone());
-        for key in &keys[self.runs[&id].held.len()..] {
+    /// A run that is due takes the keys that it lacks, as far as they are free; once it has those of its order, its place in the rates.
+    fn settle(&mut self, id: RunId, now: Timestamp) {
+        let (workspace, policy) = (self.runs[&id].new.workspace, Arc::clone(&self.runs[&id].new.policy));
+        loop {
+            let key = policy.keys.get(self.runs[&id].held.len());
+            if !self.runs[&id].has_place && key.is_none_or(|key| !key.is_ordering()) {
+                self.run(id).has_place = true;
+                let at = policy.rates.iter().map(|rate| self.place(workspace, rate, now)).max();
+                if let Some(at) = at.filter(|at| *at > now) {
+                    let run = self.run(id);
+                    (run.place, run.due_at) = (Place::Delayed, at);
+                    return;
+                }
+            }
+            let Some(key) = key else { break };
             if self.holders(workspace, &key.name) >= key.limit as usize {
                 self.run(id).place = Place::Parked;
                 return;
@@ -126,8 +145,16 @@ impl Model {
         self.run(id).place = Place::Ready;
     }
 
+    /// The next place of a rate, which is taken by that: one interval after another, `burst` of them ahead of their time.
+    fn place(&mut self, workspace: WorkspaceId, rate: &Rate, now: Timestamp) -> Timestamp {
+        let next = self.rates.entry((workspace, rate.name.clone())).or_insert(now);
+        let own = (*next).max(now);
+        *next = Timestamp::from_micros(own.micros() + rate.interval_us);
+        Timestamp::from_micros(own.micros() - rate.interval_us * (i64::from(rate.burst) - 1))
+    }
+
     /// A run ends and hands on what it held, key by key, each to those who have waited longest.
-    fn end(&mut self, id: RunId, kind: OutcomeKind) {
+    fn end(&mut self, id: RunId, kind: OutcomeKind, now: Timestamp) {
         let workspace = self.runs[&id].new.workspace;
         self.run(id).place = Place::Ended(kind);
         while !self.run(id).held.is_empty() {
@@ -139,7 +166,10 @@ impl Model {
                 if self.holders(workspace, &name) >= limit as usize {
                     break;
                 }
-                self.settle(next);
+                // Before any rate that it has to keep to as well.
+                let key = self.runs[&next].wants().cloned();
+                self.run(next).held.extend(key);
+                self.settle(next, now);
             }
         }
     }
@@ -148,7 +178,7 @@ impl Model {
         let mut due: Vec<(Timestamp, RunId)> =
             self.runs.values().filter(|run| run.place == Place::Delayed && run.due_at <= now).map(|run| (run.due_at, run.new.id)).collect();
         due.sort_unstable();
-        due.iter().for_each(|(_, id)| self.settle(*id));
+        due.iter().for_each(|(_, id)| self.settle(*id, now));
         (due.len() as u64, self.next_due())
     }
 
@@ -167,12 +197,20 @@ impl Model {
             return Vec::new();
         }
         let mut taken = Vec::new();
-        for Share { head, runs_max, .. } in shares {
+        let mut left = BTreeMap::new();
+        for Share { head, runs_max, running_max } in shares {
+            let mut runs_max = *runs_max;
+            if let Some(limit) = running_max {
+                let left = left.entry(head.workspace).or_insert_with(|| limit.saturating_sub(self.running(head.workspace)));
+                runs_max = runs_max.min(*left);
+                // What a tag was given is not another's, whether or not it has so many.
+                *left -= runs_max;
+            }
             let of_head = |run: &&Run| run.place == Place::Ready && run.new.workspace == head.workspace && run.new.policy.tag == head.tag;
             let mut ready: Vec<_> =
                 self.runs.values().filter(of_head).map(|run| (-run.new.policy.priority, run.due_at, run.new.id)).collect();
             ready.sort_unstable();
-            for (_, _, id) in ready.into_iter().take(*runs_max as usize) {
+            for (_, _, id) in ready.into_iter().take(runs_max as usize) {
                 let run = self.run(id);
                 run.place = Place::Running(lease, now);
                 run.attempt += 1;
@@ -180,6 +218,11 @@ impl Model {
             }
         }
         taken
+    }
+
+    pub(super) fn running(&self, workspace: WorkspaceId) -> u32 {
+        let running = |run: &&Run| run.new.workspace == workspace && matches!(run.place, Place::Running(..));
+        u32::try_from(self.runs.values().filter(running).count()).unwrap()
     }
 
     fn held_by(&self, lease: Incarnation) -> Vec<RunId> {
@@ -212,18 +255,20 @@ impl Model {
             }
             moved.push(id);
             match again_at {
-                None => self.end(id, done.outcome.kind),
+                None => self.end(id, done.outcome.kind, done.ended_at),
                 Some(at) => {
                     let run = self.run(id);
                     // Nobody waits for the next try of what is to be cancelled.
                     (run.place, run.due_at) = (Place::Delayed, if run.is_cancelled { done.ended_at } else { *at });
+                    // Each try takes a place of its own.
+                    run.has_place = run.is_cancelled;
                 }
             }
         }
         moved
     }
 
-    pub(super) fn cancel(&mut self, id: RunId) -> Cancelled {
+    pub(super) fn cancel(&mut self, id: RunId, now: Timestamp) -> Cancelled {
         match self.runs.get(&id).map(|run| run.place) {
             None | Some(Place::Ended(_)) => Cancelled::TooLate,
             Some(Place::Running(..)) => {
@@ -231,7 +276,7 @@ impl Model {
                 Cancelled::Requested
             }
             Some(Place::Delayed | Place::Parked | Place::Ready) => {
-                self.end(id, OutcomeKind::Cancelled);
+                self.end(id, OutcomeKind::Cancelled, now);
                 Cancelled::AtOnce
             }
         }

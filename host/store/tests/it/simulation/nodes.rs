@@ -8,10 +8,10 @@ use sandmill_model::{
 };
 use sandmill_store::{
     nodes::Incarnation,
-    queue::{Claimed, Completion, Logged, Share},
+    queue::{Claimed, Claims, Completion, Logged, Ready, Share},
 };
 
-use super::world::{NODES, World};
+use super::world::{NODES, UNLIMITED, World};
 use crate::fixture::{LEASE, about, heads, outcome};
 
 /// Nodes that a run may kill before it is given up; as in dispatch.
@@ -59,23 +59,30 @@ impl World {
             let given_back = self.store.queue.unclaim(life, from).await.unwrap();
             assert_eq!(given_back, self.model.unclaim(life, from), "unclaim");
         }
-        let heads: Vec<_> = heads(&self.store).await.into_iter().map(|ready| ready.head).collect();
-        assert_eq!(heads, self.model.heads(), "heads");
+        let ready = heads(&self.store).await;
+        assert_eq!(ready.iter().map(|ready| ready.head.clone()).collect::<Vec<_>>(), self.model.heads(), "heads");
         let mut shares = Vec::new();
-        for head in heads.into_iter().filter(|head| self.nodes[index].tags.contains(&head.tag)) {
-            shares.push(Share { head, runs_max: u32::try_from(self.random.below(4)).unwrap(), running_max: None });
+        for Ready { head, running_max, .. } in ready {
+            assert_eq!(running_max, self.observed.running_max.get(&head.workspace).copied(), "{head:?}");
+            if self.nodes[index].tags.contains(&head.tag) {
+                shares.push(Share { head, runs_max: u32::try_from(self.random.below(4)).unwrap(), running_max });
+            }
         }
-        let claimed = self.store.queue.claim(life, self.now, shares.clone()).await.unwrap().runs;
+        let Claims { runs: claimed, at_limit } = self.store.queue.claim(life, self.now, shares.clone()).await.unwrap();
         self.tell(format!("{life:?} claims {:?}", claimed.iter().map(|each| each.run.id).collect::<Vec<_>>()));
         let found: Vec<_> = claimed.iter().map(|each| (each.run.id, each.attempt, each.lost, each.is_cancelled)).collect();
         assert_eq!(found, self.model.claim(life, self.now, &shares), "claim");
+        for workspace in at_limit {
+            let (limit, asked) = (self.observed.running_max[&workspace], shares.iter().filter(|share| share.head.workspace == workspace));
+            assert!(asked.map(|share| share.runs_max).sum::<u32>() + self.model.running(workspace) >= limit, "told to be at its limit");
+        }
         if self.random.percent(8) {
             self.tell("and hears no answer".to_owned());
             self.nodes[index].unsure = Some(self.now);
             return;
         }
         for claimed in claimed {
-            self.observed.begins(life, &claimed);
+            self.observed.begins(life, &claimed, self.now);
             self.nodes[index].working.push(Work { lease: life, claimed, was_told_to_end: false });
         }
     }
@@ -91,7 +98,7 @@ impl World {
             let next = self.random.below(working.len());
             let Some(work) = working.get(next) else { break };
             // Who is handed a key would depend on which of two is freed first; that is nobody's promise.
-            let keyed = |work: &Work| !work.claimed.run.policy.keys.is_empty();
+            let keyed = |work: &Work| !work.claimed.run.policy.keys.is_empty() || !work.claimed.run.policy.rates.is_empty();
             if batch.iter().any(|other| other.lease != work.lease || keyed(other) && keyed(work)) {
                 break;
             }
@@ -106,7 +113,7 @@ impl World {
         for Completion { done, again_at, .. } in completions.iter().filter(|each| moved.contains(&each.done.run.id)) {
             self.observed.counted(done.run.id, again_at.is_none().then_some(done.outcome.kind));
         }
-        if self.random.percent(8) {
+        if self.random.percent(15) {
             // It heard no answer, so it will write them once more.
             self.nodes[index].working.extend(batch);
         }
@@ -179,14 +186,16 @@ impl World {
     /// A node promises a run that it executes already.
     pub(super) async fn adopt(&mut self, index: usize) {
         let Some(life) = self.awake(index).await else { return };
-        let run = NewRun { policy: Arc::default(), dedup: None, scheduled_for: self.now, ..self.run() };
+        // Where there is a limit, dispatch sends all through the queue.
+        let workspace = self.workspaces[UNLIMITED];
+        let run = NewRun { policy: Arc::default(), dedup: None, scheduled_for: self.now, workspace, ..self.run() };
         self.tell(format!("{life:?} adopts {}", run.id));
         let adopted = self.store.queue.adopt(life, run.clone(), self.now).await.is_ok();
         assert_eq!(adopted, self.model.adopt(life, &run, self.now), "adopt");
         if adopted {
             self.accepted.push(run.id);
             let claimed = Claimed { run, attempt: 1, begun: 1, lost: 0, is_cancelled: false };
-            self.observed.begins(life, &claimed);
+            self.observed.begins(life, &claimed, self.now);
             self.nodes[index].working.push(Work { lease: life, claimed, was_told_to_end: false });
         }
     }
@@ -202,7 +211,10 @@ impl World {
     pub(super) async fn leave(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let Some(life) = node.life.take_if(|_| !node.is_asleep) else { return };
-        node.working.clear();
+        // What it was about to write may arrive late, when another has the same attempt.
+        if self.random.percent(50) {
+            node.working.clear();
+        }
         let runs = self.store.nodes.leave(life).await.unwrap();
         self.tell(format!("{life:?} leaves {runs} runs"));
         assert_eq!(runs, self.model.leave(life), "leave");

@@ -17,6 +17,9 @@ use super::{
 use crate::fixture::{Database, LEASE, workspace};
 
 pub(super) const NODES: usize = 4;
+/// Runs of the first workspace that may execute at once; the other has no limit.
+const RUNNING_MAX: u32 = 4;
+pub(super) const UNLIMITED: usize = 1;
 /// Steps whose names a failure shows.
 const TRACE_LINES: usize = 40;
 
@@ -58,16 +61,23 @@ impl World {
             unsure: None,
             is_asleep: false,
         };
+        let now = Timestamp::from_micros(1_800_000_000_000_000);
+        let workspaces = [workspace(), workspace()];
+        store.workspaces.ensure(workspaces[0], "limited", now).await.unwrap();
+        let settings = serde_json::json!({"running_runs_max": RUNNING_MAX}).as_object().unwrap().clone();
+        store.workspaces.set(workspaces[0], settings).await.unwrap().unwrap();
+        let mut observed = Observed::default();
+        observed.running_max.insert(workspaces[0], RUNNING_MAX);
         Self {
             seed,
             random: Random::new(seed),
-            now: Timestamp::from_micros(1_800_000_000_000_000),
+            now,
             database,
             store,
             model: Model::default(),
-            observed: Observed::default(),
+            observed,
             nodes: (0..NODES).map(node).collect(),
-            workspaces: [workspace(), workspace()],
+            workspaces,
             accepted: Vec::new(),
             trace: VecDeque::new(),
         }
