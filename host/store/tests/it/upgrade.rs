@@ -16,7 +16,7 @@ use sandmill_store::{
 };
 use sqlx::AssertSqlSafe;
 
-use crate::fixture::{Database, claim, complete, finished, join, on_both, path, run_of, tick};
+use crate::fixture::{Database, claim, complete, finished, heads, join, on_both, path, run_of, tick};
 
 on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12];
 
@@ -148,7 +148,7 @@ async fn schema_12(database: Database) {
         assert_eq!(store.nodes.bury(tick()).await.unwrap(), 1);
         let node = join(&store, "node", tick()).await;
         store.queue.wake_due(tick()).await.unwrap();
-        let ready = store.queue.heads(None, 10).await.unwrap();
+        let ready = heads(&store).await;
         assert!(ready.iter().all(|ready| (ready.weight, ready.running_max) == (2, Some(9))), "{ready:?}");
         let claimed = claim(&store, node, tick(), 4).await;
         let mut taken: Vec<_> = claimed.iter().map(|each| (each.run.id.to_string(), each.attempt, each.lost)).collect();
