@@ -42,14 +42,14 @@ async fn a_large_result_is_a_file_and_reads_like_any() {
     }
     // By the fast lane, and as a repetition of what was waited for.
     assert_eq!(length(&server.call("f/results/make", &json!({"n": 3000})).await.unwrap()), 3000);
-    let once = || {
+    let once = |server: &Server| {
         let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/results/make");
         request.header("idempotency-key", "once").json(&json!({"n": 4000})).send()
     };
-    let first = Answer::read(once().await.unwrap()).await.unwrap();
+    let first = Answer::read(once(&server).await.unwrap()).await.unwrap();
     let id = first.header("sandmill-run-id").unwrap().to_owned();
     assert_eq!(length(&first), 4000);
-    assert_eq!(length(&Answer::read(once().await.unwrap()).await.unwrap()), 4000);
+    assert_eq!(length(&Answer::read(once(&server).await.unwrap()).await.unwrap()), 4000);
     server.kill().unwrap();
     server.restart().unwrap();
     assert_eq!(length(&result(&server, &id).await), 4000);
@@ -59,7 +59,7 @@ async fn a_large_result_is_a_file_and_reads_like_any() {
     }
     let gone = result(&server, &id).await;
     assert_eq!((gone.status, gone.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{gone:?}");
-    let repeated = Answer::read(once().await.unwrap()).await.unwrap();
+    let repeated = Answer::read(once(&server).await.unwrap()).await.unwrap();
     assert_eq!((repeated.status, repeated.json().unwrap()["code"].clone()), (410, json!("result_gone")), "{repeated:?}");
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"], "succeeded");
 }
