@@ -14,7 +14,7 @@ use sandmill_model::{
     code::{Code, Refusal},
 };
 use sandmill_store::queue::Queue;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::refuse;
 
@@ -29,7 +29,11 @@ const RECOUNTING_PARTS: u32 = 10;
 const WORKSPACES_MAX: usize = 10_000;
 
 #[derive(Default)]
-pub(crate) struct Backlogs(Mutex<HashMap<WorkspaceId, Backlog>>);
+pub(crate) struct Backlogs {
+    known: Mutex<HashMap<WorkspaceId, Backlog>>,
+    /// Somebody has counted, or given up.
+    counted: Notify,
+}
 
 #[derive(Clone, Copy, Default)]
 struct Backlog {
@@ -55,7 +59,7 @@ impl Backlog {
 
 impl Backlogs {
     fn known(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Backlog>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts one more run of `workspace`.
@@ -63,16 +67,22 @@ impl Backlogs {
     /// # Errors
     /// `too_many_requests` at the limit.
     pub(crate) async fn admit(&self, queue: &dyn Queue, workspace: WorkspaceId, limit: u64) -> Result<(), Refusal> {
-        if self.begin_to_count(workspace, limit) {
-            let began = Instant::now();
-            let counted = queue.length(workspace, limit).await;
-            if let Some(backlog) = self.known().get_mut(&workspace) {
-                backlog.is_counting = false;
-                if let Ok(counted) = counted {
-                    (backlog.counted, backlog.accepted_since, backlog.count) = (counted, 0, Some((Instant::now(), began.elapsed())));
+        loop {
+            let counted = self.counted.notified();
+            match self.look(workspace, limit) {
+                Look::Known => break,
+                Look::Unknown => counted.await,
+                Look::Count(count) => {
+                    let (before, began) = (count.accepted_before, Instant::now());
+                    let counted = queue.length(workspace, limit).await.map_err(|error| refuse(&error))?;
+                    if let Some(backlog) = self.known().get_mut(&workspace) {
+                        // What was accepted meanwhile was perhaps not there yet.
+                        backlog.accepted_since = backlog.accepted_since.saturating_sub(before);
+                        (backlog.counted, backlog.count) = (counted, Some((Instant::now(), began.elapsed())));
+                    }
+                    break;
                 }
             }
-            counted.map_err(|error| refuse(&error))?;
         }
         let mut all = self.known();
         // Rarely it was forgotten in between; then nothing speaks against one more.
@@ -94,15 +104,40 @@ impl Backlogs {
         }
     }
 
-    /// Whether the caller is the one who counts: the others go by what is known.
-    fn begin_to_count(&self, workspace: WorkspaceId, limit: u64) -> bool {
+    /// One caller counts; the others go by what is known, if anything is.
+    fn look(&self, workspace: WorkspaceId, limit: u64) -> Look<'_> {
         let mut all = self.known();
         if all.len() >= WORKSPACES_MAX && !all.contains_key(&workspace) {
             all.clear();
         }
         let backlog = all.entry(workspace).or_default();
-        let begins = !backlog.is_counting && !backlog.is_believed(limit);
-        backlog.is_counting |= begins;
-        begins
+        if !backlog.is_counting && !backlog.is_believed(limit) {
+            backlog.is_counting = true;
+            return Look::Count(Count { backlogs: self, workspace, accepted_before: backlog.accepted_since });
+        }
+        if backlog.count.is_some() { Look::Known } else { Look::Unknown }
+    }
+}
+
+enum Look<'a> {
+    Known,
+    /// Somebody counts for the first time.
+    Unknown,
+    Count(Count<'a>),
+}
+
+/// Who counts; also one who leaves in the midst of it lets the next one count.
+struct Count<'a> {
+    backlogs: &'a Backlogs,
+    workspace: WorkspaceId,
+    accepted_before: u64,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        if let Some(backlog) = self.backlogs.known().get_mut(&self.workspace) {
+            backlog.is_counting = false;
+        }
+        self.backlogs.counted.notify_waiters();
     }
 }

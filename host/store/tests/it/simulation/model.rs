@@ -201,16 +201,14 @@ impl Model {
         for Share { head, runs_max, running_max } in shares {
             let mut runs_max = *runs_max;
             if let Some(limit) = running_max {
-                let left = left.entry(head.workspace).or_insert_with(|| limit.saturating_sub(self.running(head.workspace)));
-                runs_max = runs_max.min(*left);
-                // What a tag was given is not another's, whether or not it has so many.
-                *left -= runs_max;
+                runs_max = runs_max.min(*left.entry(head.workspace).or_insert_with(|| limit.saturating_sub(self.running(head.workspace))));
             }
             let of_head = |run: &&Run| run.place == Place::Ready && run.new.workspace == head.workspace && run.new.policy.tag == head.tag;
             let mut ready: Vec<_> =
                 self.runs.values().filter(of_head).map(|run| (-run.new.policy.priority, run.due_at, run.new.id)).collect();
             ready.sort_unstable();
             for (_, _, id) in ready.into_iter().take(runs_max as usize) {
+                left.entry(head.workspace).and_modify(|left| *left -= 1);
                 let run = self.run(id);
                 run.place = Place::Running(lease, now);
                 run.attempt += 1;
