@@ -61,7 +61,10 @@ impl Backlogs {
             if all.len() >= WORKSPACES_MAX {
                 all.clear();
             }
-            all.insert(workspace, Backlog { counted, counted_at: now, accepted_since: 0 });
+            // Who counted at the same time has perhaps accepted some since, which this count has not seen.
+            if !all.get(&workspace).is_some_and(|known| known.is_believed(limit, now)) {
+                all.insert(workspace, Backlog { counted, counted_at: now, accepted_since: 0 });
+            }
         }
         let mut all = self.known();
         // Rarely it was forgotten in between; then nothing speaks against one more.
