@@ -224,7 +224,7 @@ impl Endpoint for Probe {
     }
 
     fn receive(_: &ProbeConfig, request: Request<Bytes>) -> Result<Event, Refusal> {
-        let dedup_key = idempotency::key(request.headers())?.map(Into::into);
+        let dedup_key = idempotency::key(request.headers())?;
         let payload = request.into_body();
         if payload.starts_with(b"refuse") {
             return Err(Refusal::new(Code::InvalidJson, "the probe refuses this"));
