@@ -110,7 +110,7 @@ async fn the_runs_of_a_dead_node_are_tried_again_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_node_cannot_end_before_it_stops_is_anothers_at_once() {
+async fn what_a_node_cannot_end_before_it_stops_is_had_by_another_at_once() {
     let Some(postgres) = Postgres::shared() else { return };
     let url = postgres.database();
     let mut stops = node(&url, &[]);

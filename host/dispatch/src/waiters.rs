@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_for_anothers_run_is_in_nobodys_way() {
+    async fn who_waits_for_the_run_of_another_is_in_nobodys_way() {
         let (waiters, now) = (Waiters::default(), SystemClock.now());
         let (own, other, run) = (WorkspaceId::new(now), WorkspaceId::new(now), RunId::new(now));
         let stranger = waiters.register(other, run);
