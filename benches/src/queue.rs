@@ -60,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     }
     let (enqueued_per_s, drained_per_s) = enqueue_and_drain(&database, &arguments, PATH, options.runs).await?;
 
-    let server = Server::start_alone(database.data(), &arguments)?;
+    let server = Server::start(database.data(), &arguments)?;
     let mut one_ms = Vec::with_capacity(ONE_AT_A_TIME);
     for number in 0..ONE_AT_A_TIME {
         let began = Instant::now();
