@@ -168,7 +168,12 @@ impl Inner {
             // In this order: a slot that is held for nothing would not count as free.
             self.ahead.filled().await;
             let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
-            let Some((lease, run)) = self.ahead.take() else { continue };
+            let Some((lease, run)) = self.ahead.take() else {
+                // What was in line was cancelled or handed back meanwhile, and whoever claims saw no slot that is free.
+                drop(slot);
+                self.ahead.freed();
+                continue;
+            };
             let inner = Arc::clone(&self);
             let berth = Berth::with(slot);
             self.live.occupies(run.run.id, &berth);
