@@ -99,7 +99,9 @@ impl World {
             let Some(work) = working.get(next) else { break };
             // Who is handed a key would depend on which of two is freed first; that is nobody's promise.
             let keyed = |work: &Work| !work.claimed.run.policy.keys.is_empty() || !work.claimed.run.policy.rates.is_empty();
-            if batch.iter().any(|other| other.lease != work.lease || keyed(other) && keyed(work)) {
+            // Nor would the answer tell which of two attempts counted.
+            let same = |other: &Work| other.claimed.run.id == work.claimed.run.id;
+            if batch.iter().any(|other| other.lease != work.lease || same(other) || keyed(other) && keyed(work)) {
                 break;
             }
             batch.push(working.swap_remove(next));
