@@ -151,6 +151,8 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
         }
     };
     migrate::run(Conn::Sqlite(&mut writer)).await?;
+    // A file that may not be written SQLite opens for reading only, without a word, and this connection would stay so for ever.
+    Conn::Sqlite(&mut writer).execute("UPDATE migrations SET number = number WHERE number = 0", Vec::new()).await?;
     let readers = file.is_some().then(|| readers(options));
     Ok(Db { backend: Backend::Sqlite { readers }, writer: Arc::new(Writer::start(vec![Source::Sqlite(writer)])) })
 }

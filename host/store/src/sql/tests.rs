@@ -82,6 +82,8 @@ async fn a_database_that_takes_no_writes_is_told_and_survived() {
         assert!(matches!(again, Err(StoreError::Unavailable(_))), "{again:?}");
         assert_eq!(sql.length(workspace, 10).await.unwrap(), 1, "reading goes on");
     }
+    let another = Db::open(&options).await.err();
+    assert!(matches!(another, Some(StoreError::Unavailable(_))), "{another:?}");
     drop(frozen);
     // What SQLite itself says where it may only read.
     let is_told = sql.db.write((), |(), mut conn| {
