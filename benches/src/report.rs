@@ -43,7 +43,8 @@ pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
 }
 
 fn commit() -> String {
-    let output = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    // Of the checkout that the results are kept in, wherever the bench is called.
+    let output = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(sandmill_testkit::binary::root()).output();
     output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

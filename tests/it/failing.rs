@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sandmill_testkit::server::{Answer, Server};
 use serde_json::{Value, json};
 
-use crate::shared::{Database, on_both};
+use crate::shared::{Database, micros, on_both};
 
 on_both![
     the_error_handler_of_a_script_gets_the_failure,
@@ -39,10 +39,6 @@ async fn only(server: &Server, query: &str) -> Value {
         assert!(Instant::now() < deadline, "no run with {query}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn micros(time: &str) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros()
 }
 
 const BREAKS: &str = "export function main(n: number) { const e = new RangeError('broken ' + n); throw e; }";

@@ -50,9 +50,10 @@ async fn whoever_is_asked_knows_the_result() {
         [took[10], took[15]]
     });
     let (there, through_another) = (there.await, through_another.await);
-    // Calls of the node that executes them say how busy the machine is.
-    for (index, limit) in [250, 500].map(Duration::from_millis).into_iter().enumerate() {
-        let limit = limit.max(there[index] * 5);
+    // Calls of the node that executes them say how busy the machine is; but where timers found the runs, which look each second for what to
+    // begin and for what has ended, the middle one would take half a second and three of four would take more.
+    for (index, (usual, most)) in [(250, 500), (500, 750)].into_iter().enumerate() {
+        let limit = Duration::from_millis(usual).max(there[index] * 5).min(Duration::from_millis(most));
         assert!(through_another[index] < limit, "through another node {through_another:?}, there {there:?}");
     }
     let id = api.start_run("f/nodes/slow", &json!({"n": 5, "ms": 100})).await.unwrap();

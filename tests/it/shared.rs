@@ -105,6 +105,11 @@ pub(crate) async fn in_both_tiers(scripts: &[(&str, Value, Value)]) -> [(Tier, &
     tiers
 }
 
+/// Microseconds since the epoch, of a time as the API writes it.
+pub(crate) fn micros(time: &str) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros()
+}
+
 /// The deployment of a script with nothing but its source.
 pub(crate) fn plain(language: &str, source: &str) -> Value {
     json!({"language": language, "source": source})

@@ -122,7 +122,7 @@ impl Inner {
     /// Waits for `what`, and says in the queue that the run sleeps meanwhile: it does not count there, or those that it waits for might never
     /// begin, here or elsewhere.
     async fn while_asleep(&self, parent: &Parent, what: impl Future<Output = ()>) {
-        let Some((_, Some(lease))) = self.live.holder(parent.run) else { return what.await };
+        let Some(lease) = self.live.lease(parent.run) else { return what.await };
         let is_over = AtomicBool::new(false);
         let says = |sleeps| self.store.queue.sleeps(lease, parent.workspace, parent.run, sleeps);
         let saying = async {

@@ -82,10 +82,7 @@ impl Inner {
 /// The arguments of a handler.
 fn failure(done: &FinishedRun, with_arguments: bool) -> JsonText {
     let FinishedRun { run, attempt, outcome, .. } = done;
-    let arguments = with_arguments.then(|| match (&outcome.arguments, &run.input) {
-        (Some(arguments), _) | (None, Input::Arguments(arguments)) => arguments.clone(),
-        (None, Input::Event(event)) => event.arguments(),
-    });
+    let arguments = with_arguments.then(|| outcome.arguments.clone().unwrap_or_else(|| run.input.arguments()));
     let value = json!({
         "run_id": run.id,
         "path": run.path.as_str(),

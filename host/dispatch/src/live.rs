@@ -100,9 +100,9 @@ impl Live {
         self.runs().get(&run)?.berth.upgrade()
     }
 
-    /// Whose a run is, and under which lease it is in the queue.
-    pub(crate) fn holder(&self, run: RunId) -> Option<(WorkspaceId, Option<Incarnation>)> {
-        self.runs().get(&run).map(|live| (live.run.workspace, live.writes_as))
+    /// Under which lease a run that executes here is in the queue.
+    pub(crate) fn lease(&self, run: RunId) -> Option<Incarnation> {
+        self.runs().get(&run)?.writes_as
     }
 
     /// Where a run stands below others, and its priority.
@@ -234,10 +234,7 @@ impl Live {
     pub(crate) fn record(&self, run: RunId, workspace: WorkspaceId) -> Option<RunRecord> {
         let runs = self.runs();
         let live = runs.get(&run).filter(|live| live.run.workspace == workspace)?;
-        let (arguments, event) = match &live.run.input {
-            sandmill_model::Input::Arguments(json) => (json.clone(), None),
-            sandmill_model::Input::Event(event) => (event.arguments(), Some(event.metadata.clone())),
-        };
+        let (arguments, event) = (live.run.input.arguments(), live.run.input.metadata().cloned());
         Some(RunRecord { summary: live.summary(), arguments, event, output: None, error: None, usage: Usage::default() })
     }
 

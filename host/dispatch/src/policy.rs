@@ -59,9 +59,8 @@ impl Inner {
 /// What the pointers of keys and labels point into: the arguments, or the event of a script that makes its arguments itself.
 fn keyed_on(target: &Target, input: &Input) -> Value {
     let text = match input {
-        Input::Arguments(arguments) => arguments.clone(),
         Input::Event(event) if target.has_preprocessor => event.preprocessor_event(),
-        Input::Event(event) => event.arguments(),
+        input => input.arguments(),
     };
     text.read().unwrap_or(Value::Null)
 }

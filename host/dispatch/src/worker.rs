@@ -144,7 +144,8 @@ impl Inner {
         let mut unheard: Option<(Incarnation, Timestamp)> = None;
         loop {
             tokio::time::sleep(OVERDUE_INTERVAL).await;
-            let (Some(lease), now) = (self.membership.current(), self.clock.now()) else { continue };
+            let Some(lease) = self.membership.current() else { continue };
+            let now = self.clock.now();
             let claimed = async {
                 if let Some((lease, from)) = unheard {
                     self.store.queue.unclaim(lease, from).await?;

@@ -37,6 +37,24 @@ impl Input {
         }
     }
 
+    /// The arguments of `main`, as far as they are known before a preprocessor has made others.
+    #[must_use]
+    pub fn arguments(&self) -> JsonText {
+        match self {
+            Self::Arguments(arguments) => arguments.clone(),
+            Self::Event(event) => event.arguments(),
+        }
+    }
+
+    /// What is known of an event beside its payload.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&JsonText> {
+        match self {
+            Self::Arguments(_) => None,
+            Self::Event(event) => Some(&event.metadata),
+        }
+    }
+
     #[must_use]
     pub fn trigger(&self) -> Option<&TriggerRef> {
         match self {

@@ -158,8 +158,7 @@ impl Inner {
                     validate: Box::new(move |arguments| loaded.arguments.check(arguments)),
                 });
             }
-            Input::Event(event) => event.arguments(),
-            Input::Arguments(arguments) => arguments.clone(),
+            input => input.arguments(),
         };
         self.check(loaded, &arguments).await?;
         Ok(CallInput::Arguments(arguments))

@@ -1,6 +1,6 @@
 //! Rows of ended runs.
 
-use sandmill_model::{JsonText, Output, attempt::Input, run::FinishedRun};
+use sandmill_model::{Output, run::FinishedRun};
 
 use super::{
     codes,
@@ -67,7 +67,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[(&FinishedRun, Logged)])
 
 fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError> {
     let (run, outcome) = (&done.run, &done.outcome);
-    let arguments = outcome.arguments.clone().unwrap_or_else(|| arguments(&run.input));
+    let arguments = outcome.arguments.clone().unwrap_or_else(|| run.input.arguments());
     let (json, content_type, bytes, kept) = match &outcome.output {
         None => (None, None, None, None),
         Some(Output::Json(json)) => (Some(json), None, None, None),
@@ -95,7 +95,7 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         big(outcome.usage.cpu_ns).into(),
         big(outcome.usage.wall_ns).into(),
         arguments.into(),
-        event(&run.input).into(),
+        run.input.metadata().into(),
         json.into(),
         content_type.map(|content_type| content_type.as_bytes()).into(),
         bytes.into(),
@@ -108,20 +108,4 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         kept.map(|kept| big(kept.bytes)).into(),
     ]);
     Ok(())
-}
-
-/// Arguments of a run that has not ended: as accepted.
-pub(super) fn arguments(input: &Input) -> JsonText {
-    match input {
-        Input::Arguments(arguments) => arguments.clone(),
-        Input::Event(event) => event.arguments(),
-    }
-}
-
-/// Metadata of the event that started a run.
-pub(super) fn event(input: &Input) -> Option<&JsonText> {
-    match input {
-        Input::Arguments(_) => None,
-        Input::Event(event) => Some(&event.metadata),
-    }
 }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     codes, dedup,
     dialect::{Conn, Insert},
-    finished,
     keys::Holder,
     labels,
     value::{Kind, Row, RunKey, Value, run_key, to_json, values},
@@ -438,8 +437,8 @@ impl Queued {
     pub(super) fn into_record(self) -> RunRecord {
         let run = self.run;
         RunRecord {
-            arguments: finished::arguments(&run.input),
-            event: finished::event(&run.input).cloned(),
+            arguments: run.input.arguments(),
+            event: run.input.metadata().cloned(),
             output: None,
             error: None,
             usage: Usage::default(),

@@ -46,10 +46,7 @@ impl Stage {
     }
 
     async fn act(&self, attempt: &Attempt) -> Outcome {
-        let arguments = match &attempt.input {
-            Input::Arguments(json) => json.clone(),
-            Input::Event(event) => event.arguments(),
-        };
+        let arguments = attempt.input.arguments();
         let name = attempt.path.name();
         match name {
             "echo" => ok(Output::Json(arguments)),
@@ -124,11 +121,7 @@ impl Executor for Stage {
     }
 
     fn check<'a>(&'a self, _: WorkspaceId, _: Digest, input: &'a Input) -> BoxFuture<'a, Result<(), RunError>> {
-        let arguments = match input {
-            Input::Arguments(json) => json.clone(),
-            Input::Event(event) => event.arguments(),
-        };
-        let unfit = arguments.as_str().contains("unfit");
+        let unfit = input.arguments().as_str().contains("unfit");
         Box::pin(async move { if unfit { Err(invalid()) } else { Ok(()) } })
     }
 
