@@ -22,10 +22,10 @@ impl Dispatch {
     /// # Errors
     /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `too_many_requests`, `storage_full`, `unavailable`.
     pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
-        let backlog_max = self.backlog_max(&request.workspace);
+        let (backlog_max, is_counted) = (self.backlog_max(&request.workspace), is_counted(&request.workspace));
         let run = self.new_run(request).await?;
         self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
-        Ok(self.enqueue(run, backlog_max).await?)
+        Ok(self.enqueue(run, backlog_max, is_counted).await?)
     }
 
     /// Starts a run and waits for its outcome, at most `wait_limit`.
@@ -34,16 +34,14 @@ impl Dispatch {
     /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here; and as [`Dispatch::output`], where the run did not
     /// execute for this call.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
-        let backlog_max = self.backlog_max(&request.workspace);
-        // What is counted must be seen by all nodes.
-        let is_counted = request.workspace.settings.running_runs_max.is_some();
+        let (backlog_max, is_counted) = (self.backlog_max(&request.workspace), is_counted(&request.workspace));
         let run = self.new_run(request).await?;
         if !is_counted && self.may_use_fast_lane(&run) {
             return self.run_in_fast_lane(run, wait_limit).await;
         }
         let (workspace, mut id) = (run.workspace, run.id);
         let mut ended = self.inner.waiters.register(workspace, id);
-        let accepted = self.enqueue(run, backlog_max).await?;
+        let accepted = self.enqueue(run, backlog_max, is_counted).await?;
         if accepted.is_repetition {
             id = accepted.run;
             ended = self.inner.waiters.register(workspace, id);
@@ -122,19 +120,21 @@ impl Dispatch {
         workspace.settings.backlog_max.unwrap_or(self.inner.options.backlog_max)
     }
 
-    async fn enqueue(&self, run: NewRun, backlog_max: u64) -> Result<Accepted, Refusal> {
+    async fn enqueue(&self, run: NewRun, backlog_max: u64, is_counted: bool) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
         let has_rates = !run.policy.rates.is_empty();
         // A rate may put it off, or not.
         let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at || has_rates);
         let workspace = run.workspace;
         inner.backlogs.admit(inner.store.queue.as_ref(), workspace, backlog_max).await?;
-        let enqueued = inner.store.queue.enqueue(vec![run]).await.map_err(|error| refuse(&error));
-        if !matches!(enqueued.as_deref(), Ok([Enqueued::New])) {
+        let vacancy = inner.vacancy(&run, is_counted);
+        let enqueued = inner.enqueue_or_begin(run, vacancy).await.map_err(|error| refuse(&error));
+        if !matches!(enqueued, Ok(Some(Enqueued::New | Enqueued::Begun))) {
             inner.backlogs.was_none(workspace);
         }
-        match enqueued?.first() {
-            Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: *first, is_repetition: true }),
+        match enqueued? {
+            Some(Enqueued::Begun) => return Ok(Accepted { run: id, is_repetition: false }),
+            Some(Enqueued::Duplicate(first)) => return Ok(Accepted { run: first, is_repetition: true }),
             Some(Enqueued::Mismatch(first)) => {
                 let detail =
                     format!("run {first} was started with this idempotency key and another body; choose a new key for a new request");
@@ -185,6 +185,11 @@ impl Dispatch {
         let run = self.inner.assemble(parts, now)?;
         Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })
     }
+}
+
+/// Whether what executes of a workspace is counted, which all nodes must see.
+fn is_counted(workspace: &Workspace) -> bool {
+    workspace.settings.running_runs_max.is_some()
 }
 
 /// What a run is made of.

@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,6 +34,8 @@ pub(crate) struct Ahead {
     /// One is to be ended.
     to_end: Notify,
     ended: AtomicU64,
+    /// The last look found nothing ready.
+    is_idle: AtomicBool,
 }
 
 #[derive(Default)]
@@ -91,6 +93,15 @@ impl Ahead {
         self.filled.notify_one();
     }
 
+    /// Says whether nothing is ready, as far as anybody here knows.
+    pub(crate) fn set_idle(&self, is_idle: bool) {
+        self.is_idle.store(is_idle, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_idle.load(Ordering::Relaxed)
+    }
+
     /// Waits until there is a run.
     pub(crate) async fn filled(&self) {
         while self.waiting().runs.is_empty() {
@@ -103,6 +114,10 @@ impl Ahead {
         let next = waiting.runs.pop_front()?;
         waiting.input_bytes -= next.1.run.input.len_bytes();
         self.room.notify_one();
+        if !waiting.runs.is_empty() {
+            // For the next of those who wait: they were told once of all of them.
+            self.filled.notify_one();
+        }
         Some(next)
     }
 

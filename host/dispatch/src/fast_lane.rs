@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use sandmill_model::{
-    Outcome, Timestamp,
+    Outcome, Timestamp, WorkspaceId,
     code::Refusal,
     run::{FinishedRun, NewRun},
 };
@@ -17,15 +17,23 @@ use crate::{Accepted, Dispatch, Inner, Waited, live::Start, refuse};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
+/// Runs of a workspace under way here, up to which it is thought quiet.
+const QUIET_RUNS_MAX: usize = 8;
 /// Between two tries to make a run durable that executes here.
 const ADOPT_PAUSE: Duration = Duration::from_millis(200);
 
 impl Dispatch {
-    /// Whether `run` may take the fast lane: nothing that needs the queue, a worker here with a free slot, and room for its record.
+    /// Whether `run` may take the fast lane: nothing that needs the queue, a worker here with a free slot, and room for its record. Where all
+    /// slots are taken, it is for workspaces that have little here: their runs wait in the sandbox, which takes turns between workspaces
+    /// every few milliseconds; the queue would wait for the end of a run.
     pub(crate) fn may_use_fast_lane(&self, run: &NewRun) -> bool {
         let inner = &self.inner;
         let is_plain = Arc::ptr_eq(&run.policy, &inner.plain_policy) && run.dedup.is_none() && run.scheduled_for <= run.created_at;
-        is_plain && inner.options.role.executes() && inner.executor.has_free_slot() && inner.write_behind.has_room()
+        is_plain && inner.options.role.executes() && inner.write_behind.has_room() && self.has_place(run.workspace)
+    }
+
+    fn has_place(&self, workspace: WorkspaceId) -> bool {
+        self.inner.executor.has_free_slot() || self.inner.live.count_of(workspace) < QUIET_RUNS_MAX
     }
 
     pub(crate) async fn run_in_fast_lane(&self, run: NewRun, wait_limit: Duration) -> Result<Waited, Refusal> {

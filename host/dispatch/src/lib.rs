@@ -6,6 +6,7 @@
 mod accept;
 mod ahead;
 mod asleep;
+mod at_once;
 mod backlog;
 mod cancel;
 mod children;

@@ -190,6 +190,10 @@ impl Live {
         })
     }
 
+    pub(crate) fn count_of(&self, workspace: WorkspaceId) -> usize {
+        self.runs().values().filter(|live| live.run.workspace == workspace).count()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.runs().len()
     }

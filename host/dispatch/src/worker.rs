@@ -1,7 +1,9 @@
 //! Executing what is queued: claim a batch, execute each, complete in batches.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -11,7 +13,10 @@ use sandmill_store::{
     nodes::Incarnation,
     queue::{Claimed, Claims, Completion, Ready},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -62,9 +67,18 @@ impl Inner {
 
     /// Claims and executes until `stop`.
     pub(crate) async fn work(self: Arc<Self>, stop: CancellationToken) {
+        // As many as there are threads to poll runs; among those that are waited for at the end.
+        for _ in 0..Handle::current().metrics().num_workers() {
+            let (inner, stop) = (Arc::clone(&self), stop.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = inner.start_claimed() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
         tokio::select! {
             () = self.claim_ahead(&self.slots) => {}
-            () = Arc::clone(&self).start_claimed(&self.slots) => {}
             () = self.end_overdue() => {}
             () = self.end_in_line() => {}
             () = stop.cancelled() => {}
@@ -99,14 +113,16 @@ impl Inner {
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, "runs could not be claimed; trying again"),
             }
+            self.ahead.set_idle(true);
             tokio::select! {
                 () = self.ready.notified() => {}
                 () = tokio::time::sleep(CLAIM_NET) => {}
             }
+            self.ahead.set_idle(false);
         }
     }
 
-    fn begin(&self, lease: Incarnation, claimed: &[Claimed]) {
+    pub(crate) fn begin(&self, lease: Incarnation, claimed: &[Claimed]) {
         for each in claimed {
             let start = Start { attempt: each.attempt, begun: each.begun, at: self.clock.now(), lease: Some(lease) };
             self.live.begin(each.run.clone(), start);
@@ -164,25 +180,35 @@ impl Inner {
     }
 
     /// Gives each claimed run a slot. What is claimed and not started when this ends goes back with all else that the node holds.
-    async fn start_claimed(self: Arc<Self>, slots: &Arc<Semaphore>) {
+    async fn start_claimed(self: &Arc<Self>) {
         loop {
             // In this order: a slot that is held for nothing would not count as free.
             self.ahead.filled().await;
-            let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             let Some((lease, run)) = self.ahead.take() else {
                 // What was in line was cancelled or handed back meanwhile, and whoever claims saw no slot that is free.
                 drop(slot);
                 self.ahead.freed();
                 continue;
             };
-            let inner = Arc::clone(&self);
-            let berth = Berth::with(slot);
-            self.live.occupies(run.run.id, &berth);
-            self.tasks.spawn(async move {
-                inner.execute(lease, run).await;
-                drop(berth);
-                inner.ahead.ended();
-            });
+            self.start(lease, run, slot).await;
+            // One after the other: what arrives meanwhile is not behind all of them.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Executes a run that is live: here if it ends within its first poll, as most do; else in a task of its own.
+    pub(crate) async fn start(self: &Arc<Self>, lease: Incarnation, run: Claimed, slot: OwnedSemaphorePermit) {
+        let inner = Arc::clone(self);
+        let berth = Berth::with(slot);
+        self.live.occupies(run.run.id, &berth);
+        let mut execution = Box::pin(async move {
+            inner.execute(lease, run).await;
+            drop(berth);
+            inner.ahead.ended();
+        });
+        if poll_fn(|context| Poll::Ready(execution.as_mut().poll(context).is_pending())).await {
+            self.tasks.spawn(execution);
         }
     }
 

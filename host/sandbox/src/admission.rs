@@ -51,7 +51,7 @@ pub(crate) struct Admission {
 #[derive(Default)]
 struct Queues {
     resumes: VecDeque<Arc<Task>>,
-    lenders: VecDeque<Arc<Task>>,
+    lenders: FairQueue<WorkspaceId, Arc<Task>>,
     /// The last grant was a start's: the next is a lender's, so that neither starves the other.
     lender_is_next: bool,
     starts: FairQueue<WorkspaceId, Start>,
@@ -128,14 +128,19 @@ impl Admission {
         self.serve();
     }
 
-    /// Whether a run waits to start.
+    /// Whether a run waits to start, or for its slot.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
+    /// Whose runs wait to start.
+    pub(crate) fn who_waits_to_start(&self) -> Vec<WorkspaceId> {
+        self.queues().starts.waiting().collect()
+    }
+
     /// Gives back the slot of a run that has computed for long, which gets another in its turn.
     pub(crate) fn lend(self: &Arc<Self>, task: Arc<Task>, slot: Option<Slot>) {
-        self.queues().lenders.push_back(task);
+        self.queues().lenders.push(task.workspace(), task);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(slot);
         self.serve();
@@ -258,7 +263,8 @@ impl Admission {
             return None;
         }
         let slot = self.take_slot()?;
-        let task = queues.lenders.pop_front()?;
+        let (workspace, task) = queues.lenders.pop()?;
+        queues.lenders.charge(workspace, TURN_NS);
         queues.lender_is_next = false;
         Some(Grant::Resume(task, slot))
     }

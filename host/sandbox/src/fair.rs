@@ -63,6 +63,20 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         self.lanes.get(&key)?.waiting.front()
     }
 
+    /// Who has something waiting.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = K> + '_ {
+        self.ring.iter().copied()
+    }
+
+    /// How many of a lane wait or are in use.
+    pub(crate) fn count(&self, key: K) -> usize {
+        self.lanes.get(&key).map_or(0, |lane| lane.waiting.len() + lane.in_use)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
     /// Turns the ring until a lane with credit is at its front.
     fn next(&mut self) -> Option<K> {
         loop {

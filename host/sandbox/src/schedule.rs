@@ -97,6 +97,13 @@ impl Shared {
         }
     }
 
+    /// Whether a run of `workspace` should make way: one of another waits to start that has fewer under way.
+    fn is_ahead_of_others(&self, workspace: WorkspaceId) -> bool {
+        let others = self.admission.who_waits_to_start();
+        let queues = self.queues();
+        others.into_iter().any(|other| other != workspace && queues.ready.count(other) < queues.ready.count(workspace))
+    }
+
     fn blocked(&self, task: Arc<Task>, count: u64) {
         let mut queues = self.queues();
         if !queues.is_stopped {

@@ -17,9 +17,13 @@ use crate::{
 /// How long open connections may take to finish once the server shuts down.
 const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
 
+/// Polls of tasks between two looks at what has arrived. A poll may execute a run, so with tokio's 61 a request would wait for as many.
+const POLLS_PER_LOOK: u32 = 8;
+
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().event_interval(POLLS_PER_LOOK).build().context("the runtime cannot be started")?;
     let result = runtime.block_on(run(options));
     drop(runtime);
     drop(telemetry);

@@ -30,6 +30,8 @@ pub struct Claimed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     New,
+    /// It is new, and who accepted it executes it.
+    Begun,
     /// Its dedup key is this run's, which asked for the same.
     Duplicate(RunId),
     /// Its dedup key is this run's, which asked for something else.
@@ -123,6 +125,10 @@ pub struct Woken {
 pub trait Queue: Send + Sync + 'static {
     /// Makes runs durable, all or none. Returns once they are on disk, with an answer for each in their order.
     fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>>;
+
+    /// As [`Queue::enqueue`] of one run, but if it is new and waits for nothing, `lease` has it from the moment at which it is durable, in its
+    /// first attempt: [`Enqueued::Begun`]. A node that is thought dead does not get it.
+    fn begin(&self, lease: Incarnation, run: NewRun) -> BoxFuture<'_, Result<Enqueued, StoreError>>;
 
     /// Makes a run durable that `lease` executes already, in its first attempt; `Unavailable` if the node is thought dead.
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

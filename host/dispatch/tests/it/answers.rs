@@ -23,6 +23,7 @@ use crate::fake::{Bench, arguments};
 struct Lost {
     claim: AtomicBool,
     claim_overdue: AtomicBool,
+    begin: AtomicBool,
     adopt: AtomicBool,
     complete: AtomicBool,
 }
@@ -39,6 +40,10 @@ fn unless<T>(lost: &AtomicBool, answer: Result<T, StoreError>) -> Result<T, Stor
 impl Queue for Deaf {
     fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>> {
         self.queue.enqueue(runs)
+    }
+
+    fn begin(&self, lease: Incarnation, run: NewRun) -> BoxFuture<'_, Result<Enqueued, StoreError>> {
+        Box::pin(async move { unless(&self.lost.begin, self.queue.begin(lease, run).await) })
     }
 
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -117,11 +122,35 @@ async fn runs_whose_claim_was_not_heard_are_executed() {
     let (bench, lost) = start(true).await;
     for _ in 0..3 {
         lost.claim.store(true, Ordering::SeqCst);
-        let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
+        let mut request = bench.request(arguments("{}"));
+        // What is due at once may begin without a claim.
+        request.terms.delay = Some(Duration::from_millis(1));
+        let run = bench.dispatch.accept(request).await.unwrap().run;
         let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
         assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
         assert!(!lost.claim.load(Ordering::SeqCst), "an answer was lost");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_beginning_was_not_heard_is_executed_once() {
+    let (bench, lost) = start(true).await;
+    let id = || bench.request(arguments("{}"));
+    // Until nothing is ready before it, and it begins at once.
+    loop {
+        lost.begin.store(true, Ordering::SeqCst);
+        let accepted = bench.dispatch.accept(id()).await;
+        if let Err(refused) = accepted {
+            assert_eq!(refused.into_refusal().code, Code::Unavailable);
+            break;
+        }
+    }
+    let all = async || bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 1000).await.unwrap().runs;
+    let unheard = all().await[0].id;
+    let record = bench.record_when(unheard, |record| record.summary.status.has_ended()).await;
+    assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
+    let (runs, executed) = (all().await.len(), bench.executor.executed.lock().unwrap().len());
+    assert_eq!(runs, executed, "each was executed once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Synchronous runs.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use sandmill_dispatch::{Accepted, WRITE_BEHIND_DELAY, Waited};
 use sandmill_model::{OutcomeKind, RunStatus, code::Code, version::Selector};
@@ -94,14 +97,34 @@ async fn a_caller_who_leaves_does_not_take_the_run_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_and_full_slots_take_the_durable_way() {
+async fn keys_take_the_durable_way() {
     let bench = Bench::start(true).await;
     let Waited::Ended { run, .. } = bench.dispatch.run(bench.request(keyed_event()), LONG).await.unwrap() else { panic!("it ended") };
     let stored = bench.store.history.run(bench.workspace.id, run).await.unwrap();
     assert!(stored.is_some(), "it is on disk before the answer, not {WRITE_BEHIND_DELAY:?} after it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_slots_are_taken_a_workspace_with_many_runs_takes_the_durable_way() {
+    const FAST: usize = 8;
+    let bench = Bench::start(false).await;
     bench.executor.has_slot.store(false, Ordering::SeqCst);
-    let Waited::Ended { run, .. } = bench.dispatch.run(bench.request(arguments("{}")), LONG).await.unwrap() else { panic!("it ended") };
-    assert!(bench.store.history.run(bench.workspace.id, run).await.unwrap().is_some());
+    let mut calls = Vec::new();
+    for number in 1..=2 * FAST {
+        let (dispatch, request) = (bench.dispatch.clone(), bench.request(arguments("{}")));
+        calls.push(tokio::spawn(async move { dispatch.run(request, LONG).await }));
+        let began = Instant::now();
+        while bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 100).await.unwrap().runs.len() < number {
+            assert!(began.elapsed() < LONG, "run {number} is nowhere");
+            tokio::task::yield_now().await;
+        }
+    }
+    let durable = bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 100).await.unwrap().runs.len();
+    assert_eq!(durable, FAST);
+    bench.executor.open();
+    for call in calls {
+        assert!(matches!(call.await.unwrap().unwrap(), Waited::Ended { .. }));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use super::Shared;
 use crate::{admission::Slot, outcome::panicked};
 
-/// A run that has computed for longer lends its slot to a run that waits to start: however many loops there are, a short run
-/// begins at once.
+/// A run that has computed for longer lends its slot to a run that waits to start, and after any turn to one of a workspace that has fewer
+/// under way: however many loops there are, a short run begins at once.
 const LENDS_AFTER: Duration = Duration::from_millis(20);
 
 pub(crate) struct Task {
@@ -68,7 +68,7 @@ impl Task {
         (Arc::clone(&task), Scheduled { task, outcome })
     }
 
-    pub(super) fn workspace(&self) -> WorkspaceId {
+    pub(crate) fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
 
@@ -111,7 +111,8 @@ impl Task {
         }
         state.run = Some(run);
         if state.phase == Phase::PolledAndWoken {
-            if state.computed > LENDS_AFTER && self.shared.admission.is_waited_for() {
+            let is_waited_for = self.shared.admission.is_waited_for();
+            if is_waited_for && (state.computed > LENDS_AFTER || self.shared.is_ahead_of_others(self.workspace)) {
                 state.phase = Phase::Waiting;
                 let slot = state.slot.take();
                 drop(state);

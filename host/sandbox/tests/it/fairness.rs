@@ -56,6 +56,28 @@ async fn loops_in_every_slot_lend_one_to_who_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn young_loops_in_every_slot_lend_one_to_a_workspace_that_has_none() {
+    const LOOPS: u32 = 64;
+    let bed = testbed(|options| {
+        options.slots = LOOPS as usize;
+        options.threads = 1;
+    });
+    let storm: Vec<_> = (0..LOOPS).map(|_| bed.start(bed.chaos(r#"{"mode":"loop"}"#))).collect();
+    until("every slot is taken", || !bed.sandbox.has_free_slot()).await;
+    let quiet = Call { workspace: workspace(2), ..bed.chaos(r#"{"mode":"count"}"#) };
+    assert_kind(&soon(bed.sandbox.run(quiet)).await, OutcomeKind::Ok);
+    for started in &storm {
+        assert!(bed.sandbox.cancel(started.run));
+    }
+    let mut storm_cpu_ns = 0;
+    for started in storm {
+        storm_cpu_ns += started.outcome().await.usage.cpu_ns;
+    }
+    // Had it waited until one of them had computed for 20 ms, all would have computed about as long.
+    assert!(storm_cpu_ns < u64::from(LOOPS) * 10_000_000, "the storm used {storm_cpu_ns} ns first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_runs_than_slots() {
     let bed = testbed(|options| {
         options.slots = 2;

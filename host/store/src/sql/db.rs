@@ -11,14 +11,17 @@ use super::{
     Durability, Options,
     dialect::{self, Conn},
     migrate,
+    turns::Turns,
     writer::{CONTENDED_TRIES_MAX, Source, Writer},
 };
 use crate::StoreError;
 
 /// Connections that read a SQLite file.
 const READERS_MAX: u32 = 4;
-/// Batches that are written to PostgreSQL at the same time.
+/// Batches of runs that are written to PostgreSQL at the same time.
 const POSTGRES_LANES: usize = 4;
+/// The same for what runs write while they go on: apart, so that whoever starts a run does not wait for it.
+const POSTGRES_SIDE_LANES: usize = 2;
 /// How long opening waits for another process that is opening the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
@@ -37,6 +40,8 @@ enum Backend {
 pub(super) struct Db {
     backend: Backend,
     writer: Arc<Writer>,
+    /// For what runs write while they go on. On SQLite it is the writer.
+    side: Arc<Writer>,
 }
 
 impl Db {
@@ -63,7 +68,7 @@ impl Db {
                 let mut conn = readers.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Sqlite(&mut conn)).await
             }
-            Backend::Sqlite { readers: None } => self.writer.call(data, work).await,
+            Backend::Sqlite { readers: None } => self.writer.call(data, Turns::default(), work).await,
             Backend::Postgres(pool) => {
                 let mut conn = pool.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Postgres(&mut conn)).await
@@ -78,7 +83,7 @@ impl Db {
         T: Send + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { .. } => self.writer.call(data, work).await,
+            Backend::Sqlite { .. } => self.writer.call(data, Turns::default(), work).await,
             Backend::Postgres(pool) => {
                 for _ in 1..CONTENDED_TRIES_MAX {
                     match transact(pool, &data, work).await {
@@ -91,6 +96,16 @@ impl Db {
         }
     }
 
+    /// As [`Db::write`], and on PostgreSQL, too, it shares its commit with others that are written in this way. `turns` are for all that it locks
+    /// and somebody else may lock in another order.
+    pub(super) async fn share<D, T>(&self, data: D, turns: Turns, work: Work<D, T>) -> Result<T, StoreError>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.side.call(data, turns, work).await
+    }
+
     /// For the operations that are merged with others of their kind.
     pub(super) fn writer(&self) -> &Writer {
         &self.writer
@@ -99,12 +114,13 @@ impl Db {
     /// A connection of its own to the same database, for the runtime that calls. SQLite has one writer, which is shared.
     pub(super) async fn apart(&self) -> Result<Self, StoreError> {
         match &self.backend {
-            Backend::Sqlite { .. } => Ok(Self { backend: Backend::Sqlite { readers: None }, writer: Arc::clone(&self.writer) }),
-            Backend::Postgres(pool) => {
-                let backend = Backend::Postgres(dialect::postgres::small(pool).await?);
-                Ok(Self { backend, writer: Arc::clone(&self.writer) })
-            }
+            Backend::Sqlite { .. } => Ok(self.with(Backend::Sqlite { readers: None })),
+            Backend::Postgres(pool) => Ok(self.with(Backend::Postgres(dialect::postgres::small(pool).await?))),
         }
+    }
+
+    fn with(&self, backend: Backend) -> Self {
+        Self { backend, writer: Arc::clone(&self.writer), side: Arc::clone(&self.side) }
     }
 
     /// Whether other processes work on the same database at the same time.
@@ -122,6 +138,7 @@ impl Db {
 
     pub(super) async fn close(&self) {
         self.writer.close().await;
+        self.side.close().await;
         match &self.backend {
             Backend::Sqlite { readers: Some(readers) } => readers.close().await,
             Backend::Sqlite { readers: None } => {}
@@ -154,7 +171,8 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
     // A file that may not be written SQLite opens for reading only, without a word, and this connection would stay so for ever.
     Conn::Sqlite(&mut writer).execute("UPDATE migrations SET number = number WHERE number = 0", Vec::new()).await?;
     let readers = file.is_some().then(|| readers(options));
-    Ok(Db { backend: Backend::Sqlite { readers }, writer: Arc::new(Writer::start(vec![Source::Sqlite(writer)])) })
+    let writer = Arc::new(Writer::start(vec![Source::Sqlite(writer)]));
+    Ok(Db { backend: Backend::Sqlite { readers }, side: Arc::clone(&writer), writer })
 }
 
 fn readers(options: SqliteConnectOptions) -> SqlitePool {
@@ -171,6 +189,7 @@ async fn open_postgres(url: &str, durability: Durability) -> Result<Db, StoreErr
     let mut conn = pool.acquire().await.map_err(dialect::error)?;
     migrate::run(Conn::Postgres(&mut conn)).await?;
     drop(conn);
-    let lanes = (0..POSTGRES_LANES).map(|_| Source::Postgres(pool.clone())).collect();
-    Ok(Db { backend: Backend::Postgres(pool), writer: Arc::new(Writer::start(lanes)) })
+    let writer = |lanes| Arc::new(Writer::start((0..lanes).map(|_| Source::Postgres(pool.clone())).collect()));
+    let (writer, side) = (writer(POSTGRES_LANES), writer(POSTGRES_SIDE_LANES));
+    Ok(Db { backend: Backend::Postgres(pool), writer, side })
 }

@@ -7,6 +7,7 @@ use super::{
     dialect::Conn,
     list::{self, ENDED, SUMMARY_COLUMNS, read_summary},
     logs, queued,
+    turns::Turns,
     value::{Row, Value, run_key, values},
 };
 use crate::{
@@ -36,7 +37,7 @@ impl History for Sql {
     }
 
     fn append_logs(&self, lease: Incarnation, parts: Vec<LogPart>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
-        Box::pin(self.db.write((lease, parts), |(lease, parts), conn| Box::pin(logs::append(*lease, parts, conn))))
+        Box::pin(self.db.share((lease, parts), Turns::default(), |(lease, parts), conn| Box::pin(logs::append(*lease, parts, conn))))
     }
 
     fn log(&self, workspace: WorkspaceId, id: RunId, from: LogCursor) -> BoxFuture<'_, Result<Option<LogPage>, StoreError>> {

@@ -30,7 +30,14 @@ const WOKEN_MAX: u32 = 500;
 
 impl Queue for Sql {
     fn enqueue(&self, runs: Vec<NewRun>) -> BoxFuture<'_, Result<Vec<Enqueued>, StoreError>> {
-        Box::pin(self.db.writer().enqueue(runs))
+        Box::pin(self.db.writer().enqueue(runs, None))
+    }
+
+    fn begin(&self, lease: Incarnation, run: NewRun) -> BoxFuture<'_, Result<Enqueued, StoreError>> {
+        Box::pin(async move {
+            let enqueued = self.db.writer().enqueue(vec![run], Some(lease)).await?;
+            enqueued.first().copied().ok_or_else(|| StoreError::Other("a run that was enqueued without an answer".to_owned()))
+        })
     }
 
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -15,7 +15,7 @@ use super::{
     codes, dedup,
     dialect::{Conn, Insert},
     keys::Holder,
-    labels,
+    labels, nodes,
     value::{Kind, Row, RunKey, Value, run_key, to_json, values},
     waiting::{Lacking, Standing, Terms, Waiting},
 };
@@ -127,22 +127,43 @@ pub(super) struct Lease {
     pub(super) from: Timestamp,
 }
 
-/// Writes runs that nobody executes yet, but for those whose dedup key is another's.
-pub(super) async fn enqueue(conn: &mut Conn<'_>, runs: &[&NewRun]) -> Result<Vec<Enqueued>, StoreError> {
+/// Writes runs, but for those whose dedup key is another's, each with the node that executes it at once if it waits for nothing.
+pub(super) async fn enqueue(conn: &mut Conn<'_>, runs: &[(&NewRun, Option<Incarnation>)]) -> Result<Vec<Enqueued>, StoreError> {
     let mut answers = Vec::with_capacity(runs.len());
     let mut rows = Vec::with_capacity(runs.len());
-    for run in runs {
-        let answer = match &run.dedup {
+    // Nodes that were asked for, and whether each may take leases.
+    let mut alive: HashMap<Incarnation, bool> = HashMap::new();
+    for (run, node) in runs {
+        let mut answer = match &run.dedup {
             Some(key) => dedup::claim(conn, run, key).await?,
             None => Enqueued::New,
         };
-        answers.push(answer);
         if answer == Enqueued::New {
-            rows.push((*run, standing(conn, run).await?));
+            let mut standing = standing(conn, run).await?;
+            let node = node.filter(|_| standing.state == State::Ready);
+            if let Some(node) = node
+                && is_alive(conn, node, &mut alive).await?
+            {
+                standing.state = State::Running;
+                answer = Enqueued::Begun;
+                rows.push((*run, standing, Some(Lease { node, from: run.created_at })));
+            } else {
+                rows.push((*run, standing, None));
+            }
         }
+        answers.push(answer);
     }
-    insert(conn, &rows, None).await?;
+    insert(conn, &rows).await?;
     Ok(answers)
+}
+
+async fn is_alive(conn: &mut Conn<'_>, node: Incarnation, known: &mut HashMap<Incarnation, bool>) -> Result<bool, StoreError> {
+    if let Some(is_alive) = known.get(&node) {
+        return Ok(*is_alive);
+    }
+    let is_alive = nodes::is_alive(conn, node).await?;
+    known.insert(node, is_alive);
+    Ok(is_alive)
 }
 
 async fn standing(conn: &mut Conn<'_>, run: &NewRun) -> Result<Standing, StoreError> {
@@ -155,16 +176,16 @@ async fn standing(conn: &mut Conn<'_>, run: &NewRun) -> Result<Standing, StoreEr
 
 /// Writes a run that a node executes already.
 pub(super) async fn adopt(conn: &mut Conn<'_>, run: &NewRun, lease: Lease) -> Result<(), StoreError> {
-    insert(conn, &[(run, Standing { state: State::Running, ..Standing::default() })], Some(lease)).await
+    insert(conn, &[(run, Standing { state: State::Running, ..Standing::default() }, Some(lease))]).await
 }
 
-async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option<Lease>) -> Result<(), StoreError> {
+async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing, Option<Lease>)]) -> Result<(), StoreError> {
     if runs.is_empty() {
         return Ok(());
     }
     let mut queue = Vec::with_capacity(runs.len() * QUEUE.columns.len());
     let mut inputs = Vec::with_capacity(runs.len() * INPUTS.columns.len());
-    for (run, standing) in runs {
+    for (run, standing, lease) in runs {
         queue.extend(values![
             run.workspace,
             run.id,
@@ -210,7 +231,7 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing)], lease: Option
     if !inputs.is_empty() {
         conn.insert(&INPUTS, inputs).await?;
     }
-    labels::insert(conn, runs.iter().map(|(run, _)| *run)).await
+    labels::insert(conn, runs.iter().map(|(run, ..)| *run)).await
 }
 
 /// Of an event: metadata, origin, payload.

@@ -7,6 +7,7 @@ use super::{
     Sql,
     canonical::canonical_digest,
     dialect::Conn,
+    turns::Turns,
     value::{Value, values},
 };
 use crate::{
@@ -54,7 +55,8 @@ impl State for Sql {
             }),
             now,
         };
-        Box::pin(self.db.write(put, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
+        let turns = Turns::state(scope);
+        Box::pin(self.db.share(put, turns, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
     }
 }
 

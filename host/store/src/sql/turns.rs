@@ -1,4 +1,4 @@
-//! Transactions that take keys, rates and dedup keys of many runs take turns first, each for all that it knows of: locking the rows themselves in
+//! Transactions that take keys, rates, dedup keys or state of many runs take turns first, each for all that it knows of: locking the rows themselves in
 //! the order of the runs, two of them could wait for each other.
 //!
 //! A turn is of a bucket, not of a key: the database's table of locks is bounded. What is handed on to runs with further keys is not known
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use sandmill_model::{Digest, WorkspaceId, run::NewRun};
 
 use super::{dialect::Conn, value::values};
-use crate::StoreError;
+use crate::{StoreError, state::StateScope};
 
 /// Any number of which no other program makes locks: "turn" in ASCII.
 const CLASS: i64 = 0x7475_726e;
@@ -29,6 +29,17 @@ impl Turns {
             self.add(run.workspace, &[b"rate", rate.name.as_bytes()]);
         }
         self.ends(run);
+    }
+
+    /// What writing state needs.
+    pub(super) fn state(scope: &StateScope) -> Self {
+        let mut turns = Self::default();
+        turns.add(scope.workspace, &[b"state", scope.path.as_str().as_bytes(), scope.trigger.as_bytes()]);
+        turns
+    }
+
+    pub(super) fn join(&mut self, others: &Self) {
+        self.0.extend(&others.0);
     }
 
     /// What the end of `run` needs.

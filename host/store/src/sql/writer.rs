@@ -38,10 +38,19 @@ pub(super) const CONTENDED_TRIES_MAX: u32 = 5;
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Command {
-    Enqueue(Vec<NewRun>, Reply<Vec<Enqueued>>),
+    Enqueue {
+        runs: Vec<NewRun>,
+        /// Who has those that wait for nothing.
+        lease: Option<Incarnation>,
+        reply: Reply<Vec<Enqueued>>,
+    },
     Append(Vec<FinishedRun>, Reply<()>),
-    Complete { lease: Incarnation, runs: Vec<Completion>, reply: Reply<Vec<RunId>> },
-    Call(Box<dyn Operation>),
+    Complete {
+        lease: Incarnation,
+        runs: Vec<Completion>,
+        reply: Reply<Vec<RunId>>,
+    },
+    Call(Box<dyn Operation>, Turns),
 }
 
 /// Any other operation, with its types hidden.
@@ -86,13 +95,13 @@ struct Done {
 impl Command {
     fn answer(self, result: Result<&mut Done, StoreError>) {
         match self {
-            Self::Enqueue(runs, reply) => drop(reply.send(result.map(|done| done.enqueued.by_ref().take(runs.len()).collect()))),
+            Self::Enqueue { runs, reply, .. } => drop(reply.send(result.map(|done| done.enqueued.by_ref().take(runs.len()).collect()))),
             Self::Append(_, reply) => drop(reply.send(result.map(drop))),
             Self::Complete { runs, reply, .. } => drop(reply.send(result.map(|all| {
                 let ids = runs.iter().map(|each| &each.done.run).filter(|run| all.moved.remove(&run_key(run.workspace, run.id)));
                 ids.map(|run| run.id).collect()
             }))),
-            Self::Call(operation) => operation.answer(result.map(drop)),
+            Self::Call(operation, _) => operation.answer(result.map(drop)),
         }
     }
 }
@@ -122,8 +131,8 @@ impl Writer {
         Self { commands, lanes, stop }
     }
 
-    pub(super) async fn enqueue(&self, runs: Vec<NewRun>) -> Result<Vec<Enqueued>, StoreError> {
-        self.send(|reply| Command::Enqueue(runs, reply)).await
+    pub(super) async fn enqueue(&self, runs: Vec<NewRun>, lease: Option<Incarnation>) -> Result<Vec<Enqueued>, StoreError> {
+        self.send(|reply| Command::Enqueue { runs, lease, reply }).await
     }
 
     pub(super) async fn append(&self, runs: Vec<FinishedRun>) -> Result<(), StoreError> {
@@ -134,12 +143,12 @@ impl Writer {
         self.send(|reply| Command::Complete { lease, runs, reply }).await
     }
 
-    pub(super) async fn call<D, T>(&self, data: D, work: Work<D, T>) -> Result<T, StoreError>
+    pub(super) async fn call<D, T>(&self, data: D, turns: Turns, work: Work<D, T>) -> Result<T, StoreError>
     where
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }))).await
+        self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }), turns)).await
     }
 
     async fn send<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
@@ -258,7 +267,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     let mut completed: Vec<(Incarnation, Completed<'_>)> = Vec::new();
     for command in commands.iter() {
         match command {
-            Command::Enqueue(runs, _) => enqueued.extend(runs),
+            Command::Enqueue { runs, lease, .. } => enqueued.extend(runs.iter().map(|run| (run, *lease))),
             Command::Append(runs, _) => appended.extend(runs.iter().map(|done| (done, Logged::default()))),
             Command::Complete { lease, runs, .. } => {
                 let index = completed.iter().position(|(of, _)| of == lease).unwrap_or_else(|| {
@@ -267,7 +276,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
                 });
                 completed[index].1.add(runs);
             }
-            Command::Call(_) => {}
+            Command::Call(..) => {}
         }
     }
     let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
@@ -289,13 +298,13 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     }
     finished::insert(conn, &appended).await?;
     dead_letters::insert(conn, &failed).await?;
-    queued::enqueue(conn, &handlers).await?;
+    queued::enqueue(conn, &handlers.into_iter().map(|run| (run, None)).collect::<Vec<_>>()).await?;
     // Last, because what is handed on here was not ready before.
     if let Some(now) = appended.iter().map(|(done, _)| done.ended_at).max() {
         keys::release(conn, holders, now).await?;
     }
     for command in commands {
-        if let Command::Call(operation) = command {
+        if let Command::Call(operation, _) = command {
             operation.run(conn.reborrow()).await?;
         }
     }
@@ -307,7 +316,7 @@ fn turns(commands: &[Command]) -> Turns {
     let mut turns = Turns::default();
     for command in commands {
         match command {
-            Command::Enqueue(runs, _) => runs.iter().for_each(|run| turns.accepts(run)),
+            Command::Enqueue { runs, .. } => runs.iter().for_each(|run| turns.accepts(run)),
             Command::Complete { runs, .. } => {
                 for completion in runs.iter().filter(|completion| completion.again_at.is_none()) {
                     turns.ends(&completion.done.run);
@@ -316,7 +325,8 @@ fn turns(commands: &[Command]) -> Turns {
                     }
                 }
             }
-            Command::Append(..) | Command::Call(_) => {}
+            Command::Call(_, own) => turns.join(own),
+            Command::Append(..) => {}
         }
     }
     turns

@@ -3,7 +3,12 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use sandmill_model::{OutcomeKind, Policy, RunId, RunStatus, Timestamp, attempt::Input, run::NewRun};
+use sandmill_model::{
+    OutcomeKind, Policy, RunId, RunStatus, Timestamp,
+    attempt::Input,
+    policy::Key,
+    run::{Dedup, NewRun},
+};
 use sandmill_store::{
     Store, StoreError,
     nodes::Incarnation,
@@ -25,6 +30,7 @@ on_both![
     two_nodes_claim_disjoint_runs,
     completing_moves_to_history,
     what_is_tried_again_waits_and_keeps_its_log,
+    beginning_at_once,
     adopting,
     cancelling,
     lengths,
@@ -256,6 +262,49 @@ async fn what_is_tried_again_waits_and_keeps_its_log(database: Database) {
     assert_eq!(complete(&store, node, vec![done]).await, [run.id]);
     let log = log_of(&store, run.workspace, run.id).await.unwrap();
     assert_eq!(log.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["first try", "second try"]);
+}
+
+async fn beginning_at_once(database: Database) {
+    let store = database.open().await;
+    let (of, now) = (workspace(), tick());
+    let (node, other) = (join(&store, "node", now).await, join(&store, "other", now.plus(LEASE * 9)).await);
+    let (run, waiting) = (new_run(of), new_run(of));
+    enqueue(&store, std::slice::from_ref(&waiting)).await;
+    assert_eq!(store.queue.begin(node, run.clone()).await.unwrap(), Enqueued::Begun);
+    let record = store.history.run(of, run.id).await.unwrap().unwrap();
+    assert_eq!((record.summary.status, record.summary.attempt, record.summary.started_at), (RunStatus::Running, 1, Some(run.created_at)));
+    assert_eq!(complete(&store, other, vec![finished(run.clone(), OutcomeKind::Ok)]).await, [], "another's");
+    assert_eq!(complete(&store, node, vec![finished(run, OutcomeKind::Ok)]).await, [record.summary.id]);
+
+    // What has to wait is enqueued as any other.
+    let mut later = new_run(of);
+    later.scheduled_for = later.created_at.plus(LEASE);
+    assert_eq!(store.queue.begin(node, later).await.unwrap(), Enqueued::New);
+    let keyed = || {
+        let keys = vec![Key { name: "one at a time".to_owned(), limit: 1 }];
+        NewRun { policy: Arc::new(Policy { keys, ..Policy::default() }), ..new_run(of) }
+    };
+    let (first, second) = (keyed(), keyed());
+    assert_eq!(store.queue.begin(node, first.clone()).await.unwrap(), Enqueued::Begun);
+    assert_eq!(store.queue.begin(node, second.clone()).await.unwrap(), Enqueued::New);
+    assert_eq!(status(&store, &second).await, Some(RunStatus::Parked));
+    assert_eq!(complete(&store, node, vec![finished(first.clone(), OutcomeKind::Ok)]).await, [first.id]);
+    let ready: Vec<_> = claim(&store, other, now, 10).await.into_iter().map(|claimed| claimed.run.id).collect();
+    assert_eq!(ready, [waiting.id, second.id], "it handed its key on");
+
+    let dedup = Dedup { scope: "client".into(), key: "k".into(), fingerprint: None, window: LEASE };
+    let known = || NewRun { dedup: Some(dedup.clone()), ..new_run(of) };
+    let (first, second) = (known(), known());
+    assert_eq!(store.queue.begin(node, first.clone()).await.unwrap(), Enqueued::Begun);
+    assert_eq!(store.queue.begin(node, second.clone()).await.unwrap(), Enqueued::Duplicate(first.id));
+    assert_eq!(status(&store, &second).await, None);
+
+    // Its run is tried again, and from then on it gets none.
+    assert_eq!(store.nodes.bury(now.plus(LEASE * 2)).await.unwrap(), 1);
+    let late = new_run(of);
+    assert_eq!(store.queue.begin(node, late.clone()).await.unwrap(), Enqueued::New);
+    let again: Vec<_> = claim(&store, other, now, 10).await.into_iter().map(|claimed| (claimed.run.id, claimed.attempt)).collect();
+    assert_eq!(again, [(first.id, 2), (late.id, 1)]);
 }
 
 async fn adopting(database: Database) {

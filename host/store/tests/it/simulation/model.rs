@@ -77,6 +77,23 @@ impl Model {
         runs.iter().map(|run| self.enqueue_one(run)).collect()
     }
 
+    /// As [`Model::enqueue`], and what waits for nothing is `lease`'s.
+    pub(super) fn begin(&mut self, lease: Incarnation, run: &NewRun) -> Enqueued {
+        let answer = self.enqueue_one(run);
+        if answer != Enqueued::New || self.runs[&run.id].place != Place::Ready || !self.lives.contains_key(&lease) {
+            return answer;
+        }
+        let begun = self.run(run.id);
+        (begun.place, begun.attempt) = (Place::Running(lease, run.created_at), 1);
+        Enqueued::Begun
+    }
+
+    /// Gives a run back that was never begun.
+    pub(super) fn hand_back(&mut self, lease: Incarnation, id: RunId) -> u64 {
+        let held = self.held_by(lease).into_iter().filter(|held| *held == id).collect::<Vec<_>>();
+        self.put_back(&held)
+    }
+
     fn enqueue_one(&mut self, run: &NewRun) -> Enqueued {
         if let Some(dedup) = &run.dedup {
             let key = (run.workspace, dedup.key.clone());

@@ -8,7 +8,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     nodes::Incarnation,
-    queue::{Claimed, Claims, Completion, Logged, Ready, Share},
+    queue::{Claimed, Claims, Completion, Enqueued, Logged, Ready, Share},
 };
 
 use super::world::{NODES, UNLIMITED, World};
@@ -183,6 +183,33 @@ impl World {
         let woken = self.store.queue.wake_due(self.now).await.unwrap();
         self.tell(format!("{woken:?}"));
         assert_eq!((woken.runs, woken.next), self.model.wake(self.now), "wake_due");
+    }
+
+    /// A node accepts a run that it executes at once, if nothing is in its way.
+    pub(super) async fn begin(&mut self, index: usize) {
+        let Some(life) = self.awake(index).await else { return };
+        // Where there is a limit, dispatch sends all through the queue.
+        let run = NewRun { workspace: self.workspaces[UNLIMITED], ..self.run() };
+        let answer = self.store.queue.begin(life, run.clone()).await.unwrap();
+        self.tell(format!("{life:?} accepts {}: {answer:?}", run.id));
+        assert_eq!(answer, self.model.begin(life, &run), "begin");
+        if matches!(answer, Enqueued::New | Enqueued::Begun) {
+            self.observed.accepted(&run);
+            self.accepted.push(run.id);
+        }
+        if answer != Enqueued::Begun {
+            return;
+        }
+        if self.random.percent(20) {
+            // It heard no answer, and executes nothing of which it does not know that it is durable.
+            let given_back = self.store.queue.hand_back(life, vec![(run.workspace, run.id)]).await.unwrap();
+            self.tell(format!("and gives back {given_back}, because it heard no answer"));
+            assert_eq!(given_back, self.model.hand_back(life, run.id), "hand_back");
+            return;
+        }
+        let claimed = Claimed { run, attempt: 1, begun: 1, lost: 0, is_cancelled: false };
+        self.observed.begins(life, &claimed, self.now);
+        self.nodes[index].working.push(Work { lease: life, claimed, was_told_to_end: false });
     }
 
     /// A node promises a run that it executes already.

@@ -99,7 +99,8 @@ impl World {
         self.pass(Duration::from_millis(200));
         let node = self.random.below(NODES);
         match self.random.below(100) {
-            0..22 => self.accept().await,
+            0..17 => self.accept().await,
+            17..22 => self.begin(node).await,
             22..44 => self.claim(node).await,
             44..68 => self.complete(node).await,
             68..77 => self.beat().await,
