@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     database::{Database, Kind},
+    peers::bullmq,
     report,
     server::Server,
 };
@@ -26,25 +27,40 @@ pub(crate) struct Options {
     /// A TypeScript script that does nothing, instead of what is built in
     #[arg(long)]
     script: bool,
+    /// Measures bullmq before and after, whose figures say how fast the machine is at the moment
+    #[arg(long)]
+    peer: bool,
 }
 
 const PATH: &str = "f/queue/noop";
 const PARKED: &str = "f/queue/parked";
 const CALLERS: usize = 64;
+const CALLS_TO_WARM: usize = 5;
 const ONE_AT_A_TIME: usize = 500;
 const POLL: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut peers = Vec::new();
+    if options.peer {
+        peers.push(bullmq::measure(options.runs, ONE_AT_A_TIME)?);
+    }
     let database = Database::new(options.database)?;
     let mut arguments = database.arguments();
     if let Some(url) = &options.database_url {
         arguments.extend(["--database-url".to_owned(), url.clone()]);
     }
     arguments.extend(["--backlog-max".to_owned(), "10000000".to_owned()]);
-    let server = Server::start(database.data(), &with_role(&arguments, "api"))?;
     if options.script {
+        // As in every day but its first minute: with a program of its own.
+        let server = Server::start(database.data(), &arguments)?;
         server.deploy(PATH, "export function main() { return 1; }").await?;
-    } else {
+        for number in 0..CALLS_TO_WARM {
+            server.call_once(PATH, &format!("warm {number}")).await?;
+        }
+        server.snapshots_made(1).await?;
+    }
+    let server = Server::start(database.data(), &with_role(&arguments, "api"))?;
+    if !options.script {
         server.deploy_identity(PATH).await?;
     }
     if options.parked > 0 {
@@ -71,7 +87,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let (p50, p99) = (report::percentile(&one_ms, 0.5), report::percentile(&one_ms, 0.99));
     let kind = if options.database_url.is_some() { "PostgreSQL" } else { database.name() };
     let program = if options.script { "TypeScript" } else { "identity" };
-    report::table(&[
+    drop(server);
+    if options.peer {
+        peers.push(bullmq::measure(options.runs, ONE_AT_A_TIME)?);
+    }
+    let mut table = vec![
         ["database", "program", "parked", "enqueued/s", "drained/s", "one at a time p50 ms", "p99 ms"].map(str::to_owned).to_vec(),
         vec![
             kind.to_owned(),
@@ -82,12 +102,19 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             format!("{p50:.2}"),
             format!("{p99:.2}"),
         ],
-    ]);
+    ];
+    for (name, peer) in &peers {
+        let figures = [format!("{:.0}", peer.enqueued_per_s), format!("{:.0}", peer.drained_per_s)];
+        let one = [format!("{:.2}", peer.one_p50_ms), format!("{:.2}", peer.one_p99_ms)];
+        table.push([&[name.clone(), String::new(), String::new()], &figures[..], &one[..]].concat());
+    }
+    report::table(&table);
+    let peers_drained_per_s: Vec<f64> = peers.iter().map(|(_, peer)| peer.drained_per_s).collect();
     report::keep(
         "queue",
         &json!({
             "database": kind, "program": program, "runs": options.runs, "parked": options.parked, "enqueued_per_s": enqueued_per_s,
-            "drained_per_s": drained_per_s, "one_p50_ms": p50, "one_p99_ms": p99,
+            "drained_per_s": drained_per_s, "one_p50_ms": p50, "one_p99_ms": p99, "bullmq_drained_per_s": peers_drained_per_s,
         }),
     )
 }

@@ -175,6 +175,11 @@ impl Server {
                 self.hello(path).await?;
             }
         }
+        self.snapshots_made(goal).await
+    }
+
+    /// Waits until so many scripts that were called have a program of their own since this server started.
+    pub(crate) async fn snapshots_made(&self, goal: u64) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(3600);
         loop {
             let done = self.snapshots().await?;

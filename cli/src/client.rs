@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header, redirec
 use serde::de::DeserializeOwned;
 
 pub(crate) use problem::Problem;
-pub(crate) use start::Answer;
+pub(crate) use start::{Answer, Order, Terms};
 pub(crate) use wire::{BulkReceipt, Deployed, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
 
 use crate::{Globals, error::CliError, profile};

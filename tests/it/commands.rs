@@ -45,6 +45,8 @@ fn a_file_runs_without_any_server() {
     let (_, err) = exits(&run(&["run", "./add.ts", "--arg", "a=x"]), 2);
     assert!(err.contains("/a"), "{err}");
     exits(&run(&["run", "./missing.ts"]), 2);
+    let (_, err) = exits(&run(&["run", "./add.ts", "--arg", "a=1", "--priority", "-3"]), 2);
+    assert!(err.contains("--priority"), "{err}");
     fs::write(folder.path().join("broken.ts"), "export function main( {").unwrap();
     let (_, err) = exits(&run(&["run", "./broken.ts"]), 2);
     assert!(err.contains("broken.ts:1:"), "{err}");
@@ -74,6 +76,29 @@ fn push_run_and_look() {
     exits(&run(&["run", "f/commands/greet", "--server", "http://127.0.0.1:1"]), 3);
     exits(&run(&["run", "f/commands/greet", "--args", "{"]), 2);
     exits(&run(&["fly"]), 2);
+}
+
+#[test]
+fn a_run_on_terms() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| sandmill(folder.path(), server(), arguments);
+    fs::write(folder.path().join("later.ts"), "export function main() { return 'now'; }\n").unwrap();
+    exits(&run(&["push", "later.ts", "--path", "f/commands/later"]), 0);
+    let key = ["--idempotency-key", "once"];
+    let start = ["run", "f/commands/later", "--start", "--delay-ms", "3600000", "--priority", "-3", "--tag", "nobody"];
+    let (id, _) = exits(&run(&[&start[..], &key].concat()), 0);
+    let (again, _) = exits(&run(&[&start[..], &key].concat()), 0);
+    assert_eq!(id, again, "the same key is the same run");
+    let (out, _) = exits(&run(&["runs", "show", id.trim(), "--json"]), 0);
+    let record: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&record["status"], &record["tag"]), (&json!("queued"), &json!("nobody")), "{out}");
+    let (_, err) = exits(&run(&["run", "f/commands/later", "--idempotency-key", "once"]), 3);
+    assert!(err.contains("idempotency"), "another request by the same key: {err}");
+    exits(&run(&["runs", "cancel", id.trim()]), 0);
+    let (_, err) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1"]), 2);
+    assert!(err.contains("--start"), "{err}");
+    let (out, _) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1", "--stream"]), 0);
+    assert_eq!(out.trim(), "\"now\"");
 }
 
 #[test]

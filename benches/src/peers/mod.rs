@@ -1,5 +1,7 @@
 //! Peers, from package registries, each answering what hello answers.
 
+pub(crate) mod bullmq;
+
 use std::{
     fs,
     net::TcpListener,
@@ -96,7 +98,7 @@ pub(crate) async fn workerd() -> anyhow::Result<Peer> {
   return Response.json({ hello: name, n: [1, 2, 3].map((x) => x * 2) });
 } };
 ";
-    let home = install_workerd()?;
+    let home = install("workerd", WORKERD, &[])?;
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
     let config = format!(
@@ -123,17 +125,15 @@ pub(crate) async fn wasmtime(is_reused: bool) -> anyhow::Result<Peer> {
     launch(format!("wasmtime serve {version}, Rust component, {how}"), port, command, None).await
 }
 
-fn install_workerd() -> anyhow::Result<PathBuf> {
-    let home = sandmill_testkit::binary::root().join("target/toolchains/peers");
-    fs::create_dir_all(&home)?;
-    if !home.join("node_modules/.bin/workerd").exists() {
-        let status = Command::new("npm")
-            .args(["install", "--no-save", "--prefix"])
-            .arg(&home)
-            .arg(format!("workerd@{WORKERD}"))
-            .status()
-            .context("npm")?;
-        anyhow::ensure!(status.success(), "workerd cannot be installed");
+/// A package from the npm registry and what it needs beside it, in a folder of its own, which has `node_modules`.
+fn install(package: &str, version: &str, others: &[&str]) -> anyhow::Result<PathBuf> {
+    let home = sandmill_testkit::binary::root().join("target/toolchains/peers").join(format!("{package}-{version}"));
+    if !home.join("node_modules").join(package).exists() {
+        fs::create_dir_all(&home)?;
+        let mut install = Command::new("npm");
+        install.args(["install", "--no-save", "--prefix"]).arg(&home).arg(format!("{package}@{version}")).args(others);
+        let install = install.status();
+        anyhow::ensure!(install.context("npm")?.success(), "{package} cannot be installed");
     }
     Ok(home)
 }

@@ -28,24 +28,64 @@ impl Answer {
     }
 }
 
+/// What is asked of a run beside its arguments.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+pub(crate) struct Terms {
+    /// Milliseconds after its acceptance at which the run is due
+    #[arg(long, value_name = "MILLISECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+    /// Of what is due, the greater goes first: -1000 to 1000; by default what the manifest says
+    #[arg(long, allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
+    /// Only nodes that serve the tag execute the run; by default what the manifest says
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    /// The same key for the same script within 24 hours is the same run, however often the command is given
+    #[arg(long, value_name = "KEY")]
+    #[serde(skip)]
+    idempotency_key: Option<String>,
+}
+
+impl Terms {
+    pub(crate) fn has_delay(&self) -> bool {
+        self.delay_ms.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { delay_ms, priority, tag, idempotency_key } = self;
+        delay_ms.is_none() && priority.is_none() && tag.is_none() && idempotency_key.is_none()
+    }
+}
+
+/// A run that is asked for.
+pub(crate) struct Order<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) arguments: &'a JsonText,
+    pub(crate) terms: &'a Terms,
+}
+
 #[derive(Serialize)]
 struct Submission<'a> {
     path: &'a str,
     args: &'a JsonText,
     wait: bool,
+    #[serde(flatten)]
+    terms: &'a Terms,
 }
 
 impl Server {
     /// Starts a run and returns its id once it is durable.
-    pub(crate) async fn start(&self, target: &str, arguments: &JsonText) -> Result<String, CliError> {
-        let receipt: Receipt = self.read(self.submission(&Submission { path: target, args: arguments, wait: false })).await?;
+    pub(crate) async fn start(&self, order: &Order<'_>) -> Result<String, CliError> {
+        let receipt: Receipt = self.read(self.submission(order, false)).await?;
         Ok(receipt.run_id)
     }
 
     /// Starts a run and waits for its end, however long it takes. `waiting` hears of a run that takes long.
-    pub(crate) async fn run(&self, target: &str, arguments: &JsonText, waiting: impl FnOnce(&str)) -> Result<Answer, CliError> {
-        let request = self.submission(&Submission { path: target, args: arguments, wait: true });
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+    pub(crate) async fn run(&self, order: &Order<'_>, waiting: impl FnOnce(&str)) -> Result<Answer, CliError> {
+        let response = self.submission(order, true).send().await.map_err(|error| self.unreachable(&error))?;
         if !is_pending(&response) {
             return self.read_answer(response).await;
         }
@@ -56,8 +96,13 @@ impl Server {
         self.wait(&location).await
     }
 
-    fn submission(&self, submission: &Submission<'_>) -> RequestBuilder {
-        self.request(Method::POST, "runs").json(submission)
+    fn submission(&self, order: &Order<'_>, wait: bool) -> RequestBuilder {
+        let Order { target, arguments, terms } = *order;
+        let request = self.request(Method::POST, "runs").json(&Submission { path: target, args: arguments, wait, terms });
+        match &terms.idempotency_key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        }
     }
 
     async fn wait(&self, location: &str) -> Result<Answer, CliError> {

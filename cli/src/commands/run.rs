@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     Session,
     arguments::Arguments,
-    client::{Answer, LogLine, Server},
+    client::{Answer, LogLine, Order, Server, Terms},
     commands::runs::failure,
     error::CliError,
     files::ScriptFile,
@@ -28,6 +28,8 @@ pub struct Options {
     /// Print the log and the progress on stderr while the run goes on
     #[arg(long, conflicts_with = "start")]
     stream: bool,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -39,13 +41,22 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         if options.stream {
             return Err(CliError::input("--stream is for runs on a server; the log of a local run is printed at its end"));
         }
+        if !options.terms.is_empty() {
+            return Err(CliError::input(
+                "--delay-ms, --priority, --tag and --idempotency-key are for runs on a server; a local run begins at once",
+            ));
+        }
         return local(PathBuf::from(options.what), arguments, session).await;
     }
     Selector::split(&options.what)
         .map_err(|error| CliError::input(format!("{:?}: {error}. A file is named with ./ in front", options.what)))?;
+    if options.terms.has_delay() && !options.start && !options.stream {
+        return Err(CliError::input("--delay-ms goes with --start, or with --stream to follow the run from then on"));
+    }
     let server = Server::of(&session.globals)?;
+    let order = Order { target: &options.what, arguments: &arguments, terms: &options.terms };
     if options.start {
-        let run_id = server.start(&options.what, &arguments).await?;
+        let run_id = server.start(&order).await?;
         if session.console.is_json() {
             session.console.json(&json!({"run_id": run_id}));
         } else {
@@ -54,11 +65,10 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         return Ok(());
     }
     if options.stream {
-        return stream(&server, &options.what, &arguments, session).await;
+        return stream(&server, &order, session).await;
     }
     let console = &mut session.console;
-    let answer =
-        server.run(&options.what, &arguments, |run_id| console.progress(&format!("run {run_id} goes on; waiting for its end"))).await?;
+    let answer = server.run(&order, |run_id| console.progress(&format!("run {run_id} goes on; waiting for its end"))).await?;
     print(answer, session);
     Ok(())
 }
@@ -76,8 +86,8 @@ fn print(answer: Answer, session: &mut Session<'_>) {
 }
 
 /// Shows what happens in a run, and its result.
-async fn stream(server: &Server, target: &str, arguments: &sandmill_model::JsonText, session: &mut Session<'_>) -> Result<(), CliError> {
-    let run_id = server.start(target, arguments).await?;
+async fn stream(server: &Server, order: &Order<'_>, session: &mut Session<'_>) -> Result<(), CliError> {
+    let run_id = server.start(order).await?;
     session.console.progress(&format!("run {run_id}"));
     let end = match server.follow(&run_id, |line| session.console.log(&[line])).await {
         Ok(end) => end,
