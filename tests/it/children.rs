@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::shared::{Tier, in_both_tiers, server};
+use crate::shared::{Tier, in_both_tiers, server, wait_for_status};
 use sandmill_testkit::{postgres::Postgres, server::Server};
 
 /// Does what it is told: ends with its arguments, after a while, or badly.
@@ -103,6 +103,7 @@ async fn parents_and_children_on_different_nodes() {
     // Who is cancelled on one node ends what it started on the other.
     let long = first.start_run("f/nodes/parent", &json!({"path": "f/nodes/child", "count": 1, "ms": 50_000})).await.unwrap();
     let child = executing(&second, "f/nodes/child").await;
+    wait_for_status(&second, &long, "suspended").await;
     first.request(reqwest::Method::POST, &format!("/api/w/default/runs/{long}/cancel")).send().await.unwrap();
     for id in [long, child] {
         assert_eq!(first.ended_run(&id).await.unwrap()["status"], "cancelled");

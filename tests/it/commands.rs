@@ -95,6 +95,7 @@ fn a_run_on_terms() {
     let (_, err) = exits(&run(&["run", "f/commands/later", "--idempotency-key", "once"]), 3);
     assert!(err.contains("idempotency"), "another request by the same key: {err}");
     exits(&run(&["runs", "cancel", id.trim()]), 0);
+    exits(&run(&["run", "f/commands/later", "--idempotency-key", "é"]), 2);
     let (_, err) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1"]), 2);
     assert!(err.contains("--start"), "{err}");
     let (out, _) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1", "--stream"]), 0);

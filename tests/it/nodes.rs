@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::events::{Events, GATED, follow, log_lines};
+use crate::{
+    events::{Events, GATED, follow, log_lines},
+    shared::wait_for_status,
+};
 use sandmill_testkit::{
     postgres::Postgres,
     server::{Answer, Server},
@@ -64,14 +67,6 @@ async fn whoever_is_asked_knows_the_result() {
     assert_eq!(cancel.status(), 202);
     let ended = api.ended_run(&long).await.unwrap();
     assert_eq!(ended["status"], "cancelled", "although another node executes it");
-}
-
-async fn wait_for_status(server: &Server, id: &str, status: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"] != status {
-        assert!(Instant::now() < deadline, "the run does not become {status}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

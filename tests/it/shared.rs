@@ -2,7 +2,10 @@
 
 use sandmill_testkit::{postgres::Postgres, server::Server};
 use serde_json::{Value, json};
-use std::sync::OnceLock;
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 use tokio::sync::Mutex;
 
 /// Runs after which no script has ever been compiled on its own.
@@ -113,4 +116,17 @@ pub(crate) fn micros(time: &str) -> i64 {
 /// The deployment of a script with nothing but its source.
 pub(crate) fn plain(language: &str, source: &str) -> Value {
     json!({"language": language, "source": source})
+}
+
+/// Waits until a run has a status.
+pub(crate) async fn wait_for_status(server: &Server, id: &str, status: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+        if run["status"] == status {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the run does not become {status}: {run}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

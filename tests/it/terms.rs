@@ -1,10 +1,8 @@
 //! What a manifest says of dispatch, each held against the built binary.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::shared::{Database, on_both};
+use crate::shared::{Database, on_both, wait_for_status};
 use sandmill_testkit::server::Server;
 
 on_both![
@@ -23,14 +21,6 @@ async fn result(server: &Server, id: &str) -> Value {
     let run = server.ended_run(id).await.unwrap();
     assert_eq!(run["status"], "succeeded", "{run}");
     server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap()
-}
-
-async fn wait_for_status(server: &Server, id: &str, status: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"] != status {
-        assert!(Instant::now() < deadline, "the run does not become {status}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 async fn cancel(server: &Server, id: &str) {

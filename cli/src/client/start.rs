@@ -44,9 +44,15 @@ pub(crate) struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
     /// The same key for the same script within 24 hours is the same run, however often the command is given
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
     #[serde(skip)]
     idempotency_key: Option<String>,
+}
+
+/// What can stand in a header; the server says how long it may be.
+fn idempotency_key(text: &str) -> Result<String, String> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_plain { Ok(text.to_owned()) } else { Err("a key has 1 to 255 characters, printable ones of ASCII".to_owned()) }
 }
 
 impl Terms {

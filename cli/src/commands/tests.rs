@@ -388,6 +388,8 @@ async fn a_server_that_is_not_there() {
     let server = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let globals = crate::Globals { server: Some(server), token: Some("sm_test".into()), workspace: None, json: false };
-    let error = crate::client::Server::of(&globals).unwrap().start("f/a/b", &JsonText::empty_object()).await.unwrap_err();
+    let (arguments, terms) = (JsonText::empty_object(), crate::client::Terms::default());
+    let order = crate::client::Order { target: "f/a/b", arguments: &arguments, terms: &terms };
+    let error = crate::client::Server::of(&globals).unwrap().start(&order).await.unwrap_err();
     assert_eq!(error.exit() as u8, 3);
 }

@@ -98,8 +98,9 @@ impl Ahead {
         self.is_idle.store(is_idle, Ordering::Relaxed);
     }
 
+    /// Nothing waits here or, as far as is known, in the queue.
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_idle.load(Ordering::Relaxed)
+        self.is_idle.load(Ordering::Relaxed) && self.waiting().runs.is_empty()
     }
 
     /// Waits until there is a run.

@@ -33,10 +33,6 @@ impl Berth {
     fn slot(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slot().is_none()
-    }
 }
 
 /// Places for runs that wait for others, each of which keeps its memory. A workspace has at most as many as it leaves free, so that nobody
@@ -104,8 +100,10 @@ impl Inner {
         };
         let berth = self.live.berth(parent.run);
         let slot = berth.as_ref().and_then(|berth| berth.slot().take());
+        self.live.sleeps(parent.run, true);
         if slot.is_none() {
             what.await;
+            self.live.sleeps(parent.run, false);
             return Ok(());
         }
         drop(slot);
@@ -116,6 +114,7 @@ impl Inner {
             let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
             *berth.slot() = slot;
         }
+        self.live.sleeps(parent.run, false);
         Ok(())
     }
 

@@ -51,6 +51,8 @@ struct LiveRun {
     is_settled: bool,
     /// Its slot, from the moment that it has one.
     berth: Weak<Berth>,
+    /// It waits for others without a slot.
+    is_asleep: bool,
     progress: Option<Progress>,
     is_cancelled: bool,
 }
@@ -84,8 +86,17 @@ impl Live {
         let mut runs = self.runs();
         let is_cancelled = self.cancelled_early().contains(&run.id);
         let logged = Logged { begun: Some(start.begun), ..Logged::default() };
-        let live =
-            LiveRun { run, start, writes_as: start.lease, logged, is_settled: false, berth: Weak::new(), progress: None, is_cancelled };
+        let live = LiveRun {
+            run,
+            start,
+            writes_as: start.lease,
+            logged,
+            is_settled: false,
+            berth: Weak::new(),
+            is_asleep: false,
+            progress: None,
+            is_cancelled,
+        };
         runs.insert(live.run.id, live);
     }
 
@@ -93,6 +104,12 @@ impl Live {
     pub(crate) fn occupies(&self, run: RunId, berth: &Arc<Berth>) {
         if let Some(live) = self.runs().get_mut(&run) {
             live.berth = Arc::downgrade(berth);
+        }
+    }
+
+    pub(crate) fn sleeps(&self, run: RunId, sleeps: bool) {
+        if let Some(live) = self.runs().get_mut(&run) {
+            live.is_asleep = sleeps;
         }
     }
 
@@ -206,7 +223,7 @@ impl Live {
     /// How many runs from the queue each workspace has at work here. Those that sleep are not: they wait for others of theirs.
     pub(crate) fn at_work(&self) -> HashMap<WorkspaceId, u32> {
         let mut counts = HashMap::new();
-        for live in self.runs().values().filter(|live| live.start.lease.is_some() && !live.is_asleep()) {
+        for live in self.runs().values().filter(|live| live.start.lease.is_some() && !live.is_asleep) {
             *counts.entry(live.run.workspace).or_default() += 1;
         }
         counts
@@ -252,10 +269,6 @@ impl LiveRun {
         if std::mem::replace(&mut self.is_cancelled, true) { Marked::Before } else { Marked::Now }
     }
 
-    fn is_asleep(&self) -> bool {
-        self.berth.upgrade().is_some_and(|berth| berth.is_empty())
-    }
-
     fn summary(&self) -> RunSummary {
         let run = &self.run;
         RunSummary {
@@ -263,7 +276,7 @@ impl LiveRun {
             path: run.path.clone(),
             number: run.number,
             version: run.version,
-            status: RunStatus::Running,
+            status: if self.is_asleep { RunStatus::Suspended } else { RunStatus::Running },
             outcome: None,
             trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
             attempt: self.start.attempt,

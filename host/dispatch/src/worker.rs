@@ -2,8 +2,9 @@
 
 use std::{
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -110,10 +111,9 @@ impl Inner {
                     self.ahead.put(lease, claimed);
                     continue;
                 }
-                Ok(None) => {}
+                Ok(None) => self.ahead.set_idle(true),
                 Err(error) => tracing::error!(%error, "runs could not be claimed; trying again"),
             }
-            self.ahead.set_idle(true);
             tokio::select! {
                 () = self.ready.notified() => {}
                 () = tokio::time::sleep(CLAIM_NET) => {}
@@ -199,16 +199,20 @@ impl Inner {
 
     /// Executes a run that is live: here if it ends within its first poll, as most do; else in a task of its own.
     pub(crate) async fn start(self: &Arc<Self>, lease: Incarnation, run: Claimed, slot: OwnedSemaphorePermit) {
-        let inner = Arc::clone(self);
+        let (inner, id) = (Arc::clone(self), run.run.id);
         let berth = Berth::with(slot);
-        self.live.occupies(run.run.id, &berth);
+        self.live.occupies(id, &berth);
         let mut execution = Box::pin(async move {
             inner.execute(lease, run).await;
             drop(berth);
             inner.ahead.ended();
         });
-        if poll_fn(|context| Poll::Ready(execution.as_mut().poll(context).is_pending())).await {
-            self.tasks.spawn(execution);
+        // Whoever polls here starts others after this one.
+        let mut first = |context: &mut Context<'_>| catch_unwind(AssertUnwindSafe(|| execution.as_mut().poll(context).is_pending()));
+        match poll_fn(|context| Poll::Ready(first(context))).await {
+            Ok(true) => drop(self.tasks.spawn(execution)),
+            Ok(false) => {}
+            Err(_) => tracing::error!(run = %id, "a run's execution panicked; it is tried again once this node is gone"),
         }
     }
 

@@ -101,7 +101,10 @@ impl Shared {
     fn is_ahead_of_others(&self, workspace: WorkspaceId) -> bool {
         let others = self.admission.who_waits_to_start();
         let queues = self.queues();
-        others.into_iter().any(|other| other != workspace && queues.ready.count(other) < queues.ready.count(workspace))
+        let blocked = |of| queues.blocked.iter().filter(|blocked| blocked.task.workspace() == of).count();
+        // Those in a host call have slots, too.
+        let own = queues.ready.count(workspace);
+        others.into_iter().any(|other| other != workspace && queues.ready.count(other) + blocked(other) < own)
     }
 
     fn blocked(&self, task: Arc<Task>, count: u64) {

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sandmill_model::{BoxFuture, Code, RunId, RunStatus, Timestamp, WorkspaceId, run::NewRun};
@@ -15,6 +15,7 @@ use sandmill_store::{
     nodes::Incarnation,
     queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Heads, Queue, Share, Woken},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::fake::{Bench, arguments};
 
@@ -24,6 +25,8 @@ struct Lost {
     claim: AtomicBool,
     claim_overdue: AtomicBool,
     begin: AtomicBool,
+    /// While somebody holds it, answers to `begin` do not come.
+    begins: tokio::sync::Mutex<()>,
     adopt: AtomicBool,
     complete: AtomicBool,
 }
@@ -43,7 +46,11 @@ impl Queue for Deaf {
     }
 
     fn begin(&self, lease: Incarnation, run: NewRun) -> BoxFuture<'_, Result<Enqueued, StoreError>> {
-        Box::pin(async move { unless(&self.lost.begin, self.queue.begin(lease, run).await) })
+        Box::pin(async move {
+            let begun = self.queue.begin(lease, run).await;
+            let _late = self.lost.begins.lock().await;
+            unless(&self.lost.begin, begun)
+        })
     }
 
     fn adopt(&self, lease: Incarnation, run: NewRun, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -135,22 +142,60 @@ async fn runs_whose_claim_was_not_heard_are_executed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_beginning_was_not_heard_is_executed_once() {
     let (bench, lost) = start(true).await;
-    let id = || bench.request(arguments("{}"));
     // Until nothing is ready before it, and it begins at once.
-    loop {
+    let began = Instant::now();
+    let refused = loop {
         lost.begin.store(true, Ordering::SeqCst);
-        let accepted = bench.dispatch.accept(id()).await;
-        if let Err(refused) = accepted {
-            assert_eq!(refused.into_refusal().code, Code::Unavailable);
-            break;
+        match bench.dispatch.accept(bench.request(arguments("{}"))).await {
+            Ok(_) => assert!(began.elapsed() < Duration::from_secs(20), "no run begins with its acceptance"),
+            Err(refused) => break refused,
         }
-    }
+    };
+    assert_eq!(refused.into_refusal().code, Code::Unavailable);
     let all = async || bench.store.history.list(bench.workspace.id, &RunFilter::default(), None, 1000).await.unwrap().runs;
     let unheard = all().await[0].id;
     let record = bench.record_when(unheard, |record| record.summary.status.has_ended()).await;
     assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));
     let (runs, executed) = (all().await.len(), bench.executor.executed.lock().unwrap().len());
     assert_eq!(runs, executed, "each was executed once");
+}
+
+/// A slot that is held for what turns out to be a repetition is seen by whoever claims, as soon as it is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_was_not_needed_is_another_runs() {
+    const SLOTS: usize = 8;
+    let (bench, lost) = start(false).await;
+    let known = || {
+        let mut request = bench.request(arguments("{}"));
+        request.terms.idempotency_key = Some("once".to_owned());
+        request
+    };
+    let executed = || bench.executor.executed.lock().unwrap().len();
+    let when_executed = async |count: usize| {
+        let began = Instant::now();
+        while executed() < count {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} of {count} execute", executed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    bench.dispatch.accept(known()).await.unwrap();
+    for _ in 2..SLOTS {
+        bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap();
+    }
+    when_executed(SLOTS - 1).await;
+    // Until the last look has found nothing.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let answers = lost.begins.lock().await;
+    let (dispatch, repetition) = (bench.dispatch.clone(), known());
+    let repetition = TaskTracker::new().spawn(async move { dispatch.accept(repetition).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(executed(), SLOTS - 1, "the last slot is held for the repetition");
+    drop(answers);
+    assert!(repetition.await.unwrap().unwrap().is_repetition);
+    when_executed(SLOTS).await;
+    bench.executor.open();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use std::{
 use sandmill_dispatch::{Accepted, WRITE_BEHIND_DELAY, Waited};
 use sandmill_model::{OutcomeKind, RunStatus, code::Code, version::Selector};
 use sandmill_store::history::RunFilter;
+use tokio_util::task::TaskTracker;
 
 use crate::fake::{Bench, arguments, keyed_event, principal};
 
@@ -65,7 +66,7 @@ async fn ends_and_wait_limits_that_meet_give_one_record_each() {
     let waits: Vec<_> = (0..40_u64)
         .map(|n| {
             let (dispatch, request) = (bench.dispatch.clone(), bench.request(arguments("{}")));
-            let tasks = tokio_util::task::TaskTracker::new();
+            let tasks = TaskTracker::new();
             tasks.spawn(async move { dispatch.run(request, Duration::from_millis(20 + n / 8)).await })
         })
         .collect();
@@ -109,10 +110,10 @@ async fn where_all_slots_are_taken_a_workspace_with_many_runs_takes_the_durable_
     const FAST: usize = 8;
     let bench = Bench::start(false).await;
     bench.executor.has_slot.store(false, Ordering::SeqCst);
-    let mut calls = Vec::new();
+    let (tasks, mut calls) = (TaskTracker::new(), Vec::new());
     for number in 1..=2 * FAST {
         let (dispatch, request) = (bench.dispatch.clone(), bench.request(arguments("{}")));
-        calls.push(tokio::spawn(async move { dispatch.run(request, LONG).await }));
+        calls.push(tasks.spawn(async move { dispatch.run(request, LONG).await }));
         let began = Instant::now();
         while bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 100).await.unwrap().runs.len() < number {
             assert!(began.elapsed() < LONG, "run {number} is nowhere");

@@ -122,6 +122,12 @@ impl Task {
                 drop(state);
                 self.shared.ready(Arc::clone(self));
             }
+        } else if self.shared.admission.is_waited_for() {
+            // Others have better use for the slot than to wait with it.
+            state.phase = Phase::Parked;
+            let slot = state.slot.take();
+            drop(state);
+            drop(slot);
         } else {
             state.phase = Phase::Blocked;
             state.blockages += 1;

@@ -150,7 +150,13 @@ async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, Sto
     row.map_or(Ok(0), |row| row.small_count(0))
 }
 
+/// Waits for transactions under way that give runs to a node, whoever has stopped listening to them. Each holds the node's row.
+async fn settle(conn: &mut Conn<'_>, node: Incarnation) -> Result<(), StoreError> {
+    conn.rows("SELECT incarnation FROM nodes WHERE incarnation = $1 {lock nodes}", values![node.0]).await.map(drop)
+}
+
 pub(super) async fn unclaim(lease: Lease, mut conn: Conn<'_>) -> Result<u64, StoreError> {
+    settle(&mut conn, lease.node).await?;
     conn.execute(
         "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1 WHERE lease = $1 AND state = 3 AND started_at = $2",
         values![lease.node.0, lease.from],
@@ -159,6 +165,7 @@ pub(super) async fn unclaim(lease: Lease, mut conn: Conn<'_>) -> Result<u64, Sto
 }
 
 pub(super) async fn hand_back(lease: Incarnation, runs: &[(WorkspaceId, RunId)], mut conn: Conn<'_>) -> Result<u64, StoreError> {
+    settle(&mut conn, lease).await?;
     let keys = runs.iter().map(|(workspace, run)| run_key(*workspace, *run)).collect();
     conn.execute(
         "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1

@@ -24,7 +24,7 @@ const SHORT_STRETCH: i64 = 500;
 /// Of a [`RunSummary`], in the order of [`read_summary`], as an ended run and as a queued one has them. Numbers: codes.rs.
 pub(super) const ENDED: &str = "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
     started_at, ended_at, tag, cause_kind, cause, labels";
-const QUEUED: &str = "id, path, number, version, CAST(CASE state WHEN 3 THEN 3 WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
+const QUEUED: &str = "id, path, number, version, CAST(CASE state WHEN 3 THEN 3 + asleep WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
     CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
     started_at, CAST(NULL AS BIGINT) AS ended_at, tag, cause_kind, cause, labels";
 /// Columns in a summary.
@@ -100,7 +100,7 @@ pub(super) async fn list(
 fn is_indexed_in_queue(filter: &RunFilter) -> bool {
     let RunFilter { path, within, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
     let unserved = [path.is_some(), within.is_some(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()];
-    matches!(status, None | Some(RunStatus::Running)) && unserved.iter().all(|given| !given)
+    matches!(status, None | Some(RunStatus::Running | RunStatus::Suspended)) && unserved.iter().all(|given| !given)
 }
 
 /// Whether one index of history finds what fits.
@@ -127,7 +127,8 @@ fn tables(filter: &RunFilter) -> (Option<&'static str>, bool) {
         None => (Some(""), true),
         Some(RunStatus::Queued) => (Some(" AND state IN (0, 1)"), false),
         Some(RunStatus::Parked) => (Some(" AND state = 2"), false),
-        Some(RunStatus::Running) => (Some(" AND state = 3"), false),
+        Some(RunStatus::Running) => (Some(" AND state = 3 AND asleep = 0"), false),
+        Some(RunStatus::Suspended) => (Some(" AND state = 3 AND asleep = 1"), false),
         Some(status) => (None, status.has_ended()),
     };
     // What is dead, or has an outcome, has ended.

@@ -50,15 +50,14 @@ impl Nodes for Sql {
     fn leave(&self, node: Incarnation) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.db.write(node, |node, mut conn| {
             Box::pin(async move {
-                let runs = conn
-                    .execute(
-                        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
-                         WHERE lease = $1 AND state = 3",
-                        values![node.0],
-                    )
-                    .await?;
+                // First, as all who end a life: it waits for whoever is giving the node runs, and what they gave is then seen.
                 conn.execute("DELETE FROM nodes WHERE incarnation = $1", values![node.0]).await?;
-                Ok(runs)
+                conn.execute(
+                    "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
+                     WHERE lease = $1 AND state = 3",
+                    values![node.0],
+                )
+                .await
             })
         }))
     }

@@ -322,7 +322,7 @@ macro_rules! queued_columns {
             "queue.workspace, queue.id, workspace_name, path, number, version, limits, run_as, created_at, scheduled_for, attempt,
              started_at, state, ",
             $input,
-            ", priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels, due_at, handed_back"
+            ", priority, tag, policy, lost, cancel_requested, keys_held, cause_kind, cause, labels, due_at, handed_back, asleep"
         )
     };
 }
@@ -354,6 +354,7 @@ pub(super) struct Queued {
     pub(super) keys_held: usize,
     pub(super) due_at: Timestamp,
     pub(super) handed_back: u32,
+    is_asleep: bool,
 }
 
 pub(super) fn read(row: &Row) -> Result<Queued, StoreError> {
@@ -415,6 +416,7 @@ fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
         keys_held: usize::try_from(row.int(22)?).unwrap_or(0),
         due_at: row.time(26)?,
         handed_back: row.small_count(27)?,
+        is_asleep: row.int(28)? != 0,
     })
 }
 
@@ -467,7 +469,7 @@ impl Queued {
                 id: run.id,
                 number: run.number,
                 version: run.version,
-                status: self.state.status(),
+                status: if self.state == State::Running && self.is_asleep { RunStatus::Suspended } else { self.state.status() },
                 outcome: None,
                 trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
                 attempt: self.attempt,

@@ -14,6 +14,8 @@ use crate::{StoreError, state::StateScope};
 /// Any number of which no other program makes locks: "turn" in ASCII.
 const CLASS: i64 = 0x7475_726e;
 const BUCKETS: u8 = 64;
+/// Buckets of state come after those of runs, and are none of them: whoever starts a run does not wait for state.
+const STATE: u8 = BUCKETS;
 
 /// What a transaction will need.
 #[derive(Default)]
@@ -34,7 +36,7 @@ impl Turns {
     /// What writing state needs.
     pub(super) fn state(scope: &StateScope) -> Self {
         let mut turns = Self::default();
-        turns.add(scope.workspace, &[b"state", scope.path.as_str().as_bytes(), scope.trigger.as_bytes()]);
+        turns.0.insert(STATE + bucket(scope.workspace, &[scope.path.as_str().as_bytes(), scope.trigger.as_bytes()]));
         turns
     }
 
@@ -50,9 +52,11 @@ impl Turns {
     }
 
     fn add(&mut self, workspace: WorkspaceId, parts: &[&[u8]]) {
-        let mut all: Vec<&[u8]> = vec![workspace.0.as_bytes()];
-        all.extend(parts);
-        self.0.insert(Digest::of_parts(&all).as_bytes()[0] % BUCKETS);
+        self.0.insert(bucket(workspace, parts));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Waits for all of them, in their order; they are over with the transaction. SQLite has one writer, so nothing is needed.
@@ -70,4 +74,10 @@ impl Turns {
         .await
         .map(drop)
     }
+}
+
+fn bucket(workspace: WorkspaceId, parts: &[&[u8]]) -> u8 {
+    let mut all: Vec<&[u8]> = vec![workspace.0.as_bytes()];
+    all.extend(parts);
+    Digest::of_parts(&all).as_bytes()[0] % BUCKETS
 }

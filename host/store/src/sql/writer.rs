@@ -303,9 +303,14 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     if let Some(now) = appended.iter().map(|(done, _)| done.ended_at).max() {
         keys::release(conn, holders, now).await?;
     }
-    for command in commands {
-        if let Command::Call(operation, _) = command {
-            operation.run(conn.reborrow()).await?;
+    // What takes no turn comes last: it may lock what others are about to end, which should not wait for all the rest.
+    for has_turn in [true, false] {
+        for command in commands.iter_mut() {
+            if let Command::Call(operation, turns) = command
+                && turns.is_empty() != has_turn
+            {
+                operation.run(conn.reborrow()).await?;
+            }
         }
     }
     Ok(done)

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sandmill_model::{OutcomeKind, Policy, RunId, WorkspaceId, policy::Key, run::NewRun};
+use sandmill_model::{OutcomeKind, Policy, RunId, RunStatus, WorkspaceId, policy::Key, run::NewRun};
 use sandmill_store::{
     Store,
+    history::RunFilter,
     nodes::Incarnation,
     queue::{Claimed, Completion, Head, Logged, Share},
 };
@@ -89,7 +90,15 @@ async fn who_sleeps_does_not_count_on_any_node(database: Database) {
     stores[0].queue.sleeps(one, of, parent.id, true).await.unwrap();
     assert_eq!(take(&stores[1], two, of, &["gpu"], 1).await.0, [child.id]);
     complete(&stores[1], two, vec![finished(child, OutcomeKind::Ok)]).await;
+    let status = async |filter: RunStatus| {
+        let filter = RunFilter { status: Some(filter), ..RunFilter::default() };
+        let found = stores[1].history.list(of, &filter, None, 10).await.unwrap().runs;
+        found.into_iter().filter(|run| run.id == parent.id).map(|run| run.status).collect::<Vec<_>>()
+    };
+    assert_eq!((status(RunStatus::Suspended).await, status(RunStatus::Running).await), (vec![RunStatus::Suspended], vec![]));
+    assert_eq!(stores[1].history.run(of, parent.id).await.unwrap().unwrap().summary.status, RunStatus::Suspended);
     stores[0].queue.sleeps(one, of, parent.id, false).await.unwrap();
+    assert_eq!((status(RunStatus::Suspended).await, status(RunStatus::Running).await), (vec![], vec![RunStatus::Running]));
     let next = new_run(of);
     enqueue(&stores[0], std::slice::from_ref(&next)).await;
     assert_eq!(take(&stores[1], two, of, &[""], 1).await, (Vec::new(), vec![of]), "it is awake again");

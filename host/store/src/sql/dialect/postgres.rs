@@ -32,12 +32,15 @@ const INSERT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Prepared statements that a connection keeps.
 const STATEMENTS_MAX: usize = 256;
 
-/// Operations rely on READ COMMITTED; waiting for a lock has an end. `local`: on this server's disk; `on`: on its synchronous standbys' too.
+/// Operations rely on READ COMMITTED; waiting for a lock has an end. What a machine held that died in the midst of a transaction is free before its
+/// lease is over: no row of such a node could be taken from it otherwise, and the server may not notice its death for hours. `local`: on this server's disk; `on`: on its synchronous standbys' too.
 /// Notices say nothing that we do not know, and each that comes makes the next line of our own log disappear: sqlx asks whether it would
 /// be logged, and tracing takes that for an event.
-const SESSION_FULL: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s';
+const SESSION_FULL: &str =
+    "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '2s';
     SET client_min_messages = warning; SET synchronous_commit = on";
-const SESSION_NORMAL: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s';
+const SESSION_NORMAL: &str =
+    "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '2s';
     SET client_min_messages = warning; SET synchronous_commit = local";
 
 pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<PgPool, StoreError> {
