@@ -178,6 +178,9 @@ impl<H: Send + 'static> Sandbox<H> {
         let mut running: sandmill_model::BoxFuture<'static, Outcome> =
             Box::pin(run::run(run::Start { engine: inner.engine.clone(), core, host, steps, room }));
         let first = std::future::poll_fn(|cx| {
+            if inner.scheduler.is_busy_with(workspace) {
+                return Poll::Ready(Poll::Pending);
+            }
             let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
             Poll::Ready(polled.unwrap_or_else(|panic| Poll::Ready(outcome::panicked(&*panic))))
         })

@@ -6,7 +6,10 @@ mod task;
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +25,9 @@ use crate::{
 
 /// A run that a host call keeps waiting for longer gives its slot back.
 const BLOCKED_MAX: Duration = Duration::from_millis(5);
+/// Of a workspace with more runs that compute, the next has its first turn among them, and not on the thread that answers requests: first
+/// turns that all last their millisecond would hold up those of others.
+const COMPUTING_MAX: usize = 4;
 /// Guests that compute give way to the threads that answer requests and write to the store.
 const NICE: i32 = 5;
 
@@ -32,6 +38,8 @@ pub(crate) struct Shared {
     admission: Arc<Admission>,
     runtime: Handle,
     queues: Mutex<Queues>,
+    /// Runs in `ready`, so that whoever asks while there are none needs no lock.
+    ready: AtomicUsize,
     work: Condvar,
 }
 
@@ -54,7 +62,7 @@ impl Scheduler {
     /// # Errors
     /// If the system gives no thread.
     pub(crate) fn start(threads: usize, admission: Arc<Admission>, runtime: Handle) -> io::Result<Self> {
-        let shared = Arc::new(Shared { admission, runtime, queues: Mutex::default(), work: Condvar::new() });
+        let shared = Arc::new(Shared { admission, runtime, queues: Mutex::default(), ready: AtomicUsize::new(0), work: Condvar::new() });
         let scheduler = Self(shared);
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&scheduler.0);
@@ -63,7 +71,11 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Goes on with a run that did not end in its first poll. Dropping what is returned ends the run.
+    pub(crate) fn is_busy_with(&self, workspace: WorkspaceId) -> bool {
+        self.0.ready.load(Ordering::Relaxed) > 0 && self.0.queues().ready.count(workspace) > COMPUTING_MAX
+    }
+
+    /// Goes on with a run that did not end in its first poll, or begins it. Dropping what is returned ends the run.
     pub(crate) fn take_over(&self, workspace: WorkspaceId, run: BoxFuture<'static, Outcome>, slot: Slot) -> Scheduled {
         let (task, scheduled) = Task::new(Arc::clone(&self.0), workspace, run, slot);
         self.0.ready(task);
@@ -92,6 +104,7 @@ impl Shared {
         let mut queues = self.queues();
         if !queues.is_stopped {
             queues.ready.push(task.workspace(), task);
+            self.ready.fetch_add(1, Ordering::Relaxed);
             drop(queues);
             self.work.notify_one();
         }
@@ -149,6 +162,7 @@ impl Shared {
                 continue;
             }
             if let Some(next) = queues.ready.pop() {
+                self.ready.fetch_sub(1, Ordering::Relaxed);
                 return Some(next);
             }
             queues = match queues.blocked.front().map(|blocked| blocked.until.saturating_duration_since(now)) {

@@ -77,6 +77,33 @@ async fn young_loops_in_every_slot_lend_one_to_a_workspace_that_has_none() {
     assert!(storm_cpu_ns < u64::from(LOOPS) * 10_000_000, "the storm used {storm_cpu_ns} ns first");
 }
 
+/// The threads that answer requests do not begin what a workspace with many loops starts next.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_turns_of_a_storm_are_taken_among_its_loops() {
+    let bed = testbed(|options| {
+        options.slots = 100;
+        options.threads = 1;
+    });
+    let in_first_poll = async |number: u8| {
+        let call = Call { workspace: workspace(number), ..bed.chaos(r#"{"mode":"count"}"#) };
+        let mut run = std::pin::pin!(bed.sandbox.run(call));
+        let first = std::future::poll_fn(|context| std::task::Poll::Ready(run.as_mut().poll(context))).await;
+        let has_ended = first.is_ready();
+        let outcome = if let std::task::Poll::Ready(outcome) = first { outcome } else { soon(run).await };
+        assert_kind(&outcome, OutcomeKind::Ok);
+        has_ended
+    };
+    assert!(in_first_poll(1).await);
+    let storm: Vec<_> = (0..16).map(|_| bed.start(bed.chaos(r#"{"mode":"loop"}"#))).collect();
+    until("all of them loop", || bed.sandbox.guest_memory_bytes() > 16 * MIB).await;
+    assert!(!in_first_poll(1).await && in_first_poll(2).await);
+    for started in storm {
+        assert!(bed.sandbox.cancel(started.run));
+        assert_kind(&started.outcome().await, OutcomeKind::Cancelled);
+    }
+    assert!(in_first_poll(1).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_runs_than_slots() {
     let bed = testbed(|options| {
