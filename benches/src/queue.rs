@@ -50,44 +50,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         arguments.extend(["--database-url".to_owned(), url.clone()]);
     }
     arguments.extend(["--backlog-max".to_owned(), "10000000".to_owned()]);
-    if options.script {
-        // As in every day but its first minute: with a program of its own.
-        let server = Server::start(database.data(), &arguments)?;
-        server.deploy(PATH, "export function main() { return 1; }").await?;
-        for number in 0..CALLS_TO_WARM {
-            server.call_once(PATH, &format!("warm {number}")).await?;
-        }
-        server.snapshots_made(1).await?;
-    }
-    let server = Server::start(database.data(), &with_role(&arguments, "api"))?;
-    if !options.script {
-        server.deploy_identity(PATH).await?;
-    }
-    if options.parked > 0 {
-        let manifest = json!({"dispatch": {"concurrency": [{"limit": 1}]}});
-        server.deploy_with(PARKED, &json!({"language": "identity", "source": "", "manifest": manifest})).await?;
-        for _ in 0..2 {
-            server.start_run(PARKED).await?;
-        }
-    }
-    drop(server);
-    if options.parked > 0 {
-        park(&database, options.parked)?;
-    }
+    prepare(options, &database, &arguments).await?;
     let (enqueued_per_s, drained_per_s) = enqueue_and_drain(&database, &arguments, PATH, options.runs).await?;
 
-    let server = Server::start(database.data(), &arguments)?;
-    let mut one_ms = Vec::with_capacity(ONE_AT_A_TIME);
-    for number in 0..ONE_AT_A_TIME {
-        let began = Instant::now();
-        server.call_once(PATH, &number.to_string()).await?;
-        one_ms.push(began.elapsed().as_secs_f64() * 1e3);
-    }
-    one_ms.sort_by(f64::total_cmp);
-    let (p50, p99) = (report::percentile(&one_ms, 0.5), report::percentile(&one_ms, 0.99));
+    let (p50, p99) = one_at_a_time(&database, &arguments).await?;
     let kind = if options.database_url.is_some() { "PostgreSQL" } else { database.name() };
     let program = if options.script { "TypeScript" } else { "identity" };
-    drop(server);
     if options.peer {
         peers.push(bullmq::measure(options.runs, ONE_AT_A_TIME)?);
     }
@@ -117,6 +85,48 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             "drained_per_s": drained_per_s, "one_p50_ms": p50, "one_p99_ms": p99, "bullmq_drained_per_s": peers_drained_per_s,
         }),
     )
+}
+
+/// What is measured, deployed and warm; with so many runs parked as were asked for.
+async fn prepare(options: &Options, database: &Database, arguments: &[String]) -> anyhow::Result<()> {
+    if options.script {
+        // As in every day but its first minute: with a program of its own.
+        let server = Server::start(database.data(), arguments)?;
+        server.deploy(PATH, "export function main() { return 1; }").await?;
+        for number in 0..CALLS_TO_WARM {
+            server.call_once(PATH, &format!("warm {number}")).await?;
+        }
+        server.snapshots_made(1).await?;
+    }
+    let server = Server::start(database.data(), &with_role(arguments, "api"))?;
+    if !options.script {
+        server.deploy_identity(PATH).await?;
+    }
+    if options.parked > 0 {
+        let manifest = json!({"dispatch": {"concurrency": [{"limit": 1}]}});
+        server.deploy_with(PARKED, &json!({"language": "identity", "source": "", "manifest": manifest})).await?;
+        for _ in 0..2 {
+            server.start_run(PARKED).await?;
+        }
+    }
+    drop(server);
+    if options.parked > 0 {
+        park(database, options.parked)?;
+    }
+    Ok(())
+}
+
+/// p50 and p99 of runs that one caller starts and waits for, in ms.
+async fn one_at_a_time(database: &Database, arguments: &[String]) -> anyhow::Result<(f64, f64)> {
+    let server = Server::start(database.data(), arguments)?;
+    let mut one_ms = Vec::with_capacity(ONE_AT_A_TIME);
+    for number in 0..ONE_AT_A_TIME {
+        let began = Instant::now();
+        server.call_once(PATH, &number.to_string()).await?;
+        one_ms.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    one_ms.sort_by(f64::total_cmp);
+    Ok((report::percentile(&one_ms, 0.5), report::percentile(&one_ms, 0.99)))
 }
 
 fn with_role(arguments: &[String], role: &str) -> Vec<String> {

@@ -3,7 +3,6 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -22,6 +21,9 @@ const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null };
 const seconds = async (what) => { const began = process.hrtime.bigint(); await what(); return Number(process.hrtime.bigint() - began) / 1e9; };
 (async () => {
   const queue = new Queue('noop', { connection, defaultJobOptions: { removeOnComplete: true } });
+  // Redis is only just being started: the client tries until it answers.
+  queue.on('error', () => {});
+  await queue.waitUntilReady();
   const enqueued = await seconds(async () => {
     let left = runs;
     const caller = async () => { while (left > 0) { left--; await queue.add('noop', { name: 'bob' }); } };
@@ -64,8 +66,6 @@ pub(crate) fn measure(runs: usize, times: usize) -> anyhow::Result<(String, Figu
         .spawn()
         .context("redis-server cannot be started; it is in Debian's package redis-server")?;
     let _redis = Peer { child: redis, name: "Redis".to_owned(), url: String::new(), _folder: None };
-    // The client tries until it answers.
-    std::thread::sleep(Duration::from_millis(200));
     let script = folder.path().join("queue.js");
     fs::write(&script, SCRIPT)?;
     let output = Command::new("node")
