@@ -65,11 +65,16 @@ impl Load<'_> {
 /// Medians over `times` runs.
 pub(crate) fn repeated(load: &Load<'_>, times: usize) -> anyhow::Result<Figures> {
     let runs: Vec<Figures> = (0..times).map(|_| load.run()).collect::<Result<_, _>>()?;
+    Ok(medians(&runs))
+}
+
+/// Of each figure; the sum of errors.
+pub(crate) fn medians(runs: &[Figures]) -> Figures {
     let of = |pick: fn(&Figures) -> f64| crate::report::median(runs.iter().map(pick).collect());
-    Ok(Figures {
+    Figures {
         requests_per_s: of(|run| run.requests_per_s),
         p50_ms: of(|run| run.p50_ms),
         p99_ms: of(|run| run.p99_ms),
         errors: runs.iter().map(|run| run.errors).sum(),
-    })
+    }
 }

@@ -160,7 +160,7 @@ pub(crate) async fn enqueue_and_drain(database: &Database, arguments: &[String],
     // Nobody sends anything any more: the server shares the machine with its database only.
     let server = Server::start_alone(database.data(), arguments)?;
     let began = Instant::now();
-    while server.is_busy().await? {
+    while server.is_busy("default").await? {
         tokio::time::sleep(POLL).await;
     }
     Ok((enqueued_per_s, runs as f64 / began.elapsed().as_secs_f64()))

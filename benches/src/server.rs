@@ -131,10 +131,10 @@ impl Server {
         Ok(())
     }
 
-    /// Whether any run has not ended.
-    pub(crate) async fn is_busy(&self) -> anyhow::Result<bool> {
+    /// Whether any run of this workspace has not ended.
+    pub(crate) async fn is_busy(&self, workspace: &str) -> anyhow::Result<bool> {
         for status in ["queued", "running"] {
-            let page = self.get(&format!("/api/w/default/runs?status={status}&limit=1")).await?;
+            let page = self.get(&format!("/api/w/{workspace}/runs?status={status}&limit=1")).await?;
             if page["items"].as_array().is_none_or(|items| !items.is_empty()) {
                 return Ok(true);
             }

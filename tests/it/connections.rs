@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use sandmill_testkit::server::Server;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -199,6 +200,43 @@ async fn http2_is_bounded_and_told_when_it_is_idle() {
     let streams = frames[0].1.chunks(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes()).unwrap();
     assert_eq!((frames[0].0, &streams[2..]), (SETTINGS, &128_u32.to_be_bytes()[..]));
     assert!(frames.iter().any(|(kind, _)| *kind == GOAWAY), "{frames:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crowds_take_turns_and_all_are_served() {
+    const CONNECTIONS: usize = 24;
+    const REQUESTS: usize = 50;
+    let server = Server::start(&[]).unwrap();
+    server.deploy("f/crowd/hello", "typescript", "export function main() { return 1; }").await.unwrap();
+    let hello = format!("GET /hooks/default/run/f/crowd/hello HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", server.token);
+    // One crowd of the workspace, one that nobody let in, and one whose requests share a connection.
+    let one_by_one = |request: &'static str| {
+        let (server, hello) = (&server, &hello);
+        async move {
+            let mut peer = Peer::connect(server).await;
+            for _ in 0..REQUESTS {
+                peer.say(if request.is_empty() { hello } else { request }).await;
+                let answer = peer.answer().await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        }
+    };
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let together = || {
+        let (http2, server) = (&http2, &server);
+        async move {
+            for _ in 0..REQUESTS {
+                let request = http2.get(format!("{}/hooks/default/run/f/crowd/hello", server.url)).bearer_auth(&server.token);
+                let answer = timeout(DEADLINE, request.send()).await.expect("an answer comes").unwrap();
+                assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+            }
+        }
+    };
+    tokio::join!(
+        join_all((0..CONNECTIONS).map(|_| one_by_one(""))),
+        join_all((0..CONNECTIONS).map(|_| one_by_one(HEALTH))),
+        join_all((0..CONNECTIONS).map(|_| together())),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,7 +137,7 @@ async fn a_log_flood_is_cut_and_what_came_before_is_kept() {
     let answer = server.call("f/hostile/log-flood", &json!({})).await.unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "\"done\""));
     let run = answer.header("sandmill-run-id").unwrap().to_owned();
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
+    let log = log_of(&server, &run).await;
     assert!(log.contains("line 0 ") && log.len() < 4 * 1024 * 1024, "{} bytes", log.len());
     assert!(log.contains("log's limit"), "the cut is named: {}", &log[log.len().saturating_sub(500)..]);
 }
@@ -209,6 +209,10 @@ async fn open_connections(server: &Server) -> usize {
     metrics.lines().find_map(|line| line.strip_prefix("sandmill_connections ")).unwrap().parse().unwrap()
 }
 
+async fn log_of(server: &Server, run: &str) -> String {
+    server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
     let server = server();
@@ -220,7 +224,8 @@ async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
         server.deploy(&path, "typescript", source).await.unwrap();
         let id = server.start_run(&path, &json!({})).await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap()["status"] != "running" {
+        // A run has the status `running` before its program is at work.
+        while !log_of(&server, &id).await.contains("before") {
             assert!(Instant::now() < deadline, "it never ran");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -231,8 +236,7 @@ async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
         assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")), "{run}");
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert!(run["usage"]["wall_ns"].as_u64().unwrap() > 0, "{run}");
-        let log =
-            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+        let log = log_of(&server, &id).await;
         assert!(log.contains("before"), "{log}");
     }
 }

@@ -13,7 +13,7 @@ use sandmill_model::{
 };
 use sandmill_store::workspaces::Workspace;
 
-use crate::{app::App, problem::Problem, request::url};
+use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -115,6 +115,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let principal = app.principal(&parts.headers, &parts.uri).await?;
         let workspace = app.workspace(url::workspace(parts), &principal).await?;
+        OnBehalf::note(&parts.extensions, workspace.id);
         Ok(Self { principal, workspace })
     }
 }

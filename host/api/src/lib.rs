@@ -8,6 +8,7 @@ mod auth;
 mod events;
 mod mount;
 mod observe;
+mod on_behalf;
 mod openapi;
 mod pages;
 mod problem;
@@ -24,6 +25,7 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
+pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
 pub use router::router;
 

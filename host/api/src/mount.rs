@@ -25,6 +25,7 @@ use crate::{
     auth::{Caller, forbidden},
     events::{self, View},
     observe::{self, Surface},
+    on_behalf::OnBehalf,
     problem::Problem,
     request::{body, headers},
 };
@@ -62,6 +63,7 @@ impl Mount {
         let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
         let principal = app.principal(&parts.headers, &parts.uri).await?;
         let workspace = app.workspace(workspace, &principal).await?;
+        OnBehalf::note(&parts.extensions, workspace.id);
         if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
             return Err(forbidden(Domain::Runs, Action::Start, Some(path.as_str())));
         }

@@ -5,21 +5,25 @@
 mod activity;
 mod bodies;
 mod descriptors;
+mod turns;
 mod watched;
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::Router;
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use sandmill_api::OnBehalf;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -31,6 +35,7 @@ pub(crate) use self::descriptors::{connections_max, raise};
 use self::{
     activity::{Activity, Verdict},
     bodies::{Answer, Arriving},
+    turns::{Turn, Turns},
     watched::{LastRead, Watched},
 };
 
@@ -64,12 +69,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     let connections = Connections {
         // Turned into what answers requests once, not for each of them.
         router: router.with_state(()),
-        protocol: protocol(),
         limits,
         places: Arc::new(Semaphore::new(limits.connections_max)),
         last_read: Arc::default(),
+        turns: Arc::new(Turns::new(tokio::runtime::Handle::current().metrics().num_workers())),
     };
     let tasks = TaskTracker::new();
+    let usher = TaskTracker::new().spawn({
+        let turns = Arc::clone(&connections.turns);
+        async move { turns.usher().await }
+    });
     tokio::select! {
         () = connections.accept(&listener, &tasks, &stop) => {}
         () = stop.cancelled() => {}
@@ -77,6 +86,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     drop(listener);
     tasks.close();
     tasks.wait().await;
+    usher.abort();
 }
 
 fn describe_metrics() {
@@ -86,20 +96,47 @@ fn describe_metrics() {
     metrics::describe_counter!("sandmill_accept_errors_total", "Connections that could not be accepted");
 }
 
-fn protocol() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn protocol(streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(HTTP2_PING_INTERVAL).keep_alive_timeout(HTTP2_PING_TIMEOUT);
     http2.max_concurrent_streams(HTTP2_STREAMS_MAX);
     builder
 }
 
+/// Spawns the streams of an HTTP/2 connection: each is served when it is its turn, as a connection is.
+#[derive(Clone)]
+struct Streams {
+    turns: Arc<Turns>,
+    peer: IpAddr,
+    on_behalf: OnBehalf,
+}
+
+impl Streams {
+    fn turn(&self) -> Turn {
+        Turn::new(Arc::clone(&self.turns), self.peer, self.on_behalf.clone())
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let mut turn = self.turn();
+        TokioExecutor::new().execute(async move {
+            let mut stream = pin!(stream);
+            poll_fn(|context| turn.poll(context, stream.as_mut())).await
+        });
+    }
+}
+
 struct Connections {
     router: Router,
-    protocol: Builder<TokioExecutor>,
     limits: Limits,
     places: Arc<Semaphore>,
     last_read: Arc<LastRead>,
+    turns: Arc<Turns>,
 }
 
 impl Connections {
@@ -121,8 +158,8 @@ impl Connections {
                 }
             };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    tasks.spawn(self.connection(stream, place, stop.child_token()));
+                Ok((stream, peer)) => {
+                    tasks.spawn(self.connection(stream, peer.ip(), place, stop.child_token()));
                 }
                 Err(error) if is_of_the_peer(&error) => tracing::debug!(%error, "a connection ended before it was accepted"),
                 Err(error) => {
@@ -137,9 +174,16 @@ impl Connections {
     }
 
     /// One connection from its first byte to its last.
-    fn connection(&self, stream: TcpStream, place: OwnedSemaphorePermit, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        let (protocol, router, limits) = (self.protocol.clone(), self.router.clone(), self.limits);
-        let last_read = Arc::clone(&self.last_read);
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        place: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let (router, limits, last_read) = (self.router.clone(), self.limits, Arc::clone(&self.last_read));
+        let on_behalf = OnBehalf::default();
+        let streams = Streams { turns: Arc::clone(&self.turns), peer, on_behalf: on_behalf.clone() };
         async move {
             // Answers are one small packet each: waiting to fill it would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
@@ -150,15 +194,16 @@ impl Connections {
             let activity = Arc::new(Activity::begin());
             let service = service_fn({
                 let activity = Arc::clone(&activity);
-                move |request: Request<Incoming>| {
+                move |mut request: Request<Incoming>| {
                     let in_flight = activity.request();
+                    request.extensions_mut().insert(on_behalf.clone());
                     let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
                     async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
                 }
             });
             let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), last_read));
-            let served = protocol.serve_connection(stream, service);
-            guard(served, &activity, limits, stop).await;
+            let (turn, protocol) = (streams.turn(), protocol(streams));
+            guard(protocol.serve_connection(stream, service), &activity, limits, turn, stop).await;
             open.decrement(1);
             drop(place);
         }
@@ -167,9 +212,10 @@ impl Connections {
 
 /// Polls a connection until it ends, or until it must.
 async fn guard<S>(
-    served: hyper_util::server::conn::auto::Connection<'_, TokioIo<Watched>, S, TokioExecutor>,
+    served: hyper_util::server::conn::auto::Connection<'_, TokioIo<Watched>, S, Streams>,
     activity: &Activity,
     limits: Limits,
+    mut turn: Turn,
     stop: CancellationToken,
 ) where
     S: hyper::service::Service<Request<Incoming>, Response = hyper::Response<Answer>, Error = Infallible>,
@@ -182,7 +228,7 @@ async fn guard<S>(
     loop {
         tokio::select! {
             biased;
-            ended = served.as_mut() => {
+            ended = poll_fn(|context| turn.poll(context, served.as_mut())) => {
                 if let Err(error) = ended {
                     tracing::trace!(error, "a connection ended badly");
                 }
