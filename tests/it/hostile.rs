@@ -137,7 +137,7 @@ async fn a_log_flood_is_cut_and_what_came_before_is_kept() {
     let answer = server.call("f/hostile/log-flood", &json!({})).await.unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "\"done\""));
     let run = answer.header("sandmill-run-id").unwrap().to_owned();
-    let log = log_of(&server, &run).await;
+    let log = log_of(server, &run).await;
     assert!(log.contains("line 0 ") && log.len() < 4 * 1024 * 1024, "{} bytes", log.len());
     assert!(log.contains("log's limit"), "the cut is named: {}", &log[log.len().saturating_sub(500)..]);
 }
@@ -225,7 +225,7 @@ async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
         let id = server.start_run(&path, &json!({})).await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         // A run has the status `running` before its program is at work.
-        while !log_of(&server, &id).await.contains("before") {
+        while !log_of(server, &id).await.contains("before") {
             assert!(Instant::now() < deadline, "it never ran");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -236,7 +236,7 @@ async fn a_run_that_loops_or_sleeps_can_be_cancelled() {
         assert_eq!((run["status"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")), "{run}");
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert!(run["usage"]["wall_ns"].as_u64().unwrap() > 0, "{run}");
-        let log = log_of(&server, &id).await;
+        let log = log_of(server, &id).await;
         assert!(log.contains("before"), "{log}");
     }
 }
