@@ -10,16 +10,17 @@ use sandmill_testkit::{postgres::Postgres, server::Server};
 const TOKEN: &str = "sm_a_token_that_all_nodes_of_a_test_know";
 const PATH: &str = "f/cancelling/busy";
 /// Says in its log that it has begun.
-const SOURCE: &str = "import { state } from 'sandmill';
+const SOURCE: &str = "import { runs, state } from 'sandmill';
     export async function main(how: string) {
         console.log('begun');
         if (how === 'loop') for (;;) {}
         if (how === 'regex') return /^(a+)+$/.test('a'.repeat(60) + 'b');
         if (how === 'sleep') await new Promise(r => setTimeout(r, 60000));
+        if (how === 'child') await runs.run('f/cancelling/busy', { how: 'sleep' });
         if (how === 'host calls') for (let n = 0; ; n++) state.set('n', n);
         return how;
     }";
-const KINDS: [&str; 4] = ["loop", "regex", "sleep", "host calls"];
+const KINDS: [&str; 5] = ["loop", "regex", "sleep", "child", "host calls"];
 /// What is promised.
 const PROMISED: Duration = Duration::from_millis(100);
 /// The middle one of so many keeps the promise: a machine that is busy with other tests delays some.
@@ -48,7 +49,8 @@ fn now_micros() -> i64 {
 
 /// Cancels runs of each kind that `worker` executes by asking `asked`.
 async fn cancel_all_kinds(asked: &Server, worker: &Server) {
-    asked.deploy(PATH, "typescript", SOURCE).await.unwrap();
+    let script = json!({"language": "typescript", "source": SOURCE, "manifest": {"grants": {"runs": [PATH]}}});
+    asked.deploy_with(PATH, script).await.unwrap();
     asked.call(PATH, &json!({"how": "not"})).await.unwrap();
     for how in KINDS {
         let mut medians = Vec::new();

@@ -98,8 +98,12 @@ fn a_run_on_terms() {
     exits(&run(&["run", "f/commands/later", "--idempotency-key", "é"]), 2);
     let (_, err) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1"]), 2);
     assert!(err.contains("--start"), "{err}");
-    let (out, _) = exits(&run(&["run", "f/commands/later", "--delay-ms", "1", "--stream"]), 0);
-    assert_eq!(out.trim(), "\"now\"");
+    for due in [["--delay-ms", "1"], ["--at", "2001-01-01T00:00:00Z"]] {
+        let (out, _) = exits(&run(&[&["run", "f/commands/later", "--stream"], &due[..]].concat()), 0);
+        assert_eq!(out.trim(), "\"now\"");
+    }
+    let (_, err) = exits(&run(&["run", "f/commands/later", "--start", "--at", "tomorrow"]), 2);
+    assert!(err.contains("2026-01-31T12:00:00Z"), "how a time is written: {err}");
 }
 
 #[test]

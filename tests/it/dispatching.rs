@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::shared::{Database, on_both};
+use crate::shared::{Database, micros, on_both};
 use sandmill_testkit::server::{Answer, Server};
 
 on_both![
@@ -126,6 +126,18 @@ async fn a_delayed_run_starts_when_it_is_due(database: Database) {
     assert!((Duration::from_millis(700)..Duration::from_secs(5)).contains(&began.elapsed()), "{:?}", began.elapsed());
     let both = start(server, json!({"path": "f/dispatching/later", "delay_ms": 1, "wait": true})).await;
     assert_eq!(both.status, 400, "{both:?}");
+    let due = |at: &str| start(server, json!({"path": "f/dispatching/later", "scheduled_for": at}));
+    let at = run_id(&due("2001-01-01T00:00:00+02:00").await);
+    let run = server.ended_run(&at).await.unwrap();
+    assert_eq!((run["status"].as_str(), &run["scheduled_for"]), (Some("succeeded"), &run["created_at"]), "what is over is now: {run}");
+    for wrong in ["tomorrow", "9999-01-01T00:00:00Z", "2026-02-30T00:00:00Z"] {
+        assert_eq!(due(wrong).await.status, 400, "{wrong}");
+    }
+    let soon = micros(run["ended_at"].as_str().unwrap()) + 1_500_000;
+    let id = run_id(&due(&chrono::DateTime::from_timestamp_micros(soon).unwrap().to_rfc3339()).await);
+    let run = server.ended_run(&id).await.unwrap();
+    assert_eq!((run["status"].as_str(), micros(run["scheduled_for"].as_str().unwrap())), (Some("succeeded"), soon), "{run}");
+    assert!(micros(run["started_at"].as_str().unwrap()) >= soon, "{run}");
     let cancelled = run_id(&start(server, json!({"path": "f/dispatching/later", "delay_ms": 3_600_000})).await);
     let cancel = server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{cancelled}/cancel")).send().await.unwrap();
     assert_eq!(cancel.status(), 200);
@@ -155,7 +167,7 @@ async fn equal_ordering_keys_execute_one_after_another(database: Database) {
 
 async fn a_concurrency_limit_holds(database: Database) {
     let Some(server) = database.server() else { return };
-    let source = "export async function main() { const began = Date.now(); await new Promise(r => setTimeout(r, 100)); return [began, Date.now()]; }";
+    let source = "export async function main() { const began = Date.now(); await new Promise(r => setTimeout(r, 500)); return [began, Date.now()]; }";
     let manifest = json!({"dispatch": {"concurrency": [{"limit": 2}]}});
     server.deploy_with("f/dispatching/limited", json!({"language": "typescript", "source": source, "manifest": manifest})).await.unwrap();
     let mut ids = Vec::new();

@@ -35,6 +35,10 @@ pub(crate) struct Terms {
     #[arg(long, value_name = "MILLISECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
+    /// Time at which the run is due, e.g. 2026-01-31T12:00:00Z, instead of --delay-ms
+    #[arg(long = "at", value_name = "TIME", conflicts_with = "delay_ms")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<String>,
     /// Of what is due, the greater goes first: -1000 to 1000; by default what the manifest says
     #[arg(long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,12 +61,12 @@ fn idempotency_key(text: &str) -> Result<String, String> {
 
 impl Terms {
     pub(crate) fn has_delay(&self) -> bool {
-        self.delay_ms.is_some()
+        self.delay_ms.is_some() || self.scheduled_for.is_some()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { delay_ms, priority, tag, idempotency_key } = self;
-        delay_ms.is_none() && priority.is_none() && tag.is_none() && idempotency_key.is_none()
+        let Self { delay_ms, scheduled_for, priority, tag, idempotency_key } = self;
+        delay_ms.is_none() && scheduled_for.is_none() && priority.is_none() && tag.is_none() && idempotency_key.is_none()
     }
 }
 

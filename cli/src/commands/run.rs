@@ -43,7 +43,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         }
         if !options.terms.is_empty() {
             return Err(CliError::input(
-                "--delay-ms, --priority, --tag and --idempotency-key are for runs on a server; a local run begins at once",
+                "--delay-ms, --at, --priority, --tag and --idempotency-key are for runs on a server; a local run begins at once",
             ));
         }
         return local(PathBuf::from(options.what), arguments, session).await;
@@ -51,7 +51,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     Selector::split(&options.what)
         .map_err(|error| CliError::input(format!("{:?}: {error}. A file is named with ./ in front", options.what)))?;
     if options.terms.has_delay() && !options.start && !options.stream {
-        return Err(CliError::input("--delay-ms goes with --start, or with --stream to follow the run from then on"));
+        return Err(CliError::input("--delay-ms and --at go with --start, or with --stream to follow the run from then on"));
     }
     let server = Server::of(&session.globals)?;
     let order = Order { target: &options.what, arguments: &arguments, terms: &options.terms };

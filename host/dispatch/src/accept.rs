@@ -171,7 +171,7 @@ impl Dispatch {
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
-        let scheduled_for = terms.delay.map_or(now, |delay| now.plus(delay));
+        let scheduled_for = terms.due.map_or(now, |due| due.at(now));
         let mut policy = self.inner.policy(&target, &input, &terms, scheduled_for)?;
         // A handler that fails is not handled by itself.
         let handler = workspace.settings.error_handler.as_ref().filter(|handler| **handler != target.path);

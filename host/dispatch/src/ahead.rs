@@ -2,6 +2,8 @@
 //!
 //! Where runs take long nothing is claimed ahead: another node may have a slot.
 
+mod line;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -14,6 +16,8 @@ use std::{
 use sandmill_model::RunId;
 use sandmill_store::{nodes::Incarnation, queue::Claimed};
 use tokio::sync::Notify;
+
+use self::line::Line;
 
 /// Runs are claimed ahead for this long.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -40,7 +44,7 @@ pub(crate) struct Ahead {
 
 #[derive(Default)]
 struct Waiting {
-    runs: VecDeque<(Incarnation, Claimed)>,
+    runs: Line,
     input_bytes: usize,
     /// Runs that are cancelled or whose time is over: they need no slot to end.
     to_end: VecDeque<(Incarnation, Claimed)>,
@@ -89,7 +93,7 @@ impl Ahead {
     pub(crate) fn put(&self, lease: Incarnation, claimed: Vec<Claimed>) {
         let mut waiting = self.waiting();
         waiting.input_bytes += claimed.iter().map(|claimed| claimed.run.input.len_bytes()).sum::<usize>();
-        waiting.runs.extend(claimed.into_iter().map(|claimed| (lease, claimed)));
+        claimed.into_iter().for_each(|claimed| waiting.runs.push(lease, claimed));
         self.filled.notify_one();
     }
 
@@ -112,7 +116,7 @@ impl Ahead {
 
     pub(crate) fn take(&self) -> Option<(Incarnation, Claimed)> {
         let mut waiting = self.waiting();
-        let next = waiting.runs.pop_front()?;
+        let next = waiting.runs.pop()?;
         waiting.input_bytes -= next.1.run.input.len_bytes();
         self.room.notify_one();
         if !waiting.runs.is_empty() {
@@ -125,8 +129,7 @@ impl Ahead {
     /// Takes a run that waits for a slot out of the line, so that it ends at once. Returns whether it was there.
     pub(crate) fn cancel(&self, run: RunId) -> bool {
         let mut waiting = self.waiting();
-        let index = waiting.runs.iter().position(|(_, claimed)| claimed.run.id == run);
-        let Some((lease, claimed)) = index.and_then(|index| waiting.runs.remove(index)) else { return false };
+        let Some((lease, claimed)) = waiting.runs.remove(run) else { return false };
         waiting.input_bytes -= claimed.run.input.len_bytes();
         waiting.to_end.push_back((lease, Claimed { is_cancelled: true, ..claimed }));
         self.to_end.notify_one();
@@ -134,11 +137,10 @@ impl Ahead {
         true
     }
 
-    /// Takes the last `count` out of the line, but for what is to end anyway.
+    /// Takes `count` out of the line, of those who have most in it; but for what is to end anyway.
     pub(crate) fn take_back(&self, count: u32) -> Vec<(Incarnation, Claimed)> {
         let mut waiting = self.waiting();
-        let from = waiting.runs.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
-        let back: Vec<_> = waiting.runs.drain(from..).collect();
+        let back: Vec<_> = (0..count).map_while(|_| waiting.runs.pop_surplus()).collect();
         waiting.input_bytes -= back.iter().map(|(_, claimed)| claimed.run.input.len_bytes()).sum::<usize>();
         back
     }

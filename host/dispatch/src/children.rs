@@ -13,7 +13,7 @@ use sandmill_model::{
 };
 use sandmill_store::{history::Kin, queue::Cancelled};
 
-use crate::{Dispatch, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse};
+use crate::{Dispatch, Due, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse};
 
 /// Children that are looked up at once to be cancelled.
 const CANCEL_BATCH: u32 = 500;
@@ -91,7 +91,7 @@ impl Dispatch {
             selector,
             input: Input::Arguments(arguments),
             terms: StartTerms {
-                delay: terms.delay,
+                due: terms.delay.map(Due::In),
                 priority: terms.priority,
                 tag: terms.tag,
                 idempotency_key: terms.key,

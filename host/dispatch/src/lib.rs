@@ -40,7 +40,7 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -160,11 +160,29 @@ pub struct StartRequest {
     pub terms: StartTerms,
 }
 
+/// When a run may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// So long after its acceptance.
+    In(Duration),
+    /// At once, if that is over: nobody gets before others by it.
+    At(Timestamp),
+}
+
+impl Due {
+    fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::In(delay) => now.plus(delay),
+            Self::At(at) => at.max(now),
+        }
+    }
+}
+
 /// What whoever starts a run says of it beside its input; the script's manifest says the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StartTerms {
-    /// How long after its acceptance it is due; none: at once.
-    pub delay: Option<Duration>,
+    /// None: at once.
+    pub due: Option<Due>,
     pub priority: Option<i32>,
     pub tag: Option<Arc<str>>,
     /// A repetition by the same caller, for the same script and with the same key within [`DEDUP_WINDOW`] is this run.

@@ -293,4 +293,4 @@ impl LiveRun {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

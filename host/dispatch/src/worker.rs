@@ -130,7 +130,7 @@ impl Inner {
         }
     }
 
-    /// Hands back the last `count` of those in line: the runs before them take long, and others than this node, or of others than their
+    /// Hands back `count` of those in line: the runs before them take long, and others than this node, or of others than their
     /// workspaces, may have their turn first.
     async fn hand_back(&self, count: u32) {
         let mut left = self.ahead.take_back(count);

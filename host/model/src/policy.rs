@@ -51,7 +51,8 @@ pub struct Retry {
     pub delay_ms: u64,
     pub backoff: Backoff,
     pub delay_max_ms: u64,
-    /// Up to this much of a pause is added to it by chance, so that what failed together does not come back together. Per cent.
+    /// Up to this much of a pause is added to it by chance, so that what failed together does not come back together. Per cent. No pause is
+    /// longer than `delay_max_ms`.
     pub jitter_percent: u8,
     /// Outcomes that are tried again. A run whose node died is always tried again, without counting here.
     #[schemars(with = "Vec<String>")]
@@ -116,9 +117,12 @@ impl Retry {
             Backoff::Constant => self.delay_ms,
             Backoff::Exponential => self.delay_ms.saturating_mul(1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX)),
         };
-        let base_ms = base_ms.min(self.delay_max_ms);
-        let jitter_ms = u128::from(base_ms) * u128::from(self.jitter_percent) * u128::from(chance) / (100 * u128::from(u16::MAX));
-        Duration::from_millis(base_ms.saturating_add(u64::try_from(jitter_ms).unwrap_or(0)))
+        let base_ms = u128::from(base_ms.min(self.delay_max_ms));
+        let jitter_max_ms = base_ms * u128::from(self.jitter_percent) / 100;
+        // At the cap it spreads below it.
+        let least_ms = base_ms.min(u128::from(self.delay_max_ms).saturating_sub(jitter_max_ms));
+        let delay_ms = least_ms + jitter_max_ms * u128::from(chance) / u128::from(u16::MAX);
+        Duration::from_millis(u64::try_from(delay_ms).unwrap_or(self.delay_max_ms))
     }
 }
 
@@ -363,8 +367,8 @@ mod tests {
     fn pauses_grow_and_are_capped() {
         let retry = Retry { attempts: 6, delay_max_ms: 5_000, ..Retry::default() };
         let policy = Policy { retry: Some(retry.clone()), ..Policy::default() };
-        assert_eq!(delays(&policy, &failed(OutcomeKind::Error, "E"), 0), [1000, 2000, 4000, 5000, 5000]);
-        assert_eq!(delays(&policy, &failed(OutcomeKind::Error, "E"), u16::MAX), [1200, 2400, 4800, 6000, 6000]);
+        assert_eq!(delays(&policy, &failed(OutcomeKind::Error, "E"), 0), [1000, 2000, 4000, 4000, 4000]);
+        assert_eq!(delays(&policy, &failed(OutcomeKind::Error, "E"), u16::MAX), [1200, 2400, 4800, 5000, 5000]);
         let constant = Policy { retry: Some(Retry { backoff: Backoff::Constant, ..retry.clone() }), ..Policy::default() };
         assert_eq!(delays(&constant, &failed(OutcomeKind::Timeout, "timeout"), 0), [1000; 5]);
         let long = Policy { retry: Some(Retry { attempts: 100, delay_max_ms: 7, ..retry }), ..Policy::default() };

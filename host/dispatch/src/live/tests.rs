@@ -7,7 +7,8 @@ use super::*;
 const LEASE: Incarnation = Incarnation(7);
 const AGE: Duration = Duration::from_millis(300);
 
-fn run() -> NewRun {
+/// One of a workspace of its own.
+pub(crate) fn run() -> NewRun {
     let now = SystemClock.now();
     NewRun {
         id: RunId::new(now),

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sandmill_dispatch::Due;
 use sandmill_model::{BoxFuture, Code, RunId, RunStatus, Timestamp, WorkspaceId, run::NewRun};
 use sandmill_store::{
     Store, StoreError,
@@ -131,7 +132,7 @@ async fn runs_whose_claim_was_not_heard_are_executed() {
         lost.claim.store(true, Ordering::SeqCst);
         let mut request = bench.request(arguments("{}"));
         // What is due at once may begin without a claim.
-        request.terms.delay = Some(Duration::from_millis(1));
+        request.terms.due = Some(Due::In(Duration::from_millis(1)));
         let run = bench.dispatch.accept(request).await.unwrap().run;
         let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
         assert_eq!((record.summary.status, record.summary.attempt), (RunStatus::Succeeded, 1));

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sandmill_dispatch::{StartRequest, StartTerms};
-use sandmill_model::{Manifest, OutcomeKind, RunStatus};
+use sandmill_dispatch::{Due, StartRequest, StartTerms};
+use sandmill_model::{Manifest, OutcomeKind, RunStatus, Timestamp};
 use sandmill_store::queue::Cancelled;
 use serde_json::json;
 
@@ -62,7 +62,7 @@ async fn a_run_whose_time_is_over_ends_although_nobody_serves_it() {
     // Its time begins when it is due.
     deploy_with(&bench.store, &bench.workspace, with_run_ms(None)).await;
     bench.dispatch.deployed(bench.workspace.id, &crate::fake::PATH.parse().unwrap());
-    let terms = StartTerms { delay: Some(Duration::from_millis(700)), ..StartTerms::default() };
+    let terms = StartTerms { due: Some(Due::In(Duration::from_millis(700))), ..StartTerms::default() };
     let later = bench.dispatch.accept(StartRequest { terms, ..bench.request(arguments("{}")) }).await.unwrap().run;
     let record = bench.record_when(later, |record| record.summary.status.has_ended()).await;
     assert_eq!(record.summary.status, RunStatus::Succeeded);
@@ -81,7 +81,8 @@ async fn a_key_is_for_one_request_with_all_that_it_says() {
     for other in [
         StartTerms { priority: Some(1), ..StartTerms::default() },
         StartTerms { tag: Some("gpu".into()), ..StartTerms::default() },
-        StartTerms { delay: Some(Duration::from_secs(9)), ..StartTerms::default() },
+        StartTerms { due: Some(Due::In(Duration::from_secs(9))), ..StartTerms::default() },
+        StartTerms { due: Some(Due::At(Timestamp::from_micros(9))), ..StartTerms::default() },
     ] {
         let refused = start(other.clone()).await.unwrap_err().to_string();
         assert!(refused.contains("another"), "{other:?}: {refused}");

@@ -76,8 +76,6 @@ pub(super) async fn heads(tags: &[Arc<str>], after: Option<WorkspaceId>, limit: 
 }
 
 pub(super) async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) -> Result<Claims, StoreError> {
-    // A claim that is lost with the database's machine is made again; what was done meanwhile is written with its own commit.
-    conn.relax().await?;
     if !nodes::is_alive(&mut conn, lease.node).await? {
         return Ok(Claims::default());
     }
@@ -102,6 +100,11 @@ pub(super) async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) ->
             }
         }
         runs.extend(take(&mut conn, lease, keys).await?);
+    }
+    // A claim that is lost because the database died is made again, beside the attempt that is under way; what that did is written with its own
+    // commit. Whatever others count or wait for must not happen twice at once.
+    if left.is_empty() && runs.iter().all(|claimed: &Claimed| claimed.run.policy.keys.is_empty()) {
+        conn.relax().await?;
     }
     Ok(Claims { runs, at_limit })
 }

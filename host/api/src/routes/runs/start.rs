@@ -7,9 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
+use sandmill_dispatch::{Accepted, Due, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, RunStatus,
+    Code, Input, JsonText, RunStatus, Timestamp,
     auth::{Action, Domain},
     idempotency,
     limits::START_DELAY_MAX,
@@ -41,6 +41,8 @@ pub(crate) struct RunSubmission {
     wait: bool,
     /// Start it this many milliseconds from now, at most 366 days; not with `wait`.
     delay_ms: Option<u64>,
+    /// Start it at this time (RFC 3339, at most 366 days from now; at once if it is over) instead of after `delay_ms`; not with `wait`.
+    scheduled_for: Option<String>,
     /// From -1000 to 1000, instead of the manifest's.
     priority: Option<i32>,
     /// Instead of the manifest's.
@@ -48,16 +50,28 @@ pub(crate) struct RunSubmission {
 }
 
 impl RunSubmission {
-    fn terms(&self, idempotency_key: Option<String>) -> Result<StartTerms, Problem> {
-        let delay = self.delay_ms.map(Duration::from_millis);
-        if delay.is_some() && self.wait {
-            return Err(Problem::new(Code::BadRequest, "`delay_ms` and `wait` do not go together"));
+    fn due(&self, now: Timestamp) -> Result<Option<Due>, String> {
+        let (name, due) = match (self.delay_ms, &self.scheduled_for) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => return Err("`delay_ms` and `scheduled_for` do not go together".to_owned()),
+            (Some(ms), None) => ("delay_ms", Due::In(Duration::from_millis(ms))),
+            (None, Some(at)) => ("scheduled_for", Due::At(at.parse().map_err(|error| format!("`scheduled_for`: {error}"))?)),
+        };
+        if self.wait {
+            return Err(format!("`{name}` and `wait` do not go together"));
         }
-        if delay.is_some_and(|delay| delay > START_DELAY_MAX) {
-            return Err(Problem::new(Code::BadRequest, format!("`delay_ms` is at most {}", START_DELAY_MAX.as_millis())));
+        match due {
+            Due::In(delay) if delay > START_DELAY_MAX => Err(format!("`delay_ms` is at most {}", START_DELAY_MAX.as_millis())),
+            Due::At(at) if at > now.plus(START_DELAY_MAX) => {
+                Err(format!("`scheduled_for` is at most {} days from now", START_DELAY_MAX.as_secs() / 86_400))
+            }
+            due => Ok(Some(due)),
         }
+    }
+
+    fn terms(&self, idempotency_key: Option<String>, now: Timestamp) -> Result<StartTerms, Problem> {
         Ok(StartTerms {
-            delay,
+            due: self.due(now).map_err(|fault| Problem::new(Code::BadRequest, fault))?,
             priority: self.priority,
             tag: self.tag.as_deref().map(Into::into),
             idempotency_key,
@@ -82,7 +96,7 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
-    let terms = submission.terms(idempotency::key(&headers)?)?;
+    let terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
     must_be_an_object(&arguments)?;
     let request = StartRequest {
