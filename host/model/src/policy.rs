@@ -372,7 +372,7 @@ mod tests {
         let constant = Policy { retry: Some(Retry { backoff: Backoff::Constant, ..retry.clone() }), ..Policy::default() };
         assert_eq!(delays(&constant, &failed(OutcomeKind::Timeout, "timeout"), 0), [1000; 5]);
         let long = Policy { retry: Some(Retry { attempts: 100, delay_max_ms: 7, ..retry }), ..Policy::default() };
-        assert_eq!(delays(&long, &failed(OutcomeKind::Error, "E"), 0), [7; 99], "no shift overflows");
+        assert_eq!(delays(&long, &failed(OutcomeKind::Error, "E"), u16::MAX), [7; 99], "no shift overflows");
     }
 
     #[test]
