@@ -7,12 +7,20 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
-use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
+use sandmill_capabilities::{
+    GrantsPort, Host, OutputPort, Ports, ResourcesPort, RunFacts, StateError, StatePort, StateScope, Variable, VariablesPort,
+    blob::{Blobs, Place},
+    http::{NoCredentials, Outbound, OutboundOptions},
+    resources::{ResourceView, Revealed},
+    sql::Databases,
+};
 use sandmill_compiler::Compiler;
 use sandmill_model::{
-    Attempt, BoxFuture, Clock, Digest, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, SystemClock, WorkspaceId,
+    Attempt, BoxFuture, Clock, Digest, Grant, Input, JsonText, Language, Limits, Manifest, Outcome, OutcomeKind, RunId, ScriptPath,
+    SystemClock, WorkspaceId,
     build::{BuildRequest, Builder},
     children::{ChildError, ChildRequest, Children, Parent, Until},
+    grants::PathPattern,
     version::{HostedModule, ProgramSpec},
 };
 use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
@@ -35,6 +43,36 @@ impl StatePort for Nothing {
 
     fn put(&self, _: StateScope, _: String, _: Option<Option<JsonText>>, _: Option<JsonText>) -> BoxFuture<'_, Result<bool, StateError>> {
         Box::pin(async { Ok(true) })
+    }
+
+    fn keys(&self, _: StateScope, _: String, _: Option<String>, _: u32) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+impl GrantsPort for Nothing {
+    fn given(&self, _: WorkspaceId, _: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+        Box::pin(async { Ok(Vec::new().into()) })
+    }
+}
+
+impl VariablesPort for Nothing {
+    fn read(&self, _: WorkspaceId, _: ScriptPath) -> BoxFuture<'_, Result<Option<Variable>, String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn plain(&self, _: WorkspaceId, _: Vec<PathPattern>, _: usize) -> BoxFuture<'_, Result<Vec<(ScriptPath, String)>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+impl ResourcesPort for Nothing {
+    fn look(&self, _: WorkspaceId, _: ScriptPath) -> BoxFuture<'_, Result<Option<ResourceView>, String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn reveal(&self, _: WorkspaceId, _: ScriptPath) -> BoxFuture<'_, Result<Option<Revealed>, String>> {
+        Box::pin(async { Ok(None) })
     }
 }
 
@@ -77,7 +115,18 @@ impl Bare {
         let folder = tempfile::tempdir()?;
         let sandbox = Sandbox::new(sandmill_sandbox::Options::new(folder.path().join("code")), sandmill_capabilities::link)?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(crate::server::binary()));
-        let ports = Ports { state: Arc::new(Nothing), output: Arc::new(Nothing), runs: Arc::new(Nothing) };
+        let ports = Ports {
+            state: Arc::new(Nothing),
+            output: Arc::new(Nothing),
+            runs: Arc::new(Nothing),
+            http: Arc::new(Outbound::new(OutboundOptions::default())?),
+            credentials: Arc::new(NoCredentials),
+            resources: Arc::new(Nothing),
+            grants: Arc::new(Nothing),
+            variables: Arc::new(Nothing),
+            sql: Databases::new(sandmill_capabilities::sql::Options::new(folder.path().join("sqlite"), Arc::new(|_| false))),
+            blob: Blobs::open(&Place::Folder(folder.path().join("blobs")))?,
+        };
         Ok(Self { sandbox, compiler, ports, _folder: folder })
     }
 
@@ -111,7 +160,7 @@ impl Bare {
             started_at: SystemClock.now(),
             run_as: "u/bench".into(),
         };
-        let host = Host { run: Arc::new(RunFacts::of(attempt, Arc::default())), ports: self.ports.clone() };
+        let host = Host::new(Arc::new(RunFacts::of(attempt, Arc::default())), self.ports.clone());
         let (program, module) = (Arc::clone(program), module.cloned());
         self.sandbox.run(Call { run, workspace, program, module, input: CallInput::Arguments(arguments), limits, host }).await
     }

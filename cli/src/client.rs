@@ -10,11 +10,12 @@ mod wire;
 use std::{net::IpAddr, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
+use sandmill_model::ScriptPath;
 use serde::de::DeserializeOwned;
 
 pub(crate) use problem::Problem;
 pub(crate) use start::{Answer, Order, Terms};
-pub(crate) use wire::{BulkReceipt, Deployed, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
+pub(crate) use wire::{BulkReceipt, Deployed, Granted, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
 
 use crate::{Globals, error::CliError, profile};
 
@@ -94,6 +95,11 @@ impl Server {
         let body = self.bytes(request).await?;
         serde_json::from_slice(&body)
             .map_err(|error| CliError::Unreachable(format!("{} answered something else than expected: {error}", self.base)))
+    }
+
+    /// What the script at `path` asks for and was given.
+    pub(crate) async fn granted(&self, path: &ScriptPath) -> Result<Granted, CliError> {
+        self.read(self.request(Method::GET, &format!("grants/{path}"))).await
     }
 
     pub(crate) async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, CliError> {

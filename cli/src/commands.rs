@@ -1,14 +1,20 @@
 //! One file for each command.
 
 mod filter;
+pub(crate) mod grants;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod nodes;
 pub(crate) mod push;
+pub(crate) mod resource_types;
+pub(crate) mod resources;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+mod secret;
+pub(crate) mod variables;
 
 use crate::{ClientCommand, Session, error::CliError};
 
@@ -21,6 +27,11 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,
         ClientCommand::DeadLetters(with) => letters::execute(with.own.command, session).await,
         ClientCommand::Scripts(with) => scripts::execute(with.own.command, session).await,
+        ClientCommand::Grants(with) => grants::execute(with.own.command, session).await,
+        ClientCommand::Resources(with) => resources::execute(with.own.command, session).await,
+        ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
+        ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
+        ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }

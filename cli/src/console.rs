@@ -79,6 +79,16 @@ impl Console {
         }
     }
 
+    /// A question to whoever sits there; no if nobody does.
+    pub(crate) fn agrees(&mut self, question: &str) -> bool {
+        if !self.is_watched || self.json || !io::stdin().is_terminal() {
+            return false;
+        }
+        let _gone = write!(self.err, "{question} [y/N] ").and_then(|()| self.err.flush());
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    }
+
     pub(crate) fn error(&mut self, error: &CliError) {
         if self.json
             && let Some(value) = render::error_json(error)

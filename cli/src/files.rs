@@ -32,7 +32,8 @@ impl ScriptFile {
         })?;
         let bytes_max = if language == Language::Component { COMPONENT_BYTES_MAX } else { SOURCE_BYTES_MAX };
         let source = read(file, bytes_max).map_err(|error| cannot(file, &error))?;
-        Ok(Self { file: file.to_owned(), language, source, manifest: manifest(file)? })
+        let manifest = manifest(file, &source)?;
+        Ok(Self { file: file.to_owned(), language, source, manifest })
     }
 
     /// Its last part, for diagnostics and stack traces.
@@ -41,17 +42,61 @@ impl ScriptFile {
     }
 }
 
-/// `hello.script.toml` beside `hello.ts`; the empty manifest without one.
-fn manifest(file: &Path) -> Result<Manifest, CliError> {
+/// `hello.script.toml` beside `hello.ts`, or a block of comments at its head; the empty manifest without either.
+fn manifest(file: &Path, source: &[u8]) -> Result<Manifest, CliError> {
     let beside = file.with_extension("script.toml");
-    let text = match read_settings(&beside) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Manifest::default()),
-        Err(error) => return Err(cannot(&beside, &error)),
+    let header = header(source).map_err(|fault| CliError::input(format!("{}: {fault}", file.display())))?;
+    let (text, place) = match (read_settings(&beside), header) {
+        (Ok(_), Some(_)) => {
+            return Err(CliError::input(format!(
+                "{} has a manifest at its head and one in {}; keep one",
+                file.display(),
+                beside.display()
+            )));
+        }
+        (Ok(text), None) => (text, beside),
+        (Err(error), header) if error.kind() == io::ErrorKind::NotFound => match header {
+            Some(text) => (text, file.to_owned()),
+            None => return Ok(Manifest::default()),
+        },
+        (Err(error), _) => return Err(cannot(&beside, &error)),
     };
-    let manifest: Manifest = toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", beside.display())))?;
-    manifest.check().map_err(|fault| CliError::input(format!("{}: {fault}", beside.display())))?;
+    let manifest: Manifest = toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", place.display())))?;
+    manifest.check().map_err(|fault| CliError::input(format!("{}: {fault}", place.display())))?;
     Ok(manifest)
+}
+
+/// The manifest at the head of a source, between two comments:
+/// ```text
+/// // /// sandmill
+/// // [grants]
+/// // runs = ["f/demo/*"]
+/// // ///
+/// ```
+/// Before it there may be comments and empty lines, nothing else.
+fn header(source: &[u8]) -> Result<Option<String>, String> {
+    const COMMENTS: [&str; 2] = ["//", "#"];
+    const BEGIN: &str = "/// sandmill";
+    const END: &str = "///";
+    let comment = |line: &str| {
+        let text = COMMENTS.iter().find_map(|mark| line.strip_prefix(mark))?;
+        Some(text.strip_prefix(' ').unwrap_or(text).to_owned())
+    };
+    let lines = source.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).trim_end().to_owned());
+    let mut lines = lines.skip_while(|line| line.is_empty() || comment(line).is_some_and(|text| text != BEGIN));
+    if lines.next().and_then(|line| comment(&line)).is_none_or(|text| text != BEGIN) {
+        return Ok(None);
+    }
+    // What does not end is not read to the end of a large file.
+    let mut manifest = String::new();
+    for line in lines {
+        match comment(&line) {
+            Some(text) if text == END => return Ok(Some(manifest)),
+            Some(text) => manifest.extend([text.as_str(), "\n"]),
+            None => break,
+        }
+    }
+    Err(format!("its manifest, which begins with `// {BEGIN}`, is not ended by a line `// {END}`"))
 }
 
 /// Text of a file that holds settings.
@@ -103,6 +148,33 @@ mod tests {
         let error = format!("{:?}", ScriptFile::read(&file).unwrap_err());
         assert!(error.contains("wall_sm") && error.contains("hello.script.toml"), "{error}");
         assert!(ScriptFile::read(&folder.path().join("hello.txt")).is_err());
+    }
+
+    #[test]
+    fn a_manifest_may_stand_at_the_head_of_the_source() {
+        let read = |source: &str| header(source.as_bytes());
+        let block = "// /// sandmill\n// [grants]\n//\n// runs = [\"f/demo/*\"]\n// ///\n";
+        let text = "[grants]\n\nruns = [\"f/demo/*\"]\n";
+        for source in [
+            block.to_owned(),
+            format!("#!/usr/bin/env x\n// what it does\n\n{block}export function main() {{}}"),
+            block.replace("\n", "\r\n"),
+            "# /// sandmill\n# [grants]\n#\n# runs = [\"f/demo/*\"]\n# ///\n".to_owned(),
+        ] {
+            assert_eq!(read(&source), Ok(Some(text.to_owned())), "{source}");
+        }
+        for source in ["", "export function main() {}", &format!("let x;\n{block}"), "// sandmill\n", &format!("  {block}")] {
+            assert_eq!(read(source), Ok(None), "{source}");
+        }
+        assert!(read("// /// sandmill\n// [grants]\nexport function main() {}").unwrap_err().contains("not ended"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hello.ts");
+        fs::write(&file, format!("{block}export function main() {{}}")).unwrap();
+        let asked: Vec<String> = ScriptFile::read(&file).unwrap().manifest.grants.iter().map(|grant| grant.to_string()).collect();
+        assert_eq!(asked, ["runs:f/demo/*"]);
+        fs::write(folder.path().join("hello.script.toml"), "").unwrap();
+        assert!(format!("{:?}", ScriptFile::read(&file).unwrap_err()).contains("keep one"));
     }
 
     #[test]

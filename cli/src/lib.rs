@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use crate::console::Console;
 pub use crate::{
-    local::{LocalRunError, LocalRunRequest, LocalRunner},
+    local::{LocalRunError, LocalRunRequest, LocalRunner, Outbound},
     options::{ClientCommand, Globals},
     reference::reference,
 };

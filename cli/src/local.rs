@@ -2,7 +2,18 @@
 
 use std::path::PathBuf;
 
-use sandmill_model::{BoxFuture, JsonText, Language, Manifest, Outcome, build::BuildError};
+use sandmill_model::{BoxFuture, Grant, JsonText, Language, Manifest, Outcome, build::BuildError};
+
+/// Where scripts' requests may go beside the open Internet, and whom their TLS trusts; for whoever operates the sandbox.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Outbound {
+    /// Addresses that scripts' requests may go to although they are private, loopback or the like: CIDR blocks, separated by commas
+    #[arg(long, env = "SANDMILL_OUTBOUND_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    pub outbound_allow: Vec<String>,
+    /// A PEM file of certificates that scripts' requests trust beside the well-known ones
+    #[arg(long, env = "SANDMILL_OUTBOUND_CA", value_name = "FILE")]
+    pub outbound_ca: Option<PathBuf>,
+}
 
 /// A file to build and run once.
 #[derive(Clone, Debug)]
@@ -13,8 +24,11 @@ pub struct LocalRunRequest {
     /// UTF-8 source, or the bytes of a component.
     pub source: Vec<u8>,
     pub manifest: Manifest,
+    /// What of the manifest's wishes it is given.
+    pub given: Vec<Grant>,
     /// A JSON object.
     pub arguments: JsonText,
+    pub outbound: Outbound,
 }
 
 /// Why a local run did not begin.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::commands::{init, letters, login, nodes, push, run, runs, scripts};
+use crate::commands::{grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, variables};
 
 /// Under this heading `--help` lists what all commands share.
 pub(crate) const SHARED_HEADING: &str = "Server";
@@ -49,8 +49,18 @@ pub enum ClientCommand {
     DeadLetters(With<letters::Options>),
     /// Look at what is deployed
     Scripts(With<scripts::Options>),
+    /// Look at what scripts may do beyond their sandbox, give and take it
+    Grants(With<grants::Options>),
+    /// Keep what scripts connect to: databases, accounts, buckets
+    Resources(With<resources::Options>),
+    /// Look at what resources can be, and define more
+    ResourceTypes(With<resource_types::Options>),
+    /// Keep texts for scripts, secret or not
+    Variables(With<variables::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
+    /// Change the keys that secrets are sealed with
+    Keys(With<keys::Options>),
 }
 
 impl ClientCommand {
@@ -63,7 +73,12 @@ impl ClientCommand {
             Self::Runs(with) => &with.globals,
             Self::DeadLetters(with) => &with.globals,
             Self::Scripts(with) => &with.globals,
+            Self::Grants(with) => &with.globals,
+            Self::Resources(with) => &with.globals,
+            Self::ResourceTypes(with) => &with.globals,
+            Self::Variables(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
+            Self::Keys(with) => &with.globals,
         }
     }
 }

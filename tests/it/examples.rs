@@ -31,7 +31,7 @@ async fn every_example_does_what_its_cases_say() {
             build_component(&folder);
         }
         let output = Command::new(binary())
-            .args(["push", ".", "--json"])
+            .args(["push", ".", "--grant", "all", "--json"])
             .current_dir(&folder)
             .env("SANDMILL_SERVER", &server.url)
             .env("SANDMILL_TOKEN", &server.token)

@@ -86,7 +86,12 @@ pub fn examples(options: &ExamplesOptions) -> Result<()> {
             continue;
         }
         let mut push = command(&options.binary);
-        push.arg("push").arg(&folder).env("SANDMILL_SERVER", &server).env("SANDMILL_TOKEN", token).env("SANDMILL_WORKSPACE", "default");
+        push.arg("push")
+            .arg(&folder)
+            .args(["--grant", "all"])
+            .env("SANDMILL_SERVER", &server)
+            .env("SANDMILL_TOKEN", token)
+            .env("SANDMILL_WORKSPACE", "default");
         if !push.stdin(Stdio::null()).status()?.success() {
             bail!("the server refused {}", folder.display());
         }

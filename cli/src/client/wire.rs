@@ -41,6 +41,24 @@ pub(crate) struct Deployed {
     pub(crate) number: i64,
     #[serde(default)]
     pub(crate) warnings: Vec<Diagnostic>,
+    /// Grants that it asks for and was not given.
+    #[serde(default)]
+    pub(crate) missing: Vec<String>,
+}
+
+/// What a script asks for and what it was given.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Granted {
+    pub(crate) asked: Vec<String>,
+    pub(crate) given: Vec<Given>,
+    pub(crate) missing: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Given {
+    pub(crate) grant: String,
+    pub(crate) by: String,
+    pub(crate) at: String,
 }
 
 #[derive(Debug, Deserialize)]

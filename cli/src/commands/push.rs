@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use reqwest::{Method, RequestBuilder, header};
-use sandmill_model::{Language, ScriptPath};
+use sandmill_model::{Grant, Language, ScriptPath};
 use serde_json::json;
 
 use crate::{
     Session,
     client::{Deployed, Instance, Server},
+    commands::grants::{self, Choice},
     error::{CliError, Exit},
     files::ScriptFile,
     project::{Entry, Project},
@@ -25,6 +26,9 @@ pub struct Options {
     /// Where to deploy a single file [default: where sandmill.toml says, else u/<me>/<stem>]
     #[arg(long)]
     path: Option<ScriptPath>,
+    /// Give the script what its manifest asks for, e.g. `runs:f/demo/*`, or `all` of it; you must be allowed to do that yourself
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<Choice>,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -35,7 +39,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     if is_folder {
         let entries = Project::open(&options.what)?.entries()?;
         let server = Server::of(&session.globals)?;
-        return push_all(&server, entries, session).await;
+        return push_all(&server, entries, &options.grants, session).await;
     }
     // The file first: what is wrong with it needs no server to be said.
     let script = ScriptFile::read(&options.what)?;
@@ -48,15 +52,15 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         Some(path) => path,
         None => own_path(&server, &options.what).await?,
     };
-    push(&server, &script, &path, session).await
+    push(&server, Pushed { script: &script, path: &path, grants: &options.grants }, session).await
 }
 
 /// Goes on after a fault, so that one push shows them all. The exit code is the worst one's.
-async fn push_all(server: &Server, entries: Vec<Entry>, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn push_all(server: &Server, entries: Vec<Entry>, grants: &[Choice], session: &mut Session<'_>) -> Result<(), CliError> {
     let mut worst: Option<Exit> = None;
     for Entry { file, path } in entries {
         let done = match ScriptFile::read(&file) {
-            Ok(script) => push(server, &script, &path, session).await,
+            Ok(script) => push(server, Pushed { script: &script, path: &path, grants }, session).await,
             Err(error) => Err(error),
         };
         if let Err(error) = done {
@@ -80,7 +84,21 @@ async fn own_path(server: &Server, file: &Path) -> Result<ScriptPath, CliError> 
     format!("{me}/{stem}").parse().map_err(|error| ask(format!("{me}/{stem} is no path: {error}")))
 }
 
-async fn push(server: &Server, script: &ScriptFile, path: &ScriptPath, session: &mut Session<'_>) -> Result<(), CliError> {
+/// A script on its way.
+struct Pushed<'a> {
+    script: &'a ScriptFile,
+    path: &'a ScriptPath,
+    /// What of the manifest's wishes is granted with it.
+    grants: &'a [Choice],
+}
+
+async fn push(server: &Server, pushed: Pushed<'_>, session: &mut Session<'_>) -> Result<(), CliError> {
+    let Pushed { script, path, grants } = pushed;
+    let asked: Vec<Grant> = script.manifest.grants.iter().collect();
+    let given = grants::chosen(grants, &asked)?;
+    if !given.is_empty() {
+        grants::give(server, path, &given).await?;
+    }
     let body = server.bytes(request(server, script, path)?).await?;
     let deployed: Deployed = serde_json::from_slice(&body)
         .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
@@ -90,6 +108,19 @@ async fn push(server: &Server, script: &ScriptFile, path: &ScriptPath, session: 
         session.console.say(text.trim_end());
     } else {
         session.console.say(&format!("{}@{}", deployed.path, deployed.number));
+    }
+    ask_for_missing(server, path, &deployed.missing, session).await
+}
+
+/// Shows what is asked for and was not given; whoever sits there can give it at once.
+async fn ask_for_missing(server: &Server, path: &ScriptPath, missing: &[String], session: &mut Session<'_>) -> Result<(), CliError> {
+    if missing.is_empty() || session.console.is_json() {
+        return Ok(());
+    }
+    grants::say_missing(path, missing, session);
+    if session.console.agrees("Give it now?") {
+        let missing: Vec<Grant> = missing.iter().filter_map(|grant| grant.parse().ok()).collect();
+        grants::give(server, path, &missing).await?;
     }
     Ok(())
 }

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use sandmill_model::{Language, LogEntry, Outcome, OutcomeKind, Output, RunError, build::BuildError, version::Selector};
+use sandmill_model::{Grant, JsonText, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, build::BuildError, version::Selector};
 use serde_json::json;
 
 use crate::{
     Session,
     arguments::Arguments,
     client::{Answer, LogLine, Order, Server, Terms},
-    commands::runs::failure,
+    commands::{
+        grants::{self, Choice},
+        runs::failure,
+    },
     error::CliError,
     files::ScriptFile,
-    local::{LocalRunError, LocalRunRequest},
+    local::{LocalRunError, LocalRunRequest, Outbound},
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -28,8 +31,13 @@ pub struct Options {
     /// Print the log and the progress on stderr while the run goes on
     #[arg(long, conflicts_with = "start")]
     stream: bool,
+    /// For a file: give it what its manifest asks for, e.g. `runs:u/local/script`, or `all` of it
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<Choice>,
     #[command(flatten)]
     terms: Terms,
+    #[command(flatten)]
+    outbound: Outbound,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -46,7 +54,12 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
                 "--delay-ms, --at, --priority, --tag and --idempotency-key are for runs on a server; a local run begins at once",
             ));
         }
-        return local(PathBuf::from(options.what), arguments, session).await;
+        return local(PathBuf::from(&options.what), arguments, &options, session).await;
+    }
+    if !options.grants.is_empty() {
+        return Err(CliError::input(
+            "--grant is for a file; what a deployed script was given is changed with `sandmill grants give PATH GRANT`",
+        ));
     }
     Selector::split(&options.what)
         .map_err(|error| CliError::input(format!("{:?}: {error}. A file is named with ./ in front", options.what)))?;
@@ -117,9 +130,12 @@ fn is_file(what: &str) -> bool {
     starts || Language::of_file(Path::new(what)).is_some()
 }
 
-async fn local(file: PathBuf, arguments: sandmill_model::JsonText, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn local(file: PathBuf, arguments: JsonText, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let ScriptFile { file, language, source, manifest } = ScriptFile::read(&file)?;
-    let request = LocalRunRequest { file, language, source, manifest, arguments };
+    let asked: Vec<Grant> = manifest.grants.iter().collect();
+    let given = grants::chosen(&options.grants, &asked)?;
+    let outbound = options.outbound.clone();
+    let request = LocalRunRequest { file, language, source, manifest, given, arguments, outbound };
     let outcome = session.local.run(request).await.map_err(|error| match error {
         LocalRunError::Build(BuildError::Diagnostics(faults)) => CliError::Diagnostics(faults),
         LocalRunError::Build(error) => CliError::input(error.to_string()),

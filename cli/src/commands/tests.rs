@@ -9,6 +9,7 @@ use tokio::{
     net::TcpListener,
 };
 
+mod resources;
 mod steering;
 
 use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, Session, console::Console};

@@ -55,7 +55,8 @@ fn of_problem(problem: &Problem, paint: Paint) -> String {
         }
     };
     for fault in &problem.faults {
-        let pointer = if fault.pointer.is_empty() { "(arguments)" } else { &fault.pointer };
+        let whole = if problem.code == "invalid_resource" { "(value)" } else { "(arguments)" };
+        let pointer = if fault.pointer.is_empty() { whole } else { &fault.pointer };
         let _infallible = write!(text, "\n  {}: {}", paint.bold(&clean_line(pointer)), clean(&fault.message));
     }
     let mut traces = vec![problem.code.clone()];

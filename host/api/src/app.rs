@@ -8,10 +8,11 @@ use sandmill_model::{
     Clock,
     auth::{Principal, TokenHash},
     build::Builder,
+    recent::Recent,
 };
 use sandmill_store::{Store, workspaces::Workspace};
 
-use crate::{ApiOptions, ApiState, Downloads, recent::Recent};
+use crate::{ApiOptions, ApiState, Downloads};
 
 /// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
 const BELIEVED: Duration = Duration::from_secs(1);

@@ -12,7 +12,6 @@ mod on_behalf;
 mod openapi;
 mod pages;
 mod problem;
-mod recent;
 mod request;
 mod router;
 mod routes;

@@ -213,6 +213,9 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) | StoreError::Contended(_) => {
                 (Code::Unavailable, "the database cannot be reached at present; try again")
             }
+            StoreError::Keys(_) => {
+                (Code::Unavailable, "the keys that secrets are sealed with are not to be had at present; the operator is told which")
+            }
             StoreError::ObjectsUnavailable(_) => (Code::Unavailable, "the folder of large results cannot be reached at present; try again"),
             StoreError::Corrupt(_) | StoreError::Other(_) => return Self::internal(error.to_string()),
         };

@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{instance, letters, runs, scripts, settings},
+    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -29,6 +29,7 @@ pub fn router(state: ApiState) -> Router {
     let routes = Router::new()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
         .route("/api/w/{workspace}/scripts/{*path}", get(scripts::show).put(scripts::deploy))
+        .route("/api/w/{workspace}/grants/{*path}", get(grants::show).patch(grants::change))
         .route("/api/w/{workspace}/versions/{*path}", get(scripts::versions))
         .route("/api/w/{workspace}/components/{digest}", get(scripts::component))
         .route("/api/w/{workspace}/programs/{*path}", get(scripts::program))
@@ -41,6 +42,15 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/runs/{id}/events", get(runs::events))
         .route("/api/w/{workspace}/runs/{id}/cancel", post(runs::cancel))
         .route("/api/w/{workspace}/runs/{id}/rerun", post(runs::rerun))
+        .route("/api/w/{workspace}/resource-types", get(resource_types::list))
+        .route(
+            "/api/w/{workspace}/resource-types/{name}",
+            get(resource_types::show).put(resource_types::put).delete(resource_types::delete),
+        )
+        .route("/api/w/{workspace}/resources", get(resources::list))
+        .route("/api/w/{workspace}/resources/{*path}", get(resources::show).put(resources::put).delete(resources::delete))
+        .route("/api/w/{workspace}/variables", get(variables::list))
+        .route("/api/w/{workspace}/variables/{*path}", get(variables::show).put(variables::put).delete(variables::delete))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
         .route("/api/w/{workspace}/dead-letters", get(letters::list))
         .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
@@ -49,6 +59,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/dead-letters/{id}/replay", post(letters::replay))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
+        .route("/api/instance/keys/rotate", post(keys::rotate))
         .route("/health", get(instance::health))
         .route("/ready", get(instance::ready))
         .route("/metrics", get(instance::metrics))

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -10,8 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use sandmill_model::{Attempt, Grants, Input, children::Children, limits::CHILDREN_MAX};
+use tokio::sync::Semaphore;
 
-use crate::{OutputPort, StatePort, StateScope};
+use crate::{
+    GrantsPort, OutputPort, Placeholders, ResourcesPort, StatePort, StateScope, VariablesPort, blob,
+    http::{CredentialsPort, HttpState, Outbound},
+    sql,
+};
 
 /// Progress reports that a run may make each second, and at once.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
@@ -22,31 +27,58 @@ const PROGRESS_BURST: u32 = 20;
 pub struct Host {
     pub run: Arc<RunFacts>,
     pub ports: Ports,
+    pub http: HttpState,
+}
+
+impl Host {
+    #[must_use]
+    pub fn new(run: Arc<RunFacts>, ports: Ports) -> Self {
+        Self { run, ports, http: HttpState::default() }
+    }
 }
 
 /// The world as the interfaces see it.
 #[derive(Clone)]
 pub struct Ports {
+    pub grants: Arc<dyn GrantsPort>,
     pub state: Arc<dyn StatePort>,
     pub output: Arc<dyn OutputPort>,
     pub runs: Arc<dyn Children>,
+    pub variables: Arc<dyn VariablesPort>,
+    pub http: Arc<Outbound>,
+    pub credentials: Arc<dyn CredentialsPort>,
+    pub resources: Arc<dyn ResourcesPort>,
+    pub sql: sql::Databases,
+    pub blob: blob::Blobs,
 }
 
 /// What is known of a run.
 pub struct RunFacts {
     pub attempt: Attempt,
-    /// What its script was granted.
-    pub grants: Arc<Grants>,
+    /// What its script's manifest asks for; what of it was granted is looked up when it matters.
+    pub asked: Arc<Grants>,
     /// Runs that it started.
     children: AtomicUsize,
     /// When the next progress report would be due if all came evenly.
     progress_due: Mutex<Option<Instant>>,
+    placeholders: OnceLock<Placeholders>,
+    /// Made when a script first asks, as the others.
+    transactions: OnceLock<Arc<Semaphore>>,
+    blob: OnceLock<blob::Room>,
 }
 
 impl RunFacts {
     #[must_use]
-    pub fn of(attempt: Attempt, grants: Arc<Grants>) -> Self {
-        Self { attempt, grants, children: AtomicUsize::new(0), progress_due: Mutex::new(None) }
+    pub fn of(attempt: Attempt, asked: Arc<Grants>) -> Self {
+        Self {
+            attempt,
+            asked,
+            children: AtomicUsize::new(0),
+            progress_due: Mutex::new(None),
+            placeholders: OnceLock::new(),
+            transactions: OnceLock::new(),
+            blob: OnceLock::new(),
+        }
     }
 
     /// The event's payload; empty for a run that no event started.
@@ -63,6 +95,26 @@ impl RunFacts {
     pub fn state_scope(&self) -> StateScope {
         let trigger = self.attempt.input.trigger().and_then(|trigger| trigger.path.as_deref());
         StateScope { workspace: self.attempt.workspace, path: self.attempt.path.clone(), trigger: trigger.unwrap_or_default().to_owned() }
+    }
+
+    /// One for each transaction on a database.
+    pub(crate) fn transactions(&self) -> &Arc<Semaphore> {
+        self.transactions.get_or_init(|| Arc::new(Semaphore::new(sql::TRANSACTIONS_MAX)))
+    }
+
+    /// For readers and writers of objects.
+    pub(crate) fn blob(&self) -> &blob::Room {
+        self.blob.get_or_init(blob::Room::default)
+    }
+
+    /// Texts that stand for secrets in this run.
+    pub fn placeholders(&self) -> &Placeholders {
+        self.placeholders.get_or_init(Placeholders::default)
+    }
+
+    /// None if no interface has asked for them yet.
+    pub(crate) fn made_placeholders(&self) -> Option<&Placeholders> {
+        self.placeholders.get()
     }
 
     /// Counts one more run that this one starts; false if there may be no more.

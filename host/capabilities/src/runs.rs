@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    JsonText, LogLevel, LogStream, Outcome, OutcomeKind, Output, RunError, RunId,
+    Grant, JsonText, Outcome, OutcomeKind, Output, RunError, RunId,
     children::{ChildError, ChildRequest, ChildTerms, Parent},
+    grants::PathPattern,
     limits::{CHILD_KEY_BYTES_MAX, CHILDREN_MAX, START_DELAY_MAX},
     version::Selector,
 };
@@ -17,6 +18,7 @@ use crate::{
         runs::{Ending, Error, Failure, Host as Runs, Options, Until},
         types::{Binary, Error as ScriptError, Host as Types, Output as ScriptOutput},
     },
+    grants::{self, refusals},
 };
 
 /// How much longer than its run a wait may last.
@@ -29,12 +31,8 @@ impl Types for Guest<Host> {}
 impl Runs for Guest<Host> {
     async fn start(&mut self, path: String, args: String, options: Options) -> Result<Result<String, Error>> {
         self.pace().await;
-        let child = match request(&self.host, &path, args, options) {
+        let child = match request(self, &path, args, options).await {
             Ok(child) => child,
-            Err(Error::Denied(text)) => {
-                self.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
-                return Ok(Err(Error::Denied(text)));
-            }
             Err(error) => return Ok(Err(error)),
         };
         let run = &self.host.run;
@@ -118,14 +116,9 @@ fn parent(host: &Host) -> Parent {
     }
 }
 
-fn request(host: &Host, path: &str, args: String, options: Options) -> Result<ChildRequest, Error> {
+async fn request(guest: &mut Guest<Host>, path: &str, args: String, options: Options) -> Result<ChildRequest, Error> {
     let (path, selector) = Selector::split(path).map_err(|error| Error::Invalid(format!("the path: {error}")))?;
-    if !host.run.grants.covers_run(&path) {
-        return Err(Error::Denied(format!(
-            "this script may not start runs of {path}: nothing in its manifest grants it. Add the path to `runs` in `[grants]` \
-             (runs = [\"{path}\"]) and deploy the script again, as somebody who may start {path}"
-        )));
-    }
+    let grants = Arc::new(grants::require(guest, &Grant::Runs(PathPattern::from(&path))).await?);
     let arguments = JsonText::parse(args).map_err(|error| Error::Invalid(format!("the arguments are not JSON: {error}")))?;
     if !arguments.is_object() {
         return Err(Error::Invalid("the arguments must be a JSON object".to_owned()));
@@ -138,7 +131,7 @@ fn request(host: &Host, path: &str, args: String, options: Options) -> Result<Ch
         return Err(Error::Invalid(format!("a key has 1 to {CHILD_KEY_BYTES_MAX} bytes")));
     }
     let terms = ChildTerms { delay: delay_ms.map(Duration::from_millis), priority, tag: tag.map(Into::into), key };
-    Ok(ChildRequest { path, selector, arguments, grants: Arc::clone(&host.run.grants), terms })
+    Ok(ChildRequest { path, selector, arguments, grants, terms })
 }
 
 fn id(text: &str) -> Result<RunId, Error> {
@@ -169,6 +162,8 @@ impl From<RunError> for ScriptError {
         Self { name, message, stack, details: details.map(|details| details.as_str().to_owned()) }
     }
 }
+
+refusals!(Error);
 
 impl From<ChildError> for Error {
     fn from(error: ChildError) -> Self {

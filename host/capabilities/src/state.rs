@@ -46,16 +46,19 @@ pub trait StatePort: Send + Sync + 'static {
         expected: Option<Option<JsonText>>,
         value: Option<JsonText>,
     ) -> BoxFuture<'_, Result<bool, StateError>>;
+
+    /// Keys that begin with `prefix`, in the order of their bytes, after the key `after`; at most `limit`.
+    fn keys(&self, scope: StateScope, prefix: String, after: Option<String>, limit: u32) -> BoxFuture<'_, Result<Vec<String>, StateError>>;
 }
+
+/// Keys that are listed at once.
+const LIST_KEYS_MAX: u32 = 1_000;
 
 impl State for Guest<Host> {
     async fn get(&mut self, key: String) -> Result<Result<Option<String>, Error>> {
         self.pace().await;
-        if let Err(error) = check_key(&key) {
-            return Ok(Err(error));
-        }
-        let found = self.host.ports.state.get(self.host.run.state_scope(), key).await;
-        Ok(found.map(|value| value.map(|json| json.as_str().to_owned())).map_err(Into::into))
+        let found = get(&self.host, key).await;
+        Ok(found.map(|value| value.map(|json| json.as_str().to_owned())))
     }
 
     async fn set(&mut self, key: String, value: String) -> Result<Result<(), Error>> {
@@ -80,9 +83,26 @@ impl State for Guest<Host> {
         };
         Ok(put(&self.host, key, Some(expected), new).await)
     }
+
+    async fn list(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Result<Vec<String>, Error>> {
+        self.pace().await;
+        Ok(keys(&self.host, prefix, after, limit).await)
+    }
 }
 
-async fn put(host: &Host, key: String, expected: Option<Option<JsonText>>, value: Option<JsonText>) -> Result<bool, Error> {
+pub(crate) async fn get(host: &Host, key: String) -> Result<Option<JsonText>, Error> {
+    check_key(&key)?;
+    Ok(host.ports.state.get(host.run.state_scope(), key).await?)
+}
+
+pub(crate) async fn keys(host: &Host, prefix: String, after: Option<String>, limit: u32) -> Result<Vec<String>, Error> {
+    if prefix.len() > STATE_KEY_BYTES_MAX || after.as_ref().is_some_and(|after| after.len() > STATE_KEY_BYTES_MAX) {
+        return Err(Error::InvalidKey(format!("a key has at most {STATE_KEY_BYTES_MAX} bytes")));
+    }
+    Ok(host.ports.state.keys(host.run.state_scope(), prefix, after, limit.min(LIST_KEYS_MAX)).await?)
+}
+
+pub(crate) async fn put(host: &Host, key: String, expected: Option<Option<JsonText>>, value: Option<JsonText>) -> Result<bool, Error> {
     check_key(&key)?;
     Ok(host.ports.state.put(host.run.state_scope(), key, expected, value).await?)
 }
@@ -101,10 +121,19 @@ fn check_key(key: &str) -> Result<(), Error> {
 }
 
 fn json(text: String) -> Result<JsonText, Error> {
-    if text.len() > STATE_VALUE_BYTES_MAX {
-        return Err(Error::TooLarge(format!("a value has at most {STATE_VALUE_BYTES_MAX} bytes of JSON; this one has {}", text.len())));
-    }
+    check_length(text.len())?;
     JsonText::parse(text).map_err(|error| Error::InvalidJson(error.to_string()))
+}
+
+pub(crate) fn within_limit(json: JsonText) -> Result<JsonText, Error> {
+    check_length(json.as_str().len()).map(|()| json)
+}
+
+fn check_length(bytes: usize) -> Result<(), Error> {
+    if bytes > STATE_VALUE_BYTES_MAX {
+        return Err(Error::TooLarge(format!("a value has at most {STATE_VALUE_BYTES_MAX} bytes of JSON; this one has {bytes}")));
+    }
+    Ok(())
 }
 
 impl From<StateError> for Error {

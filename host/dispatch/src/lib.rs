@@ -322,6 +322,9 @@ fn refuse(error: &StoreError) -> Refusal {
             Refusal::new(Code::ResultGone, "what the run returned is not where it was kept; its record and log are there")
         }
         StoreError::Conflict(text) => Refusal::new(Code::Conflict, text.clone()),
-        StoreError::Corrupt(_) | StoreError::Other(_) => Refusal::new(Code::Internal, "the database failed; the server's log says how"),
+        // Only secrets need keys, and no run is one.
+        StoreError::Keys(_) | StoreError::Corrupt(_) | StoreError::Other(_) => {
+            Refusal::new(Code::Internal, "the database failed; the server's log says how")
+        }
     }
 }

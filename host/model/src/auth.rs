@@ -14,18 +14,26 @@ use crate::{
 pub enum Domain {
     Scripts,
     Runs,
+    /// Resources, and their types.
+    Resources,
+    Variables,
+    /// Objects under their keys.
+    Blobs,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 3] = [Self::Scripts, Self::Runs, Self::Instance];
+    const ALL: [Self; 6] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Instance];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scripts => "scripts",
             Self::Runs => "runs",
+            Self::Resources => "resources",
+            Self::Variables => "variables",
+            Self::Blobs => "blobs",
             Self::Instance => "instance",
         }
     }
@@ -230,6 +238,9 @@ mod tests {
         check("runs:start:f/a/b", Domain::Runs, Action::Start, Some("f/a/bc"), false);
         check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bzc"), true);
         check("runs:*:f/*/b*c", Domain::Runs, Action::Read, Some("f/x/y/bz"), false);
+        check("resources:write:f/db/*", Domain::Resources, Action::Write, Some("f/db/main"), true);
+        check("resources:write:f/db/*", Domain::Resources, Action::Write, None, false);
+        check("resources:write", Domain::Variables, Action::Write, None, false);
         check("scripts:read", Domain::Runs, Action::Read, None, false);
         check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/billing/*/x*"), true);
         check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/*"), false);

@@ -1,93 +1,249 @@
-//! What a script asks to be granted. Whoever deploys it grants that, and can grant no more than it may do itself.
+//! What a script may do to the world: its manifest asks, whoever deploys it grants, and what is both asked and granted works. Nothing else does.
+
+mod access;
+mod denial;
+pub mod http;
+pub mod origin;
+mod pattern;
+mod text;
+
+use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use access::{Access, Mode};
+pub use denial::denial;
+pub use http::HttpGrant;
+pub use pattern::{KeyPrefix, PathPattern};
+
 use crate::{
-    auth::{self, Action, Domain, Scope},
+    auth::{Action, Domain, Scope},
     path::ScriptPath,
 };
 
-/// Patterns of one kind of grant.
-const PATTERNS_MAX: usize = 64;
-/// Bytes of a pattern.
-const PATTERN_BYTES_MAX: usize = 512;
+/// Grants of one kind in a manifest.
+pub const GRANTS_MAX: usize = 64;
+/// Grants that a script was given.
+pub const GIVEN_MAX: usize = 512;
 
-/// What a manifest asks for; nothing else works.
+/// What a manifest asks for, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grants {
     /// Paths of scripts that it may start runs of, e.g. `f/demo/*`; `*` stands for any characters, `/` among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub runs: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub runs: Vec<PathPattern>,
+    /// Paths of resources whose fields it may read, all but the secret ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub resources: Vec<PathPattern>,
+    /// Paths of variables that it may read, secret ones only as a text that stands for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub variables: Vec<PathPattern>,
+    /// Paths of secret variables whose text it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub secrets: Vec<PathPattern>,
+    /// Resources on which it may use SQL, e.g. `read f/demo/database`; `write` covers `read`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub sql: Vec<Access<PathPattern>>,
+    /// Prefixes of the keys of objects, e.g. `write reports/`; `write` covers `read`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub blob: Vec<Access<KeyPrefix>>,
+    /// Requests that it may make, e.g. `GET,POST https://api.example.com/repos with f/demo/account`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpGrant>,
 }
+
+/// One grant. As text it is `kind:what`, e.g. `runs:f/demo/*` or `sql:read f/demo/database`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grant {
+    Runs(PathPattern),
+    Resources(PathPattern),
+    Variables(PathPattern),
+    Secrets(PathPattern),
+    Sql(Access<PathPattern>),
+    Blob(Access<KeyPrefix>),
+    Http(HttpGrant),
+}
+
+/// Why a text is no grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidGrant(pub String);
+
+impl Grant {
+    /// The key of `[grants]` under which it is asked for.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Runs(_) => "runs",
+            Self::Resources(_) => "resources",
+            Self::Variables(_) => "variables",
+            Self::Secrets(_) => "secrets",
+            Self::Sql(_) => "sql",
+            Self::Blob(_) => "blob",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// The text under that key.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Runs(pattern) | Self::Resources(pattern) | Self::Variables(pattern) | Self::Secrets(pattern) => pattern.to_string(),
+            Self::Sql(access) => access.to_string(),
+            Self::Blob(access) => access.to_string(),
+            Self::Http(grant) => grant.to_string(),
+        }
+    }
+
+    /// Whether it allows all that `other` does.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Runs(own), Self::Runs(other))
+            | (Self::Resources(own), Self::Resources(other))
+            | (Self::Variables(own), Self::Variables(other))
+            | (Self::Secrets(own), Self::Secrets(other)) => own.covers(other),
+            (Self::Sql(own), Self::Sql(other)) => own.covers(other),
+            (Self::Blob(own), Self::Blob(other)) => own.covers(other),
+            (Self::Http(own), Self::Http(other)) => own.covers_grant(other),
+            _ => false,
+        }
+    }
+
+    /// What whoever grants it must be allowed to do, all of it: nobody grants what they may not do themselves.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        let need = |domain, action, on: String| vec![Need { domain, action, on }];
+        match self {
+            Self::Runs(pattern) => need(Domain::Runs, Action::Start, pattern.to_string()),
+            Self::Resources(pattern) => need(Domain::Resources, Action::Read, pattern.to_string()),
+            Self::Variables(pattern) => need(Domain::Variables, Action::Read, pattern.to_string()),
+            // No token shows a secret; who may put another in its place may also hand it out.
+            Self::Secrets(pattern) => need(Domain::Variables, Action::Write, pattern.to_string()),
+            Self::Sql(access) => need(Domain::Resources, Action::Read, access.of.to_string()),
+            Self::Blob(access) => need(Domain::Blobs, access.mode.action(), format!("{}*", access.of.as_str())),
+            // The secrets of what is at the path go to that origin: it is handing them out.
+            Self::Http(grant) => {
+                let both = |path: &ScriptPath| {
+                    [Domain::Resources, Domain::Variables].map(|domain| Need { domain, action: Action::Write, on: path.to_string() })
+                };
+                grant.resource().map(both).into_iter().flatten().collect()
+            }
+        }
+    }
+}
+
+/// An action on paths that are like a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub domain: Domain,
+    pub action: Action,
+    pub on: String,
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.text())
+    }
+}
+
+impl FromStr for Grant {
+    type Err = InvalidGrant;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGrant> {
+        let invalid = |fault: &str| InvalidGrant(format!("the grant `{text}`: {fault}"));
+        let (kind, what) =
+            text.split_once(':').ok_or_else(|| invalid("it is written as its kind, `:` and what is granted, e.g. runs:f/demo/*"))?;
+        let what = what.trim();
+        let grant = match kind {
+            "runs" => what.parse().map(Self::Runs),
+            "resources" => what.parse().map(Self::Resources),
+            "variables" => what.parse().map(Self::Variables),
+            "secrets" => what.parse().map(Self::Secrets),
+            "sql" => what.parse().map(Self::Sql),
+            "blob" => what.parse().map(Self::Blob),
+            "http" => what.parse().map(Self::Http).map_err(|error: http::InvalidGrant| InvalidGrant(error.to_string())),
+            _ => Err(InvalidGrant("the kinds are runs, resources, variables, secrets, sql, blob and http".to_owned())),
+        };
+        grant.map_err(|InvalidGrant(fault)| invalid(&fault))
+    }
+}
+
+text::as_text!(Grant);
 
 impl Grants {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.iter().next().is_none()
+    }
+
+    /// Each of them, by kind and in the manifest's order.
+    pub fn iter(&self) -> impl Iterator<Item = Grant> {
+        let Self { runs, resources, variables, secrets, sql, blob, http } = self;
+        let runs = runs.iter().cloned().map(Grant::Runs);
+        let resources = resources.iter().cloned().map(Grant::Resources);
+        let variables = variables.iter().cloned().map(Grant::Variables);
+        let secrets = secrets.iter().cloned().map(Grant::Secrets);
+        let sql = sql.iter().cloned().map(Grant::Sql);
+        let blob = blob.iter().cloned().map(Grant::Blob);
+        runs.chain(resources).chain(variables).chain(secrets).chain(sql).chain(blob).chain(http.iter().cloned().map(Grant::Http))
     }
 
     /// # Errors
     /// What is wrong with it, for the script's author.
     pub fn check(&self) -> Result<(), String> {
-        if self.runs.len() > PATTERNS_MAX {
-            return Err(format!("runs has at most {PATTERNS_MAX} patterns"));
+        let Self { runs, resources, variables, secrets, sql, blob, http } = self;
+        let lengths = [runs.len(), resources.len(), variables.len(), secrets.len(), sql.len(), blob.len(), http.len()];
+        match lengths.iter().any(|length| *length > GRANTS_MAX) {
+            true => Err(format!("a manifest asks for at most {GRANTS_MAX} of each kind")),
+            false => Ok(()),
         }
-        self.runs.iter().try_for_each(|pattern| check_pattern(pattern).map_err(|fault| format!("runs: `{pattern}`: {fault}")))
     }
 
-    /// Whether runs of the script at `path` may be started.
+    /// Whether one of them allows all that `need` does.
     #[must_use]
-    pub fn covers_run(&self, path: &ScriptPath) -> bool {
-        self.runs.iter().any(|pattern| auth::matches(pattern, path.as_str()))
+    pub fn cover(&self, need: &Grant) -> bool {
+        self.iter().any(|grant| grant.covers(need))
     }
 
-    /// The same as the scopes of a token that may do what is granted and nothing else.
+    /// Those of them that `given` allows: what works.
+    #[must_use]
+    pub fn given(&self, given: &[Grant]) -> Self {
+        self.iter().filter(|asked| given.iter().any(|given| given.covers(asked))).collect()
+    }
+
+    /// The same as the scopes of a token that may start the runs that are granted and do nothing else.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
-        self.runs.iter().map(|pattern| Scope::on(Domain::Runs, Action::Start, pattern)).collect()
+        self.runs.iter().map(|pattern| Scope::on(Domain::Runs, Action::Start, pattern.as_str())).collect()
     }
 }
 
-fn check_pattern(pattern: &str) -> Result<(), String> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes"));
+impl FromIterator<Grant> for Grants {
+    fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
+        let mut all = Self::default();
+        for grant in grants {
+            match grant {
+                Grant::Runs(pattern) => all.runs.push(pattern),
+                Grant::Resources(pattern) => all.resources.push(pattern),
+                Grant::Variables(pattern) => all.variables.push(pattern),
+                Grant::Secrets(pattern) => all.secrets.push(pattern),
+                Grant::Sql(access) => all.sql.push(access),
+                Grant::Blob(access) => all.blob.push(access),
+                Grant::Http(grant) => all.http.push(grant),
+            }
+        }
+        all
     }
-    if !["f/", "u/", "*"].iter().any(|start| pattern.starts_with(start)) {
-        return Err("a pattern begins with `f/` or `u/`, as paths do, or is `*`".to_owned());
-    }
-    let is_of_paths = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/' | b'*');
-    if pattern.split('/').any(|segment| matches!(segment, "" | "." | "..")) || !pattern.bytes().all(is_of_paths) {
-        return Err("no path is like it".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grants(patterns: &[&str]) -> Grants {
-        Grants { runs: patterns.iter().map(|pattern| (*pattern).to_owned()).collect() }
-    }
-
-    #[test]
-    fn patterns_cover_what_they_say() {
-        let covers = |patterns: &[&str], path: &str| grants(patterns).covers_run(&path.parse().unwrap());
-        assert!(covers(&["f/demo/*"], "f/demo/a") && covers(&["f/demo/*"], "f/demo/a/b") && covers(&["*"], "u/ann/x"));
-        assert!(covers(&["f/a/b", "f/c/d"], "f/c/d"));
-        assert_eq!(grants(&["f/demo/*"]).scopes(), ["runs:start:f/demo/*".parse().unwrap()]);
-        assert!(!covers(&["f/demo/*"], "f/demos/a") && !covers(&["f/demo/a"], "f/demo/ab") && !covers(&[], "f/demo/a"));
-    }
-
-    #[test]
-    fn patterns_that_no_path_is_like_are_told() {
-        assert_eq!(grants(&["f/demo/*", "f/*/x", "u/*", "*", "f/a/b.c-d_1"]).check(), Ok(()));
-        for bad in ["", "demo/*", "f/../x", "f//x", "/f/a", "f/a b", "f/a/", "F/a", "f/ä/*", &format!("f/{}", "x".repeat(600))] {
-            assert!(grants(&[bad]).check().is_err(), "{bad}");
-        }
-        assert!(grants(&["f/a/b"; PATTERNS_MAX]).check().is_ok());
-        assert!(grants(&["f/a/b"; PATTERNS_MAX + 1]).check().is_err());
-    }
-}
+mod tests;

@@ -2,37 +2,26 @@
 
 mod size;
 
-use jsonschema::{PatternOptions, Validator};
-use sandmill_model::{JsonText, OutcomeKind, RunError};
+use sandmill_model::{
+    JsonText, OutcomeKind, RunError,
+    schema::{Fault, Schema},
+};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Faults that one refusal lists.
-const FAULTS_MAX: usize = 20;
-/// Characters of one fault's message.
-const MESSAGE_CHARS_MAX: usize = 500;
 /// Arguments that are checked in well below a millisecond.
 const QUICK_BYTES_MAX: usize = 64 * 1024;
-/// Bytes that one pattern of a schema may compile to: patterns come from users.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
 /// A version's schema, compiled once.
 pub(crate) enum Arguments {
     /// Every object fits.
     Anything,
-    Schema(Box<Validator>),
+    Schema(Schema),
 }
 
 #[derive(Serialize)]
 struct Faults {
     faults: Vec<Fault>,
-}
-
-#[derive(Serialize)]
-struct Fault {
-    /// JSON pointer into the arguments; for a missing one, where it should be.
-    pointer: String,
-    message: String,
 }
 
 impl Arguments {
@@ -46,14 +35,7 @@ impl Arguments {
         {
             return Ok(Self::Anything);
         }
-        // Without file and network resolvers, and with an engine whose time is linear in the text.
-        jsonschema::options()
-            .offline()
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
-            .build(&schema)
-            .map(|validator| Self::Schema(Box::new(validator)))
-            .map_err(|error| error.to_string())
+        Schema::compile(&schema).map(Self::Schema)
     }
 
     /// Whether a check is quick enough for a thread that answers requests: its time grows with the arguments.
@@ -67,29 +49,12 @@ impl Arguments {
         if !arguments.is_object() {
             return Err(refusal(vec![Fault { pointer: String::new(), message: "the arguments must be a JSON object".to_owned() }]));
         }
-        let Self::Schema(validator) = self else { return Ok(()) };
+        let Self::Schema(schema) = self else { return Ok(()) };
         let whole = |message: String| refusal(vec![Fault { pointer: String::new(), message }]);
         size::check(arguments.as_str()).map_err(whole)?;
         let value: Value = arguments.read().map_err(|error| whole(format!("the arguments cannot be read as JSON: {error}")))?;
-        if validator.is_valid(&value) {
-            return Ok(());
-        }
-        let faults = validator
-            .iter_errors(&value)
-            .take(FAULTS_MAX)
-            .map(|error| {
-                let mut pointer = error.instance_path().as_str().to_owned();
-                if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind()
-                    && let Some(name) = property.as_str()
-                {
-                    pointer.push('/');
-                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                }
-                // The value itself may be megabytes long, and secret.
-                Fault { pointer, message: error.masked().to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
-            })
-            .collect();
-        Err(refusal(faults))
+        let faults = schema.faults(&value);
+        if faults.is_empty() { Ok(()) } else { Err(refusal(faults)) }
     }
 }
 

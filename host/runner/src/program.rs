@@ -15,8 +15,8 @@ use crate::arguments::Arguments;
 pub(crate) struct Loaded {
     pub(crate) arguments: Arguments,
     pub(crate) has_preprocessor: bool,
-    /// What whoever deployed it granted.
-    pub(crate) grants: Arc<Grants>,
+    /// What its manifest asks for.
+    pub(crate) asked: Arc<Grants>,
     pub(crate) tier: Tier,
 }
 

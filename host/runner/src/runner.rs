@@ -135,7 +135,7 @@ impl Inner {
             module,
             input,
             limits: attempt.limits,
-            host: Host { run: Arc::new(RunFacts::of(attempt, Arc::clone(&loaded.grants))), ports: self.ports.clone() },
+            host: Host::new(Arc::new(RunFacts::of(attempt, Arc::clone(&loaded.asked))), self.ports.clone()),
         };
         let mut outcome = self.sandbox.run(call).await;
         if let Tier::Source(source) = &loaded.tier {
@@ -201,7 +201,7 @@ impl Inner {
                 Tier::Source(Box::new(source))
             }
         };
-        Ok(Loaded { arguments, has_preprocessor, grants: Arc::new(version.manifest.grants), tier })
+        Ok(Loaded { arguments, has_preprocessor, asked: Arc::new(version.manifest.grants), tier })
     }
 
     async fn javascript(&self) -> Result<Arc<Program<Host>>, String> {

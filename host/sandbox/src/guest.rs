@@ -71,6 +71,11 @@ impl<H> Guest<H> {
         self.core.clock.now()
     }
 
+    /// The handles that the guest holds.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.core.table
+    }
+
     /// When the run's time is up.
     pub fn deadline(&self) -> Timestamp {
         let left = Duration::from_millis(self.core.limits.wall_ms).saturating_sub(self.core.began.elapsed());
@@ -83,15 +88,50 @@ impl<H> Guest<H> {
         self.core.control.log().push(entry);
     }
 
+    /// The run's log for what goes on beside the guest: a host function's tasks.
+    pub fn run_log(&self) -> RunLog {
+        RunLog { control: Arc::clone(&self.core.control), clock: Arc::clone(&self.core.clock) }
+    }
+
+    /// The table of handles, for interfaces whose resources are another library's.
+    pub fn table_and_host(&mut self) -> (&mut ResourceTable, &mut H) {
+        (&mut self.core.table, &mut self.host)
+    }
+
     /// Whether a log entry would be dropped.
     pub fn log_is_full(&self) -> bool {
         self.core.control.log().is_cut()
+    }
+
+    /// From now on the run's log, result and error show `*` in the place of `secret`, also of parts and usual encodings of it.
+    pub fn conceal(&self, secret: &str) {
+        self.core.control.log().conceal(secret);
     }
 
     /// Host functions that take text or lists, or that do more than a few microseconds of work, wait for this first: it lets
     /// others have their turn if the run's own has lasted long enough.
     pub fn pace(&self) -> Pace {
         self.core.pace()
+    }
+}
+
+/// A run's log. What is written after the run has ended is lost.
+#[derive(Clone)]
+pub struct RunLog {
+    control: Arc<Control>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RunLog {
+    /// As [`Guest::conceal`].
+    pub fn conceal(&self, secret: &str) {
+        self.control.log().conceal(secret);
+    }
+
+    /// As [`Guest::log`] does.
+    pub fn write(&self, level: LogLevel, stream: LogStream, message: String, fields: Option<JsonText>) {
+        let entry = log::entry(self.clock.now(), level, stream, message, fields);
+        self.control.log().push(entry);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The log of one run: entries in order, up to its limit; lines of stdout and stderr put together from what is written.
 
-use sandmill_model::{JsonText, LogEntry, LogLevel, LogStream, Timestamp};
+use sandmill_model::{JsonText, LogEntry, LogLevel, LogStream, Outcome, Timestamp};
+
+use crate::mask::{self, Masks};
 
 /// A line of stdout or stderr that is longer is cut into several entries.
 const LINE_BYTES_MAX: usize = 16 * 1024;
@@ -12,6 +14,8 @@ pub(crate) struct LogBuffer {
     is_cut: bool,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// For a run that has come near a secret.
+    masks: Option<Box<Masks>>,
 }
 
 impl LogBuffer {
@@ -23,6 +27,19 @@ impl LogBuffer {
             is_cut: false,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            masks: None,
+        }
+    }
+
+    /// What of `secret` comes from now on is masked.
+    pub(crate) fn conceal(&mut self, secret: &str) {
+        self.masks.get_or_insert_default().add(secret);
+    }
+
+    /// Masks what the run returned.
+    pub(crate) fn mask(&self, outcome: &mut Outcome) {
+        if let Some(masks) = &self.masks {
+            masks.outcome(outcome);
         }
     }
 
@@ -40,6 +57,19 @@ impl LogBuffer {
         }
         self.used_bytes = used_bytes;
         self.entries.push(entry);
+        self.mask_last();
+    }
+
+    /// Masks what the last entry shows, and what the ones before it do with it.
+    fn mask_last(&mut self) {
+        let Some(masks) = &mut self.masks else { return };
+        let last = self.entries.len() - 1;
+        let found = masks.in_message(last, &self.entries[last].message);
+        for places in found.chunk_by(|one, other| one.0 == other.0) {
+            mask::mask(&mut self.entries[places[0].0].message, places.iter().map(|(_, at)| *at));
+        }
+        let entry = &mut self.entries[last];
+        entry.fields = entry.fields.take().map(|fields| masks.json(&fields));
     }
 
     /// Whether anything more would be dropped, so that nobody needs to make it.
@@ -146,6 +176,22 @@ mod tests {
         log.write(AT, LogStream::Stdout, b"\n");
         let lengths: Vec<usize> = log.take(AT).iter().map(|entry| entry.message.len()).collect();
         assert_eq!(lengths, [LINE_BYTES_MAX, LINE_BYTES_MAX, 1]);
+    }
+
+    #[test]
+    fn a_secret_is_masked_also_over_several_entries() {
+        let mut log = LogBuffer::new(1_000_000);
+        log.write(AT, LogStream::Stdout, b"hunter2-hunter2\n");
+        log.conceal("hunter2-hunter2");
+        log.write(AT, LogStream::Stdout, b"a hunter2-hunter2 b\nhunter2-\nhunter2\n");
+        for letter in "hunter2-hunter2".chars() {
+            log.push(entry(AT, LogLevel::Info, LogStream::Log, letter.to_string(), JsonText::of(&["hunter2-hunter2"]).ok()));
+        }
+        let entries = log.take(AT);
+        let messages: Vec<&str> = entries.iter().map(|entry| entry.message.as_str()).collect();
+        assert_eq!(messages[..4], ["hunter2-hunter2", "a *************** b", "********", "*******"]);
+        assert!(messages[4..].iter().all(|message| *message == "*"), "{messages:?}");
+        assert!(entries[4..].iter().all(|entry| !entry.fields.as_ref().unwrap().as_str().contains("hunter")));
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub(crate) async fn run<H: Send + 'static>(start: Start<H>) -> Outcome {
     let core = &mut store.data_mut().core;
     let log = control.log().take(core.clock.now());
     let arguments = core.arguments.take();
-    let outcome = Outcome { usage, log, arguments, ..outcome::outcome(end, &limits) };
+    let mut outcome = Outcome { usage, log, arguments, ..outcome::outcome(end, &limits) };
+    control.log().mask(&mut outcome);
     // The instance goes back to the pool before its room does.
     drop(store);
     drop(room);

@@ -13,7 +13,7 @@ use sandmill_model::{
     Clock, TokenId, WorkspaceId,
     auth::{Principal, Scope, TokenHash, new_token},
 };
-use sandmill_store::Store;
+use sandmill_store::{Store, seal::KeySource};
 
 /// The workspace that every installation has.
 pub(crate) const DEFAULT_WORKSPACE: &str = "default";
@@ -40,6 +40,17 @@ pub(crate) fn node_name(data: &Path) -> anyhow::Result<Arc<str>> {
             fs::write(&file, &name).with_context(|| format!("{} cannot be written", file.display()))?;
             Ok(name.into())
         }
+    }
+}
+
+/// Where the keys are that seal secrets.
+pub(crate) fn key_source(data: &Path, file: Option<&Path>) -> KeySource {
+    // Not an option: whoever may see the processes of the machine sees their arguments.
+    #[expect(clippy::disallowed_methods, reason = "a key may come from the environment, and never from the command line")]
+    let given = std::env::var("SANDMILL_INSTANCE_KEY").ok().filter(|keys| !keys.trim().is_empty());
+    match given {
+        Some(keys) => KeySource::Text(keys.into()),
+        None => KeySource::File(file.map_or_else(|| data.join(crate::backup::INSTANCE_KEY), Path::to_owned)),
     }
 }
 

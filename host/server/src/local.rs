@@ -4,16 +4,17 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use sandmill_capabilities::blob::Place;
 use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner};
 use sandmill_dispatch::{Dispatch, Role, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    BoxFuture, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
+    BoxFuture, Grant, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
     auth::{Principal, Scope},
     build::{BuildRequest, Builder},
     code::Refusal,
     version::{ProgramSpec, Selector, Version, version_digest},
 };
-use sandmill_store::{scripts::NewDeployment, workspaces::Workspace};
+use sandmill_store::{grants::GrantChange, scripts::NewDeployment, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -51,11 +52,15 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
             durability: sandmill_store::Durability::Normal,
         },
         objects: None,
+        sealing: None,
+        data: folder.path().to_owned(),
+        blobs: Place::Folder(folder.path().join("blobs")),
         code_cache: code_cache().unwrap_or_else(|| node::code_cache(folder.path())),
         code_cache_bytes_max: node::mib(CODE_CACHE_MIB),
         slots: None,
         guest_memory_bytes_max: None,
         snapshot_after_runs: u32::MAX,
+        outbound: crate::outbound::options(&request.outbound).map_err(setup)?,
     })
     .await
     .map_err(setup)?;
@@ -132,6 +137,8 @@ async fn deploy(node: &Node, workspace: &Workspace, request: &LocalRunRequest) -
     };
     let new = NewDeployment { workspace: workspace.id, path: path.clone(), version, component, created_by: "u/local".into(), now };
     node.store.scripts.deploy(new).await.context("the script cannot be stored").map_err(setup)?;
+    let given = GrantChange { give: request.given.iter().map(Grant::to_string).collect(), take: Vec::new(), by: "u/local".into(), now };
+    node.store.grants.change(workspace.id, &path, given).await.context("what is granted cannot be stored").map_err(setup)?;
     Ok(path)
 }
 

@@ -1,12 +1,15 @@
 //! The `sandmill` binary: `serve`, `run FILE`, and the client commands.
 
 mod backup;
+mod blob_options;
 mod bootstrap;
+mod credentials;
 mod downloads;
 mod listen;
 mod local;
 mod node;
 mod options;
+mod outbound;
 mod ports;
 mod serve;
 mod telemetry;

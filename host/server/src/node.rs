@@ -8,15 +8,23 @@ use std::{
 
 use anyhow::Context;
 use sandmill_api::{ApiOptions, ApiState};
-use sandmill_capabilities::Ports;
+use sandmill_capabilities::{
+    Ports,
+    blob::{Blobs, Place},
+    http::{Outbound, OutboundOptions},
+    sql::Databases,
+};
 use sandmill_compiler::Compiler;
 use sandmill_dispatch::{Dispatch, LiveRuns, Role, Service};
 use sandmill_model::{Clock, Executor, SystemClock};
 use sandmill_runner::Runner;
 use sandmill_sandbox::Sandbox;
-use sandmill_store::Store;
+use sandmill_store::{Store, seal::Sealing};
 
-use crate::ports::{SeenOutput, StoredState, StoredVersions};
+use crate::{
+    credentials::StoredCredentials,
+    ports::{SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -28,11 +36,17 @@ pub(crate) struct NodeOptions {
     pub(crate) store: sandmill_store::Options,
     /// None: whatever is returned is in the database.
     pub(crate) objects: Option<sandmill_store::objects::Options>,
+    /// None: it keeps no secrets.
+    pub(crate) sealing: Option<Sealing>,
+    /// Where what scripts keep is: databases of SQLite, and objects unless they are elsewhere.
+    pub(crate) data: PathBuf,
+    pub(crate) blobs: Place,
     pub(crate) code_cache: PathBuf,
     pub(crate) code_cache_bytes_max: u64,
     pub(crate) slots: Option<usize>,
     pub(crate) guest_memory_bytes_max: Option<u64>,
     pub(crate) snapshot_after_runs: u32,
+    pub(crate) outbound: OutboundOptions,
 }
 
 /// All parts of one node, before anything listens or works.
@@ -48,8 +62,11 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn compose(options: NodeOptions) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
-        let store =
-            sandmill_store::connect_with(&options.store, options.objects.as_ref()).await.context("the database cannot be opened")?;
+        let store = match options.sealing {
+            Some(sealing) => sandmill_store::connect_sealed(&options.store, options.objects.as_ref(), sealing).await,
+            None => sandmill_store::connect_with(&options.store, options.objects.as_ref()).await,
+        };
+        let store = store.context("the database cannot be opened")?;
         let mut sandbox_options = sandmill_sandbox::Options::new(options.code_cache);
         sandbox_options.cache_bytes_max = options.code_cache_bytes_max;
         sandbox_options.clock = Arc::clone(&clock);
@@ -60,10 +77,19 @@ impl Node {
         let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(executable));
         let live = LiveRuns::default();
+        let policy = options.outbound.policy.clone();
+        let may_connect = Arc::new(move |address| policy.check(address).is_ok());
         let ports = Ports {
+            grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
+            variables: Arc::new(StoredVariables(store.clone())),
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
+            http: Arc::new(Outbound::new(options.outbound).context("--outbound-ca")?),
+            credentials: Arc::new(StoredCredentials(store.clone())),
+            resources: Arc::new(StoredResources(store.clone())),
+            sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join("sqlite"), may_connect)),
+            blob: Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?,
         };
         let runner_options =
             sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };

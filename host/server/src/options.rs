@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSou
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
+use crate::blob_options::BlobOptions;
 use sandmill_store::objects::INLINE_RESULT_BYTES_MAX;
 
 use crate::backup::{self, BackupOptions, RestoreOptions};
@@ -103,9 +104,15 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) blob: BlobOptions,
     /// Bytes of a result that is kept in the database; a larger one becomes a file in the folder of objects.
     #[arg(long, env = "SANDMILL_INLINE_RESULT_BYTES_MAX", default_value_t = INLINE_RESULT_BYTES_MAX)]
     pub(crate) inline_result_bytes_max: usize,
+    /// File with the instance keys that seal secrets, in base64, one in a line, the active one first; by default DATA/instance-key, which the
+    /// first start makes. Where `SANDMILL_INSTANCE_KEY` is set, it holds the keys and no file is read.
+    #[arg(long, env = "SANDMILL_INSTANCE_KEY_FILE")]
+    pub(crate) instance_key_file: Option<PathBuf>,
     /// What an acknowledged write survives.
     #[arg(long, env = "SANDMILL_DURABILITY", value_enum, default_value = "normal")]
     pub(crate) durability: Durability,
@@ -166,6 +173,8 @@ pub(crate) struct ServeOptions {
     /// Runs in the shared language runtime after which a script is compiled on its own.
     #[arg(long, env = "SANDMILL_SNAPSHOT_AFTER_RUNS", default_value_t = 5)]
     pub(crate) snapshot_after_runs: u32,
+    #[command(flatten)]
+    pub(crate) outbound: sandmill_cli::Outbound,
 }
 
 impl ServeOptions {

@@ -1,11 +1,16 @@
 //! The narrow views that parts have of each other, joined here.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use sandmill_capabilities::{OutputPort, StateError, StatePort, StateScope};
+use sandmill_capabilities::{
+    GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
+    resources::{ResourceView, Revealed},
+};
 use sandmill_dispatch::LiveRuns;
-use sandmill_model::{BoxFuture, Clock, Digest, JsonText, RunId, WorkspaceId, version::Version};
+use sandmill_model::{
+    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, grants::PathPattern, recent::Recent, version::Version,
+};
 use sandmill_runner::Versions;
 use sandmill_store::{
     Store, StoreError,
@@ -52,6 +57,10 @@ impl StatePort for StoredState {
             }
         })
     }
+
+    fn keys(&self, scope: StateScope, prefix: String, after: Option<String>, limit: u32) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        Box::pin(async move { self.store.state.keys(&stored(scope), &prefix, after.as_deref(), limit).await.map_err(unavailable) })
+    }
 }
 
 fn stored(scope: StateScope) -> sandmill_store::state::StateScope {
@@ -73,4 +82,110 @@ impl OutputPort for SeenOutput {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.0.report(run, percent, text);
     }
+}
+
+/// How long what was granted is believed: what is taken away works no longer after that.
+const GRANTS_BELIEVED: Duration = Duration::from_secs(1);
+/// Scripts whose grants are kept in memory.
+const GRANTS_MAX: usize = 10_000;
+
+/// What was granted, in the store.
+pub(crate) struct StoredGrants {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    recent: Recent<(WorkspaceId, ScriptPath), Arc<[Grant]>>,
+}
+
+impl StoredGrants {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, recent: Recent::new(GRANTS_MAX, GRANTS_BELIEVED) }
+    }
+}
+
+impl GrantsPort for StoredGrants {
+    fn given(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+        Box::pin(async move {
+            let (now, key) = (self.clock.now(), (workspace, path));
+            if let Some(given) = self.recent.get(&key, now) {
+                return Ok(given);
+            }
+            let rows = self.store.grants.list(workspace, &key.1).await.map_err(|error| at_present(&error))?;
+            // What an older release granted and this one does not know works no longer.
+            let given: Arc<[Grant]> = rows.iter().filter_map(|row| row.granted.parse().ok()).collect();
+            self.recent.put(key, Arc::clone(&given), now);
+            Ok(given)
+        })
+    }
+}
+
+/// Variables, in the store.
+pub(crate) struct StoredVariables(pub(crate) Store);
+
+/// Variables that are looked through at once.
+const VARIABLES_PAGE: u32 = 500;
+
+impl VariablesPort for StoredVariables {
+    fn read(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<Variable>, String>> {
+        Box::pin(async move {
+            let found = self.0.variables.reveal(workspace, &path).await.map_err(|error| at_present(&error))?;
+            Ok(found.map(|found| Variable { text: found.text, is_secret: found.secret }))
+        })
+    }
+
+    fn plain(
+        &self,
+        workspace: WorkspaceId,
+        patterns: Vec<PathPattern>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(ScriptPath, String)>, String>> {
+        Box::pin(async move {
+            let mut found = BTreeMap::new();
+            for pattern in patterns {
+                let prefix = pattern.as_str().split('*').next().unwrap_or_default();
+                let mut after: Option<ScriptPath> = None;
+                loop {
+                    let page = self.0.variables.list(workspace, prefix, after.as_ref(), VARIABLES_PAGE).await;
+                    let page = page.map_err(|error| at_present(&error))?;
+                    let fitting = page.iter().filter(|variable| !variable.secret && pattern.covers(&PathPattern::from(&variable.path)));
+                    for variable in fitting {
+                        let text = self.0.variables.find(workspace, &variable.path).await.map_err(|error| at_present(&error))?;
+                        found.extend(text.and_then(|variable| variable.text.map(|text| (variable.path, text))));
+                        if found.len() >= limit {
+                            return Ok(found.into_iter().collect());
+                        }
+                    }
+                    match page.last() {
+                        Some(last) if page.len() == VARIABLES_PAGE as usize => after = Some(last.path.clone()),
+                        _ => break,
+                    }
+                }
+            }
+            Ok(found.into_iter().collect())
+        })
+    }
+}
+
+/// Resources, in the store.
+pub(crate) struct StoredResources(pub(crate) Store);
+
+impl ResourcesPort for StoredResources {
+    fn look(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<ResourceView>, String>> {
+        Box::pin(async move {
+            let found = self.0.resources.find(workspace, &path).await.map_err(|error| at_present(&error))?;
+            Ok(found.map(|found| ResourceView { kind: found.kind.to_string(), fields: found.fields, secrets: found.secrets }))
+        })
+    }
+
+    fn reveal(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<Revealed>, String>> {
+        Box::pin(async move {
+            let found = self.0.resources.reveal(workspace, &path).await.map_err(|error| at_present(&error))?;
+            Ok(found.map(|found| Revealed { kind: found.kind.to_string(), value: found.value, revision: found.revision }))
+        })
+    }
+}
+
+/// What a script is told of it; the node's log says more.
+fn at_present(error: &StoreError) -> String {
+    tracing::error!(%error, "a capability");
+    "the database cannot be reached at present".to_owned()
 }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sandmill_store::upkeep;
+use sandmill_model::{Clock, SystemClock};
+use sandmill_store::{Store, seal::Sealing, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,26 +44,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         Some(name) => name.as_str().into(),
         None => bootstrap::node_name(&options.places.data)?,
     };
-    let node = Node::compose(NodeOptions {
-        name: Arc::clone(&name),
-        role: options.role,
-        tags: options.tags.clone(),
-        backlog_max: options.backlog_max,
-        store: sandmill_store::Options {
-            url: options.places.database_url(),
-            durability: match options.durability {
-                Durability::Normal => sandmill_store::Durability::Normal,
-                Durability::Full => sandmill_store::Durability::Full,
-            },
-        },
-        objects: Some(options.objects()),
-        code_cache: node::code_cache(&options.places.data),
-        code_cache_bytes_max: node::mib(options.code_cache_mib),
-        slots: options.slots,
-        guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
-        snapshot_after_runs: options.snapshot_after_runs,
-    })
-    .await?;
+    let node = Node::compose(node_options(&options, Arc::clone(&name))?).await?;
     bootstrap::first_start(&node.store, &options.places.data, options.admin_token.as_deref(), node.clock.as_ref()).await?;
     node.runner.warm_up().await.map_err(anyhow::Error::msg).context("the language runtimes cannot be made ready")?;
 
@@ -85,6 +67,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
     tasks.spawn(stop_on_signal(shutdown.clone()));
+    tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
     tracing::info!("listening on http://{address}");
@@ -98,6 +81,54 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     upkeep.await.context("upkeep ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+/// What the node is made of.
+fn node_options(options: &ServeOptions, name: Arc<str>) -> anyhow::Result<NodeOptions> {
+    Ok(NodeOptions {
+        name,
+        role: options.role,
+        tags: options.tags.clone(),
+        backlog_max: options.backlog_max,
+        store: sandmill_store::Options {
+            url: options.places.database_url(),
+            durability: match options.durability {
+                Durability::Normal => sandmill_store::Durability::Normal,
+                Durability::Full => sandmill_store::Durability::Full,
+            },
+        },
+        objects: Some(options.objects()),
+        sealing: Some(Sealing {
+            source: bootstrap::key_source(&options.places.data, options.instance_key_file.as_deref()),
+            now: SystemClock.now(),
+        }),
+        data: options.places.data.clone(),
+        blobs: options.blob.place(&options.places.data)?,
+        code_cache: node::code_cache(&options.places.data),
+        code_cache_bytes_max: node::mib(options.code_cache_mib),
+        slots: options.slots,
+        guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
+        snapshot_after_runs: options.snapshot_after_runs,
+        outbound: crate::outbound::options(&options.outbound)?,
+    })
+}
+
+/// SIGHUP: the instance keys may have changed.
+async fn reload_on_signal(store: Store, shutdown: CancellationToken) {
+    let Ok(mut hangup) = tokio::signal::unix::signal(SignalKind::hangup()) else {
+        tracing::error!("SIGHUP cannot be heard; restart the server after a change of its instance keys");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match store.keys.reload().await {
+            Ok(id) => tracing::info!(id, "the instance keys were read again"),
+            Err(error) => tracing::error!(%error, "the instance keys cannot be read again; those of before stay in use"),
+        }
+    }
 }
 
 async fn drained(shutdown: &CancellationToken) {

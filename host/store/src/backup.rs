@@ -29,6 +29,14 @@ pub async fn keeps_results(database: &Path) -> Result<bool, StoreError> {
     sql::keeps_results(database).await
 }
 
+/// Ids of the instance keys that seal secrets in a copy, none of which is in it.
+///
+/// # Errors
+/// As [`snapshot`].
+pub async fn instance_keys(database: &Path) -> Result<Vec<String>, StoreError> {
+    sql::instance_keys(database).await
+}
+
 /// The number of the schema that this release brings a database to.
 #[must_use]
 pub fn schema() -> i64 {

@@ -14,6 +14,9 @@ pub enum StoreError {
     /// The folder of what is kept apart from the database cannot be reached; trying again may help.
     #[error("the folder of large results is not available: {0}")]
     ObjectsUnavailable(String),
+    /// A key that secrets are sealed with is not to be had: what is missing, and what to do.
+    #[error("{0}")]
+    Keys(String),
     /// The database cannot be reached or is too busy; trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),

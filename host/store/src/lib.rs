@@ -5,23 +5,29 @@
 pub mod backup;
 pub mod dead_letters;
 mod error;
+pub mod grants;
 pub mod history;
+pub mod keys;
 pub mod nodes;
 pub mod objects;
 pub mod queue;
+pub mod resource_types;
+pub mod resources;
 pub mod retention;
 pub mod scripts;
+pub mod seal;
 pub mod signals;
 mod sql;
 pub mod state;
 pub mod tokens;
 pub mod upkeep;
+pub mod variables;
 pub mod workspaces;
 
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use sql::{Durability, Options, connect, connect_with};
+pub use sql::{Durability, Options, connect, connect_sealed, connect_with};
 
 /// The store's parts. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +43,11 @@ pub struct Store {
     pub retention: Arc<dyn retention::Retention>,
     pub objects: Arc<dyn objects::Objects>,
     pub state: Arc<dyn state::State>,
+    pub resource_types: Arc<dyn resource_types::ResourceTypes>,
+    pub resources: Arc<dyn resources::Resources>,
+    pub variables: Arc<dyn variables::Variables>,
+    pub grants: Arc<dyn grants::Grants>,
+    pub keys: Arc<dyn keys::Keys>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
 }

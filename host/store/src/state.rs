@@ -43,4 +43,13 @@ pub trait State: Send + Sync + 'static {
         value: Option<JsonText>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Written, StoreError>>;
+
+    /// Keys that begin with `prefix`, in the order of their bytes, after the key `after`; at most `limit`.
+    fn keys<'a>(
+        &'a self,
+        scope: &'a StateScope,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
 }

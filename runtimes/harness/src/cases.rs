@@ -11,6 +11,7 @@ use wasmtime::{Engine, Store, Trap};
 use crate::{
     host::{Error, Host, Javascript, JavascriptPre, Module, Output},
     program::{self, Snapshotter},
+    server::Server,
 };
 
 /// The fields after `fuel` are expectations: what is absent is not compared.
@@ -91,7 +92,9 @@ async fn check(
     let source = std::fs::read_to_string(folder.join(&file_name))?;
     let module = Module { file_name, source, parameters: case.parameters.clone() };
 
+    let server = Server::start().await?;
     let mut store = program::store(engine)?;
+    store.data_mut().network.server = Some(server.address);
     let script = hosted.instantiate_async(&mut store).await?;
     let ending = match script.sandmill_runtime_loader().call_load(&mut store, &module).await? {
         Ok(()) => call(&mut store, &script, &case).await?,
@@ -101,7 +104,9 @@ async fn check(
     let Some(snapshotter) = snapshotter else {
         return Ok(faults);
     };
+    let server = Server::start().await?;
     let mut store = program::store(engine)?;
+    store.data_mut().network.server = Some(server.address);
     let ending = match snapshotter.snapshot(&module).await? {
         Ok(component) => {
             let script = program::prepare(engine, &component)?.instantiate_async(&mut store).await?;
@@ -186,7 +191,9 @@ pub(crate) async fn eval(runtime: &[u8], path: &Path, args: &str) -> Result<()> 
     let parameters = source.lines().next().and_then(|line| line.strip_prefix("// parameters: "));
     let parameters = parameters.map(|names| names.split(' ').map(str::to_owned).collect()).unwrap_or_default();
     let engine = program::engine(program::RESIDENT_BYTES)?;
+    let server = Server::start().await?;
     let mut store = program::store(&engine)?;
+    store.data_mut().network.server = Some(server.address);
     let script = program::prepare(&engine, runtime)?.instantiate_async(&mut store).await?;
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let module = Module { file_name, source, parameters };

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::network::Network;
+
+mod store;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -14,11 +19,21 @@ mod bindings {
             "../../wit/output",
             "../../wit/state",
             "../../wit/runs",
+            "../../wit/resources",
+            "../../wit/variables",
+            "../../wit/sql",
+            "../../wit/blob",
             "../../wit/guest",
             "../javascript/wit",
         ],
         world: "sandmill:runtime/javascript",
         exports: { default: async },
+        with: {
+            "sandmill:resources/resources.handle": super::store::Handle,
+            "sandmill:sql/sql.transaction": super::store::Transaction,
+            "sandmill:blob/blob.reader": super::store::Reader,
+            "sandmill:blob/blob.writer": super::store::Writer,
+        },
     });
 }
 
@@ -29,24 +44,35 @@ pub(crate) use bindings::{
     sandmill::script::types::{Error, Output},
 };
 
+/// As host/sandbox has it.
+const HANDLES_MAX: usize = 4_096;
+
 pub(crate) struct Host {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub(crate) network: Network,
     table: ResourceTable,
     pub(crate) log: Vec<String>,
     pub(crate) written: Vec<u8>,
     state: BTreeMap<String, String>,
+    objects: BTreeMap<String, store::Stored>,
     /// Arguments of the runs that were started; each has ended with them as its result.
     children: Vec<String>,
 }
 
 impl Default for Host {
     fn default() -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         Self {
             wasi: WasiCtxBuilder::new().inherit_stderr().build(),
-            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            network: Network::default(),
+            table,
             log: Vec::new(),
             written: Vec::new(),
             state: BTreeMap::new(),
+            objects: BTreeMap::new(),
             children: Vec::new(),
         }
     }
@@ -54,12 +80,19 @@ impl Default for Host {
 
 pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     Javascript::add_to_linker::<_, wasmtime::component::HasSelf<Host>>(linker, |host| host)
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -189,6 +222,11 @@ impl state::Host for Host {
             None => self.state.remove(&key),
         };
         Ok(true)
+    }
+
+    fn list(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Vec<String>, state::Error> {
+        let keys = self.state.keys().filter(|key| key.starts_with(&prefix) && after.as_ref().is_none_or(|after| *key > after));
+        Ok(keys.take(limit as usize).cloned().collect())
     }
 }
 

@@ -3,8 +3,10 @@
 mod cases;
 mod host;
 mod measure;
+mod network;
 mod program;
 mod segments;
+mod server;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;

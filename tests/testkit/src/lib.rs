@@ -18,3 +18,6 @@ pub(crate) fn skipped(what: &str, error: &dyn std::fmt::Display) {
     assert!(!in_ci, "{what}, in CI: {error:#}");
     eprintln!("SKIPPED: {what}: {error:#}");
 }
+
+// `for_each_interface!(each)` is `each!(name);` for each guest of `tests/guests/interfaces`.
+include!(concat!(env!("OUT_DIR"), "/interfaces.rs"));

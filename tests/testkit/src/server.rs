@@ -22,6 +22,9 @@ const OWN_PROGRAMS_LIMIT: Duration = Duration::from_secs(300);
 /// Beginning of the name of the folder of compiled code that all tests share, so that the language runtime is compiled once.
 const SHARED_CODE: &str = "testkit-code";
 
+/// Of all servers that share a database, unless a test says otherwise.
+const INSTANCE_KEY: &str = "dGVzdHMgYW5kIGJlbmNoZXMgaGF2ZSB0aGlzIGtleS4=";
+
 pub struct Server {
     child: Child,
     pub url: String,
@@ -125,6 +128,11 @@ impl Server {
         self.signal(rustix::process::Signal::CONT)
     }
 
+    /// Lets it read its instance keys again.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::HUP)
+    }
+
     fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
         let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id())?).context("a process has an id")?;
         Ok(rustix::process::kill_process(id, signal)?)
@@ -147,8 +155,23 @@ impl Server {
         self.deploy_with(path, serde_json::json!({"language": language, "source": source})).await
     }
 
-    /// Deploys what `body` says.
+    /// Deploys what `body` says, and gives it what its manifest asks for.
     pub async fn deploy_with(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        let asked = body["manifest"]["grants"].as_object().cloned().unwrap_or_default();
+        let texts = asked.iter().flat_map(|(kind, texts)| texts.as_array().into_iter().flatten().map(move |text| (kind, text.as_str())));
+        let give: Vec<String> = texts.map(|(kind, text)| format!("{kind}:{}", text.unwrap_or_default())).collect();
+        let deployed = self.deploy_ungranted(path, body).await?;
+        if !give.is_empty() {
+            let request = self.request(reqwest::Method::PATCH, &format!("/api/w/default/grants/{path}"));
+            let response = request.json(&serde_json::json!({ "give": give })).send().await?;
+            let status = response.status();
+            anyhow::ensure!(status.is_success(), "giving {path} {give:?}: {status}: {}", response.text().await?);
+        }
+        Ok(deployed)
+    }
+
+    /// Deploys what `body` says, and nothing that its manifest asks for is given.
+    pub async fn deploy_ungranted(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         let response = self.request(reqwest::Method::PUT, &format!("/api/w/default/scripts/{path}")).json(&body).send().await?;
         let status = response.status();
         let body = response.text().await?;
@@ -358,6 +381,11 @@ fn spawn(data: &Path, arguments: &[String], disk_mebibytes: Option<u32>) -> anyh
     };
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("SANDMILL_")));
+    // The nodes of an installation have one instance key, which an operator copies; here each has a data folder of its own.
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    if has("--database-url") && !has("--instance-key-file") {
+        command.env("SANDMILL_INSTANCE_KEY", INSTANCE_KEY);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     let mut child = process::spawn(command).context("the server cannot be started")?;
     let stderr = child.stderr.take().context("stderr is piped")?;

@@ -4,4 +4,5 @@ pub(crate) mod body;
 pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod paging;
+pub(crate) mod secret;
 pub(crate) mod url;

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use sandmill_model::{Code, RunId, ScriptPath, version::Selector};
+use sandmill_model::{Code, RunId, ScriptPath, TypeName, resource_type::InvalidName, version::Selector};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -51,6 +51,17 @@ impl<S: Sync> FromRequestParts<S> for WholePath {
                 Err(Problem::new(Code::InvalidPath, "no version can be named here: leave out `@…`"))
             }
         }
+    }
+}
+
+/// `/api/w/{workspace}/resource-types/{this}`
+pub(crate) struct TypeRef(pub(crate) TypeName);
+
+impl<S: Sync> FromRequestParts<S> for TypeRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        tail(parts).parse().map(Self).map_err(|error: InvalidName| Problem::new(Code::InvalidPath, error.to_string()))
     }
 }
 

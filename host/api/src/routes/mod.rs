@@ -1,7 +1,12 @@
 //! Handlers, by resource: one file for each endpoint or small group.
 
+pub(crate) mod grants;
 pub(crate) mod instance;
+pub(crate) mod keys;
 pub(crate) mod letters;
+pub(crate) mod resource_types;
+pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod settings;
+pub(crate) mod variables;

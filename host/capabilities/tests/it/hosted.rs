@@ -14,7 +14,7 @@ const HELLO: &str = "export function main(name) { return { hello: name, n: [1, 2
 
 #[tokio::test]
 async fn greets() {
-    let bed = testbed();
+    let bed = testbed("state");
     for _ in 0..20 {
         let outcome = run(&bed, HELLO, r#"{"name":"bob"}"#).await;
         assert_eq!(json(&outcome), serde_json::json!({ "hello": "bob", "n": [2, 4, 6] }));
@@ -23,7 +23,7 @@ async fn greets() {
 
 #[tokio::test]
 async fn globals_do_not_survive() {
-    let bed = testbed();
+    let bed = testbed("state");
     let source =
         "globalThis.count = (globalThis.count ?? 0) + 1; let own = 0; export function main() { own++; return [globalThis.count++, own]; }";
     for _ in 0..20 {
@@ -33,7 +33,7 @@ async fn globals_do_not_survive() {
 
 #[tokio::test]
 async fn state_and_an_event() {
-    let bed = testbed();
+    let bed = testbed("state");
     let source = r#"
         import { state } from "sandmill";
         export function preprocessor(event) { return event.skip ? null : { name: event.body.name }; }
@@ -47,7 +47,7 @@ async fn state_and_an_event() {
 
 #[tokio::test]
 async fn what_goes_wrong_at_load_and_at_run() {
-    let bed = testbed();
+    let bed = testbed("state");
     let limits = Limits { fuel: 2_000_000_000, memory_bytes: 64 * 1024 * 1024, ..Limits::default() };
     for (source, kind) in [
         ("export function main( {", OutcomeKind::Error),
@@ -64,7 +64,7 @@ async fn what_goes_wrong_at_load_and_at_run() {
 
 #[tokio::test]
 async fn deep_recursion_ends_one_way_or_the_other() {
-    let bed = testbed();
+    let bed = testbed("state");
     let source = "export function main() { const f = () => f() + 1; return f(); }";
     let outcome = run(&bed, source, "{}").await;
     // Whichever stack is used up first: the engine's own, which throws, or the sandbox's, which traps.

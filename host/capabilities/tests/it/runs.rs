@@ -9,17 +9,21 @@ use sandmill_model::{
 };
 use serde_json::json;
 
-use crate::testing::{attempt, child_id, json, ok, testbed};
+use crate::testing::{Testbed, attempt, child_id, json, ok, testbed};
+
+pub(crate) fn bed() -> Testbed {
+    testbed("runs")
+}
 
 #[tokio::test]
 async fn start_wait_result_cancel() {
-    let bed = testbed();
+    let bed = bed();
     let (one, two) = (child_id(1).to_string(), child_id(2).to_string());
     let calls = format!(
-        r#"[["runs.start","f/test/child","{{\"n\": 1}}"],
-        ["runs.start","f/test/child@3","{{}}",{{"delay_ms":5,"priority":-7,"tag":"gpu","key":"k"}}],
-        ["runs.wait","{one}"],["runs.wait","{one}",1],["runs.wait_many",["{one}","{two}"],"any",50],["runs.wait_many",[],"all"],
-        ["runs.result","{one}"],["runs.result","{}"],["runs.cancel","{one}"]]"#,
+        r#"[["start","f/test/child","{{\"n\": 1}}"],
+        ["start","f/test/child@3","{{}}",{{"delay_ms":5,"priority":-7,"tag":"gpu","key":"k"}}],
+        ["wait","{one}"],["wait","{one}",1],["wait_many",["{one}","{two}"],"any",50],["wait_many",[],"all"],
+        ["result","{one}"],["result","{}"],["cancel","{one}"]]"#,
         child_id(9)
     );
     let attempt = attempt(Input::Arguments(JsonText::empty_object()));
@@ -43,7 +47,7 @@ async fn start_wait_result_cancel() {
 
 #[tokio::test]
 async fn endings_of_all_kinds() {
-    let bed = testbed();
+    let bed = bed();
     let mut error = RunError::new("RateLimited", "too fast");
     error.stack = Some("at child".to_owned());
     error.details = Some(JsonText::trusted("{\"after\":3}"));
@@ -62,16 +66,16 @@ async fn endings_of_all_kinds() {
         ),
     ] {
         *bed.ports.ending.lock().unwrap() = Some(ending);
-        let (results, _) = bed.calls(&format!(r#"[["runs.wait","{}"]]"#, child_id(1))).await;
+        let (results, _) = bed.calls(&format!(r#"[["wait","{}"]]"#, child_id(1))).await;
         assert_eq!(results, json!([seen]));
     }
 }
 
 #[tokio::test]
 async fn what_is_not_granted_is_denied_and_said_in_the_log() {
-    let bed = testbed();
+    let bed = bed();
     for path in ["f/other/child", "f/tes/x", "u/ann/x"] {
-        let (results, outcome) = bed.calls(&format!(r#"[["runs.start","{path}","{{}}"]]"#)).await;
+        let (results, outcome) = bed.calls(&format!(r#"[["start","{path}","{{}}"]]"#)).await;
         let text = results[0]["denied"].as_str().unwrap();
         assert!(text.contains(path) && text.contains("[grants]") && text.contains(&format!("runs = [\"{path}\"]")), "{text}");
         let line = &outcome.log[0];
@@ -82,15 +86,15 @@ async fn what_is_not_granted_is_denied_and_said_in_the_log() {
 
 #[tokio::test]
 async fn what_is_no_path_no_id_or_no_json_does_not_reach_the_port() {
-    let bed = testbed();
+    let bed = bed();
     let long_key = "k".repeat(CHILD_KEY_BYTES_MAX + 1);
     let long_id = "1".repeat(5_000);
     let calls = format!(
-        r#"[["runs.start","../other/f/test/x","{{}}"],["runs.start","f/test/../x","{{}}"],["runs.start","f/test/x%2fy","{{}}"],
-        ["runs.start","F/test/x","{{}}"],["runs.start","f/tеst/x","{{}}"],["runs.start","f/test/x@0","{{}}"],["runs.start","","{{}}"],
-        ["runs.start","f/test/x","[1]"],["runs.start","f/test/x","{{"],["runs.start","f/test/x","{{}}",{{"key":""}}],
-        ["runs.start","f/test/x","{{}}",{{"key":"{long_key}"}}],["runs.start","f/test/x","{{}}",{{"delay_ms":99999999999999}}],
-        ["runs.wait","nobody"],["runs.wait_many",["{long_id}"],"all"],["runs.result",""],["runs.cancel","../x"]]"#
+        r#"[["start","../other/f/test/x","{{}}"],["start","f/test/../x","{{}}"],["start","f/test/x%2fy","{{}}"],
+        ["start","F/test/x","{{}}"],["start","f/tеst/x","{{}}"],["start","f/test/x@0","{{}}"],["start","","{{}}"],
+        ["start","f/test/x","[1]"],["start","f/test/x","{{"],["start","f/test/x","{{}}",{{"key":""}}],
+        ["start","f/test/x","{{}}",{{"key":"{long_key}"}}],["start","f/test/x","{{}}",{{"delay_ms":99999999999999}}],
+        ["wait","nobody"],["wait_many",["{long_id}"],"all"],["result",""],["cancel","../x"]]"#
     );
     let (results, _) = bed.calls(&calls).await;
     for result in results.as_array().unwrap() {
@@ -101,10 +105,10 @@ async fn what_is_no_path_no_id_or_no_json_does_not_reach_the_port() {
 
 #[tokio::test]
 async fn so_many_children_and_no_more() {
-    let bed = testbed();
+    let bed = bed();
     let calls = format!(
-        r#"[["runs.start","f/test/x","{{}}",{{}},{CHILDREN_MAX}],["runs.start","f/test/x","{{}}"],["runs.wait_crowd","{0}",{CHILDREN_MAX}],
-        ["runs.wait_crowd","{0}",{1}]]"#,
+        r#"[["start","f/test/x","{{}}",{{}},{CHILDREN_MAX}],["start","f/test/x","{{}}"],["wait_crowd","{0}",{CHILDREN_MAX}],
+        ["wait_crowd","{0}",{1}]]"#,
         child_id(1),
         CHILDREN_MAX + 1
     );
@@ -118,7 +122,7 @@ async fn so_many_children_and_no_more() {
 
 #[tokio::test]
 async fn what_dispatch_refuses_is_told_and_does_not_count() {
-    let bed = testbed();
+    let bed = bed();
     let mut faults = RunError::new("invalid_arguments", "/n: missing");
     faults.details = Some(JsonText::trusted("{\"faults\":[]}"));
     let text = || "why".to_owned();
@@ -133,17 +137,17 @@ async fn what_dispatch_refuses_is_told_and_does_not_count() {
     ] {
         let id = child_id(1);
         for call in [
-            r#"["runs.start","f/test/x","{}"]"#.to_owned(),
-            format!(r#"["runs.wait","{id}"]"#),
-            format!(r#"["runs.wait_many",["{id}"],"all"]"#),
-            format!(r#"["runs.result","{id}"]"#),
-            format!(r#"["runs.cancel","{id}"]"#),
+            r#"["start","f/test/x","{}"]"#.to_owned(),
+            format!(r#"["wait","{id}"]"#),
+            format!(r#"["wait_many",["{id}"],"all"]"#),
+            format!(r#"["result","{id}"]"#),
+            format!(r#"["cancel","{id}"]"#),
         ] {
             *bed.ports.child_refusal.lock().unwrap() = Some(refusal.clone());
             assert_eq!(bed.calls(&format!("[{call}]")).await.0, json!([seen]), "{call}");
         }
     }
     *bed.ports.child_refusal.lock().unwrap() = Some(ChildError::Unavailable(text()));
-    let calls = format!(r#"[["runs.start","f/test/x","{{}}"],["runs.start","f/test/x","{{}}",{{}},{CHILDREN_MAX}]]"#);
+    let calls = format!(r#"[["start","f/test/x","{{}}"],["start","f/test/x","{{}}",{{}},{CHILDREN_MAX}]]"#);
     assert_eq!(bed.calls(&calls).await.0[1], json!(child_id(CHILDREN_MAX).to_string()));
 }

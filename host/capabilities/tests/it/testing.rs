@@ -1,7 +1,7 @@
 //! A sandbox with every interface, ports that remember, and guests compiled once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     future::Future,
     sync::{Arc, Mutex},
@@ -9,21 +9,41 @@ use std::{
 };
 
 use bytes::Bytes;
-use sandmill_capabilities::{Host, OutputPort, Ports, RunFacts, StateError, StatePort, StateScope};
+use sandmill_capabilities::{
+    GrantsPort, Host, OutputPort, Ports, ResourcesPort, RunFacts, StateError, StatePort, StateScope, Variable, VariablesPort,
+    blob::{Blobs, Place},
+    http::{CredentialsPort, NoCredentials, Outbound, OutboundOptions},
+    resources::{ResourceView, Revealed},
+    sql::Databases,
+};
 use sandmill_model::{
-    Attempt, BoxFuture, Clock, Digest, Event, Grants, Input, JsonText, Limits, Outcome, OutcomeKind, Output, RunId, SystemClock,
+    Attempt, BoxFuture, Clock, Digest, Event, Grant, Grants, Input, JsonText, Limits, Outcome, OutcomeKind, Output, RunId, ScriptPath,
+    SystemClock, WorkspaceId,
     children::{ChildError, ChildRequest, Children, Parent, Until},
     event::TriggerRef,
+    grants::PathPattern,
     version::HostedModule,
 };
 use sandmill_sandbox::{Call, CallInput, Options, Program, Sandbox, engine_config};
 use sandmill_testkit::{binary::root, guests::guest};
 use tempfile::TempDir;
 
+/// What the script asks for; all of it is given if nothing else is said.
+const ASKED: [&str; 5] =
+    ["runs:f/test/*", "variables:f/test/*", "variables:f/tests/one", "secrets:f/test/readable*", "secrets:f/other/readable"];
+
 pub(crate) struct Testbed {
+    /// The guest program of its calls.
+    guest: &'static str,
     pub(crate) sandbox: Sandbox<Host>,
     pub(crate) ports: Arc<Fake>,
-    _dir: TempDir,
+    outbound: Arc<Outbound>,
+    credentials: Arc<dyn CredentialsPort>,
+    pub(crate) databases: Databases,
+    pub(crate) blobs: Blobs,
+    /// What the script asks for.
+    pub(crate) grants: Grants,
+    pub(crate) dir: TempDir,
 }
 
 /// All ports; state is kept in memory. Children end with their arguments as their results.
@@ -40,6 +60,37 @@ pub(crate) struct Fake {
     pub(crate) waits: Mutex<Vec<(Vec<RunId>, Until, Duration)>>,
     /// How the next child that is looked at ended, instead.
     pub(crate) ending: Mutex<Option<Outcome>>,
+    pub(crate) resources: Mutex<HashMap<(WorkspaceId, String), (ResourceView, Revealed)>>,
+    /// What the last run asked for.
+    asked: Mutex<Vec<Grant>>,
+    pub(crate) variables: Mutex<BTreeMap<(WorkspaceId, ScriptPath), Variable>>,
+    /// What was granted; none: all that is asked for.
+    pub(crate) given: Mutex<Option<Result<Vec<Grant>, String>>>,
+}
+
+impl GrantsPort for Fake {
+    fn given(&self, _: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+        assert_eq!(path.as_str(), "f/test/script");
+        Box::pin(async move {
+            let all = || Ok(self.asked.lock().unwrap().clone());
+            self.given.lock().unwrap().clone().unwrap_or_else(all).map(Into::into)
+        })
+    }
+}
+
+impl VariablesPort for Fake {
+    fn read(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<Variable>, String>> {
+        Box::pin(async move { Ok(self.variables.lock().unwrap().get(&(workspace, path)).cloned()) })
+    }
+
+    fn plain(&self, of: WorkspaceId, patterns: Vec<PathPattern>, limit: usize) -> BoxFuture<'_, Result<Vec<(ScriptPath, String)>, String>> {
+        Box::pin(async move {
+            let variables = self.variables.lock().unwrap();
+            let is_asked = |path: &ScriptPath| patterns.iter().any(|pattern| pattern.covers(&PathPattern::from(path)));
+            let found = variables.iter().filter(|((workspace, path), variable)| *workspace == of && !variable.is_secret && is_asked(path));
+            Ok(found.map(|((_, path), variable)| (path.clone(), variable.text.clone())).take(limit).collect())
+        })
+    }
 }
 
 impl Fake {
@@ -77,6 +128,19 @@ impl StatePort for Fake {
                 None => state.remove(&place),
             };
             Ok(true)
+        })
+    }
+
+    fn keys(&self, scope: StateScope, prefix: String, after: Option<String>, limit: u32) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        Box::pin(async move {
+            self.refused()?;
+            let state = self.state.lock().unwrap();
+            let is_listed = |key: &String| key.starts_with(&prefix) && after.as_ref().is_none_or(|after| key > after);
+            let mut keys: Vec<String> =
+                state.keys().filter(|(of, key)| *of == scope && is_listed(key)).map(|(_, key)| key.clone()).collect();
+            keys.sort();
+            keys.truncate(limit as usize);
+            Ok(keys)
         })
     }
 }
@@ -138,14 +202,45 @@ impl Children for Fake {
     }
 }
 
+impl ResourcesPort for Fake {
+    fn look(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<ResourceView>, String>> {
+        Box::pin(async move { Ok(self.resources.lock().unwrap().get(&(workspace, path.to_string())).map(|(view, _)| view.clone())) })
+    }
+
+    fn reveal(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<Revealed>, String>> {
+        Box::pin(
+            async move { Ok(self.resources.lock().unwrap().get(&(workspace, path.to_string())).map(|(_, revealed)| revealed.clone())) },
+        )
+    }
+}
+
 pub(crate) fn ok(output: Output) -> Outcome {
     Outcome { kind: OutcomeKind::Ok, output: Some(output), error: None, ..Outcome::host_fault("") }
 }
 
-pub(crate) fn testbed() -> Testbed {
+/// One in which calls go to this guest program.
+pub(crate) fn testbed(guest: &'static str) -> Testbed {
+    testbed_with(guest, OutboundOptions::default(), Arc::new(NoCredentials))
+}
+
+pub(crate) fn testbed_with(guest: &'static str, outbound: OutboundOptions, credentials: Arc<dyn CredentialsPort>) -> Testbed {
     let dir = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::new(Options::new(dir.path()), sandmill_capabilities::link).unwrap();
-    Testbed { sandbox, ports: Arc::default(), _dir: dir }
+    let sandbox = Sandbox::new(Options::new(dir.path().join("code")), sandmill_capabilities::link).unwrap();
+    let outbound = Arc::new(Outbound::new(outbound).unwrap());
+    let databases = Databases::new(sql_options(&dir));
+    let blobs = Blobs::open(&Place::Folder(dir.path().join("blobs"))).unwrap();
+    let grants = ASKED.iter().map(|grant| grant.parse::<Grant>().unwrap()).collect();
+    Testbed { guest, sandbox, ports: Arc::default(), outbound, credentials, databases, blobs, grants, dir }
+}
+
+/// Every address may be connected to.
+pub(crate) fn sql_options(dir: &TempDir) -> sandmill_capabilities::sql::Options {
+    sandmill_capabilities::sql::Options::new(dir.path().join("sqlite"), Arc::new(|_| true))
+}
+
+/// A workspace of the tests.
+pub(crate) fn workspace(number: u32) -> WorkspaceId {
+    format!("00000000-0000-7000-8000-{number:012}").parse().unwrap()
 }
 
 fn compiled(name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Vec<u8>> {
@@ -194,24 +289,55 @@ impl Testbed {
         }
     }
 
-    fn host(&self, attempt: &Attempt) -> Host {
+    fn facts(&self, attempt: &Attempt) -> Arc<RunFacts> {
+        Arc::new(RunFacts::of(attempt.clone(), Arc::new(self.grants.clone())))
+    }
+
+    fn host(&self, facts: Arc<RunFacts>) -> Host {
         let state: Arc<dyn StatePort> = Arc::<Fake>::clone(&self.ports);
         let output: Arc<dyn OutputPort> = Arc::<Fake>::clone(&self.ports);
         let runs: Arc<dyn Children> = Arc::<Fake>::clone(&self.ports);
-        let grants = Arc::new(Grants { runs: vec!["f/test/*".to_owned()] });
-        Host { run: Arc::new(RunFacts::of(attempt.clone(), grants)), ports: Ports { state, output, runs } }
+        let grants: Arc<dyn GrantsPort> = Arc::<Fake>::clone(&self.ports);
+        let variables: Arc<dyn VariablesPort> = Arc::<Fake>::clone(&self.ports);
+        let resources: Arc<dyn ResourcesPort> = Arc::<Fake>::clone(&self.ports);
+        let (http, credentials) = (Arc::clone(&self.outbound), Arc::clone(&self.credentials));
+        let (sql, blob) = (self.databases.clone(), self.blobs.clone());
+        *self.ports.asked.lock().unwrap() = facts.asked.iter().collect();
+        Host::new(facts, Ports { grants, state, output, runs, variables, http, credentials, resources, sql, blob })
     }
 
-    /// Runs `capable` with the calls, as this attempt.
+    /// Runs the guest program with the requests, as the run of these facts; all that it asks for is given.
+    pub(crate) async fn http(&self, facts: Arc<RunFacts>, requests: &serde_json::Value) -> Outcome {
+        let program = self.program(self.guest, || fs::read(guest(self.guest)).unwrap());
+        let arguments = serde_json::json!({ "requests": requests }).to_string();
+        let attempt = &facts.attempt;
+        let (run, workspace, limits) = (attempt.run, attempt.workspace, attempt.limits);
+        let host = self.host(facts);
+        let input = CallInput::Arguments(JsonText::parse(arguments).unwrap());
+        soon(self.sandbox.run(Call { run, workspace, program, module: None, input, limits, host })).await
+    }
+
+    /// Puts a resource into a workspace.
+    pub(crate) fn put_resource(&self, workspace: WorkspaceId, path: &str, resource: (&str, i64, serde_json::Value)) {
+        let (kind, revision, value) = resource;
+        let mut fields = value.clone();
+        let secret = fields.as_object_mut().unwrap().remove("password");
+        let secrets = secret.map(|_| "/password".to_owned()).into_iter().collect();
+        let view = ResourceView { kind: kind.to_owned(), fields: JsonText::of(&fields).unwrap(), secrets };
+        let revealed = Revealed { kind: kind.to_owned(), value: JsonText::of(&value).unwrap(), revision };
+        self.ports.resources.lock().unwrap().insert((workspace, path.to_owned()), (view, revealed));
+    }
+
+    /// Runs the guest program with the calls, as this attempt.
     pub(crate) async fn attempt(&self, attempt: Attempt, calls: &str) -> Outcome {
-        let program = self.program("capable", || fs::read(guest("capable")).unwrap());
+        let program = self.program(self.guest, || fs::read(guest(self.guest)).unwrap());
         let input = CallInput::Arguments(JsonText::parse(format!(r#"{{"calls":{calls}}}"#)).unwrap());
-        let host = self.host(&attempt);
+        let host = self.host(self.facts(&attempt));
         let call = Call { run: attempt.run, workspace: attempt.workspace, program, module: None, input, limits: attempt.limits, host };
         soon(self.sandbox.run(call)).await
     }
 
-    /// Runs `capable` with the calls; their results.
+    /// Runs the guest program with the calls; their results.
     pub(crate) async fn calls(&self, calls: &str) -> (serde_json::Value, Outcome) {
         let outcome = self.attempt(attempt(Input::Arguments(JsonText::empty_object())), calls).await;
         (json(&outcome), outcome)
@@ -229,7 +355,7 @@ impl Testbed {
             source_map: None,
         };
         let attempt = attempt(Input::Arguments(JsonText::empty_object()));
-        let host = self.host(&attempt);
+        let host = self.host(self.facts(&attempt));
         let call = Call { run: attempt.run, workspace: attempt.workspace, program, module: Some(Arc::new(module)), input, limits, host };
         soon(self.sandbox.run(call)).await
     }

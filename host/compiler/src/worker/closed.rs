@@ -1,14 +1,21 @@
 //! A world in which guests of a build run: everything can be linked, nothing can be done, and little can be used.
 
+mod refusing;
+
 use std::{future::Future, time::Duration};
 
+use http::{Request, Response};
 use tokio::time::timeout;
 use wasmtime::{
     Engine, ResourceLimiter, Result, Store, Trap,
     component::{HasSelf, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, p2::bindings::http as http_bindings,
+};
 
+use self::refusing::Imports;
 use crate::limits::{LOAD_FUEL_MAX, LOAD_MEMORY_BYTES_MAX, LOAD_WALL};
 
 /// Fuel between two looks at the clock.
@@ -16,18 +23,10 @@ const FUEL_YIELD_INTERVAL: u64 = 2_000_000;
 /// Elements of a guest's tables together. `CPython` has some 20,000.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/runs", "../../wit/guest"],
-        world: "sandmill:guest/imports",
-        imports: { default: trappable },
-    });
-}
-use bindings::sandmill::{context::context, log::log, output::output, runs::runs, script::types, state::state};
-
 pub(super) struct Closed {
     wasi: WasiCtx,
     table: ResourceTable,
+    http: (WasiHttpCtx, NoRequests),
     memory_bytes: usize,
     /// Whether a growth was refused.
     is_out_of_memory: bool,
@@ -45,7 +44,13 @@ pub(super) enum Stopped {
 impl Closed {
     /// A store for one call into a guest.
     pub(super) fn store(engine: &Engine) -> Result<Store<Self>> {
-        let closed = Self { wasi: WasiCtx::builder().build(), table: ResourceTable::new(), memory_bytes: 0, is_out_of_memory: false };
+        let closed = Self {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+            http: (WasiHttpCtx::new(), NoRequests),
+            memory_bytes: 0,
+            is_out_of_memory: false,
+        };
         let mut store = Store::new(engine, closed);
         store.limiter(|closed| closed);
         store.set_fuel(LOAD_FUEL_MAX)?;
@@ -57,8 +62,27 @@ impl Closed {
     pub(super) fn linker(engine: &Engine) -> Result<Linker<Self>> {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        bindings::Imports::add_to_linker::<_, HasSelf<Self>>(&mut linker, |closed| closed)?;
+        http_bindings::outgoing_handler::add_to_linker::<_, WasiHttp>(&mut linker, http)?;
+        http_bindings::types::add_to_linker::<_, WasiHttp>(&mut linker, &http_bindings::types::LinkOptions::default(), http)?;
+        Imports::add_to_linker::<_, HasSelf<Self>>(&mut linker, |closed| closed)?;
         Ok(linker)
+    }
+}
+
+fn http(closed: &mut Closed) -> WasiHttpCtxView<'_> {
+    let (ctx, refusing) = &mut closed.http;
+    WasiHttpCtxView { hooks: refusing, ctx, table: &mut closed.table }
+}
+
+/// Nobody is asked anything while a script is built.
+struct NoRequests;
+
+type Rest = Box<dyn Future<Output = std::result::Result<(), Error>> + Send>;
+type Answer = std::result::Result<(Response<WasiBody>, Rest), Error>;
+
+impl WasiHttpHooks for NoRequests {
+    fn send_request(&mut self, _: Request<WasiBody>, _: Option<RequestOptions>, _: Rest) -> Box<dyn Future<Output = Answer> + Send> {
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
     }
 }
 
@@ -107,88 +131,5 @@ impl ResourceLimiter for Closed {
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
         Ok(desired <= TABLE_ELEMENTS_MAX)
-    }
-}
-
-fn refused<T>(what: &str) -> Result<T> {
-    Err(wasmtime::format_err!("{what} is not available while a script is built"))
-}
-
-impl context::Host for Closed {
-    fn get(&mut self) -> Result<context::Info> {
-        refused("the run's context")
-    }
-
-    fn payload(&mut self) -> Result<Vec<u8>> {
-        refused("the event's payload")
-    }
-}
-
-impl log::Host for Closed {
-    /// What is logged while building is nobody's log.
-    fn write(&mut self, _level: log::Level, _message: String, _fields: Option<String>) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl output::Host for Closed {
-    fn progress(&mut self, _percent: f64, _text: String) -> Result<()> {
-        refused("the run's output")
-    }
-
-    fn write(&mut self, _chunk: Vec<u8>) -> Result<()> {
-        refused("the run's output")
-    }
-}
-
-impl types::Host for Closed {}
-
-impl runs::Host for Closed {
-    fn start(&mut self, _path: String, _args: String, _options: runs::Options) -> Result<std::result::Result<String, runs::Error>> {
-        refused("starting a run")
-    }
-
-    fn wait(&mut self, _run: String, _timeout_ms: Option<u64>) -> Result<std::result::Result<runs::Ending, runs::Error>> {
-        refused("waiting for a run")
-    }
-
-    fn wait_many(
-        &mut self,
-        _runs: Vec<String>,
-        _until: runs::Until,
-        _timeout_ms: Option<u64>,
-    ) -> Result<std::result::Result<Vec<String>, runs::Error>> {
-        refused("waiting for runs")
-    }
-
-    fn get_result(&mut self, _run: String) -> Result<std::result::Result<Option<runs::Ending>, runs::Error>> {
-        refused("the result of a run")
-    }
-
-    fn cancel(&mut self, _run: String) -> Result<std::result::Result<bool, runs::Error>> {
-        refused("cancelling a run")
-    }
-}
-
-impl state::Host for Closed {
-    fn get(&mut self, _key: String) -> Result<std::result::Result<Option<String>, state::Error>> {
-        refused("state")
-    }
-
-    fn set(&mut self, _key: String, _value: String) -> Result<std::result::Result<(), state::Error>> {
-        refused("state")
-    }
-
-    fn delete(&mut self, _key: String) -> Result<std::result::Result<(), state::Error>> {
-        refused("state")
-    }
-
-    fn compare_and_swap(
-        &mut self,
-        _key: String,
-        _expected: Option<String>,
-        _new: Option<String>,
-    ) -> Result<std::result::Result<bool, state::Error>> {
-        refused("state")
     }
 }

@@ -29,7 +29,7 @@ fn wat(text: &str) -> Vec<u8> {
 /// A component of a script, made of `exports` and `imports` of its world and a core module with the `parts` for them.
 fn component(world: &str, parts: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    for package in ["script", "context", "log", "output", "state", "runs", "guest"] {
+    for package in ["script", "context", "log", "output", "state", "runs", "resources", "variables", "sql", "blob", "guest"] {
         resolve.push_path(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     }
     resolve.push_str("acme.wit", "package acme:things@1.2.3; interface api { call: func(); } interface more { call: func(); }").unwrap();
@@ -97,9 +97,9 @@ fn descriptions_that_are_none() {
 
 #[test]
 fn every_import_that_cannot_be_linked_is_named() {
-    let world = format!("{MAIN} import acme:things/api@1.2.3; import acme:things/more@1.2.3; import sandmill:state/state@0.1.0;");
+    let world = format!("{MAIN} import acme:things/api@1.2.3; import acme:things/more@1.2.3; import sandmill:state/state@0.1.1;");
     let parts = r#"(import "acme:things/api@1.2.3" "call" (func)) (import "acme:things/more@1.2.3" "call" (func))
-        (import "sandmill:state/state@0.1.0" "get" (func (param i32 i32 i32)))"#;
+        (import "sandmill:state/state@0.1.1" "get" (func (param i32 i32 i32)))"#;
     let bytes = component(&world, parts);
     check_refused(&bytes, &["`acme:things/api@1.2.3`", "`acme:things/more@1.2.3`", "nothing here provides"]);
     match build(Component, bytes) {

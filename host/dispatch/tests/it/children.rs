@@ -87,7 +87,7 @@ fn child(path: &str, arguments: &Value) -> ChildRequest {
         path: path.parse().unwrap(),
         selector: Selector::Newest,
         arguments: JsonText::of(arguments).unwrap(),
-        grants: Arc::new(Grants { runs: vec!["f/demo/*".to_owned()] }),
+        grants: Arc::new(Grants { runs: vec!["f/demo/*".parse().unwrap()], ..Grants::default() }),
         terms: ChildTerms { delay: (arguments["late"] == true).then_some(Duration::from_secs(24 * 3600)), ..ChildTerms::default() },
     }
 }

@@ -28,6 +28,8 @@ const DIGESTS: &str = "digests.json";
 pub(crate) const DATABASE: &str = "sandmill.db";
 /// Files of the data folder beside the database, each of which may be missing.
 const FILES: [&str; 2] = ["node-id", "admin-token"];
+/// The key that seals secrets: never in an archive, so that whoever finds one finds no secrets.
+pub(crate) const INSTANCE_KEY: &str = "instance-key";
 /// The folder with results that are too large for the database.
 pub(crate) const OBJECTS: &str = "objects";
 
@@ -96,6 +98,10 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let files = write::write(&archive, &header, &copy, &folders).context("the archive cannot be written")?;
     write::publish(&archive, &options.file, parent).with_context(|| format!("{} cannot be made", options.file.display()))?;
     println!("wrote {}: {files} files, schema {schema}", options.file.display());
+    let keys = block_on(sandmill_store::backup::instance_keys(&copy))?.context("the copy cannot be read")?;
+    if !keys.is_empty() {
+        println!("secrets in it open only with the instance key {}, which is not in it: keep a copy of the key apart", keys.join(", "));
+    }
     Ok(())
 }
 
@@ -116,6 +122,10 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<()> {
         }
     }
     fs::File::open(data)?.sync_all()?;
+    let keys = block_on(sandmill_store::backup::instance_keys(&data.join(DATABASE)))?.context("what was restored cannot be read")?;
+    if !keys.is_empty() {
+        println!("put the instance key {} into {} before the server is started", keys.join(", "), data.join(INSTANCE_KEY).display());
+    }
     println!("restored {} of {} (Sandmill {})", data.display(), header.created_at, header.release);
     Ok(())
 }

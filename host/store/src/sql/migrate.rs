@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = migrations![
     11 "live_logs" "0011_live_logs.sql",
     12 "kept_results" "0012_kept_results.sql",
     13 "waiting" "0013_waiting.sql",
+    14 "resources" "0014_resources.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

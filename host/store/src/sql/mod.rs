@@ -3,11 +3,13 @@
 mod canonical;
 mod claims;
 mod codes;
+mod data_keys;
 mod db;
 mod dead_letters;
 mod dedup;
 mod dialect;
 mod finished;
+mod grants;
 mod history;
 mod keys;
 mod labels;
@@ -20,7 +22,10 @@ mod partitions;
 mod queue;
 mod queued;
 mod rates;
+mod resource_types;
+mod resources;
 mod retention;
+mod rotation;
 mod scripts;
 mod signals;
 mod snapshot;
@@ -28,6 +33,7 @@ mod state;
 mod tokens;
 mod turns;
 mod value;
+mod variables;
 mod waiting;
 mod workspaces;
 mod writer;
@@ -35,11 +41,15 @@ mod writer;
 use std::{fmt, sync::Arc};
 
 use sandmill_model::BoxFuture;
+use tokio::sync::{Mutex, Semaphore};
 
-use crate::{Health, Store, StoreError};
+use crate::{
+    Health, Store, StoreError,
+    seal::{Sealing, Seals},
+};
 use db::Db;
 pub(crate) use migrate::schema;
-pub(crate) use snapshot::{keeps_results, snapshot, verify};
+pub(crate) use snapshot::{instance_keys, keeps_results, snapshot, verify};
 use value::values;
 
 /// What a write that was acknowledged survives.
@@ -82,8 +92,25 @@ pub async fn connect(options: &Options) -> Result<Store, StoreError> {
 /// # Errors
 /// As [`connect`], and `Unavailable` if the folder cannot be used.
 pub async fn connect_with(options: &Options, objects: Option<&crate::objects::Options>) -> Result<Store, StoreError> {
+    open(options, objects, None).await
+}
+
+/// The same with the keys that secrets are sealed with; without them whoever would keep or reveal one is refused, and all else works.
+///
+/// # Errors
+/// As [`connect_with`], and `Keys` if a key that the database needs is not to be had; then nothing was changed.
+pub async fn connect_sealed(options: &Options, objects: Option<&crate::objects::Options>, sealing: Sealing) -> Result<Store, StoreError> {
+    open(options, objects, Some(sealing)).await
+}
+
+async fn open(options: &Options, objects: Option<&crate::objects::Options>, sealing: Option<Sealing>) -> Result<Store, StoreError> {
     let shelf = objects.map(|objects| objects::Shelf::open(objects, options.durability)).transpose()?;
-    let sql = Arc::new(Sql { db: Db::open(options).await?, shelf });
+    let db = Db::open(options).await?;
+    let seals = match sealing {
+        Some(sealing) => Some(data_keys::open(&db, sealing).await?),
+        None => None,
+    };
+    let sql = Arc::new(Sql::new(db, shelf, seals));
     Ok(Store {
         workspaces: sql.clone(),
         tokens: sql.clone(),
@@ -96,15 +123,52 @@ pub async fn connect_with(options: &Options, objects: Option<&crate::objects::Op
         retention: sql.clone(),
         objects: sql.clone(),
         state: sql.clone(),
+        resource_types: sql.clone(),
+        resources: sql.clone(),
+        variables: sql.clone(),
+        grants: sql.clone(),
+        keys: sql.clone(),
         health: sql,
     })
 }
+
+/// Greater than every character that a path may hold.
+const AFTER_ALL_PATHS: &str = "\u{10FFFF}";
+/// Values that are checked against their types at the same time: each may take a thread for as much as a second.
+const CHECKS_MAX: usize = 2;
 
 /// Every trait of the store, each implemented in the file of its name.
 struct Sql {
     db: Db,
     /// Where large results are; none: in the database.
     shelf: Option<objects::Shelf>,
+    /// None: this store keeps no secrets.
+    seals: Option<Arc<Seals>>,
+    /// Held by whoever rotates keys.
+    rotating: Mutex<()>,
+    checks: Arc<Semaphore>,
+}
+
+impl Sql {
+    fn new(db: Db, shelf: Option<objects::Shelf>, seals: Option<Arc<Seals>>) -> Self {
+        Self { db, shelf, seals, rotating: Mutex::new(()), checks: Arc::new(Semaphore::new(CHECKS_MAX)) }
+    }
+
+    /// For what is done to secrets; an error if there are no keys for it.
+    fn seals(&self) -> Result<&Arc<Seals>, StoreError> {
+        self.seals.as_ref().ok_or_else(data_keys::no_keys)
+    }
+
+    /// Does what takes long beside the threads that answer, a few at a time.
+    async fn check<T: Send + 'static>(&self, check: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        let failed = || StoreError::Other("a check did not come to its end".to_owned());
+        let permit = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| failed())?;
+        let checked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            check()
+        });
+        checked.await.map_err(|_| failed())
+    }
 }
 
 impl Health for Sql {

@@ -89,7 +89,7 @@ impl Nodes for Sql {
     }
 
     fn apart(&self) -> BoxFuture<'_, Result<Arc<dyn Nodes>, StoreError>> {
-        Box::pin(async move { Ok(Arc::new(Sql { db: self.db.apart().await?, shelf: None }) as Arc<dyn Nodes>) })
+        Box::pin(async move { Ok(Arc::new(Sql::new(self.db.apart().await?, None, None)) as Arc<dyn Nodes>) })
     }
 }
 

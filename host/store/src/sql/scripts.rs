@@ -7,7 +7,7 @@ use sandmill_model::{
 };
 
 use super::{
-    Sql,
+    AFTER_ALL_PATHS, Sql,
     dialect::Conn,
     value::{Row, to_json, values},
 };
@@ -15,9 +15,6 @@ use crate::{
     StoreError,
     scripts::{NewDeployment, ScriptSummary, Scripts},
 };
-
-/// Greater than every character that a path may hold.
-const AFTER_ALL_PATHS: &str = "\u{10FFFF}";
 
 impl Scripts for Sql {
     fn deploy(&self, new: NewDeployment) -> BoxFuture<'_, Result<Deployment, StoreError>> {

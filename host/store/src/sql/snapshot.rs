@@ -5,6 +5,7 @@ use std::path::Path;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
+    data_keys,
     dialect::{self, Conn},
     migrate,
     value::values,
@@ -39,6 +40,22 @@ pub(crate) async fn keeps_results(database: &Path) -> Result<bool, StoreError> {
         }
         let rows = Conn::Sqlite(&mut conn).rows("SELECT 1 FROM runs WHERE kept_digest IS NOT NULL LIMIT 1", values![]).await?;
         Ok(!rows.is_empty())
+    };
+    let found = found.await;
+    let closed = conn.close().await.map_err(dialect::error);
+    found.and_then(|found| closed.map(|()| found))
+}
+
+pub(crate) async fn instance_keys(database: &Path) -> Result<Vec<String>, StoreError> {
+    let mut conn = open(database).await?;
+    let found = async {
+        // A copy may be of a release that kept no secrets.
+        let table = Conn::Sqlite(&mut conn).rows("SELECT 1 FROM pragma_table_list('workspace_keys')", values![]).await?;
+        if table.is_empty() {
+            return Ok(Vec::new());
+        }
+        let needed = data_keys::needed(&mut Conn::Sqlite(&mut conn)).await?;
+        Ok(needed.into_iter().collect())
     };
     let found = found.await;
     let closed = conn.close().await.map_err(dialect::error);

@@ -8,7 +8,7 @@ use super::{
     canonical::canonical_digest,
     dialect::Conn,
     turns::Turns,
-    value::{Value, values},
+    value::{Row, Value, values},
 };
 use crate::{
     StoreError,
@@ -57,6 +57,46 @@ impl State for Sql {
         };
         let turns = Turns::state(scope);
         Box::pin(self.db.share(put, turns, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        scope: &'a StateScope,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        let (scope, prefix) = (scope.clone(), prefix.as_bytes());
+        // The first key after all that begin with the prefix: UTF-8 has no byte 255, so the last byte can always be one more.
+        let end = prefix.split_last().map(|(last, first)| [first, &[last + 1]].concat());
+        let listed = Listed { scope, from: prefix.to_vec(), end, after: after.map(|after| after.as_bytes().to_vec()), limit };
+        Box::pin(self.db.read(listed, |listed, mut conn| Box::pin(async move { listed.run(&mut conn).await })))
+    }
+}
+
+/// Which keys are listed.
+struct Listed {
+    scope: StateScope,
+    from: Vec<u8>,
+    /// None: to the last.
+    end: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+    limit: u32,
+}
+
+impl Listed {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<String>, StoreError> {
+        let Self { scope, from, end, after, limit } = self;
+        let rows = conn
+            .rows(
+                "SELECT key FROM state WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key >= $4 AND ($5 IS NULL OR key < $5) \
+                 AND ($6 IS NULL OR key > $6) ORDER BY key LIMIT $7",
+                values![scope.workspace, &scope.path, scope.trigger.as_str(), from.as_slice(), end.clone(), after.clone(), *limit],
+            )
+            .await?;
+        let key =
+            |row: &Row| String::from_utf8(row.bytes(0)?.to_vec()).map_err(|_| StoreError::Corrupt("a key that is no UTF-8".to_owned()));
+        rows.iter().map(key).collect()
     }
 }
 

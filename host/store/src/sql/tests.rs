@@ -42,7 +42,7 @@ async fn set(sql: &Sql, pragma: &'static str) {
 async fn a_full_disk_is_told_and_survived() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("full.db").display());
-    let sql = Sql { db: Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), shelf: None };
+    let sql = Sql::new(Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), None, None);
     let workspace = WorkspaceId::new(SystemClock.now());
     sql.enqueue(vec![run(workspace, 10)]).await.unwrap();
     set(&sql, "PRAGMA max_page_count = 60").await;
@@ -72,7 +72,7 @@ async fn a_database_that_takes_no_writes_is_told_and_survived() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("read.db");
     let options = Options { url: format!("sqlite:{}", file.display()), durability: Durability::Normal };
-    let sql = Sql { db: Db::open(&options).await.unwrap(), shelf: None };
+    let sql = Sql::new(Db::open(&options).await.unwrap(), None, None);
     let workspace = WorkspaceId::new(SystemClock.now());
     let (first, refused) = (run(workspace, 10), run(workspace, 10));
     sql.enqueue(vec![first]).await.unwrap();

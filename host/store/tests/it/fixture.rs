@@ -18,11 +18,12 @@ use sandmill_model::{
     version::{HostedModule, ProgramSpec, Version, version_digest},
 };
 use sandmill_store::{
-    Durability, Options, Store, connect,
+    Durability, Options, Store, StoreError, connect, connect_sealed,
     history::LogCursor,
     nodes::{About, Incarnation},
     queue::{Claimed, Completion, Logged, Ready, Share},
     scripts::NewDeployment,
+    seal::{KeySource, Sealing},
 };
 use sandmill_testkit::postgres::Postgres;
 use tempfile::TempDir;
@@ -81,6 +82,74 @@ impl Database {
         rows.into_iter().map(read).collect()
     }
 
+    /// Does something that no store does.
+    pub(crate) async fn execute(&self, sql: &str) {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        match self.url.strip_prefix("sqlite:") {
+            Some(file) => {
+                let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+            }
+            None => {
+                let mut conn = sqlx::PgConnection::connect(&self.url).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.replace("X'", "'\\x"))).execute(&mut conn).await.unwrap();
+            }
+        }
+    }
+
+    /// Numbers of all data keys, and the ids of what wraps them; without that which is no workspace's.
+    pub(crate) async fn keys(&self) -> Vec<(i64, String)> {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        const KEYS: &str = "SELECT workspace, number, wrapped_by FROM workspace_keys ORDER BY workspace, number";
+        let rows: Vec<(Vec<u8>, i64, String)> = match self.url.strip_prefix("sqlite:") {
+            Some(file) => {
+                let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+                sqlx::query_as(KEYS).fetch_all(&mut conn).await.unwrap()
+            }
+            None => sqlx::query_as(KEYS).fetch_all(&mut sqlx::PgConnection::connect(&self.url).await.unwrap()).await.unwrap(),
+        };
+        rows.into_iter().filter(|(workspace, _, _)| *workspace != [0; 16]).map(|(_, number, by)| (number, by)).collect()
+    }
+
+    /// All that a thief of the database has: the bytes of SQLite's files, the rows of PostgreSQL's tables as text and as bytes.
+    pub(crate) async fn dump(&self) -> Vec<u8> {
+        use sqlx::{Connection as _, Row as _};
+        if let Some(file) = self.url.strip_prefix("sqlite:") {
+            let parts = ["", "-wal"].map(|suffix| std::fs::read(format!("{file}{suffix}")).unwrap_or_default());
+            assert!(parts.iter().all(|part| !part.is_empty()), "the file and its log");
+            return parts.concat();
+        }
+        let mut conn = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        let mut dump = Vec::new();
+        for table in ["workspace_keys", "resources", "variables", "resource_types"] {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT t::TEXT FROM {table} t"))).fetch_all(&mut conn).await.unwrap();
+            rows.iter().for_each(|row| dump.extend_from_slice(row.get::<String, _>(0).as_bytes()));
+        }
+        for column in [
+            "wrapped FROM workspace_keys",
+            "sealed FROM resources WHERE sealed IS NOT NULL",
+            "sealed FROM variables WHERE sealed IS NOT NULL",
+        ] {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {column}"))).fetch_all(&mut conn).await.unwrap();
+            rows.iter().for_each(|row| dump.extend_from_slice(&row.get::<Vec<u8>, _>(0)));
+        }
+        dump
+    }
+
+    /// Opens it with the instance key of the tests: secrets can be kept.
+    pub(crate) async fn open_sealed(&self) -> Store {
+        self.open_with(&key_text(1)).await.unwrap()
+    }
+
+    /// Opens it with these instance keys, one in a line.
+    pub(crate) async fn open_with(&self, keys: &str) -> Result<Store, StoreError> {
+        self.open_from(KeySource::Text(keys.to_owned().into())).await
+    }
+
+    pub(crate) async fn open_from(&self, source: KeySource) -> Result<Store, StoreError> {
+        connect_sealed(&self.options(), None, Sealing { source, now: tick() }).await
+    }
+
     /// Opens it; once more is another node.
     pub(crate) async fn open(&self) -> Store {
         connect(&self.options()).await.unwrap()
@@ -127,6 +196,12 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
 pub(crate) fn tick() -> Timestamp {
     static NOW: AtomicI64 = AtomicI64::new(1_800_000_000_000_000);
     Timestamp::from_micros(NOW.fetch_add(1000, Ordering::Relaxed))
+}
+
+/// An instance key as it is in a file; another one for each `n`.
+pub(crate) fn key_text(n: u8) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode([n; 32])
 }
 
 pub(crate) fn workspace() -> WorkspaceId {

@@ -18,6 +18,7 @@ on_both![
     counters_lose_nothing,
     adding_and_deleting_at_once,
     a_scope_holds_so_many_keys,
+    keys_are_listed_in_the_order_of_their_bytes,
 ];
 
 fn scope() -> StateScope {
@@ -183,4 +184,25 @@ async fn a_scope_holds_so_many_keys(database: Database) {
     assert_eq!(put(&store, &scope, "one more", Some("1")).await, Written::Yes);
     let other = StateScope { trigger: "other".to_owned(), ..scope };
     assert_eq!(put(&store, &other, "key", Some("1")).await, Written::Yes);
+}
+
+async fn keys_are_listed_in_the_order_of_their_bytes(database: Database) {
+    let store = database.open().await;
+    let scope = scope();
+    for key in ["b", "a/2", "a/10", "A", "a\u{0}", "a/", "\u{10ffff}", "\u{10ffff}x"] {
+        put(&store, &scope, key, Some("1")).await;
+    }
+    let other = StateScope { trigger: "f/demo/other".to_owned(), ..scope.clone() };
+    put(&store, &other, "a/3", Some("1")).await;
+    let check = async |prefix: &str, after: Option<&str>, limit: u32, expected: &[&str]| {
+        assert_eq!(store.state.keys(&scope, prefix, after, limit).await.unwrap(), expected, "{prefix:?} {after:?}");
+    };
+    check("", None, 100, &["A", "a\u{0}", "a/", "a/10", "a/2", "b", "\u{10ffff}", "\u{10ffff}x"]).await;
+    check("a/", None, 100, &["a/", "a/10", "a/2"]).await;
+    check("a/", Some("a/10"), 100, &["a/2"]).await;
+    check("a/", None, 2, &["a/", "a/10"]).await;
+    check("a/2", Some("b"), 100, &[]).await;
+    check("\u{10ffff}", None, 100, &["\u{10ffff}", "\u{10ffff}x"]).await;
+    check("a%", None, 100, &[]).await;
+    check("", None, 0, &[]).await;
 }

@@ -1,6 +1,9 @@
 //! Databases as earlier schemas left them: they open, what is in them is readable, and work goes on.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sandmill_model::{
     Digest, Input, JsonText, OutcomeKind, Output, RunId, RunStatus, Timestamp, WorkspaceId,
@@ -10,6 +13,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
+    grants::GrantRow,
     history::{LogCursor, RunFilter},
     queue::Enqueued,
     state::StateScope,
@@ -18,7 +22,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::fixture::{Database, claim, complete, finished, heads, join, on_both, path, run_of, tick};
 
-on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12];
+on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12, schema_13];
 
 /// What releases wrote into their databases, each with the number of the schema that it came with.
 macro_rules! fixture {
@@ -166,6 +170,22 @@ async fn schema_12(database: Database) {
     }
     store.retention.make_room(tick()).await.unwrap();
     assert!(store.history.run(workspace, id(OF_THAT_DAY)).await.unwrap().is_some() == is_partitioned);
+}
+
+async fn schema_13(database: Database) {
+    let rows = fixture!["0001_installation", "0002_scripts", "0004_state", "0012_runs", "0013_grants"];
+    let (store, workspace) = open(&database, 13, rows).await;
+    scripts(&store, workspace).await;
+    let granted = async |of: &str| store.grants.list(workspace, &path(of)).await.unwrap();
+    let (granted_by, granted_at) = ("u/ann".into(), Timestamp::from_micros(1_795_287_849_000_000));
+    let row = |granted: &str| GrantRow { granted: granted.to_owned(), granted_by: Arc::clone(&granted_by), granted_at };
+    assert_eq!(granted("f/granted/starter").await, [row("runs:f/new/*"), row("runs:u/ann/x")]);
+    assert_eq!(granted("f/granted/nothing").await, [], "only the newest deployment counts");
+    assert_eq!(granted("f/old/hello").await, []);
+    let manifest = |digest: &[u8]| store.scripts.version(workspace, Digest::from_bytes(digest.try_into().unwrap()));
+    let mut digest = [0; 32];
+    digest[31] = 0xa2;
+    assert!(manifest(&digest).await.unwrap().unwrap().manifest.description.unwrap().starts_with("NUL \0, \\u0000"), "it is untouched");
 }
 
 /// The migrations up to a schema. They are as they were then: `cargo xtask tidy` holds each against its recorded digest.

@@ -25,6 +25,7 @@ use crate::{
     auth::Caller,
     problem::{Diagnostic, Problem},
     request::url::WholePath,
+    routes::grants,
 };
 
 /// What a path points at now.
@@ -40,14 +41,17 @@ pub(crate) struct Deployed {
     #[schema(value_type = Object)]
     schema: JsonText,
     warnings: Vec<Diagnostic>,
+    /// What the manifest asks for and nobody has given: it is denied when it is used. See `/api/w/{workspace}/grants/{path}`.
+    missing: Vec<String>,
     created_at: String,
 }
 
 /// Deploys source or a component: builds it and points the path at the new version.
 ///
 /// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
-/// Deploying what the path points at already changes nothing and answers 200. Whoever deploys grants what the manifest asks for, and must be
-/// allowed to do that: `[grants] runs = ["f/demo/*"]` needs `runs:start:f/demo/*`, and so does an `error_handler` there.
+/// Deploying what the path points at already changes nothing and answers 200. What the manifest asks for works once it is given, see
+/// `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys could not give. An `error_handler` needs `runs:start` of
+/// its path.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
     params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
@@ -59,10 +63,6 @@ pub(crate) async fn deploy(
     _: Permit,
     submission: Submission,
 ) -> Result<Response, Problem> {
-    // Nobody grants what they may not do themselves.
-    for pattern in &submission.manifest.grants.runs {
-        caller.must(Domain::Runs, Action::Start, pattern)?;
-    }
     if let Some(handler) = &submission.manifest.dispatch.error_handler {
         caller.must(Domain::Runs, Action::Start, handler.as_str())?;
     }
@@ -70,12 +70,17 @@ pub(crate) async fn deploy(
     if let Some((deployment, version)) = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?
         && version.digest == digest
     {
-        return Ok((StatusCode::OK, Json(Deployed::of(deployment, version.language, version.schema, Vec::new()))).into_response());
+        let missing = grants::missing(&app, &caller, &path, &version.manifest.grants).await?;
+        let said = Said { warnings: Vec::new(), missing };
+        return Ok((StatusCode::OK, Json(Deployed::of(deployment, version.language, version.schema, said))).into_response());
     }
 
     let now = app.clock.now();
     let (new, warnings) = build(&app, &Destination { caller: &caller, path: &path, now }, digest, submission).await?;
-    let (language, schema) = (new.version.language, new.version.schema.clone());
+    let (language, schema, asked) = (new.version.language, new.version.schema.clone(), new.version.manifest.grants.clone());
+    if !asked.is_empty() {
+        grants::hold_back(&app, &caller, &path, &asked).await?;
+    }
     let deployment = app.store.scripts.deploy(new).await?;
     app.dispatch.deployed(caller.workspace.id, &path);
     tracing::info!(%path, number = deployment.number, version = %digest, workspace = &*caller.workspace.name, "deployed");
@@ -83,7 +88,8 @@ pub(crate) async fn deploy(
     // Somebody who deployed the same at the same moment may have been first.
     let status = if deployment.created_at == now { StatusCode::CREATED } else { StatusCode::OK };
     let location = location(&caller, &path, deployment.number);
-    let mut response = (status, Json(Deployed::of(deployment, language, schema, warnings))).into_response();
+    let said = Said { warnings, missing: grants::missing(&app, &caller, &path, &asked).await? };
+    let mut response = (status, Json(Deployed::of(deployment, language, schema, said))).into_response();
     if let Ok(location) = HeaderValue::from_maybe_shared(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -137,15 +143,22 @@ async fn name(language: Language, source: Bytes, manifest: Manifest) -> Result<D
     }
 }
 
+/// What whoever deploys is told beside.
+struct Said {
+    warnings: Vec<Diagnostic>,
+    missing: Vec<String>,
+}
+
 impl Deployed {
-    fn of(deployment: Deployment, language: Language, schema: JsonText, warnings: Vec<Diagnostic>) -> Self {
+    fn of(deployment: Deployment, language: Language, schema: JsonText, said: Said) -> Self {
         Self {
             path: deployment.path.to_string(),
             number: deployment.number,
             version: deployment.version.to_string(),
             language: language.name(),
             schema,
-            warnings,
+            warnings: said.warnings,
+            missing: said.missing,
             created_at: deployment.created_at.to_string(),
         }
     }

@@ -23,6 +23,7 @@ use sandmill_model::{
 use sandmill_store::{
     Durability, Store,
     objects::{self, INLINE_RESULT_BYTES_MAX},
+    seal::{KeySource, Sealing},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -72,7 +73,9 @@ impl Api {
         let folder = tempfile::tempdir().unwrap();
         let objects = objects::Options { folder: folder.path().to_owned(), inline_result_bytes_max: INLINE_RESULT_BYTES_MAX };
         let faults = Arc::new(Faults::default());
-        let store = faults::with(&faults, sandmill_store::connect_with(&database, Some(&objects)).await.unwrap());
+        let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned();
+        let sealing = Sealing { source: KeySource::Text(key.into()), now: Timestamp::from_micros(0) };
+        let store = faults::with(&faults, sandmill_store::connect_sealed(&database, Some(&objects), sealing).await.unwrap());
         let clock = Arc::new(TestClock(AtomicI64::new(1_760_000_000_000_000)));
         let stage = Arc::new(Stage::default());
         let workspace = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;

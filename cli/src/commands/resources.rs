@@ -1,0 +1,256 @@
+//! `sandmill resources list | show | put | delete`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use reqwest::{Method, RequestBuilder};
+use sandmill_model::{ScriptPath, TypeName};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use super::secret;
+use crate::{
+    Session,
+    client::{Page, Server},
+    error::CliError,
+    render::{clean, clean_line, table},
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List resources in the order of their paths
+    List {
+        /// Only paths that start so, e.g. `f/db/`
+        #[arg(long)]
+        prefix: Option<String>,
+        #[command(flatten)]
+        page: PageOptions,
+    },
+    /// Show a resource: what is not secret, and which secrets are set
+    Show { path: ScriptPath },
+    /// Put a resource at a path, in the place of what is there
+    Put(PutOptions),
+    /// Delete a resource
+    Delete { path: ScriptPath },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PutOptions {
+    path: ScriptPath,
+    /// `-`: read the value from stdin
+    #[arg(value_name = "-", value_parser = ["-"])]
+    stdin: Option<String>,
+    /// Its type, e.g. `postgresql`; see `sandmill resource-types list`
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: TypeName,
+    /// The value, a JSON object. Other users of this machine see what is on a command line: use --secret, --file or `-` for secrets
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["file", "stdin"])]
+    value: Option<String>,
+    /// Read the value from a file
+    #[arg(long, conflicts_with = "stdin")]
+    file: Option<PathBuf>,
+    /// One field; the value is JSON if it parses as such, else a string
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    fields: Vec<String>,
+    /// A secret field, asked for, or taken from SANDMILL_SECRET_<NAME>; `basic/password` is within `basic`. What is not named stays
+    #[arg(long = "secret", value_name = "NAME")]
+    secrets: Vec<String>,
+    /// What it is for
+    #[arg(long, default_value = "")]
+    description: String,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PageOptions {
+    /// How many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    /// Where the page starts: `next` of the one before
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl PageOptions {
+    pub(super) fn query(self) -> Vec<(&'static str, String)> {
+        let mut query = vec![("limit", self.limit.to_string())];
+        query.extend(self.cursor.map(|cursor| ("cursor", cursor)));
+        query
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Item {
+    path: String,
+    r#type: String,
+    description: String,
+    updated_by: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resource {
+    path: String,
+    r#type: String,
+    description: String,
+    fields: Value,
+    secrets: Vec<String>,
+    updated_at: String,
+    updated_by: String,
+}
+
+pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
+    let server = Server::of(&session.globals)?;
+    match command {
+        Command::List { prefix, page } => {
+            let mut query = page.query();
+            query.extend(prefix.map(|prefix| ("prefix", prefix)));
+            let request = server.request(Method::GET, "resources").query(&query);
+            print_page(&server, request, session, |page: &Page<Item>| {
+                let row =
+                    |item: &Item| [&item.path, &item.r#type, &item.updated_by, &item.description].map(|cell| clean_line(cell)).to_vec();
+                table(&["RESOURCE", "TYPE", "BY", "DESCRIPTION"], &page.items.iter().map(row).collect::<Vec<_>>())
+            })
+            .await
+        }
+        Command::Show { path } => {
+            let body = server.bytes(server.request(Method::GET, &format!("resources/{path}"))).await?;
+            print(&body, session)
+        }
+        Command::Put(options) => {
+            let value = value(&options)?;
+            let body = json!({"type": options.kind.as_str(), "value": value, "description": options.description});
+            let request = server.request(Method::PUT, &format!("resources/{}", options.path)).json(&body);
+            let body = server.bytes(request).await?;
+            print(&body, session)
+        }
+        Command::Delete { path } => {
+            server.send(server.request(Method::DELETE, &format!("resources/{path}"))).await?;
+            deleted(path.as_str(), session);
+            Ok(())
+        }
+    }
+}
+
+/// The value that the options make together.
+fn value(options: &PutOptions) -> Result<Value, CliError> {
+    let text = match (&options.value, &options.file, &options.stdin) {
+        (Some(text), _, _) => text.clone(),
+        (None, Some(file), _) => secret::read(file)?,
+        (None, None, Some(_)) => secret::read("-".as_ref())?,
+        (None, None, None) => "{}".to_owned(),
+    };
+    // Not the parser's own words: they may repeat a part of a secret.
+    let value = serde_json::from_str::<Value>(&text)
+        .map_err(|error| CliError::input(format!("the value is not JSON: see line {} column {}", error.line(), error.column())))?;
+    let Value::Object(mut value) = value else { return Err(CliError::input("the value is not a JSON object")) };
+    for pair in &options.fields {
+        let Some((name, text)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(CliError::input(format!("--field {pair:?} is not of the form name=value")));
+        };
+        set(&mut value, name, serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))?;
+    }
+    for name in &options.secrets {
+        let name = name.trim_start_matches('/');
+        set(&mut value, name, Value::from(secret::field(&format!("/{name}"))?))?;
+    }
+    Ok(Value::Object(value))
+}
+
+/// Sets a field, which may be within others: `basic/password`.
+fn set(object: &mut Map<String, Value>, name: &str, leaf: Value) -> Result<(), CliError> {
+    let Some((first, rest)) = name.split_once('/') else {
+        object.insert(name.to_owned(), leaf);
+        return Ok(());
+    };
+    let inner = object.entry(first).or_insert_with(|| Value::Object(Map::new()));
+    let inner = inner.as_object_mut().ok_or_else(|| CliError::input(format!("`{first}` is not an object, so it has no `{rest}`")))?;
+    set(inner, rest, leaf)
+}
+
+fn print(body: &[u8], session: &mut Session<'_>) -> Result<(), CliError> {
+    if session.console.is_json() {
+        session.console.say(String::from_utf8_lossy(body).trim_end());
+        return Ok(());
+    }
+    let resource: Resource = serde_json::from_slice(body)
+        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
+    let paint = session.console.paint();
+    let secrets = if resource.secrets.is_empty() { "none".to_owned() } else { resource.secrets.join(", ") };
+    for (name, value) in [
+        ("resource", resource.path),
+        ("type", resource.r#type),
+        ("description", resource.description),
+        ("secrets", secrets),
+        ("updated", format!("{} by {}", resource.updated_at, resource.updated_by)),
+    ] {
+        if !value.is_empty() {
+            session.console.say(&format!("{} {}", paint.dim(&format!("{name:11}")), clean_line(&value)));
+        }
+    }
+    session.console.say(&format!("\n{}", clean(&serde_json::to_string_pretty(&resource.fields).unwrap_or_default())));
+    Ok(())
+}
+
+/// A list as it came, or as a table.
+pub(super) async fn print_page<T: DeserializeOwned>(
+    server: &Server,
+    request: RequestBuilder,
+    session: &mut Session<'_>,
+    render: impl FnOnce(&Page<T>) -> String,
+) -> Result<(), CliError> {
+    if session.console.is_json() {
+        let body = server.bytes(request).await?;
+        session.console.say(String::from_utf8_lossy(&body).trim_end());
+        return Ok(());
+    }
+    let page: Page<T> = server.read(request).await?;
+    session.console.say(&render(&page));
+    if let Some(next) = page.next {
+        session.console.progress(&format!("more: --cursor {next}"));
+    }
+    Ok(())
+}
+
+pub(super) fn deleted(what: &str, session: &mut Session<'_>) {
+    if session.console.is_json() {
+        session.console.json(&json!({"deleted": what}));
+    } else {
+        session.console.say(&format!("{what} deleted"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_put_where_their_names_say() {
+        let options = |value: Option<&str>, fields: &[&str]| PutOptions {
+            path: "f/a/b".parse().unwrap(),
+            stdin: None,
+            kind: "http".parse().unwrap(),
+            value: value.map(str::to_owned),
+            file: None,
+            fields: fields.iter().map(ToString::to_string).collect(),
+            secrets: Vec::new(),
+            description: String::new(),
+        };
+        let made = value(&options(Some(r#"{"origin": "https://a.test", "n": 1}"#), &["n=2", "basic/username=ann", "text=a=b", "on=true"]))
+            .unwrap();
+        assert_eq!(made, json!({"origin": "https://a.test", "n": 2, "basic": {"username": "ann"}, "text": "a=b", "on": true}));
+        assert_eq!(value(&options(None, &[])).unwrap(), json!({}));
+        for (text, fields) in
+            [(Some("[1]"), &[][..]), (Some("{\"hunter2\""), &[]), (None, &["x"]), (None, &["=x"]), (Some("{\"a\":1}"), &["a/b=1"])]
+        {
+            match value(&options(text, fields)) {
+                Err(CliError::Input(why)) => assert!(!why.contains("hunter2"), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `/api/w/{workspace}/resources`: typed JSON objects at paths. What is secret goes in, and never comes out here.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use sandmill_model::{
+    Code, JsonText, ScriptPath,
+    auth::{Action, Domain},
+    resource_type::InvalidName,
+};
+use sandmill_store::resources::{NewResource, Resource, ResourceSummary, Unfit};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    auth::Caller,
+    problem::{Fault, Problem},
+    request::{
+        paging,
+        secret::SecretBody,
+        url::{Query, WholePath},
+    },
+};
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Only those whose path starts so.
+    pub(crate) prefix: Option<String>,
+    /// `next` of the page before.
+    pub(crate) cursor: Option<String>,
+    /// 1 to 200; 50 if left out.
+    pub(crate) limit: Option<u32>,
+}
+
+/// A page of resources, in order of their paths.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResourceList {
+    items: Vec<ResourceItem>,
+    /// Where the next page starts; null on the last.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResourceItem {
+    path: String,
+    r#type: String,
+    description: String,
+    updated_at: String,
+    updated_by: String,
+}
+
+/// A resource without its secrets.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResourceBody {
+    path: String,
+    r#type: String,
+    /// What is not secret.
+    #[schema(value_type = Object)]
+    fields: JsonText,
+    /// JSON pointers of the secrets that are set.
+    secrets: Vec<String>,
+    description: String,
+    /// Grows with each change.
+    revision: i64,
+    updated_at: String,
+    updated_by: String,
+}
+
+/// Not `Debug`: it has secrets.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResourceRequest {
+    /// Name of a resource type.
+    r#type: String,
+    /// A JSON object that fits the type. A secret that is left out stays as it was, if the object around it is there; null takes it away.
+    #[schema(value_type = Object)]
+    value: JsonText,
+    #[serde(default)]
+    description: String,
+}
+
+impl From<Resource> for ResourceBody {
+    fn from(resource: Resource) -> Self {
+        let Resource { path, kind, fields, secrets, description, revision, updated_at, updated_by } = resource;
+        Self {
+            path: path.to_string(),
+            r#type: kind.to_string(),
+            fields,
+            secrets,
+            description,
+            revision,
+            updated_at: updated_at.to_string(),
+            updated_by: updated_by.to_string(),
+        }
+    }
+}
+
+/// Lists the resources that the token may read. A page may be short although there are more: `next` tells.
+#[utoipa::path(get, path = "/api/w/{workspace}/resources", tag = "resources",
+    params(("workspace" = String, Path), ListQuery), responses((status = 200, body = ResourceList)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ResourceList>, Problem> {
+    caller.must_somewhere(Domain::Resources, Action::Read)?;
+    let limit = paging::limit(query.limit)?;
+    let after: Option<ScriptPath> = paging::decode(query.cursor.as_deref())?;
+    let prefix = query.prefix.as_deref().unwrap_or_default();
+    let mut found = app.store.resources.list(caller.workspace.id, prefix, after.as_ref(), limit + 1).await?;
+    let next = paging::cut(&mut found, limit, |resource| resource.path.to_string());
+    let readable = |resource: &ResourceSummary| caller.may(Domain::Resources, Action::Read, Some(resource.path.as_str()));
+    let item = |resource: ResourceSummary| ResourceItem {
+        path: resource.path.to_string(),
+        r#type: resource.kind.to_string(),
+        description: resource.description,
+        updated_at: resource.updated_at.to_string(),
+        updated_by: resource.updated_by.to_string(),
+    };
+    Ok(Json(ResourceList { items: found.into_iter().filter(readable).map(item).collect(), next }))
+}
+
+/// Shows a resource: what is not secret, and which secrets are set.
+#[utoipa::path(get, path = "/api/w/{workspace}/resources/{path}", tag = "resources",
+    params(("workspace" = String, Path), ("path" = String, Path)), responses((status = 200, body = ResourceBody)))]
+pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<Json<ResourceBody>, Problem> {
+    caller.must(Domain::Resources, Action::Read, path.as_str())?;
+    let found = app.store.resources.find(caller.workspace.id, &path).await?;
+    found.map(|found| Json(found.into())).ok_or_else(|| not_there("resource", &path))
+}
+
+/// Puts a resource at a path, in the place of what is there. Secrets that are left out stay as they were.
+#[utoipa::path(put, path = "/api/w/{workspace}/resources/{path}", tag = "resources",
+    params(("workspace" = String, Path), ("path" = String, Path)), request_body = ResourceRequest,
+    responses((status = 200, body = ResourceBody)))]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    WholePath(path): WholePath,
+    SecretBody(request): SecretBody<ResourceRequest>,
+) -> Result<Json<ResourceBody>, Problem> {
+    caller.must(Domain::Resources, Action::Write, path.as_str())?;
+    let ResourceRequest { r#type, value, description } = request;
+    let kind = r#type.parse().map_err(|fault: InvalidName| Problem::new(Code::InvalidResource, fault.to_string()))?;
+    let by = Arc::clone(&caller.principal.identity);
+    let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, by, now: app.clock.now() };
+    let resource = app.store.resources.put(new).await?;
+    resource.map(|resource| Json(resource.into())).map_err(unfit)
+}
+
+/// Deletes a resource.
+#[utoipa::path(delete, path = "/api/w/{workspace}/resources/{path}", tag = "resources",
+    params(("workspace" = String, Path), ("path" = String, Path)), responses((status = 204, description = "It is deleted")))]
+pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<StatusCode, Problem> {
+    caller.must(Domain::Resources, Action::Write, path.as_str())?;
+    let deleted = app.store.resources.delete(caller.workspace.id, &path).await?;
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("resource", &path)) }
+}
+
+/// Of a resource as of a variable.
+pub(super) fn unfit(unfit: Unfit) -> Problem {
+    match unfit {
+        Unfit::NoSuchType => Problem::new(Code::InvalidResource, "there is no resource type of this name in this workspace"),
+        Unfit::Invalid(fault) => Problem::new(Code::InvalidResource, fault),
+        Unfit::TooMany(why) => Problem::new(Code::Conflict, why),
+        Unfit::Value(faults) => {
+            let faults: Vec<Fault> = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, message: fault.message }).collect();
+            let text = |fault: &Fault| match fault.pointer.as_str() {
+                "" => fault.message.clone(),
+                pointer => format!("{pointer}: {}", fault.message),
+            };
+            let detail = faults.iter().map(text).collect::<Vec<_>>().join("; ");
+            Problem::new(Code::InvalidResource, detail).faults(faults)
+        }
+    }
+}
+
+pub(super) fn not_there(what: &str, path: &ScriptPath) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no {what} at {path}"))
+}

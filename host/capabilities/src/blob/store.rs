@@ -1,0 +1,347 @@
+//! Where objects are: in a folder, or with a service that speaks S3. Each workspace has a folder of its own, named after its id; a key's segments are
+//! encoded so that none of them means anything to the store.
+
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    fs, io,
+    path::{Path as FilePath, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{
+    Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    aws::AmazonS3Builder,
+    buffered::BufWriter,
+    local::LocalFileSystem,
+    path::{Path, PathPart},
+};
+use sandmill_model::WorkspaceId;
+use tokio::{io::AsyncWriteExt as _, runtime::Handle};
+use tokio_util::task::TaskTracker;
+
+use super::{Error, OBJECT_BYTES_MAX, Object, connector::Connector};
+
+/// Bytes of a part of a large object: S3 takes no smaller ones.
+const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Parts of one object that are on their way at once.
+const PARTS_AT_ONCE: usize = 1;
+/// Bytes of a segment as the store writes it: file systems have no longer names.
+const SEGMENT_BYTES_MAX: usize = 255;
+/// Bytes of a kept media type.
+const TYPE_BYTES_MAX: u64 = 1_024;
+/// The folder for media types, where the store has no place for them.
+const TYPES: &str = ".types";
+
+/// Where objects are kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Made if it is not there. Nodes that share a database share it too.
+    Folder(PathBuf),
+    S3(S3),
+}
+
+/// A service that speaks S3.
+#[derive(Clone)]
+pub struct S3 {
+    pub bucket: String,
+    pub region: String,
+    /// None: that of the region at AWS. With `http:` what is sent can be read on the way.
+    pub endpoint: Option<String>,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3").field("bucket", &self.bucket).field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// The objects of all workspaces. Cheap to clone.
+#[derive(Clone)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    /// Whether the store keeps media types itself.
+    keeps_types: bool,
+    tracker: TaskTracker,
+}
+
+/// An object that is being written.
+pub(super) struct Writing {
+    /// Some until it has ended.
+    writer: Option<BufWriter>,
+    written: u64,
+    content_type: Option<String>,
+    tracker: TaskTracker,
+}
+
+impl Blobs {
+    /// # Errors
+    /// If the place cannot be used, as far as that shows without asking for anything.
+    pub fn open(place: &Place) -> io::Result<Self> {
+        let (store, keeps_types): (Arc<dyn ObjectStore>, bool) = match place {
+            Place::Folder(folder) => (Arc::new(open_folder(folder)?), false),
+            Place::S3(s3) => (Arc::new(open_s3(s3)?), true),
+        };
+        Ok(Self { store, keeps_types, tracker: TaskTracker::new() })
+    }
+
+    /// Waits until what was given up is removed.
+    pub async fn settled(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.tracker.reopen();
+    }
+
+    pub(super) async fn stat(&self, workspace: WorkspaceId, key: &str) -> Result<Option<Object>, Error> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match self.store.get_opts(&place_of(workspace, key), options).await {
+            Ok(found) => {
+                let content_type = self.content_type(workspace, key, &found.attributes).await?;
+                Ok(Some(object(key.to_owned(), &found.meta, content_type)))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    pub(super) async fn get(
+        &self,
+        workspace: WorkspaceId,
+        key: &str,
+    ) -> Result<Option<(Object, BoxStream<'static, object_store::Result<Bytes>>)>, Error> {
+        match self.store.get(&place_of(workspace, key)).await {
+            Ok(found) => {
+                let content_type = self.content_type(workspace, key, &found.attributes).await?;
+                let info = object(key.to_owned(), &found.meta, content_type);
+                Ok(Some((info, found.into_stream())))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    pub(super) fn put(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<Writing, Error> {
+        let mut writer =
+            BufWriter::with_capacity(Arc::clone(&self.store), place_of(workspace, key), PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
+        if let (true, Some(content_type)) = (self.keeps_types, &content_type) {
+            writer = writer.with_attributes(Attributes::from_iter([(Attribute::ContentType, content_type.clone())]));
+        }
+        Ok(Writing { writer: Some(writer), written: 0, content_type, tracker: self.tracker.clone() })
+    }
+
+    pub(super) async fn finish(&self, workspace: WorkspaceId, key: &str, mut writing: Writing) -> Result<Object, Error> {
+        // One that fails to end removes its parts itself, and must not be told to once more.
+        let Some(mut writer) = writing.writer.take() else { return Err(super::ended()) };
+        writer.shutdown().await.map_err(|error| io_failure(&error))?;
+        if !self.keeps_types {
+            self.keep_type(workspace, key, writing.content_type.take()).await?;
+        }
+        let found = self.stat(workspace, key).await?;
+        found.ok_or_else(|| Error::Unavailable("the object was deleted as soon as it was written".to_owned()))
+    }
+
+    pub(super) async fn delete(&self, workspace: WorkspaceId, key: &str) -> Result<(), Error> {
+        self.remove(&place_of(workspace, key)).await?;
+        if self.keeps_types { Ok(()) } else { self.remove(&type_of(workspace, key)).await }
+    }
+
+    /// The first `limit` by the bytes of their keys. The store's own order is that of encoded names, or none at all, so all with the prefix
+    /// are looked at.
+    pub(super) async fn list(&self, workspace: WorkspaceId, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Object>, Error> {
+        let folder = prefix.rsplit_once('/').map_or_else(|| root(workspace), |(folders, _)| place_of(workspace, folders));
+        let mut found = self.store.list(Some(&folder));
+        let mut first = BTreeMap::new();
+        while let Some(meta) = found.next().await {
+            let meta = match meta {
+                Ok(meta) => meta,
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(error) => return Err(failure(&error)),
+            };
+            let Some(key) = key_of(&meta.location) else { continue };
+            if !key.starts_with(prefix) || after.is_some_and(|after| key.as_str() <= after) {
+                continue;
+            }
+            first.insert(key.clone(), object(key, &meta, None));
+            if first.len() > limit {
+                first.pop_last();
+            }
+        }
+        Ok(first.into_values().collect())
+    }
+
+    async fn remove(&self, place: &Path) -> Result<(), Error> {
+        match self.store.delete(place).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    async fn keep_type(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<(), Error> {
+        let place = type_of(workspace, key);
+        match content_type {
+            Some(text) => self.store.put(&place, text.into()).await.map(drop).map_err(|error| failure(&error)),
+            None => self.remove(&place).await,
+        }
+    }
+
+    async fn content_type(&self, workspace: WorkspaceId, key: &str, attributes: &Attributes) -> Result<Option<String>, Error> {
+        if self.keeps_types {
+            return Ok(attributes.get(&Attribute::ContentType).map(|text| text.as_ref().to_owned()));
+        }
+        match self.store.get(&type_of(workspace, key)).await {
+            Ok(found) if found.meta.size <= TYPE_BYTES_MAX => {
+                let bytes = found.bytes().await.map_err(|error| failure(&error))?;
+                Ok(String::from_utf8(bytes.into()).ok())
+            }
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+impl Writing {
+    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.written += bytes.len() as u64;
+        if self.written > OBJECT_BYTES_MAX {
+            return Err(Error::TooLarge(format!("an object has at most {OBJECT_BYTES_MAX} bytes")));
+        }
+        match &mut self.writer {
+            Some(writer) => writer.put(bytes).await.map_err(|error| failure(&error)),
+            None => Err(super::ended()),
+        }
+    }
+}
+
+impl Drop for Writing {
+    /// Parts that were sent are removed; nothing else knows of them.
+    fn drop(&mut self) {
+        if let (Some(mut writer), Ok(runtime)) = (self.writer.take(), Handle::try_current()) {
+            let abort = async move {
+                // One that sent nothing yet has nothing to remove, and says so with an error.
+                let _ = writer.abort().await;
+            };
+            self.tracker.spawn_on(abort, &runtime);
+        }
+    }
+}
+
+/// The next bytes of an object: at most `max`; none at the end.
+pub(super) async fn read(
+    rest: &mut BoxStream<'static, object_store::Result<Bytes>>,
+    chunk: &mut Bytes,
+    max: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    if max == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    let mut read = Vec::new();
+    while read.len() < max {
+        if chunk.is_empty() {
+            match rest.try_next().await.map_err(|error| failure(&error))? {
+                Some(next) => *chunk = next,
+                None => break,
+            }
+        }
+        let taken = chunk.split_to(chunk.len().min(max - read.len()));
+        read.extend_from_slice(&taken);
+    }
+    Ok(if read.is_empty() { None } else { Some(read) })
+}
+
+/// Whether the store can name it.
+pub(super) fn fits(segment: &str) -> bool {
+    PathPart::from(segment).as_ref().len() <= SEGMENT_BYTES_MAX
+}
+
+fn open_folder(folder: &FilePath) -> io::Result<LocalFileSystem> {
+    fs::create_dir_all(folder)?;
+    Ok(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))
+}
+
+fn open_s3(s3: &S3) -> io::Result<object_store::aws::AmazonS3> {
+    let mut builder = AmazonS3Builder::new()
+        .with_http_connector(Connector)
+        .with_bucket_name(&s3.bucket)
+        .with_region(&s3.region)
+        .with_access_key_id(&s3.access_key_id)
+        .with_secret_access_key(&s3.secret_access_key);
+    if let Some(endpoint) = &s3.endpoint {
+        builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+    }
+    Ok(builder.build()?)
+}
+
+fn root(workspace: WorkspaceId) -> Path {
+    Path::from(workspace.to_string())
+}
+
+fn place_of(workspace: WorkspaceId, key: &str) -> Path {
+    let workspace = workspace.to_string();
+    Path::from_iter(std::iter::once(workspace.as_str()).chain(key.split('/')))
+}
+
+fn type_of(workspace: WorkspaceId, key: &str) -> Path {
+    let workspace = workspace.to_string();
+    Path::from_iter([TYPES, workspace.as_str()].into_iter().chain(key.split('/')))
+}
+
+/// None for what is not ours.
+fn key_of(place: &Path) -> Option<String> {
+    let (_, encoded) = place.as_ref().split_once('/')?;
+    percent_encoding::percent_decode_str(encoded).decode_utf8().ok().map(Into::into)
+}
+
+fn object(key: String, meta: &ObjectMeta, content_type: Option<String>) -> Object {
+    let modified_ms = u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0);
+    Object { key, size: meta.size, modified_ms, content_type }
+}
+
+fn io_failure(error: &io::Error) -> Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<object_store::Error>()) {
+        Some(error) => failure(error),
+        None => unavailable(error),
+    }
+}
+
+/// What the store said goes to the node's log; it may name hosts and folders.
+fn failure(error: &object_store::Error) -> Error {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        match kind {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => return Error::Unavailable("the store is full".to_owned()),
+            Some(io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty) => {
+                return Error::Invalid(
+                    "with this store a key cannot be the folder of another: there is an object at one of both".to_owned(),
+                );
+            }
+            _ => cause = error.source(),
+        }
+    }
+    unavailable(error)
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Error {
+    tracing::warn!(%error, "objects of scripts");
+    Error::Unavailable("the store of objects cannot be used at present".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_leaves_its_workspace() {
+        let workspace: WorkspaceId = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        for key in ["a/b", "%2e%2e/x", "..a", "a?b#c", "a b", "ä", "a:b", "C:x", "~", "a*", "．．/x", "a%2fb", "%"] {
+            let place = place_of(workspace, key);
+            assert_eq!(place.as_ref().split_once('/').map(|(first, _)| first.to_owned()), Some(workspace.to_string()), "{key}");
+            assert_eq!(place.parts().count(), 1 + key.split('/').count(), "{key}");
+            assert_eq!(key_of(&place).as_deref(), Some(key));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether a script may do what it is about to do: what its manifest asks for and somebody granted, nothing else.
+
+use std::sync::Arc;
+
+use sandmill_model::{BoxFuture, Grant, Grants, LogLevel, LogStream, ScriptPath, WorkspaceId, grants::denial};
+use sandmill_sandbox::Guest;
+
+use crate::{Host, host::RunFacts};
+
+/// What was granted to whom.
+pub trait GrantsPort: Send + Sync + 'static {
+    /// All that the script at `path` was given, as it is now or was a moment ago.
+    ///
+    /// # Errors
+    /// Why it cannot be read at present.
+    fn given(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>>;
+}
+
+/// Why a script does not get what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The text names what is missing and how to give it.
+    Denied(String),
+    /// The call may be tried again.
+    Unavailable(String),
+}
+
+/// An interface's error has cases for both.
+macro_rules! refusals {
+    ($error:ty) => {
+        impl From<crate::grants::Refused> for $error {
+            fn from(refused: crate::grants::Refused) -> Self {
+                match refused {
+                    crate::grants::Refused::Denied(text) => Self::Denied(text),
+                    crate::grants::Refused::Unavailable(text) => Self::Unavailable(text),
+                }
+            }
+        }
+    };
+}
+pub(crate) use refusals;
+
+impl RunFacts {
+    /// All that works for the script at present.
+    pub(crate) async fn granted(&self, port: &dyn GrantsPort) -> Result<Grants, Refused> {
+        if self.asked.is_empty() {
+            return Ok(Grants::default());
+        }
+        let given = port.given(self.attempt.workspace, self.attempt.path.clone()).await;
+        given.map(|given| self.asked.given(&given)).map_err(Refused::Unavailable)
+    }
+}
+
+impl Host {
+    /// All that works for the script at present.
+    pub(crate) async fn granted(&self) -> Result<Grants, Refused> {
+        self.run.granted(self.ports.grants.as_ref()).await
+    }
+
+    /// What whoever does not have `need` is told.
+    pub(crate) fn denial(&self, need: &Grant) -> String {
+        denial(&self.run.attempt.path, need, &self.run.asked)
+    }
+}
+
+/// That the script has `need`; a denial is a line in the run's log, too.
+pub(crate) async fn require(guest: &mut Guest<Host>, need: &Grant) -> Result<Grants, Refused> {
+    let granted = guest.host.granted().await?;
+    if granted.cover(need) { Ok(granted) } else { Err(deny(guest, need)) }
+}
+
+/// What whoever does not have `need` is told, in its log too.
+pub(crate) fn deny(guest: &Guest<Host>, need: &Grant) -> Refused {
+    let text = guest.host.denial(need);
+    guest.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
+    Refused::Denied(text)
+}

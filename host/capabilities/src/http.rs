@@ -1,0 +1,26 @@
+//! `wasi:http/outgoing-handler`: requests that scripts make, from the grant to the socket.
+//!
+//! A request is judged by its run's grants, which know origins; each connection is judged by [`AddressPolicy`] once its name has been
+//! resolved, and goes to an address that was judged. Connections belong to one workspace. Nothing is made before a guest asks for it.
+
+mod addresses;
+mod body;
+mod client;
+mod connect;
+mod credentials;
+mod fault;
+mod host;
+mod limits;
+mod paced;
+mod resolve;
+mod target;
+mod tls;
+
+pub use addresses::{AddressPolicy, Denied};
+pub use client::{Outbound, OutboundOptions};
+pub use credentials::{CredentialsPort, HttpCredentials, NoCredentials};
+pub use host::HttpState;
+pub(crate) use host::link;
+pub use limits::HttpLimits;
+pub use resolve::{Resolver, SystemResolver};
+pub use tls::InvalidAuthorities;

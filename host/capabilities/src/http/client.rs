@@ -1,0 +1,164 @@
+//! Clients: one for each workspace, with connections of its own.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::capture_connection},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::ClientConfig;
+use sandmill_model::WorkspaceId;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, sleep_until},
+};
+
+use super::{
+    addresses::AddressPolicy,
+    body::{Activity, UpBody},
+    connect::Connector,
+    fault::Fault,
+    limits::{
+        CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
+    },
+    resolve::{Resolver, SystemResolver},
+    tls::{self, InvalidAuthorities},
+};
+
+pub struct OutboundOptions {
+    pub policy: AddressPolicy,
+    /// Certificates, as PEM, that are trusted beside Mozilla's.
+    pub authorities: Option<Vec<u8>>,
+    pub limits: HttpLimits,
+    pub resolver: Arc<dyn Resolver>,
+}
+
+impl Default for OutboundOptions {
+    fn default() -> Self {
+        Self { policy: AddressPolicy::default(), authorities: None, limits: HttpLimits::default(), resolver: Arc::new(SystemResolver) }
+    }
+}
+
+/// Outbound HTTP of a node.
+pub struct Outbound {
+    policy: AddressPolicy,
+    resolver: Arc<dyn Resolver>,
+    tls: ClientConfig,
+    limits: HttpLimits,
+    clients: Mutex<HashMap<WorkspaceId, Kept>>,
+}
+
+struct Kept {
+    client: Arc<WorkspaceClient>,
+    used: Instant,
+}
+
+impl Outbound {
+    /// # Errors
+    /// What is wrong with the operator's certificates.
+    pub fn new(options: OutboundOptions) -> Result<Self, InvalidAuthorities> {
+        let OutboundOptions { policy, authorities, limits, resolver } = options;
+        Ok(Self { policy, resolver, tls: tls::config(authorities.as_deref())?, limits, clients: Mutex::default() })
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &HttpLimits {
+        &self.limits
+    }
+
+    /// The workspace's own; none if the node has as many as it may, all in use.
+    pub(super) fn client(&self, workspace: WorkspaceId) -> Option<Arc<WorkspaceClient>> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = Instant::now();
+        if let Some(kept) = clients.get_mut(&workspace) {
+            kept.used = used;
+            return Some(Arc::clone(&kept.client));
+        }
+        if clients.len() >= CLIENTS_MAX {
+            // Whoever has a request under way holds its client.
+            let idle = clients.iter().filter(|(_, kept)| Arc::strong_count(&kept.client) == 1);
+            let oldest = idle.min_by_key(|(_, kept)| kept.used).map(|(workspace, _)| *workspace)?;
+            clients.remove(&oldest);
+        }
+        let client = Arc::new(WorkspaceClient::new(self));
+        clients.insert(workspace, Kept { client: Arc::clone(&client), used });
+        Some(client)
+    }
+}
+
+pub(super) struct WorkspaceClient {
+    client: Client<Connector, UpBody>,
+    pub(super) requests: Arc<Semaphore>,
+}
+
+/// How long a request may take where.
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+}
+
+impl WorkspaceClient {
+    fn new(outbound: &Outbound) -> Self {
+        let limits = &outbound.limits;
+        let (policy, resolver, tls) = (outbound.policy.clone(), Arc::clone(&outbound.resolver), outbound.tls.clone());
+        let connector = Connector::new(policy, resolver, tls, limits.connections_per_workspace, limits.connect);
+        let header_bytes = u32::try_from(limits.response_header_bytes).unwrap_or(u32::MAX);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_ORIGIN)
+            .http1_max_buf_size(limits.response_header_bytes)
+            .http2_max_header_list_size(header_bytes)
+            .http2_initial_stream_window_size(WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .build(connector);
+        Self { client, requests: Arc::new(Semaphore::new(limits.requests_per_workspace)) }
+    }
+
+    /// The answer's head; its body is still to come.
+    pub(super) async fn send(&self, mut request: Request<UpBody>, timeouts: Timeouts) -> Result<Response<Incoming>, Fault> {
+        let activity = Arc::clone(&request.body().activity);
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let mut connection = capture_connection(&mut request);
+        let mut response = pin!(self.client.request(request));
+        tokio::select! {
+            biased;
+            answer = &mut response => return answer.map_err(|error| Fault::of(&error)),
+            _ = connection.wait_for_connection_metadata() => {}
+            () = sleep(timeouts.connect) => return Err(Fault::ConnectTimeout(host)),
+        }
+        activity.note();
+        loop {
+            let due = activity.last() + timeouts.first_byte;
+            tokio::select! {
+                biased;
+                answer = &mut response => return answer.map_err(|error| Fault::of(&error)),
+                () = sleep_until(due.into()) => {
+                    if is_over(&activity, timeouts.first_byte) {
+                        return Err(Fault::FirstByte(timeouts.first_byte));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Timeouts {
+    /// What the guest asks for, if it is less.
+    pub(super) fn of(limits: &HttpLimits, connect: Option<Duration>, first_byte: Option<Duration>) -> Self {
+        let most = limits.connect + WAIT_FOR_CONNECTION;
+        Self { connect: connect.unwrap_or(most).min(most), first_byte: first_byte.unwrap_or(limits.first_byte).min(limits.first_byte) }
+    }
+}
+
+fn is_over(activity: &Activity, limit: Duration) -> bool {
+    activity.last() + limit <= Instant::now()
+}

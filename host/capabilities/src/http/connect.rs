@@ -1,0 +1,203 @@
+//! New connections: one of the workspace's permits, every address of the name judged, TLS.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use rustls::ClientConfig;
+use sandmill_model::{
+    BoxFuture,
+    grants::origin::{Host, Origin, Scheme},
+};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tower::Service;
+
+use super::{
+    addresses::{AddressPolicy, Denied},
+    limits::{ADDRESSES_MAX, ADDRESSES_TRIED, LOOKUPS_PER_WORKSPACE, WAIT_FOR_CONNECTION},
+    resolve::Resolver,
+};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("{host} is {address}, which is {denied}")]
+    Prohibited { host: String, address: IpAddr, denied: Denied },
+    #[error("the name {host} cannot be resolved: {error}")]
+    Lookup { host: String, error: io::Error },
+    #[error("no connection to {host}: {error}")]
+    Refused { host: String, error: io::Error },
+    #[error("no connection to {0} in time")]
+    Timeout(String),
+    #[error("all connections of the workspace are in use")]
+    Exhausted,
+    #[error("{0}")]
+    Address(String),
+}
+
+/// Makes connections of one workspace.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<Dial>,
+    connections: Arc<Semaphore>,
+    limit: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(policy: AddressPolicy, resolver: Arc<dyn Resolver>, tls: ClientConfig, connections: usize, limit: Duration) -> Self {
+        let lookups = Arc::new(Semaphore::new(LOOKUPS_PER_WORKSPACE));
+        let dial = Dial { policy, resolver, lookups, limit };
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(dial);
+        Self { https, connections: Arc::new(Semaphore::new(connections)), limit }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Held<<HttpsConnector<Dial> as Service<Uri>>::Response>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { mut https, connections, limit } = self.clone();
+        Box::pin(async move {
+            let permit = timeout(WAIT_FOR_CONNECTION, connections.acquire_owned()).await;
+            let permit = permit.map_err(|_| ConnectError::Exhausted)?.map_err(|_| ConnectError::Exhausted)?;
+            let host = uri.host().unwrap_or_default().to_owned();
+            let io = timeout(limit, https.call(uri)).await.map_err(|_| ConnectError::Timeout(host))??;
+            Ok(Held { io, _permit: permit })
+        })
+    }
+}
+
+/// TCP to an address that may be connected to.
+#[derive(Clone)]
+pub(super) struct Dial {
+    policy: AddressPolicy,
+    resolver: Arc<dyn Resolver>,
+    lookups: Arc<Semaphore>,
+    limit: Duration,
+}
+
+impl Dial {
+    async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+        let origin = origin(&uri).ok_or_else(|| ConnectError::Address(format!("{uri} is no origin")))?;
+        let host = origin.host.to_string();
+        let addresses = match origin.host {
+            Host::Address(address) => vec![address],
+            Host::Name(name) => self.resolve(name).await?,
+        };
+        // All of them: an answer that mixes denied addresses with others is an attack or a mistake.
+        for address in &addresses {
+            let judged = self.policy.check(*address);
+            judged.map_err(|denied| ConnectError::Prohibited { host: host.clone(), address: *address, denied })?;
+        }
+        self.first_of(host, &addresses, origin.port).await
+    }
+
+    async fn resolve(&self, name: String) -> Result<Vec<IpAddr>, ConnectError> {
+        let fault = |error| ConnectError::Lookup { host: name.clone(), error };
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|error| fault(io::Error::other(error)))?;
+        let addresses = self.resolver.resolve(name.clone(), permit).await.map_err(fault)?;
+        match addresses.len() {
+            0 => Err(fault(io::Error::other("it has no address"))),
+            1..=ADDRESSES_MAX => Ok(addresses),
+            _ => Err(fault(io::Error::other(format!("it has more than {ADDRESSES_MAX} addresses")))),
+        }
+    }
+
+    async fn first_of(&self, host: String, addresses: &[IpAddr], port: u16) -> Result<TokioIo<TcpStream>, ConnectError> {
+        let tried = addresses.len().min(ADDRESSES_TRIED);
+        let each = self.limit / u32::try_from(tried.max(1)).unwrap_or(1);
+        let mut fault = ConnectError::Timeout(host.clone());
+        for address in &addresses[..tried] {
+            match timeout(each, TcpStream::connect(SocketAddr::new(*address, port))).await {
+                Ok(Ok(stream)) => {
+                    // A hint; what is slower without is no fault.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(TokioIo::new(stream));
+                }
+                Ok(Err(error)) => fault = ConnectError::Refused { host: host.clone(), error },
+                Err(_) => {}
+            }
+        }
+        Err(fault)
+    }
+}
+
+fn origin(uri: &Uri) -> Option<Origin> {
+    Origin::of(Scheme::from_name(uri.scheme_str()?)?, uri.authority()?.as_str()).ok()
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().dial(uri))
+    }
+}
+
+/// A connection that holds its permit until it is closed.
+pub(super) struct Held<T> {
+    io: T,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<T: Connection> Connection for Held<T> {
+    fn connected(&self) -> Connected {
+        self.io.connected()
+    }
+}
+
+impl<T: Read + Unpin> Read for Held<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: Write + Unpin> Write for Held<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+    }
+}

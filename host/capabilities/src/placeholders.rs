@@ -1,0 +1,75 @@
+//! Texts that stand for secrets: a guest puts them where the secret belongs, and the host puts the secret there as it leaves.
+
+mod text;
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use sandmill_model::{ScriptPath, random};
+
+pub(crate) use text::{Replaced, Replacing};
+
+/// Bytes of randomness in a placeholder: nobody guesses one.
+const RANDOM_BYTES: usize = 16;
+/// Placeholders of one run; a script that makes more is told so.
+const PLACEHOLDERS_MAX: usize = 1_000;
+
+/// The placeholders of one run.
+#[derive(Default)]
+pub struct Placeholders {
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    /// By the random part.
+    secrets: HashMap<[u8; RANDOM_BYTES], (ScriptPath, String)>,
+    texts: HashMap<(ScriptPath, String), String>,
+}
+
+impl Placeholders {
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The text that stands for `secret` of the resource or variable at `path`; the same text for the same secret. None if the run has made
+    /// too many.
+    pub fn make(&self, path: &ScriptPath, secret: &str) -> Option<String> {
+        let mut made = self.made();
+        let whose = (path.clone(), secret.to_owned());
+        if let Some(text) = made.texts.get(&whose) {
+            return Some(text.clone());
+        }
+        if made.secrets.len() >= PLACEHOLDERS_MAX {
+            return None;
+        }
+        let random = random::bytes::<RANDOM_BYTES>();
+        let text = text::text(&random);
+        made.secrets.insert(random, whose.clone());
+        made.texts.insert(whose, text.clone());
+        Some(text)
+    }
+
+    /// Whether any stands for a secret of one of `paths`.
+    pub(crate) fn has_any_of(&self, paths: &[ScriptPath]) -> bool {
+        self.made().secrets.values().any(|(path, _)| paths.contains(path))
+    }
+
+    /// The secret that the text with `random` stands for, if it is one of `paths`.
+    fn secret(&self, random: &[u8; RANDOM_BYTES], paths: &[ScriptPath]) -> Option<String> {
+        let made = self.made();
+        let (path, secret) = made.secrets.get(random)?;
+        paths.contains(path).then(|| secret.clone())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,202 @@
+//! The databases that are in use: one entry for each workspace, path and revision of a resource, never shared by two workspaces.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use sandmill_model::{ScriptPath, WorkspaceId, grants::Mode};
+use tokio::{runtime::Handle, sync::Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{Answered, Call, Error, Session, postgres, sqlite};
+use crate::resources::Revealed;
+
+/// Databases that are kept open; the longest unused is closed first.
+const DATABASES_MAX: usize = 256;
+/// Statements on SQLite that execute at once, of all workspaces: each has a thread for so long.
+const SQLITE_STATEMENTS_MAX: usize = 64;
+
+/// Whether an address may be connected to.
+pub type Allows = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+pub struct Options {
+    /// Databases of SQLite are files in it, in a folder for each workspace.
+    pub sqlite_folder: PathBuf,
+    /// Asked of every address, after its name was looked up, before each connection.
+    pub allows: Allows,
+    /// A connection that nobody used for so long is closed.
+    pub idle: Duration,
+    /// Connections to one database, of one workspace.
+    pub connections_max: usize,
+    /// How long to wait for one of them.
+    pub acquire_timeout: Duration,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// Bytes of one database of SQLite.
+    pub sqlite_bytes_max: u64,
+}
+
+impl Options {
+    pub fn new(sqlite_folder: impl Into<PathBuf>, allows: Allows) -> Self {
+        Self {
+            sqlite_folder: sqlite_folder.into(),
+            allows,
+            idle: Duration::from_secs(60),
+            connections_max: 8,
+            acquire_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            sqlite_bytes_max: 1024 * 1024 * 1024,
+        }
+    }
+}
+
+/// All databases of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Databases(Arc<Inner>);
+
+struct Inner {
+    common: Arc<Common>,
+    open: Mutex<HashMap<Key, Entry>>,
+}
+
+/// What all databases share.
+pub(super) struct Common {
+    pub(super) options: Options,
+    /// What cleans up after calls that were dropped.
+    pub(super) tracker: TaskTracker,
+    pub(super) sqlite_statements: Arc<Semaphore>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    workspace: WorkspaceId,
+    path: ScriptPath,
+}
+
+struct Entry {
+    revision: i64,
+    database: Database,
+    last_use: Instant,
+}
+
+#[derive(Clone)]
+pub(super) enum Database {
+    Postgres(Arc<postgres::Pool>),
+    Sqlite(Arc<sqlite::File>),
+}
+
+impl Database {
+    pub(super) async fn once(&self, call: Call) -> Result<Answered, Error> {
+        match self {
+            Self::Postgres(pool) => pool.once(&call).await,
+            Self::Sqlite(file) => file.once(call).await,
+        }
+    }
+
+    pub(super) async fn begin(&self, mode: Mode, limit: Duration) -> Result<Session, Error> {
+        Ok(match self {
+            Self::Postgres(pool) => Session::Postgres(pool.begin(mode, limit).await?),
+            Self::Sqlite(file) => Session::Sqlite(file.begin(mode, limit).await?),
+        })
+    }
+
+    /// Nobody is given a connection of before any more; those in use end as they come back.
+    fn close(&self) {
+        if let Self::Postgres(pool) = self {
+            pool.close();
+        }
+    }
+}
+
+impl Databases {
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let sqlite_statements = Arc::new(Semaphore::new(SQLITE_STATEMENTS_MAX));
+        let common = Arc::new(Common { options, tracker: TaskTracker::new(), sqlite_statements });
+        Self(Arc::new(Inner { common, open: Mutex::default() }))
+    }
+
+    /// Waits until all that was dropped is cleaned up.
+    pub async fn settled(&self) {
+        let tracker = &self.0.common.tracker;
+        tracker.close();
+        tracker.wait().await;
+        tracker.reopen();
+    }
+
+    /// Connections and files are opened when a statement needs them. A resource that was changed has new ones.
+    pub(super) fn open(&self, workspace: WorkspaceId, path: &ScriptPath, revealed: &Revealed) -> Result<Database, Error> {
+        let key = Key { workspace, path: path.clone() };
+        if let Some(entry) = self.0.open().get_mut(&key).filter(|entry| entry.revision == revealed.revision) {
+            entry.last_use = Instant::now();
+            return Ok(entry.database.clone());
+        }
+        let common = Arc::clone(&self.0.common);
+        let database = match revealed.kind.as_str() {
+            "postgresql" => Database::Postgres(postgres::Pool::new(revealed, common)?),
+            "sqlite" => Database::Sqlite(sqlite::File::new(workspace, revealed, common)?),
+            other => return Err(Error::Invalid(format!("{path} is of the type `{other}`; a database is `postgresql` or `sqlite`"))),
+        };
+        let entry = Entry { revision: revealed.revision, database: database.clone(), last_use: Instant::now() };
+        let mut open = self.0.open();
+        if open.is_empty() {
+            self.watch();
+        }
+        let replaced = open.insert(key, entry);
+        let oldest = (open.len() > DATABASES_MAX).then(|| open.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| key.clone()));
+        let evicted = oldest.flatten().and_then(|key| open.remove(&key));
+        drop(open);
+        for entry in [replaced, evicted].into_iter().flatten() {
+            entry.database.close();
+        }
+        Ok(database)
+    }
+
+    /// Closes what nobody uses, as long as there is anything.
+    fn watch(&self) {
+        let inner = Arc::downgrade(&self.0);
+        let idle = self.0.common.options.idle;
+        // Not on the tracker: it ends by itself, and nobody waits for it.
+        Handle::current().spawn(async move {
+            loop {
+                tokio::time::sleep(idle / 2).await;
+                if !Inner::look_after(&inner) {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Inner {
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False once there is nothing to look after.
+    fn look_after(inner: &Weak<Self>) -> bool {
+        let Some(inner) = inner.upgrade() else { return false };
+        let idle = inner.common.options.idle;
+        let mut open = inner.open();
+        open.retain(|_, entry| {
+            if let Database::Postgres(pool) = &entry.database {
+                pool.close_idle();
+            }
+            entry.last_use.elapsed() < idle || entry.database.is_in_use()
+        });
+        !open.is_empty()
+    }
+}
+
+impl Database {
+    fn is_in_use(&self) -> bool {
+        match self {
+            Self::Postgres(pool) => pool.is_in_use(),
+            Self::Sqlite(file) => Arc::strong_count(file) > 1,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+use std::time::{Duration, Instant};
+
+use sandmill_model::OutcomeKind;
+use serde_json::{Value, json};
+
+use super::{LITE, calls, calls_of, lite, quick, run};
+use crate::testing::{Testbed, sql_options, workspace};
+
+async fn one(bed: &Testbed, statement: &str) -> Value {
+    calls(bed, LITE, &json!([["query", 0, statement]])).await[0].clone()
+}
+
+#[tokio::test]
+async fn writes_and_reads_values_of_all_kinds() {
+    let bed = lite();
+    let results = calls(
+        &bed,
+        LITE,
+        &json!([
+            ["execute", 0, "CREATE TABLE t (id INTEGER PRIMARY KEY, v ANY, doc JSON)"],
+            [
+                "execute",
+                0,
+                "INSERT INTO t (v) VALUES ($1), (?), (?), (?), (?), (?), (?)",
+                "[null, true, 1.5, 9223372036854775807, \"ä\", [1,\"x\"], 3]"
+            ],
+            ["query", 0, "SELECT v, typeof(v) AS t FROM t ORDER BY id"],
+            ["execute", 0, "UPDATE t SET doc = ? WHERE id = 1", "[{\"a\": 12345678901234567890}]"],
+            ["query", 0, "SELECT doc, x'00ff' AS b, 9007199254740991 AS s, 9e999 AS inf FROM t WHERE id = 1"],
+            ["query", 0, "SELECT id, doc FROM t WHERE 0"],
+            ["query", 0, "SELECT ?", "[9223372036854775808]"],
+            ["query", 0, "SELECT 1 AS a, 2 AS a"],
+            ["query", 0, "INSERT INTO t (v) VALUES (1) RETURNING id"],
+            ["execute", 0, "INSERT INTO t (id) VALUES (1)"],
+            ["query", 0, "SELECT \"nothing\" FROM t"],
+            ["query", 0, "PRAGMA table_info(t)"]
+        ]),
+    )
+    .await;
+    assert_eq!((&results[0], &results[1], &results[3]), (&json!(0), &json!(7), &json!(1)));
+    let values: Vec<Value> = results[2].as_array().unwrap().iter().map(|row| row["v"].clone()).collect();
+    assert_eq!(values, [json!(null), json!(1), json!(1.5), json!("9223372036854775807"), json!("ä"), json!("[1,\"x\"]"), json!(3)]);
+    assert_eq!(
+        results[4],
+        json!([{ "doc": { "a": 12_345_678_901_234_567_890_u64 }, "b": "AP8=", "s": 9_007_199_254_740_991_i64, "inf": "Infinity" }])
+    );
+    assert_eq!(results[5], json!({ "columns": ["id integer", "doc json"] }));
+    assert!(results[6]["invalid"].is_string() && results[7]["invalid"].as_str().unwrap().contains("`a`"), "{results}");
+    assert_eq!(results[8], json!([{ "id": 8 }]));
+    assert_eq!((&results[9]["database"], &results[10]["position"]), (&json!("1555"), &json!(8)), "{results}");
+    assert_eq!(results[11][0]["name"], "id");
+}
+
+#[tokio::test]
+async fn a_transaction_is_all_or_nothing() {
+    let bed = lite();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (id INTEGER PRIMARY KEY)"]])).await;
+    let insert = |n: i32| json!(["in.execute", 0, "INSERT INTO t VALUES (?)", format!("[{n}]")]);
+    let sum = json!(["query", 0, "SELECT coalesce(sum(id), 0) AS n FROM t"]);
+    let results = calls(&bed, LITE, &json!([["begin", 0], insert(1), sum, ["commit", 0], insert(5), sum])).await;
+    assert_eq!((&results[2], &results[3], &results[5]), (&json!([{ "n": 0 }]), &json!("ok"), &json!([{ "n": 1 }])));
+    assert_eq!(results[4]["invalid"], "the transaction has ended");
+    for end in [json!(["rollback", 0]), json!(["drop", 0]), json!(["query", 0, "SELECT 1"])] {
+        calls(&bed, LITE, &json!([["begin", 0], insert(2), end])).await;
+        assert_eq!(calls(&bed, LITE, &json!([sum])).await, json!([[{ "n": 1 }]]), "{end}");
+    }
+    let results = calls(&bed, LITE, &json!([["begin", 0], insert(2), insert(1), ["commit", 0], sum])).await;
+    assert!(results[2]["database"] == "1555" && results[3]["invalid"].as_str().unwrap().contains("undone"), "{results}");
+    assert_eq!(results[4], json!([{ "n": 1 }]));
+}
+
+#[tokio::test]
+async fn hostile_statements_do_nothing() {
+    let bed = lite();
+    let outside = bed.dir.path().join("outside.db");
+    let outside = outside.to_str().unwrap();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"]])).await;
+    for statement in [
+        &format!("ATTACH '{outside}' AS o"),
+        &format!("/* */ ATTACH 'file:{outside}?mode=rwc' AS o"),
+        &format!("VACUUM INTO '{outside}'"),
+        "VACUUM",
+        "DETACH main",
+        "PRAGMA journal_mode = OFF",
+        "PRAGMA writable_schema = ON",
+        "EXPLAIN PRAGMA query_only = OFF",
+        "PRAGMA max_page_count = 1000000000",
+        "PRAGMA database_list",
+        "PRAGMA temp_store_directory = '/tmp'",
+        "SELECT load_extension('/tmp/x.so')",
+        "SELECT fts3_tokenizer('x', x'00')",
+        "SELECT * FROM pragma_database_list",
+        "SELECT readfile('/etc/passwd')",
+        "SELECT writefile('/tmp/x', 'x')",
+        "SELECT edit('x')",
+        "BEGIN",
+        "SAVEPOINT a",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DROP TABLE t",
+        "UPDATE sqlite_schema SET sql = 'x'",
+        "DELETE FROM sqlite_schema",
+        "CREATE VIRTUAL TABLE x USING dbstat",
+        "SELECT * FROM sqlite_dbpage",
+        "CREATE VIRTUAL TABLE x USING fts3(a, tokenize=x)",
+        "",
+        "-- only this",
+    ] {
+        let results = calls(&bed, LITE, &json!([["query", 0, statement], ["begin", 0], ["in.query", 0, statement]])).await;
+        for result in [&results[0], &results[2]] {
+            assert!(result["invalid"].is_string() || result["database"].is_string(), "{statement}: {results}");
+        }
+    }
+    assert!(!std::path::Path::new(outside).exists());
+    assert_eq!(one(&bed, "SELECT count(*) AS n FROM t").await, json!([{ "n": 0 }]));
+    // What is no attack works.
+    for statement in [
+        "CREATE VIRTUAL TABLE f USING fts5(a)",
+        "CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO f VALUES (new.v); SELECT 1; END",
+        "INSERT INTO t VALUES (1, 'word')",
+    ] {
+        assert!(calls(&bed, LITE, &json!([["execute", 0, statement]])).await[0].is_u64(), "{statement}");
+    }
+    assert_eq!(one(&bed, "SELECT count(*) AS n FROM f('word')").await, json!([{ "n": 1 }]));
+}
+
+#[tokio::test]
+async fn what_may_be_read_only_cannot_be_written() {
+    let mut bed = lite();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (id INTEGER)"]])).await;
+    bed.grants.sql = vec![format!("read {LITE}").parse().unwrap()];
+    for statement in [
+        "WITH x AS (SELECT 1 AS id) INSERT INTO t SELECT * FROM x",
+        "EXPLAIN PRAGMA query_only = 0",
+        "WITH x AS (SELECT 1) DELETE FROM t RETURNING id",
+    ] {
+        let results = calls(&bed, LITE, &json!([["query", 0, statement], ["begin", 0], ["in.query", 0, statement], ["commit", 0]])).await;
+        assert!(results[0]["denied"].is_string() || results[0]["database"].is_string(), "{statement}: {results}");
+        assert!(results[2]["denied"].is_string() || results[2]["database"].is_string(), "{statement}: {results}");
+    }
+    for statement in ["INSERT INTO t VALUES (1)", "CREATE TABLE u (a)", "CREATE TEMP TABLE u (a)", "DROP TABLE t", "REINDEX", "ANALYZE"] {
+        assert!(one(&bed, statement).await["denied"].as_str().unwrap().contains("write f/test/lite"), "{statement}");
+    }
+    assert_eq!(one(&bed, "SELECT count(*) AS n FROM t").await, json!([{ "n": 0 }]));
+}
+
+#[tokio::test]
+async fn each_limit() {
+    let bed = lite();
+    let many = |count: &str| format!("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {count}) SELECT x FROM c");
+    let results = calls(
+        &bed,
+        LITE,
+        &json!([
+            ["size", 0, many("100000")],
+            ["size", 0, many("1000000000")],
+            [
+                "size",
+                0,
+                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 100000) SELECT printf('%.*c', 1000, 'x') AS v FROM c"
+            ],
+            ["size", 0, "SELECT zeroblob(1000000000) AS v"],
+            ["size", 0, "WITH RECURSIVE c(x) AS (SELECT 'xxxx' UNION ALL SELECT x || x FROM c) SELECT length(x) AS v FROM c LIMIT 28"],
+            ["long", 0, 1024 * 1024, 1]
+        ]),
+    )
+    .await;
+    assert!(results[0].is_u64(), "{results}");
+    for number in [1, 2, 5] {
+        assert!(results[number]["too_large"].is_string(), "{number}: {results}");
+    }
+    for number in [3, 4] {
+        assert_eq!(results[number]["database"], "18", "{number}: {results}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_has_a_size() {
+    let mut bed = lite();
+    let mut options = sql_options(&bed.dir);
+    options.sqlite_bytes_max = 1024 * 1024;
+    bed.databases = sandmill_capabilities::sql::Databases::new(options);
+    let results =
+        calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], ["execute", 0, "INSERT INTO t VALUES (zeroblob(2000000))"]]))
+            .await;
+    assert_eq!(results[1]["database"], "13", "{results}");
+}
+
+#[tokio::test]
+async fn a_statement_ends_with_its_run() {
+    let bed = lite();
+    let forever = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) AS n FROM c";
+    let began = Instant::now();
+    let outcome = run(&bed, quick(3_000), &json!([["open", LITE], ["query", 0, forever]])).await;
+    assert!(crate::testing::json(&outcome)[1]["timeout"].is_string(), "{outcome:?}");
+    // Cancelled in the middle, in a transaction that has the lock.
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (a)"]])).await;
+    let attempt = quick(60_000);
+    let id = attempt.run;
+    let calls_of_it = json!([["open", LITE], ["begin", 0], ["in.execute", 0, "INSERT INTO t VALUES (1)"], ["in.query", 0, forever]]);
+    let running = run(&bed, attempt, &calls_of_it);
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(bed.sandbox.cancel(id));
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! { outcome = running => outcome, () = cancel => unreachable!() };
+    assert_eq!(outcome.kind, OutcomeKind::Cancelled, "{outcome:?}");
+    tokio::time::timeout(Duration::from_secs(10), bed.databases.settled()).await.expect("the statement has ended");
+    assert_eq!(
+        calls(&bed, LITE, &json!([["execute", 0, "INSERT INTO t VALUES (2)"], ["query", 0, "SELECT a FROM t"]])).await,
+        json!([1, [{ "a": 2 }]])
+    );
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn nothing_of_a_session_is_left_and_workspaces_share_nothing() {
+    let bed = lite();
+    bed.put_resource(workspace(2), LITE, ("sqlite", 1, json!({ "name": "main" })));
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (a)"], ["execute", 0, "CREATE TEMP TABLE left_over (a)"]])).await;
+    assert!(one(&bed, "SELECT * FROM left_over").await["database"].is_string());
+    let theirs = calls_of(&bed, 2, LITE, &json!([["query", 0, "SELECT count(*) AS n FROM sqlite_schema"]])).await;
+    assert_eq!(theirs, json!([[{ "n": 0 }]]));
+    for name in ["", "..", "../main", "a/b", "A", "a.db", "ä", "a\0", &"x".repeat(65)] {
+        bed.put_resource(workspace(1), LITE, ("sqlite", 2, json!({ "name": name })));
+        assert!(one(&bed, "SELECT 1").await["invalid"].is_string(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_for_and_then_told() {
+    let bed = lite();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (a)"]])).await;
+    let results =
+        calls(&bed, LITE, &json!([["begin", 0], ["execute", 0, "INSERT INTO t VALUES (1)"], ["query", 0, "SELECT count(*) AS n FROM t"]]))
+            .await;
+    assert!(results[1]["unavailable"].as_str().unwrap().contains("locked"), "{results}");
+    assert_eq!(results[2], json!([{ "n": 0 }]));
+}

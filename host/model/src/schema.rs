@@ -1,0 +1,72 @@
+//! JSON Schemas that come from users, and what does not fit them.
+
+use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Faults that one refusal lists.
+const FAULTS_MAX: usize = 20;
+/// Characters of one fault's message.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// Bytes that one pattern of a schema may compile to: patterns come from users.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
+/// What does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// JSON pointer into the value; for a missing one, where it should be.
+    pub pointer: String,
+    pub message: String,
+}
+
+/// A schema, compiled once.
+pub struct Schema(Box<Validator>);
+
+impl Schema {
+    /// # Errors
+    /// Why it is not one.
+    pub fn compile(schema: &Value) -> Result<Self, String> {
+        Self::with_patterns(schema, PATTERN_BYTES_MAX)
+    }
+
+    /// As [`Schema::compile`]; no pattern may compile to more than `pattern_bytes_max`.
+    ///
+    /// # Errors
+    /// Why it is not one.
+    pub fn with_patterns(schema: &Value, pattern_bytes_max: usize) -> Result<Self, String> {
+        // Without file and network resolvers, and with an engine whose time is linear in the text.
+        jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(pattern_bytes_max))
+            .build(schema)
+            .map(|validator| Self(Box::new(validator)))
+            .map_err(|error| error.to_string())
+    }
+
+    /// What does not fit, some twenty at most; none: all fits. No message repeats what is in the value.
+    #[must_use]
+    pub fn faults(&self, value: &Value) -> Vec<Fault> {
+        if self.0.is_valid(value) {
+            return Vec::new();
+        }
+        let fault = |error: jsonschema::ValidationError<'_>| {
+            let mut pointer = error.instance_path().as_str().to_owned();
+            if let ValidationErrorKind::Required { property } = error.kind()
+                && let Some(name) = property.as_str()
+            {
+                pointer.push('/');
+                pointer.push_str(&escape(name));
+            }
+            // The value itself may be megabytes long, and secret.
+            Fault { pointer, message: error.masked().to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
+        };
+        self.0.iter_errors(value).take(FAULTS_MAX).map(fault).collect()
+    }
+}
+
+/// A name as it is written in a JSON pointer.
+#[must_use]
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,132 @@
+use bytes::Bytes;
+use sandmill_model::OutcomeKind;
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRET: &str = "tr0ub4dor&3 \"q\" ünd/x";
+
+fn masks(secrets: &[&str]) -> Masks {
+    let mut masks = Masks::default();
+    for secret in secrets {
+        masks.add(secret);
+    }
+    masks
+}
+
+fn masked(secret: &str, text: &str) -> String {
+    let mut text = text.to_owned();
+    masks(&[secret]).text(&mut text);
+    text
+}
+
+fn json_of(secrets: &[&str], value: &Value) -> Value {
+    let json = masks(secrets).json(&JsonText::of(value).unwrap());
+    serde_json::from_str(json.as_str()).unwrap_or_else(|error| panic!("{error}: {}", json.as_str()))
+}
+
+#[test]
+fn the_secret_itself_and_its_halves() {
+    assert_eq!(masked("tr0ub4dor", "a tr0ub4dor b"), "a ********* b");
+    assert_eq!(masked("correct-horse-battery", "first correct-hor and then se-battery."), "first *********** and then **********.");
+    assert_eq!(masked("correct-horse-battery", "nothing here is correct"), "nothing here is correct");
+    assert_eq!(masked("abcd", "xabcdx abc"), "x****x abc");
+    assert_eq!(masked("abc", "abc"), "abc", "too short to be looked for");
+    let whole = masked(SECRET, &format!("<{SECRET}>"));
+    assert_eq!(whole.trim_matches('*'), whole, "the brackets stay: {whole}");
+    assert!(whole.starts_with('<') && whole.ends_with('>') && whole.bytes().filter(|byte| *byte == b'*').count() == SECRET.len());
+}
+
+#[test]
+fn its_other_forms() {
+    use base64::{Engine, engine::general_purpose as engines};
+    let encode = percent_encode(SECRET.as_bytes());
+    let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for form in [encode.clone(), encode.to_lowercase(), encode.replace("%20", "+"), hex.clone(), hex.to_uppercase()] {
+        let text = masked(SECRET, &format!("[{form}]"));
+        assert!(text[1..text.len() - 1].bytes().all(|byte| byte == b'*'), "{form}: {text}");
+    }
+    for before in ["", "u", "u:", "user:"] {
+        for engine in [engines::STANDARD, engines::URL_SAFE] {
+            let text = masked(SECRET, &engine.encode(format!("{before}{SECRET}")));
+            let left = text.bytes().filter(|byte| *byte != b'*' && *byte != b'=').count();
+            // The digits that stand for what is before it, and at most three on each side that stand for both.
+            assert!(left <= before.len() * 4 / 3 + 6, "{before}: {text}");
+        }
+    }
+}
+
+fn percent_encode(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => text + &char::from(*byte).to_string(),
+        _ => text + &format!("%{byte:02X}"),
+    })
+}
+
+#[test]
+fn json_stays_json_and_keeps_what_is_not_secret() {
+    let value = json!({"plain": [1, true, "tr0"], "text": format!("é {SECRET}\u{1f600}\n"), SECRET: null});
+    let found = json_of(&[SECRET], &value);
+    assert_eq!(found["plain"], value["plain"]);
+    let text = found["text"].as_str().unwrap();
+    assert!(text.starts_with("é *") && text.ends_with("*\u{1f600}\n") && !text.contains("ub4"), "{text}");
+    assert!(!found.to_string().contains("dor"), "{found}");
+}
+
+#[test]
+fn parts_in_several_strings_are_found() {
+    let secret = "correct-horse-battery";
+    let letters: Vec<String> = secret.chars().map(String::from).collect();
+    assert_eq!(json_of(&[secret], &json!(letters)), json!(vec!["*"; secret.len()]));
+    assert_eq!(json_of(&[secret], &json!(["correct-", "horse-", "battery"])), json!(["********", "******", "*******"]));
+}
+
+#[test]
+fn numbers_that_are_secrets_become_strings() {
+    assert_eq!(
+        json_of(&["93518264"], &json!({"pin": 93_518_264, "n": 9_351, "x": [1.5e10]})),
+        json!({"pin": "******", "n": 9_351, "x": [1.5e10]})
+    );
+}
+
+#[test]
+fn what_only_looks_like_structure_does_not_break_json() {
+    let secret = r#"a","b\n{]:"c"#;
+    let value = json!({"x": [secret, "a", "b"], "y": r#"\","#});
+    let text = json_of(&[secret], &value).to_string();
+    assert!(!text.contains(r#"a\",\"b"#), "{text}");
+}
+
+#[test]
+fn letters_of_several_bytes_are_masked_whole() {
+    let secret = "пароль-секрет";
+    for cut in (0..secret.len()).filter(|cut| secret.is_char_boundary(*cut)) {
+        let text = masked(secret, &format!("ж{}ж{}ж", &secret[..cut], &secret[cut..]));
+        assert!(!text.contains('\u{fffd}'), "{text}");
+    }
+    let whole = masked(secret, &format!("ж{secret}ж"));
+    assert_eq!(whole.trim_matches('ж').trim_matches('*'), "", "{whole}");
+}
+
+#[test]
+fn an_outcome_shows_nothing() {
+    let secret = "correct-horse-battery";
+    let mut error = RunError::new(secret, format!("no {secret}"));
+    error.stack = Some(format!("at {secret}"));
+    error.details = Some(JsonText::of(&json!({"at": secret})).unwrap());
+    let output = Output::Bytes { content_type: format!("text/{secret}"), data: Bytes::from(format!("\u{ff}{secret}")) };
+    let mut outcome =
+        Outcome { output: Some(output), arguments: Some(JsonText::of(&[secret]).unwrap()), ..Outcome::failed(OutcomeKind::Error, error) };
+    masks(&[secret]).outcome(&mut outcome);
+    let text = format!("{outcome:?}");
+    assert!(!text.contains("correct") && !text.contains("battery"), "{text}");
+}
+
+#[test]
+fn many_secrets_are_bounded() {
+    let mut masks = Masks::default();
+    for n in 0..200 {
+        masks.add(&format!("{n}").repeat(SECRET_BYTES_MAX));
+    }
+    assert!(masks.count <= PARTS_MAX);
+}

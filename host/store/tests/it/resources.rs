@@ -1,0 +1,195 @@
+//! Resources: taken apart and put together, checked, kept apart.
+
+use sandmill_model::{ScriptPath, WorkspaceId, resource_type::VALUE_BYTES_MAX};
+use sandmill_store::{
+    Store, StoreError,
+    resources::{NewResource, Resource, Unfit},
+};
+use serde_json::{Value, json};
+
+use crate::fixture::{Database, on_both, path, tick, workspace};
+
+on_both![
+    secrets_are_apart_from_fields,
+    a_secret_that_is_left_out_stays,
+    what_does_not_fit_is_told,
+    workspaces_are_apart,
+    lists_in_pages,
+    without_keys,
+    many_change_one,
+    a_sealed_row_opens_in_its_place_alone,
+];
+
+fn new(workspace: WorkspaceId, at: &str, kind: &str, value: &Value) -> NewResource {
+    NewResource {
+        workspace,
+        path: path(at),
+        kind: kind.parse().unwrap(),
+        value: sandmill_model::JsonText::of(value).unwrap(),
+        description: format!("describes {at}"),
+        by: "u/ann".into(),
+        now: tick(),
+    }
+}
+
+async fn put(store: &Store, new: NewResource) -> Resource {
+    store.resources.put(new).await.unwrap().unwrap()
+}
+
+async fn reveal(store: &Store, workspace: WorkspaceId, at: &ScriptPath) -> Option<Value> {
+    store.resources.reveal(workspace, at).await.unwrap().map(|revealed| revealed.value.read().unwrap())
+}
+
+fn database_of(password: &str) -> Value {
+    json!({"host": "db", "database": "d", "user": "u", "password": password})
+}
+
+async fn secrets_are_apart_from_fields(database: Database) {
+    let store = database.open_sealed().await;
+    let (own, at) = (workspace(), path("f/db/main"));
+    assert_eq!((store.resources.find(own, &at).await.unwrap(), reveal(&store, own, &at).await), (None, None));
+    let written = put(&store, new(own, "f/db/main", "postgresql", &database_of("hunter2"))).await;
+    assert_eq!(written.fields.read::<Value>().unwrap(), json!({"host": "db", "database": "d", "user": "u"}));
+    assert_eq!((&*written.kind, written.secrets.as_slice()), ("postgresql", ["/password".to_owned()].as_slice()));
+    assert_eq!(store.resources.find(own, &at).await.unwrap(), Some(written.clone()));
+    assert_eq!(reveal(&store, own, &at).await, Some(database_of("hunter2")));
+    let revealed = store.resources.reveal(own, &at).await.unwrap().unwrap();
+    assert_eq!((&*revealed.kind, revealed.revision), ("postgresql", written.revision));
+
+    let basic = json!({"origin": "https://a.test", "basic": {"username": "u", "password": "p"}});
+    let other = put(&store, new(own, "f/db/main", "http", &basic)).await;
+    assert!(other.revision > written.revision);
+    assert_eq!(other.secrets, ["/basic/password"], "nothing of another type is kept");
+    assert_eq!(reveal(&store, own, &at).await, Some(basic));
+    assert!(store.resources.delete(own, &at).await.unwrap() && !store.resources.delete(own, &at).await.unwrap());
+    let again = put(&store, new(own, "f/db/main", "sqlite", &json!({"name": "x"}))).await;
+    assert!(again.revision > other.revision && again.secrets.is_empty());
+}
+
+async fn a_secret_that_is_left_out_stays(database: Database) {
+    let store = database.open_sealed().await;
+    let (own, at) = (workspace(), path("f/db/main"));
+    put(&store, new(own, "f/db/main", "postgresql", &database_of("hunter2"))).await;
+    let mut value = json!({"host": "other", "database": "d", "user": "u"});
+    put(&store, new(own, "f/db/main", "postgresql", &value)).await;
+    assert_eq!(reveal(&store, own, &at).await.unwrap()["password"], "hunter2");
+    value["password"] = Value::Null;
+    assert!(put(&store, new(own, "f/db/main", "postgresql", &value)).await.secrets.is_empty());
+    value.as_object_mut().unwrap().remove("password");
+    assert_eq!(reveal(&store, own, &at).await, Some(value));
+}
+
+async fn what_does_not_fit_is_told(database: Database) {
+    let store = database.open_sealed().await;
+    let own = workspace();
+    let faults = async |kind: &str, value: Value| match store.resources.put(new(own, "f/a/b", kind, &value)).await.unwrap() {
+        Err(Unfit::Value(faults)) => {
+            assert!(faults.iter().all(|fault| !fault.message.contains("hunter2")), "{faults:?}");
+            faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(faults("postgresql", json!({"host": "hunter2", "port": "hunter2", "password": ["hunter2"]})).await.len(), 4);
+    assert_eq!(faults("sqlite", json!({"name": "../hunter2"})).await, ["/name"]);
+    assert_eq!(faults("sqlite", json!(["hunter2"])).await, [""]);
+    assert_eq!(store.resources.put(new(own, "f/a/b", "none", &json!({}))).await.unwrap(), Err(Unfit::NoSuchType));
+    let large = json!({"name": "x".repeat(VALUE_BYTES_MAX)});
+    assert!(matches!(store.resources.put(new(own, "f/a/b", "sqlite", &large)).await.unwrap(), Err(Unfit::Invalid(_))));
+    let described = NewResource { description: "\0".into(), ..new(own, "f/a/b", "sqlite", &json!({"name": "x"})) };
+    assert!(matches!(store.resources.put(described).await.unwrap(), Err(Unfit::Invalid(_))));
+    assert_eq!(store.resources.list(own, "", None, 10).await.unwrap(), []);
+}
+
+async fn workspaces_are_apart(database: Database) {
+    let store = database.open_sealed().await;
+    let (one, other) = (workspace(), workspace());
+    put(&store, new(one, "f/db/main", "postgresql", &database_of("of one"))).await;
+    for at in ["f/db/main", "f/db/Main", "f/db/main2"].map(path) {
+        assert_eq!(reveal(&store, other, &at).await, None);
+        assert!(!store.resources.delete(other, &at).await.unwrap());
+    }
+    put(&store, new(other, "f/db/main", "postgresql", &database_of("of other"))).await;
+    assert_eq!(reveal(&store, one, &path("f/db/main")).await, Some(database_of("of one")));
+}
+
+async fn lists_in_pages(database: Database) {
+    let store = database.open_sealed().await;
+    let own = workspace();
+    for at in ["f/b/c", "f/a/b", "u/ann/x", "f/b/B"] {
+        put(&store, new(own, at, "sqlite", &json!({"name": "x"}))).await;
+    }
+    let list = async |prefix: &str, after: Option<&str>, limit| {
+        let after = after.map(path);
+        let found = store.resources.list(own, prefix, after.as_ref(), limit).await.unwrap();
+        found.into_iter().map(|found| format!("{} {}", found.path, found.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(list("", None, 10).await, ["f/a/b sqlite", "f/b/B sqlite", "f/b/c sqlite", "u/ann/x sqlite"]);
+    assert_eq!(list("f/b/", None, 1).await, ["f/b/B sqlite"]);
+    assert_eq!(list("f/b/", Some("f/b/B"), 9).await, ["f/b/c sqlite"]);
+}
+
+async fn without_keys(database: Database) {
+    let bare = database.open().await;
+    let own = workspace();
+    put(&bare, new(own, "f/a/plain", "sqlite", &json!({"name": "x"}))).await;
+    let secret = || new(own, "f/a/secret", "postgresql", &database_of("hunter2"));
+    assert!(matches!(bare.resources.put(secret()).await, Err(StoreError::Keys(_))));
+    put(&database.open_sealed().await, secret()).await;
+    assert_eq!(bare.resources.find(own, &path("f/a/secret")).await.unwrap().unwrap().secrets, ["/password"]);
+    assert!(matches!(bare.resources.reveal(own, &path("f/a/secret")).await, Err(StoreError::Keys(_))));
+    assert!(matches!(bare.resources.put(secret()).await, Err(StoreError::Keys(_))));
+}
+
+async fn many_change_one(database: Database) {
+    let (one, other) = (database.open_sealed().await, database.open_sealed().await);
+    let own = workspace();
+    let work = async |store: &Store, name: &str| {
+        let mut revisions = Vec::new();
+        for n in 0..10 {
+            let value = json!({"host": name, "database": "d", "user": n.to_string(), "password": format!("{name} {n}")});
+            match store.resources.put(new(own, "f/db/main", "postgresql", &value)).await {
+                Ok(done) => revisions.push(done.unwrap().revision),
+                Err(StoreError::Contended(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        revisions
+    };
+    let (mut all, more) = tokio::join!(work(&one, "one"), work(&other, "other"));
+    all.extend(more);
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), count, "each change has a number of its own");
+    let value = reveal(&one, own, &path("f/db/main")).await.unwrap();
+    assert_eq!(value["password"], format!("{} {}", value["host"].as_str().unwrap(), value["user"].as_str().unwrap()), "of one change");
+}
+
+/// What a thief who writes to the database could try: to have a secret of another workspace, path or kind used as his own.
+async fn a_sealed_row_opens_in_its_place_alone(database: Database) {
+    let store = database.open_sealed().await;
+    let (own, thief) = (workspace(), workspace());
+    for (of, at) in [(own, "f/a/one"), (own, "f/a/two"), (thief, "f/a/one")] {
+        put(&store, new(of, at, "postgresql", &database_of(&format!("{of} {at}")))).await;
+    }
+    let id = |of: WorkspaceId| format!("X'{}'", of.to_string().replace('-', ""));
+    for (of, at) in [(own, "f/a/two"), (thief, "f/a/one")] {
+        let forged = format!(
+            "UPDATE resources SET (sealed, key_number) = (SELECT sealed, key_number FROM resources WHERE workspace = {} AND path = 'f/a/one')
+             WHERE workspace = {} AND path = '{at}'",
+            id(own),
+            id(of)
+        );
+        database.execute(&forged).await;
+        assert!(matches!(store.resources.reveal(of, &path(at)).await, Err(StoreError::Corrupt(_))), "{of} {at}");
+    }
+    // With the other workspace's key moved along, too.
+    let stolen = format!(
+        "UPDATE workspace_keys SET (wrapped, wrapped_by) = (SELECT wrapped, wrapped_by FROM workspace_keys WHERE workspace = {}) WHERE workspace = {}",
+        id(own),
+        id(thief)
+    );
+    database.execute(&stolen).await;
+    assert!(matches!(store.resources.reveal(thief, &path("f/a/one")).await, Err(StoreError::Corrupt(_))));
+    assert_eq!(reveal(&store, own, &path("f/a/one")).await.unwrap()["password"], format!("{own} f/a/one"));
+}

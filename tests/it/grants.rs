@@ -1,0 +1,92 @@
+//! What a script asks for, what it is given, and what it is told that is denied.
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{commands::sandmill, shared::server};
+
+const SOURCE: &str = "// /// sandmill
+// [grants]
+// runs = [\"f/grants/child\"]
+// ///
+import { runs } from 'sandmill';
+export function main(n = 1) {
+    try { return runs.run('f/grants/child', { n }); } catch (error) { return { name: error.name, code: error.code, message: error.message }; }
+}
+";
+
+fn said(output: &std::process::Output) -> (String, String) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_asks_and_whoever_deploys_gives() {
+    let server = server();
+    server.deploy("f/grants/child", "typescript", "export const main = (n: number) => n * 2;").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("asks.ts"), SOURCE).unwrap();
+    let run = |arguments: &[&str]| sandmill(folder.path(), server, arguments);
+    let push = ["push", "asks.ts", "--path", "f/grants/asks"];
+
+    let (_, shown) = said(&run(&push));
+    assert!(shown.contains("runs:f/grants/child") && shown.contains("sandmill grants give f/grants/asks all"), "{shown}");
+    let answer = server.call("f/grants/asks", &json!({})).await.unwrap();
+    let denied: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((&denied["name"], &denied["code"]), (&json!("RunsError"), &json!("denied")), "{denied}");
+    let how = "sandmill grants give f/grants/asks \"runs:f/grants/child\"";
+    assert!(denied["message"].as_str().unwrap().contains(how), "{denied}");
+    let runs = server.get_json("/api/w/default/runs?path=f/grants/asks").await.unwrap();
+    let id = runs["items"][0]["id"].as_str().unwrap();
+    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    assert!(log.contains("runs:f/grants/child"), "{log}");
+
+    let refused = run(&[&push[..], &["--grant", "runs:f/*"]].concat());
+    assert!(refused.status.success(), "it covers what is asked for: {}", String::from_utf8_lossy(&refused.stderr));
+    let refused = run(&[&push[..], &["--grant", "secrets:f/x/y"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("does not ask for it"));
+    becomes(&json!(2)).await;
+    let (listed, _) = said(&run(&["grants", "list", "f/grants/asks"]));
+    assert!(listed.contains("runs:f/*"), "{listed}");
+
+    let (_, missing) = said(&run(&["grants", "take", "f/grants/asks", "runs:f/*"]));
+    assert!(missing.contains("runs:f/grants/child"), "{missing}");
+    becomes(&denied).await;
+    said(&run(&["grants", "give", "f/grants/asks", "all"]));
+    becomes(&json!(2)).await;
+    assert!(!run(&["grants", "give", "f/grants/asks", "moon:x"]).status.success());
+}
+
+/// What is granted is believed for a second.
+async fn becomes(expected: &Value) {
+    let mut last = Value::Null;
+    for _ in 0..100 {
+        let answer = server().call("f/grants/asks", &json!({})).await.unwrap();
+        last = serde_json::from_slice(&answer.body).unwrap();
+        if last == *expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{last} is not {expected}");
+}
+
+#[test]
+fn a_file_is_given_what_its_caller_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = SOURCE
+        .replace("f/grants/child", "u/local/script")
+        .replace("n = 1", "n = 0")
+        .replace("runs.run(", "n > 2 ? n : runs.run(")
+        .replace("{ n }", "{ n: n + 1 }");
+    fs::write(folder.path().join("itself.ts"), source).unwrap();
+    let run = |arguments: &[&str]| sandmill(folder.path(), server(), arguments);
+    let (out, _) = said(&run(&["run", "./itself.ts"]));
+    assert!(out.contains("denied"), "{out}");
+    let (out, _) = said(&run(&["run", "./itself.ts", "--grant", "all"]));
+    assert_eq!(out.trim(), "3");
+    let refused = run(&["run", "f/grants/child", "--grant", "all"]);
+    assert_eq!(refused.status.code(), Some(2));
+}
