@@ -92,8 +92,12 @@ impl Server {
     }
 
     pub(crate) async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
-        let body = self.bytes(request).await?;
-        serde_json::from_slice(&body)
+        self.parsed(&self.bytes(request).await?)
+    }
+
+    /// A body that this server answered.
+    pub(crate) fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, CliError> {
+        serde_json::from_slice(body)
             .map_err(|error| CliError::Unreachable(format!("{} answered something else than expected: {error}", self.base)))
     }
 

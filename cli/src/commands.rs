@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod answers;
 mod filter;
 pub(crate) mod grants;
 pub(crate) mod init;

@@ -22,7 +22,7 @@ async fn start_then_read_everything() {
     }
     assert!(run["usage"]["wall_ns"].as_u64().unwrap() >= 50_000_000, "{run}");
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!({"twice": 42}));
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(&id).await.unwrap();
     assert!(log.contains("got 21") && log.contains("careful"), "{log}");
     let again: Value =
         server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/rerun")).send().await.unwrap().json().await.unwrap();
@@ -108,8 +108,7 @@ async fn the_same_on_postgresql() {
     }
     let listed = server.get_json("/api/w/default/runs?limit=100").await.unwrap();
     assert!(listed["items"].as_array().unwrap().len() >= ids.len() - 1, "{listed}");
-    let log =
-        server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{}/log", ids[1])).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(&ids[1]).await.unwrap();
     assert!(log.contains("kept 2"), "{log}");
 }
 
@@ -121,8 +120,8 @@ async fn the_log_can_be_read_while_the_run_goes_on() {
     let id = server.start_run("f/asynchronous/log", &json!({})).await.unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
-        let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
-        if log.text().await.unwrap().contains("first") {
+        let log = server.run_log(&id).await.unwrap();
+        if log.contains("first") {
             break;
         }
         assert!(std::time::Instant::now() < deadline, "the line does not come");
@@ -132,6 +131,6 @@ async fn the_log_can_be_read_while_the_run_goes_on() {
     server.request(reqwest::Method::POST, &format!("/api/w/default/runs/{id}/cancel")).send().await.unwrap();
     let run = server.ended_run(&id).await.unwrap();
     assert_eq!(run["outcome"], "cancelled");
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
-    assert!(log.text().await.unwrap().contains("first"), "what was logged is kept");
+    let log = server.run_log(&id).await.unwrap();
+    assert!(log.contains("first"), "what was logged is kept");
 }

@@ -177,8 +177,8 @@ async fn a_dump_of_postgresql_is_restored_into_another_database() {
     assert_eq!((&run["status"], &run["path"]), (&json!("succeeded"), &json!("f/backup/large")), "{run}");
     let result = restored.get_json(&format!("/api/w/default/runs/{ended}/result")).await.unwrap();
     assert_eq!(result.as_str().map(str::len), Some(100_000));
-    let log = restored.request(reqwest::Method::GET, &format!("/api/w/default/runs/{ended}/log")).send().await.unwrap();
-    assert!(log.text().await.unwrap().contains("made"));
+    let log = restored.run_log(&ended).await.unwrap();
+    assert!(log.contains("made"));
     assert_eq!(restored.get_json(&format!("/api/w/default/runs/{waiting}")).await.unwrap()["status"], "queued");
     assert_eq!(restored.call("f/backup/counter", &json!({})).await.unwrap().text(), "2", "state as it was");
     let id = restored.start_run("f/backup/large", &json!({})).await.unwrap();

@@ -32,8 +32,8 @@ const ROUNDS: usize = 3;
 async fn begun(server: &Server, id: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
-        if log.text().await.unwrap().contains("begun") {
+        let log = server.run_log(id).await.unwrap();
+        if log.contains("begun") {
             return;
         }
         assert!(Instant::now() < deadline, "the run does not begin");

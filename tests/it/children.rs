@@ -39,7 +39,7 @@ async fn runs_at(server: &Server, path: &str) -> Vec<Value> {
 }
 
 async fn log(server: &Server, id: &str) -> String {
-    server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap()
+    server.run_log(id).await.unwrap()
 }
 
 /// The first run at `path`, once it executes.
@@ -202,7 +202,7 @@ async fn nothing_starts_that_was_not_granted() {
     }
     assert_eq!(runs_at(server, "f/ungranted/child").await.len(), 0);
     let refused = server.deploy_with("f/ungranted/wrong", granted(source, "../x")).await.unwrap_err().to_string();
-    assert!(refused.contains("invalid_manifest") && refused.contains("`../x` begins neither"), "{refused}");
+    assert!(refused.contains("invalid_manifest") && refused.contains("grants.runs[0]: `../x` begins neither"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

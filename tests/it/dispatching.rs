@@ -49,7 +49,7 @@ async fn a_failure_is_tried_again_and_its_log_is_kept(database: Database) {
     let id = answer.header("sandmill-run-id").unwrap();
     let run = server.ended_run(id).await.unwrap();
     assert_eq!((run["status"].as_str(), run["attempt"].as_u64()), (Some("succeeded"), Some(3)), "{run}");
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(id).await.unwrap();
     for line in ["try 1 attempt 1", "try 2 attempt 2", "try 3 attempt 3"] {
         assert!(log.contains(line), "{line}: {log}");
     }
@@ -246,8 +246,7 @@ async fn the_log_of_a_later_attempt_is_seen_while_it_executes(database: Database
     let id = server.start_run("f/dispatching/live", &json!({})).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let log =
-            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+        let log = server.run_log(&id).await.unwrap();
         if log.contains("attempt 2") {
             assert_eq!((log.matches("attempt 1").count(), log.matches("attempt 2").count()), (1, 1), "{log}");
             break;

@@ -242,7 +242,7 @@ async fn a_restart_in_the_middle() {
 }
 
 pub(crate) async fn log_lines(server: &Server, run: &str) -> Vec<String> {
-    let log = server.request(Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(run).await.unwrap();
     log.lines().map(ToOwned::to_owned).collect()
 }
 

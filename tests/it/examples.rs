@@ -106,8 +106,7 @@ async fn hold(server: &Server, path: &str, case: &Value) {
         assert_eq!(&handler(server, run).await, expect, "{}", says());
     }
     if let Some(texts) = case["log"].as_array() {
-        let log =
-            server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap();
+        let log = server.run_log(run).await.unwrap();
         for text in texts {
             assert!(log.contains(text.as_str().unwrap()), "{}\n{log}", says());
         }

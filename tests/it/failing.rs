@@ -77,8 +77,8 @@ async fn a_handler_that_fails_is_not_handled_and_one_that_is_missing_is_told(dat
     deploy(server, "f/failing/alone", BREAKS, json!({"error_handler": "f/failing/nowhere"})).await;
     let alone = server.start_run("f/failing/alone", &json!({"n": 1})).await.unwrap();
     server.ended_run(&alone).await.unwrap();
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{alone}/log")).send().await.unwrap();
-    assert!(log.text().await.unwrap().contains("the error handler f/failing/nowhere is not deployed"));
+    let log = server.run_log(&alone).await.unwrap();
+    assert!(log.contains("the error handler f/failing/nowhere is not deployed"));
 }
 
 async fn the_error_handler_of_a_workspace_gets_what_no_script_handles(database: Database) {

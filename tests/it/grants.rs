@@ -39,7 +39,7 @@ async fn a_script_asks_and_whoever_deploys_gives() {
     assert!(denied["message"].as_str().unwrap().contains(how), "{denied}");
     let runs = server.get_json("/api/w/default/runs?path=f/grants/asks").await.unwrap();
     let id = runs["items"][0]["id"].as_str().unwrap();
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(id).await.unwrap();
     assert!(log.contains("runs:f/grants/child"), "{log}");
 
     let refused = run(&[&push[..], &["--grant", "runs:f/*"]].concat());

@@ -210,7 +210,7 @@ async fn open_connections(server: &Server) -> usize {
 }
 
 async fn log_of(server: &Server, run: &str) -> String {
-    server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{run}/log")).send().await.unwrap().text().await.unwrap()
+    server.run_log(run).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

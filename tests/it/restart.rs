@@ -75,7 +75,7 @@ async fn a_run_that_ends_soon_ends_before_the_server_stops() {
     let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
     assert_eq!((run["status"].as_str(), run["attempt"].as_u64()), (Some("succeeded"), Some(1)), "{run}");
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!("ended"));
-    let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap().text().await.unwrap();
+    let log = server.run_log(&id).await.unwrap();
     assert_eq!(log.matches("begun").count(), 1, "{log}");
 }
 

@@ -63,8 +63,8 @@ async fn work_goes_on(server: &Server) {
     for (id, status) in ENDED.into_iter().zip(["succeeded", "succeeded", "failed"]) {
         let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
         assert_eq!((&run["status"], &run["path"]), (&json!(status), &json!("f/old/hello")), "{run}");
-        let log = server.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await.unwrap();
-        assert!(log.text().await.unwrap().contains('✓'));
+        let log = server.run_log(id).await.unwrap();
+        assert!(log.contains('✓'));
     }
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{}/result", ENDED[0])).await.unwrap(), json!("hello ann"));
     for (id, name) in LEFT {

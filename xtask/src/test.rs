@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::PathBuf,
     process::Stdio,
 };
 
@@ -40,7 +40,15 @@ pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
             None
         }
     };
-    let totals = tests(options, wasmtime.as_deref())?;
+    let moto = match tools::moto_server() {
+        Ok(program) => Some(program),
+        Err(error) => {
+            missing(strictness, &format!("objects of scripts with a service that speaks S3: {error:#}"))?;
+            None
+        }
+    };
+    let programs = [(tools::WASMTIME_VARIABLE, wasmtime), (tools::MOTO_VARIABLE, moto)];
+    let totals = tests(options, programs.into_iter().filter_map(|(name, program)| Some((name, program?))))?;
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !totals.complete {
         bail!("tests failed");
@@ -52,13 +60,13 @@ pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
 ///
 /// # Errors
 /// If cargo cannot read the workspace.
-pub fn binary() -> Result<std::path::PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     Ok(tree::target_folder()?.join(PROFILE).join("sandmill"))
 }
 
-fn tests(options: &Options, wasmtime: Option<&Path>) -> Result<Totals> {
+fn tests(options: &Options, programs: impl Iterator<Item = (&'static str, PathBuf)>) -> Result<Totals> {
     let mut command = cargo();
-    command.envs(wasmtime.map(|program| (tools::WASMTIME_VARIABLE, program)));
+    command.envs(programs);
     command.args(["test", "--profile", PROFILE, "--no-fail-fast"]).env("SANDMILL_BIN", binary()?);
     if options.package.is_empty() {
         command.arg("--workspace");

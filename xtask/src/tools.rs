@@ -17,6 +17,12 @@ const WASMTIME_FEATURES: &str = "run,serve,cranelift,component-model-async,pooli
 /// Tells tests and benchmarks where it is.
 pub(crate) const WASMTIME_VARIABLE: &str = "SANDMILL_WASMTIME";
 
+/// Services of a cloud, in memory.
+const MOTO: &str = "5.2.5";
+
+/// Tells tests where its server is.
+pub(crate) const MOTO_VARIABLE: &str = "SANDMILL_MOTO_SERVER";
+
 /// The `wasmtime` program. Optimised, for it compiles components; building it takes minutes, once.
 ///
 /// # Errors
@@ -25,15 +31,41 @@ pub fn wasmtime() -> Result<PathBuf> {
     cargo_tool("wasmtime-cli", WASMTIME_CLI, &["--no-default-features", "--features", WASMTIME_FEATURES])
 }
 
+/// The server that stands in for a service that speaks S3.
+///
+/// # Errors
+/// If it cannot be installed.
+pub fn moto_server() -> Result<PathBuf> {
+    let moto = PythonTool { name: "moto", extras: "[s3,server]", version: MOTO, program: "moto_server", question: "--help" };
+    moto.installed()
+}
+
 /// A tool in a virtual environment of its own.
 pub(crate) fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
-    let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
-    let program = folder.join("bin").join(name);
-    if !runs(&program) {
-        exec::run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        exec::run(command(folder.join("bin/pip")).args(["install", "--quiet", &format!("{name}=={version}")]))?;
+    PythonTool { name, extras: "", version, program: name, question: "--version" }.installed()
+}
+
+struct PythonTool<'a> {
+    name: &'a str,
+    /// What of its package is installed beside it, e.g. `[server]`.
+    extras: &'a str,
+    version: &'a str,
+    program: &'a str,
+    /// An argument that makes it say something and end well.
+    question: &'a str,
+}
+
+impl PythonTool<'_> {
+    fn installed(&self) -> Result<PathBuf> {
+        let Self { name, extras, version, program, question } = self;
+        let folder = cache::folder("tools")?.join(format!("{name}-{version}"));
+        let program = folder.join("bin").join(program);
+        if !program.to_str().is_some_and(|program| answers(program, question)) {
+            exec::run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+            exec::run(command(folder.join("bin/pip")).args(["install", "--quiet", &format!("{name}{extras}=={version}")]))?;
+        }
+        Ok(program)
     }
-    Ok(program)
 }
 
 /// A tool built by cargo. `--debug` where building it optimised would take longer than it will ever run.

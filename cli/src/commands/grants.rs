@@ -1,10 +1,11 @@
 //! `sandmill grants list | give | take`
 
 use clap::Subcommand;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use sandmill_model::{Grant, ScriptPath};
 use serde_json::json;
 
+use super::answers;
 use crate::{
     Session,
     client::{Granted, Server},
@@ -80,10 +81,10 @@ pub(crate) fn chosen(choices: &[Choice], asked: &[Grant]) -> Result<Vec<Grant>, 
 
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
-    let (path, granted) = match command {
+    let (path, request) = match command {
         Command::List { path } => {
-            let body = server.bytes(server.request(Method::GET, &format!("grants/{path}"))).await?;
-            (path, body)
+            let request = server.request(Method::GET, &format!("grants/{path}"));
+            (path, request)
         }
         Command::Give { path, grants } => {
             let asked = if grants.contains(&Choice::All) { server.granted(&path).await?.asked } else { Vec::new() };
@@ -94,38 +95,29 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
                     Choice::One(grant) => vec![grant.to_string()],
                 })
                 .collect();
-            let body = change(&server, &path, &json!({ "give": give })).await?;
-            (path, body)
+            let request = change(&server, &path, &json!({ "give": give }));
+            (path, request)
         }
         Command::Take { path, grants } => {
-            let body = change(&server, &path, &json!({ "take": grants })).await?;
-            (path, body)
+            let request = change(&server, &path, &json!({ "take": grants }));
+            (path, request)
         }
     };
-    show(&path, &granted, session)
+    let Some(granted) = answers::read::<Granted>(&server, request, session).await? else { return Ok(()) };
+    let rows: Vec<Vec<String>> =
+        granted.given.iter().map(|given| [&given.grant, &given.by, &given.at].map(|cell| clean_line(cell)).to_vec()).collect();
+    session.console.say(&table(&["GRANT", "BY", "AT"], &rows));
+    say_missing(&path, &granted.missing, session);
+    Ok(())
 }
 
-async fn change(server: &Server, path: &ScriptPath, change: &serde_json::Value) -> Result<Vec<u8>, CliError> {
-    server.bytes(server.request(Method::PATCH, &format!("grants/{path}")).json(change)).await
+fn change(server: &Server, path: &ScriptPath, change: &serde_json::Value) -> RequestBuilder {
+    server.request(Method::PATCH, &format!("grants/{path}")).json(change)
 }
 
 /// Gives `grants` to the script at `path`.
 pub(crate) async fn give(server: &Server, path: &ScriptPath, grants: &[Grant]) -> Result<(), CliError> {
-    change(server, path, &json!({ "give": grants })).await.map(drop)
-}
-
-fn show(path: &ScriptPath, body: &[u8], session: &mut Session<'_>) -> Result<(), CliError> {
-    if session.console.is_json() {
-        session.console.say(String::from_utf8_lossy(body).trim_end());
-        return Ok(());
-    }
-    let granted: Granted = serde_json::from_slice(body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
-    let rows: Vec<Vec<String>> =
-        granted.given.iter().map(|given| [&given.grant, &given.by, &given.at].map(|cell| clean_line(cell)).to_vec()).collect();
-    session.console.say(&table(&["GRANT", "BY", "AT"], &rows));
-    say_missing(path, &granted.missing, session);
-    Ok(())
+    server.send(change(server, path, &json!({ "give": grants }))).await.map(drop)
 }
 
 /// What a script asks for in vain, and how it gets it.

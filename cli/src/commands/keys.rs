@@ -4,6 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde::Deserialize;
 
+use super::answers;
 use crate::{Session, client::Server, error::CliError, render::clean_line};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -29,12 +30,8 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     let Command::Rotate = command;
     let server = Server::of(&session.globals)?;
     let request = server.request_at(Method::POST, "api/instance/keys/rotate");
-    if session.console.is_json() {
-        let body = server.bytes(request).await?;
-        session.console.say(String::from_utf8_lossy(&body).trim_end());
-        return Ok(());
-    }
-    let Rotation { workspaces, resealed, wrapped_by } = server.read(request).await?;
+    let Some(rotation) = answers::read(&server, request, session).await? else { return Ok(()) };
+    let Rotation { workspaces, resealed, wrapped_by } = rotation;
     session.console.say(&format!("{workspaces} workspaces have new keys, wrapped by instance key {}", clean_line(&wrapped_by)));
     session.console.say(&format!("{resealed} secrets sealed anew"));
     Ok(())

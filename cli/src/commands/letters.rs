@@ -54,7 +54,7 @@ pub(crate) enum Command {
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { filter, page } => list(&server, "dead-letters", filter, page, session).await,
+        Command::List { filter, page } => list(&server, "dead-letters", &filter, page, session).await,
         Command::Replay { id, filter, all } => match which(id, &filter, all)? {
             Some(id) => steer(&server, server.request(Method::POST, &format!("dead-letters/{id}/replay")), session).await,
             None => steer_many(&server, "dead-letters/replay", json!({"filter": filter.object()}), session).await,

@@ -9,7 +9,10 @@ use serde_json::json;
 use crate::{
     Session,
     client::{Deployed, Instance, Server},
-    commands::grants::{self, Choice},
+    commands::{
+        answers,
+        grants::{self, Choice},
+    },
     error::{CliError, Exit},
     files::ScriptFile,
     project::{Entry, Project},
@@ -100,12 +103,10 @@ async fn push(server: &Server, pushed: Pushed<'_>, session: &mut Session<'_>) ->
         grants::give(server, path, &given).await?;
     }
     let body = server.bytes(request(server, script, path)?).await?;
-    let deployed: Deployed = serde_json::from_slice(&body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
+    let deployed: Deployed = server.parsed(&body)?;
     session.console.diagnostics(Severity::Warning, &deployed.warnings);
     if session.console.is_json() {
-        let text = String::from_utf8_lossy(&body);
-        session.console.say(text.trim_end());
+        answers::say_as_it_came(&body, session);
     } else {
         session.console.say(&format!("{}@{}", deployed.path, deployed.number));
     }

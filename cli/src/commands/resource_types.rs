@@ -3,21 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use sandmill_model::TypeName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    resources::{PageOptions, deleted, print_page},
+    answers::{self, PageOptions},
     secret,
 };
-use crate::{
-    Session,
-    client::{Page, Server},
-    error::CliError,
-    render::{clean, clean_line, table},
-};
+use crate::{Session, client::Server, error::CliError, render::clean};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -60,47 +55,27 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     match command {
         Command::List { page } => {
             let request = server.request(Method::GET, "resource-types").query(&page.query());
-            print_page(&server, request, session, |page: &Page<Type>| {
-                let row = |kind: &Type| {
-                    let origin = if kind.is_built_in { "built in" } else { "own" };
-                    [kind.name.as_str(), origin, kind.description.as_str()].map(clean_line).to_vec()
-                };
-                table(&["TYPE", "ORIGIN", "DESCRIPTION"], &page.items.iter().map(row).collect::<Vec<_>>())
-            })
-            .await
+            let row = |kind: &Type| {
+                let origin = if kind.is_built_in { "built in" } else { "own" };
+                vec![kind.name.clone(), origin.to_owned(), kind.description.clone()]
+            };
+            answers::list(&server, request, session, (&["TYPE", "ORIGIN", "DESCRIPTION"], row)).await
         }
-        Command::Show { name } => {
-            let body = server.bytes(server.request(Method::GET, &format!("resource-types/{name}"))).await?;
-            print(&body, session)
-        }
+        Command::Show { name } => print(&server, server.request(Method::GET, &format!("resource-types/{name}")), session).await,
         Command::Put { name, file, description } => {
             let text = secret::read(&file)?;
             let schema: Value =
                 serde_json::from_str(&text).map_err(|error| CliError::input(format!("{} is not JSON: {error}", file.display())))?;
             let request = server.request(Method::PUT, &format!("resource-types/{name}"));
-            let body = server.bytes(request.json(&json!({"schema": schema, "description": description}))).await?;
-            print(&body, session)
+            print(&server, request.json(&json!({"schema": schema, "description": description})), session).await
         }
-        Command::Delete { name } => {
-            server.send(server.request(Method::DELETE, &format!("resource-types/{name}"))).await?;
-            deleted(name.as_str(), session);
-            Ok(())
-        }
+        Command::Delete { name } => answers::delete(&server, &format!("resource-types/{name}"), name.as_str(), session).await,
     }
 }
 
-fn print(body: &[u8], session: &mut Session<'_>) -> Result<(), CliError> {
-    if session.console.is_json() {
-        session.console.say(String::from_utf8_lossy(body).trim_end());
-        return Ok(());
-    }
-    let kind: Type = serde_json::from_slice(body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
-    let paint = session.console.paint();
-    session.console.say(&format!("{} {}", paint.dim("type       "), clean_line(&kind.name)));
-    if !kind.description.is_empty() {
-        session.console.say(&format!("{} {}", paint.dim("description"), clean_line(&kind.description)));
-    }
+async fn print(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+    let Some(kind) = answers::read::<Type>(server, request, session).await? else { return Ok(()) };
+    answers::facts(&[("type", kind.name), ("description", kind.description)], session);
     session.console.say(&format!("\n{}", clean(&serde_json::to_string_pretty(&kind.schema).unwrap_or_default())));
     Ok(())
 }

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use reqwest::{Method, RequestBuilder};
 use sandmill_model::{ScriptPath, TypeName};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::secret;
-use crate::{
-    Session,
-    client::{Page, Server},
-    error::CliError,
-    render::{clean, clean_line, table},
+use super::{
+    answers::{self, PathPageOptions},
+    secret,
 };
+use crate::{Session, client::Server, error::CliError, render::clean};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -26,11 +24,8 @@ pub struct Options {
 pub(crate) enum Command {
     /// List resources in the order of their paths
     List {
-        /// Only paths that start so, e.g. `f/db/`
-        #[arg(long)]
-        prefix: Option<String>,
         #[command(flatten)]
-        page: PageOptions,
+        page: PathPageOptions,
     },
     /// Show a resource: what is not secret, and which secrets are set
     Show { path: ScriptPath },
@@ -66,24 +61,6 @@ pub(crate) struct PutOptions {
     description: String,
 }
 
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct PageOptions {
-    /// How many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
-    limit: u32,
-    /// Where the page starts: `next` of the one before
-    #[arg(long)]
-    cursor: Option<String>,
-}
-
-impl PageOptions {
-    pub(super) fn query(self) -> Vec<(&'static str, String)> {
-        let mut query = vec![("limit", self.limit.to_string())];
-        query.extend(self.cursor.map(|cursor| ("cursor", cursor)));
-        query
-    }
-}
-
 #[derive(Debug, Deserialize)]
 struct Item {
     path: String,
@@ -106,33 +83,19 @@ struct Resource {
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { prefix, page } => {
-            let mut query = page.query();
-            query.extend(prefix.map(|prefix| ("prefix", prefix)));
-            let request = server.request(Method::GET, "resources").query(&query);
-            print_page(&server, request, session, |page: &Page<Item>| {
-                let row =
-                    |item: &Item| [&item.path, &item.r#type, &item.updated_by, &item.description].map(|cell| clean_line(cell)).to_vec();
-                table(&["RESOURCE", "TYPE", "BY", "DESCRIPTION"], &page.items.iter().map(row).collect::<Vec<_>>())
-            })
-            .await
+        Command::List { page } => {
+            let request = server.request(Method::GET, "resources").query(&page.query());
+            let row = |item: &Item| vec![item.path.clone(), item.r#type.clone(), item.updated_by.clone(), item.description.clone()];
+            answers::list(&server, request, session, (&["RESOURCE", "TYPE", "BY", "DESCRIPTION"], row)).await
         }
-        Command::Show { path } => {
-            let body = server.bytes(server.request(Method::GET, &format!("resources/{path}"))).await?;
-            print(&body, session)
-        }
+        Command::Show { path } => print(&server, server.request(Method::GET, &format!("resources/{path}")), session).await,
         Command::Put(options) => {
             let value = value(&options)?;
             let body = json!({"type": options.kind.as_str(), "value": value, "description": options.description});
             let request = server.request(Method::PUT, &format!("resources/{}", options.path)).json(&body);
-            let body = server.bytes(request).await?;
-            print(&body, session)
+            print(&server, request, session).await
         }
-        Command::Delete { path } => {
-            server.send(server.request(Method::DELETE, &format!("resources/{path}"))).await?;
-            deleted(path.as_str(), session);
-            Ok(())
-        }
+        Command::Delete { path } => answers::delete(&server, &format!("resources/{path}"), path.as_str(), session).await,
     }
 }
 
@@ -172,56 +135,19 @@ fn set(object: &mut Map<String, Value>, name: &str, leaf: Value) -> Result<(), C
     set(inner, rest, leaf)
 }
 
-fn print(body: &[u8], session: &mut Session<'_>) -> Result<(), CliError> {
-    if session.console.is_json() {
-        session.console.say(String::from_utf8_lossy(body).trim_end());
-        return Ok(());
-    }
-    let resource: Resource = serde_json::from_slice(body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
-    let paint = session.console.paint();
+async fn print(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+    let Some(resource) = answers::read::<Resource>(server, request, session).await? else { return Ok(()) };
     let secrets = if resource.secrets.is_empty() { "none".to_owned() } else { resource.secrets.join(", ") };
-    for (name, value) in [
+    let facts = [
         ("resource", resource.path),
         ("type", resource.r#type),
         ("description", resource.description),
         ("secrets", secrets),
         ("updated", format!("{} by {}", resource.updated_at, resource.updated_by)),
-    ] {
-        if !value.is_empty() {
-            session.console.say(&format!("{} {}", paint.dim(&format!("{name:11}")), clean_line(&value)));
-        }
-    }
+    ];
+    answers::facts(&facts, session);
     session.console.say(&format!("\n{}", clean(&serde_json::to_string_pretty(&resource.fields).unwrap_or_default())));
     Ok(())
-}
-
-/// A list as it came, or as a table.
-pub(super) async fn print_page<T: DeserializeOwned>(
-    server: &Server,
-    request: RequestBuilder,
-    session: &mut Session<'_>,
-    render: impl FnOnce(&Page<T>) -> String,
-) -> Result<(), CliError> {
-    if session.console.is_json() {
-        let body = server.bytes(request).await?;
-        session.console.say(String::from_utf8_lossy(&body).trim_end());
-        return Ok(());
-    }
-    let page: Page<T> = server.read(request).await?;
-    session.console.say(&render(&page));
-    if let Some(next) = page.next {
-        session.console.progress(&format!("more: --cursor {next}"));
-    }
-    Ok(())
-}
-
-pub(super) fn deleted(what: &str, session: &mut Session<'_>) {
-    if session.console.is_json() {
-        session.console.json(&json!({"deleted": what}));
-    } else {
-        session.console.say(&format!("{what} deleted"));
-    }
 }
 
 #[cfg(test)]

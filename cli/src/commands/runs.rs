@@ -6,14 +6,20 @@ use sandmill_model::{JsonText, OutcomeKind, RunId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::filter::Filter;
+use super::{
+    answers::{self, PageOptions},
+    filter::Filter,
+};
 use crate::{
     Session,
     arguments::read_object,
-    client::{self, BulkReceipt, LogLine, Receipt, Run, RunError, Server},
+    client::{BulkReceipt, LogLine, Receipt, Run, RunError, Server},
     error::{CliError, Exit},
-    render::{clean_line, run_error, table},
+    render::{clean_line, run_error},
 };
+
+/// Which runs of those that fit.
+pub(crate) type Page = PageOptions<20>;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -65,21 +71,10 @@ pub(crate) enum Command {
     },
 }
 
-/// Which part of a list.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Page {
-    /// How many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-    limit: u32,
-    /// Where the page starts: `next` of the one before
-    #[arg(long)]
-    cursor: Option<String>,
-}
-
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { filter, page } => list(&server, "runs", filter, page, session).await,
+        Command::List { filter, page } => list(&server, "runs", &filter, page, session).await,
         Command::Show { id } => show(&server, id, session).await,
         Command::Log { id, follow: false } => log(&server, id, session).await,
         Command::Log { id, follow: true } => follow(&server, id, session).await,
@@ -101,28 +96,18 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     }
 }
 
-pub(crate) async fn list(server: &Server, what: &str, filter: Filter, page: Page, session: &mut Session<'_>) -> Result<(), CliError> {
+pub(crate) async fn list(server: &Server, what: &str, filter: &Filter, page: Page, session: &mut Session<'_>) -> Result<(), CliError> {
     let mut query = filter.query();
-    query.push(("limit", page.limit.to_string()));
-    query.extend(page.cursor.map(|cursor| ("cursor", cursor)));
+    query.extend(page.query());
     let request = server.request(Method::GET, what).query(&query);
-    if session.console.is_json() {
-        return pass_on(server, request, session).await;
-    }
-    let page: client::Page<Run> = server.read(request).await?;
-    let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
-    session.console.say(&table(&["ID", "STATUS", "SCRIPT", "TRIGGER", "CREATED", "OUTCOME"], &rows));
-    if let Some(next) = page.next {
-        session.console.progress(&format!("more: --cursor {next}"));
-    }
-    Ok(())
+    answers::list(server, request, session, (&["ID", "STATUS", "SCRIPT", "TRIGGER", "CREATED", "OUTCOME"], row)).await
 }
 
 fn row(run: &Run) -> Vec<String> {
     let script = format!("{}@{}", run.path, run.number);
     let trigger = run.trigger.clone().unwrap_or_else(|| "-".to_owned());
     let outcome = run.outcome.clone().unwrap_or_else(|| "-".to_owned());
-    [run.id.clone(), run.status.clone(), script, trigger, seconds(&run.created_at), outcome].iter().map(|cell| clean_line(cell)).collect()
+    vec![run.id.clone(), run.status.clone(), script, trigger, seconds(&run.created_at), outcome]
 }
 
 /// `2026-01-02T03:04:05.678901Z` to the second.
@@ -132,16 +117,9 @@ fn seconds(at: &str) -> String {
 
 async fn show(server: &Server, id: RunId, session: &mut Session<'_>) -> Result<(), CliError> {
     let request = server.request(Method::GET, &format!("runs/{id}"));
-    if session.console.is_json() {
-        return pass_on(server, request, session).await;
-    }
-    let run: Run = server.read(request).await?;
-    let rows = facts(&run);
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let Some(run) = answers::read::<Run>(server, request, session).await? else { return Ok(()) };
+    answers::facts(&facts(&run), session);
     let paint = session.console.paint();
-    for (name, value) in rows {
-        session.console.say(&format!("{} {}", paint.dim(&format!("{name:width$}")), clean_line(&value)));
-    }
     if let (Some(error), Some(kind)) = (&run.error, run.outcome.as_deref().and_then(OutcomeKind::from_name)) {
         session.console.say(&format!("\n{}", run_error(kind, &error.name, &error.message, error.stack.as_deref(), paint)));
     }
@@ -221,10 +199,7 @@ struct Again {
 }
 
 pub(crate) async fn steer(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
-    if session.console.is_json() {
-        return pass_on(server, request, session).await;
-    }
-    let receipt: Receipt = server.read(request).await?;
+    let Some(receipt) = answers::read::<Receipt>(server, request, session).await? else { return Ok(()) };
     session.console.say(&format!("{} {}", receipt.run_id, receipt.status));
     Ok(())
 }
@@ -249,13 +224,6 @@ pub(crate) async fn steer_many(server: &Server, rest: &str, body: Value, session
     }
     done?;
     if total.problems.is_empty() { Ok(()) } else { Err(CliError::Said(Exit::Server)) }
-}
-
-/// The server's own JSON.
-async fn pass_on(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
-    let body = server.bytes(request).await?;
-    session.console.say(String::from_utf8_lossy(&body).trim_end());
-    Ok(())
 }
 
 #[cfg(test)]

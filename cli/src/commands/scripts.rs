@@ -6,11 +6,12 @@ use clap::Subcommand;
 use reqwest::Method;
 use sandmill_model::version::Selector;
 
+use super::answers::{self, PathPageOptions};
 use crate::{
     Session,
-    client::{Page, Script, Server},
+    client::{Script, Server},
     error::CliError,
-    render::{clean, clean_line, table},
+    render::clean,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -23,15 +24,8 @@ pub struct Options {
 pub(crate) enum Command {
     /// List scripts in the order of their paths
     List {
-        /// Only paths that start so, e.g. `f/demo/`
-        #[arg(long)]
-        prefix: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
-        limit: u32,
-        /// Where the page starts: `next` of the one before
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: PathPageOptions,
     },
     /// Show a script: version, arguments, source
     Show {
@@ -60,11 +54,9 @@ fn target(text: &str) -> Result<String, String> {
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { prefix, limit, cursor } => {
-            let mut query = vec![("limit", limit.to_string())];
-            query.extend(prefix.map(|prefix| ("prefix", prefix)));
-            query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            list(&server, &query, session).await
+        Command::List { page } => {
+            let request = server.request(Method::GET, "scripts").query(&page.query());
+            answers::list(&server, request, session, (&["SCRIPT", "LANGUAGE", "BY", "DESCRIPTION"], row)).await
         }
         Command::Show { path } => show(&server, &path, session).await,
         Command::Download { path, standalone, output } => {
@@ -74,50 +66,23 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     }
 }
 
-async fn list(server: &Server, query: &[(&str, String)], session: &mut Session<'_>) -> Result<(), CliError> {
-    let request = server.request(Method::GET, "scripts").query(query);
-    if session.console.is_json() {
-        let body = server.bytes(request).await?;
-        session.console.say(String::from_utf8_lossy(&body).trim_end());
-        return Ok(());
-    }
-    let page: Page<Script> = server.read(request).await?;
-    let row = |script: &Script| {
-        let cells = [
-            format!("{}@{}", script.path, script.number),
-            script.language.clone(),
-            script.created_by.clone(),
-            script.description.clone().unwrap_or_default(),
-        ];
-        cells.iter().map(|cell| clean_line(cell)).collect::<Vec<_>>()
-    };
-    let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
-    session.console.say(&table(&["SCRIPT", "LANGUAGE", "BY", "DESCRIPTION"], &rows));
-    if let Some(next) = page.next {
-        session.console.progress(&format!("more: --cursor {next}"));
-    }
-    Ok(())
+fn row(script: &Script) -> Vec<String> {
+    let description = script.description.clone().unwrap_or_default();
+    vec![format!("{}@{}", script.path, script.number), script.language.clone(), script.created_by.clone(), description]
 }
 
 async fn show(server: &Server, path: &str, session: &mut Session<'_>) -> Result<(), CliError> {
-    let body = server.bytes(server.request(Method::GET, &format!("scripts/{path}"))).await?;
-    if session.console.is_json() {
-        session.console.say(String::from_utf8_lossy(&body).trim_end());
-        return Ok(());
-    }
-    let script: Script = serde_json::from_slice(&body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
-    let paint = session.console.paint();
-    let schema = script.schema.as_ref().map(|schema| serde_json::to_string_pretty(schema).unwrap_or_default()).unwrap_or_default();
-    let deployed = format!("{} by {}", script.created_at, script.created_by);
-    for (name, value) in [
+    let request = server.request(Method::GET, &format!("scripts/{path}"));
+    let Some(script) = answers::read::<Script>(server, request, session).await? else { return Ok(()) };
+    let facts = [
         ("script", format!("{}@{}", script.path, script.number)),
         ("version", script.version),
         ("language", script.language),
-        ("deployed", deployed),
-    ] {
-        session.console.say(&format!("{} {}", paint.dim(&format!("{name:8}")), clean_line(&value)));
-    }
+        ("deployed", format!("{} by {}", script.created_at, script.created_by)),
+    ];
+    answers::facts(&facts, session);
+    let paint = session.console.paint();
+    let schema = script.schema.as_ref().map(|schema| serde_json::to_string_pretty(schema).unwrap_or_default()).unwrap_or_default();
     session.console.say(&format!("\n{}\n{}", paint.bold("arguments"), clean(&schema)));
     if let Some(source) = script.source {
         session.console.say(&format!("\n{}\n{}", paint.bold("source"), clean(&source)));

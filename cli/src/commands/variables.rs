@@ -3,21 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use sandmill_model::ScriptPath;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    resources::{PageOptions, deleted, print_page},
+    answers::{self, PathPageOptions},
     secret,
 };
-use crate::{
-    Session,
-    client::{Page, Server},
-    error::CliError,
-    render::{clean, clean_line, table},
-};
+use crate::{Session, client::Server, error::CliError, render::clean};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -29,11 +24,8 @@ pub struct Options {
 pub(crate) enum Command {
     /// List variables in the order of their paths
     List {
-        /// Only paths that start so, e.g. `f/demo/`
-        #[arg(long)]
-        prefix: Option<String>,
         #[command(flatten)]
-        page: PageOptions,
+        page: PathPageOptions,
     },
     /// Show a variable, with its text unless that is secret
     Show { path: ScriptPath },
@@ -80,36 +72,25 @@ struct Variable {
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
     match command {
-        Command::List { prefix, page } => {
-            let mut query = page.query();
-            query.extend(prefix.map(|prefix| ("prefix", prefix)));
-            let request = server.request(Method::GET, "variables").query(&query);
-            print_page(&server, request, session, |page: &Page<Variable>| {
-                let row = |item: &Variable| {
-                    let kind = if item.secret { "secret" } else { "plain" };
-                    [item.path.as_str(), kind, item.updated_by.as_str(), item.description.as_str()].map(clean_line).to_vec()
-                };
-                table(&["VARIABLE", "KIND", "BY", "DESCRIPTION"], &page.items.iter().map(row).collect::<Vec<_>>())
-            })
-            .await
+        Command::List { page } => {
+            let request = server.request(Method::GET, "variables").query(&page.query());
+            let row =
+                |item: &Variable| vec![item.path.clone(), kind(item.secret).to_owned(), item.updated_by.clone(), item.description.clone()];
+            answers::list(&server, request, session, (&["VARIABLE", "KIND", "BY", "DESCRIPTION"], row)).await
         }
-        Command::Show { path } => {
-            let body = server.bytes(server.request(Method::GET, &format!("variables/{path}"))).await?;
-            print(&body, session)
-        }
+        Command::Show { path } => print(&server, server.request(Method::GET, &format!("variables/{path}")), session).await,
         Command::Put(options) => {
             let text = text(&options)?;
             let body = json!({"text": text, "secret": options.secret, "description": options.description});
             let request = server.request(Method::PUT, &format!("variables/{}", options.path)).json(&body);
-            let body = server.bytes(request).await?;
-            print(&body, session)
+            print(&server, request, session).await
         }
-        Command::Delete { path } => {
-            server.send(server.request(Method::DELETE, &format!("variables/{path}"))).await?;
-            deleted(path.as_str(), session);
-            Ok(())
-        }
+        Command::Delete { path } => answers::delete(&server, &format!("variables/{path}"), path.as_str(), session).await,
     }
+}
+
+const fn kind(is_secret: bool) -> &'static str {
+    if is_secret { "secret" } else { "plain" }
 }
 
 /// None: as it is.
@@ -123,25 +104,15 @@ fn text(options: &PutOptions) -> Result<Option<String>, CliError> {
     })
 }
 
-fn print(body: &[u8], session: &mut Session<'_>) -> Result<(), CliError> {
-    if session.console.is_json() {
-        session.console.say(String::from_utf8_lossy(body).trim_end());
-        return Ok(());
-    }
-    let variable: Variable = serde_json::from_slice(body)
-        .map_err(|error| CliError::Unreachable(format!("the server answered something else than expected: {error}")))?;
-    let paint = session.console.paint();
-    let kind = if variable.secret { "secret" } else { "plain" };
-    for (name, value) in [
+async fn print(server: &Server, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+    let Some(variable) = answers::read::<Variable>(server, request, session).await? else { return Ok(()) };
+    let facts = [
         ("variable", variable.path),
-        ("kind", kind.to_owned()),
+        ("kind", kind(variable.secret).to_owned()),
         ("description", variable.description),
         ("updated", format!("{} by {}", variable.updated_at, variable.updated_by)),
-    ] {
-        if !value.is_empty() {
-            session.console.say(&format!("{} {}", paint.dim(&format!("{name:11}")), clean_line(&value)));
-        }
-    }
+    ];
+    answers::facts(&facts, session);
     if let Some(text) = variable.text {
         session.console.say(&format!("\n{}", clean(&text)));
     }

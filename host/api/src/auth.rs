@@ -104,6 +104,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 }
 
 /// Whoever calls, and the workspace that the URL names.
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
@@ -113,14 +114,22 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let principal = app.principal(&parts.headers, &parts.uri).await?;
-        let workspace = app.workspace(url::workspace(parts), &principal).await?;
-        OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace })
+        Self::of(parts, url::workspace(parts), app).await
     }
 }
 
 impl Caller {
+    /// Whoever sends a request about the workspace of that name; the request is from then on served on its behalf.
+    ///
+    /// # Errors
+    /// If nobody is known by the token, or they know of no such workspace.
+    pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        let principal = app.principal(&parts.headers, &parts.uri).await?;
+        let workspace = app.workspace(workspace, &principal).await?;
+        OnBehalf::note(&parts.extensions, workspace.id);
+        Ok(Self { principal, workspace })
+    }
+
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
         self.principal.may(self.workspace.id, domain, action, path)
     }

@@ -22,10 +22,9 @@ use sandmill_model::{
 use crate::{
     answers,
     app::App,
-    auth::{Caller, forbidden},
+    auth::Caller,
     events::{self, View},
     observe::{self, Surface},
-    on_behalf::OnBehalf,
     problem::Problem,
     request::{body, headers},
 };
@@ -61,16 +60,12 @@ impl Mount {
         let app = &self.app;
         let (parts, body) = request.into_parts();
         let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
-        let principal = app.principal(&parts.headers, &parts.uri).await?;
-        let workspace = app.workspace(workspace, &principal).await?;
-        OnBehalf::note(&parts.extensions, workspace.id);
-        if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
-            return Err(forbidden(Domain::Runs, Action::Start, Some(path.as_str())));
-        }
+        let caller = Caller::of(&parts, workspace, app).await?;
+        caller.must(Domain::Runs, Action::Start, path.as_str())?;
         let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
         let body = body::read(&parts.headers, body, app.options.body_bytes_max).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
-        let caller = Caller { principal: Arc::clone(&principal), workspace: workspace.clone() };
+        let Caller { principal, workspace } = caller.clone();
         let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
         match reply {
             Reply::Receipt => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use sandmill_model::{
-    Grant, LogLevel, LogStream, WorkspaceId,
+    Grant, WorkspaceId,
     grants::{Access, KeyPrefix, Mode},
 };
 use sandmill_sandbox::Guest;
@@ -19,7 +19,7 @@ pub use self::store::{Blobs, Place, S3};
 use crate::{
     Host,
     bindings::blob::{Error, Host as Blob, HostReader, HostWriter, Object},
-    grants::refusals,
+    grants::{refusals, told},
 };
 
 const KEY_BYTES_MAX: usize = 1_024;
@@ -218,13 +218,6 @@ async fn within(host: &Host, mode: Mode, covers: impl Fn(&KeyPrefix) -> bool, te
 }
 
 refusals!(Error);
-
-fn told<T>(guest: &Guest<Host>, result: Result<T, Error>) -> Result<T, Error> {
-    if let Err(Error::Denied(text)) = &result {
-        guest.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
-    }
-    result
-}
 
 fn ended() -> Error {
     Error::Invalid("the writer has ended".to_owned())

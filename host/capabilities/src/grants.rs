@@ -25,9 +25,21 @@ pub(crate) enum Refused {
     Unavailable(String),
 }
 
+/// An interface's error, which may be a denial.
+pub(crate) trait MayDeny {
+    /// The denial's text.
+    fn denial(&self) -> Option<&str>;
+}
+
 /// An interface's error has cases for both.
 macro_rules! refusals {
     ($error:ty) => {
+        impl crate::grants::MayDeny for $error {
+            fn denial(&self) -> Option<&str> {
+                if let Self::Denied(text) = self { Some(text) } else { None }
+            }
+        }
+
         impl From<crate::grants::Refused> for $error {
             fn from(refused: crate::grants::Refused) -> Self {
                 match refused {
@@ -72,6 +84,18 @@ pub(crate) async fn require(guest: &mut Guest<Host>, need: &Grant) -> Result<Gra
 /// What whoever does not have `need` is told, in its log too.
 pub(crate) fn deny(guest: &Guest<Host>, need: &Grant) -> Refused {
     let text = guest.host.denial(need);
-    guest.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
+    log(guest, &text);
     Refused::Denied(text)
+}
+
+/// Puts a denial into the run's log.
+pub(crate) fn told<T, E: MayDeny>(guest: &Guest<Host>, result: Result<T, E>) -> Result<T, E> {
+    if let Some(text) = result.as_ref().err().and_then(MayDeny::denial) {
+        log(guest, text);
+    }
+    result
+}
+
+fn log(guest: &Guest<Host>, denial: &str) {
+    guest.log(LogLevel::Warn, LogStream::Host, denial.to_owned(), None);
 }

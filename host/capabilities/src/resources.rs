@@ -1,13 +1,13 @@
 //! `sandmill:resources`: typed JSON objects, some of whose fields a script may use but not see.
 
-use sandmill_model::{BoxFuture, Grant, JsonText, LogLevel, LogStream, ScriptPath, WorkspaceId, grants::PathPattern};
-use sandmill_sandbox::Guest;
+use sandmill_model::{BoxFuture, Grant, JsonText, ScriptPath, WorkspaceId, grants::PathPattern};
+use sandmill_sandbox::{Guest, RunLog};
 use wasmtime::{Result, component::Resource};
 
 use crate::{
     Host,
     bindings::resources::{Error, Host as Resources, HostHandle},
-    grants::refusals,
+    grants::{refusals, told},
 };
 
 /// Bytes of a text of the guest that an error shows.
@@ -30,8 +30,21 @@ pub struct Revealed {
     pub kind: String,
     /// All fields.
     pub value: JsonText,
+    /// JSON pointers of those that are secret.
+    pub secrets: Vec<String>,
     /// Another for each change.
     pub revision: i64,
+}
+
+impl Revealed {
+    /// Its secrets are masked in the run's log from now on: whoever they are shown to may repeat them.
+    pub(crate) fn conceal(&self, log: &RunLog) {
+        for pointer in &self.secrets {
+            if let Some(secret) = secret(self, pointer) {
+                log.conceal(&secret);
+            }
+        }
+    }
 }
 
 /// Where resources are kept. None where there is no resource; errors are texts that may be shown to a script.
@@ -50,16 +63,11 @@ pub struct OpenResource {
 impl Resources for Guest<Host> {
     async fn open(&mut self, path: String) -> Result<Result<Resource<OpenResource>, Error>> {
         self.pace().await;
-        let opened = match open(&self.host, &path).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                if let Error::Denied(text) = &error {
-                    self.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
-                }
-                return Ok(Err(error));
-            }
-        };
-        Ok(Ok(self.table().push(opened)?))
+        let opened = open(&self.host, &path).await;
+        Ok(match told(self, opened) {
+            Ok(opened) => Ok(self.table().push(opened)?),
+            Err(error) => Err(error),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! that ends among it, ends its statement too.
 
 mod databases;
+mod error;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -13,20 +14,20 @@ mod statement;
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Grant, JsonText, LogLevel, LogStream, ScriptPath,
+    Grant, JsonText, ScriptPath,
     grants::{Access, Mode, PathPattern},
 };
-use sandmill_sandbox::Guest;
+use sandmill_sandbox::{Guest, RunLog};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Result, component::Resource};
 
 pub use self::databases::{Allows, Databases, Options};
-pub(crate) use crate::bindings::sql::Error;
+use self::error::Error;
 use crate::{
     Host,
-    bindings::sql::{Answer, Column, Host as Sql, HostTransaction},
-    grants::refusals,
+    bindings::sql::{self as guest, Answer, Column, Host as Sql, HostTransaction},
+    grants::told,
     resources::OpenResource,
 };
 
@@ -101,53 +102,63 @@ impl Session {
 }
 
 impl Sql for Guest<Host> {
-    async fn query(&mut self, on: Resource<OpenResource>, statement: String, parameters: String) -> Result<Result<Answer, Error>> {
+    async fn query(&mut self, on: Resource<OpenResource>, statement: String, parameters: String) -> Result<Result<Answer, guest::Error>> {
         let answered = once(self, &on, Request { statement, parameters, wants: Wants::Rows }).await?;
-        Ok(answered.map(Into::into))
+        Ok(answered.map(Into::into).map_err(Into::into))
     }
 
-    async fn execute(&mut self, on: Resource<OpenResource>, statement: String, parameters: String) -> Result<Result<u64, Error>> {
+    async fn execute(&mut self, on: Resource<OpenResource>, statement: String, parameters: String) -> Result<Result<u64, guest::Error>> {
         let answered = once(self, &on, Request { statement, parameters, wants: Wants::Count }).await?;
-        Ok(answered.map(|answered| answered.written))
+        Ok(answered.map(|answered| answered.written).map_err(Into::into))
     }
 }
 
 impl HostTransaction for Guest<Host> {
-    async fn begin(&mut self, on: Resource<OpenResource>) -> Result<Result<Resource<OpenTransaction>, Error>> {
+    async fn begin(&mut self, on: Resource<OpenResource>) -> Result<Result<Resource<OpenTransaction>, guest::Error>> {
         self.pace().await;
         let path = self.table().get(&on)?.path.clone();
-        let begun = begin(&self.host, path, limit(self)).await;
-        Ok(match self.told(begun) {
+        let begun = begin(&self.host, &self.run_log(), path, limit(self)).await;
+        Ok(match told(self, begun) {
             Ok(transaction) => Ok(self.table().push(transaction)?),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         })
     }
 
-    async fn query(&mut self, this: Resource<OpenTransaction>, statement: String, parameters: String) -> Result<Result<Answer, Error>> {
+    async fn query(
+        &mut self,
+        this: Resource<OpenTransaction>,
+        statement: String,
+        parameters: String,
+    ) -> Result<Result<Answer, guest::Error>> {
         let answered = within(self, &this, Request { statement, parameters, wants: Wants::Rows }).await?;
-        Ok(answered.map(Into::into))
+        Ok(answered.map(Into::into).map_err(Into::into))
     }
 
-    async fn execute(&mut self, this: Resource<OpenTransaction>, statement: String, parameters: String) -> Result<Result<u64, Error>> {
+    async fn execute(
+        &mut self,
+        this: Resource<OpenTransaction>,
+        statement: String,
+        parameters: String,
+    ) -> Result<Result<u64, guest::Error>> {
         let answered = within(self, &this, Request { statement, parameters, wants: Wants::Count }).await?;
-        Ok(answered.map(|answered| answered.written))
+        Ok(answered.map(|answered| answered.written).map_err(Into::into))
     }
 
-    async fn commit(&mut self, this: Resource<OpenTransaction>) -> Result<Result<(), Error>> {
+    async fn commit(&mut self, this: Resource<OpenTransaction>) -> Result<Result<(), guest::Error>> {
         self.pace().await;
         let limit = limit(self);
         let transaction = self.table().get_mut(&this)?;
-        let Some(session) = transaction.session.take() else { return Ok(Err(ended())) };
+        let Some(session) = transaction.session.take() else { return Ok(Err(ended().into())) };
         if transaction.has_failed {
-            return Ok(Err(Error::Invalid("a statement of the transaction failed, so all of it was undone".to_owned())));
+            return Ok(Err(guest::Error::Invalid("a statement of the transaction failed, so all of it was undone".to_owned())));
         }
-        Ok(session.commit(limit).await)
+        Ok(session.commit(limit).await.map_err(Into::into))
     }
 
-    async fn rollback(&mut self, this: Resource<OpenTransaction>) -> Result<Result<(), Error>> {
+    async fn rollback(&mut self, this: Resource<OpenTransaction>) -> Result<Result<(), guest::Error>> {
         self.pace().await;
         let session = self.table().get_mut(&this)?.session.take();
-        Ok(session.map(drop).ok_or_else(ended))
+        Ok(session.map(drop).ok_or_else(|| ended().into()))
     }
 
     async fn drop(&mut self, this: Resource<OpenTransaction>) -> Result<()> {
@@ -166,23 +177,22 @@ struct Request {
 async fn once(guest: &mut Guest<Host>, on: &Resource<OpenResource>, request: Request) -> Result<Result<Answered, Error>> {
     guest.pace().await;
     let path = guest.table().get(on)?.path.clone();
-    let limit = limit(guest);
-    let host = &guest.host;
+    let (limit, log, host) = (limit(guest), guest.run_log(), &guest.host);
     let answered = async {
         let mode = allowed(host, &path).await?;
         let call = checked(request, &path, mode, limit)?;
-        let answered = open(host, &path).await?.once(call).await;
+        let answered = open(host, &log, &path).await?.once(call).await;
         answered.map_err(|error| named(error, &path))
     };
     let answered = answered.await;
-    Ok(guest.told(answered))
+    Ok(told(guest, answered))
 }
 
-async fn begin(host: &Host, path: ScriptPath, limit: Duration) -> Result<OpenTransaction, Error> {
+async fn begin(host: &Host, log: &RunLog, path: ScriptPath, limit: Duration) -> Result<OpenTransaction, Error> {
     let mode = allowed(host, &path).await?;
     let permit = Arc::clone(host.run.transactions()).try_acquire_owned();
     let permit = permit.map_err(|_| Error::Invalid(format!("a run has at most {TRANSACTIONS_MAX} transactions at once")))?;
-    let session = open(host, &path).await?.begin(mode, limit).await.map_err(|error| named(error, &path))?;
+    let session = open(host, log, &path).await?.begin(mode, limit).await.map_err(|error| named(error, &path))?;
     Ok(OpenTransaction { session: Some(session), path, mode, has_failed: false, _permit: permit })
 }
 
@@ -203,13 +213,14 @@ async fn within(guest: &mut Guest<Host>, this: &Resource<OpenTransaction>, reque
             transaction.session = None;
         }
     }
-    Ok(guest.told(answered))
+    Ok(told(guest, answered))
 }
 
-async fn open(host: &Host, path: &ScriptPath) -> Result<databases::Database, Error> {
+async fn open(host: &Host, log: &RunLog, path: &ScriptPath) -> Result<databases::Database, Error> {
     let workspace = host.run.attempt.workspace;
     let revealed = host.ports.resources.reveal(workspace, path.clone()).await.map_err(Error::Unavailable)?;
     let revealed = revealed.ok_or_else(|| Error::Invalid(format!("there is no resource at {path} any more")))?;
+    revealed.conceal(log);
     host.ports.sql.open(workspace, path, &revealed)
 }
 
@@ -219,8 +230,6 @@ async fn allowed(host: &Host, path: &ScriptPath) -> Result<Mode, Error> {
     let modes = granted.sql.iter().filter(|access| access.of.covers(&asked)).map(|access| access.mode);
     modes.max().ok_or_else(|| Error::Denied(host.denial(&Grant::Sql(Access { mode: Mode::Read, of: asked }))))
 }
-
-refusals!(Error);
 
 fn checked(request: Request, path: &ScriptPath, mode: Mode, limit: Duration) -> Result<Call, Error> {
     let Request { statement, parameters, wants } = request;
@@ -258,20 +267,6 @@ fn named(error: Error, path: &ScriptPath) -> Error {
         Error::Denied(text) => Error::Denied(format!("{path}: {text}")),
         Error::Unavailable(text) => Error::Unavailable(format!("{path}: {text}")),
         other => other,
-    }
-}
-
-/// Puts denials into the run's log.
-trait Told {
-    fn told<T>(&self, result: Result<T, Error>) -> Result<T, Error>;
-}
-
-impl Told for Guest<Host> {
-    fn told<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        if let Err(Error::Denied(text)) = &result {
-            self.log(LogLevel::Warn, LogStream::Host, text.clone(), None);
-        }
-        result
     }
 }
 

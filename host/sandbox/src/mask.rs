@@ -25,6 +25,8 @@ const MASK: u8 = b'*';
 /// The secrets of one run.
 #[derive(Default)]
 pub(crate) struct Masks {
+    /// The secrets themselves: one that is used again is known.
+    added: HashSet<Box<[u8]>>,
     /// By the number of their bytes, these in the low bytes.
     parts: [HashSet<u64>; PART_BYTES_MAX + 1],
     count: usize,
@@ -84,7 +86,7 @@ impl Masks {
     /// Looks for `secret` from now on.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = &secret.as_bytes()[..secret.len().min(SECRET_BYTES_MAX)];
-        if secret.len() < SECRET_BYTES_MIN {
+        if secret.len() < SECRET_BYTES_MIN || self.count >= PARTS_MAX || !self.added.insert(secret.into()) {
             return;
         }
         for form in forms::of(secret) {

@@ -179,7 +179,12 @@ impl ResourcesPort for StoredResources {
     fn reveal(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Option<Revealed>, String>> {
         Box::pin(async move {
             let found = self.0.resources.reveal(workspace, &path).await.map_err(|error| at_present(&error))?;
-            Ok(found.map(|found| Revealed { kind: found.kind.to_string(), value: found.value, revision: found.revision }))
+            Ok(found.map(|found| Revealed {
+                kind: found.kind.to_string(),
+                value: found.value,
+                secrets: found.secrets,
+                revision: found.revision,
+            }))
         })
     }
 }

@@ -58,6 +58,8 @@ pub struct Revealed {
     pub kind: Arc<str>,
     /// A JSON object, with its secrets.
     pub value: JsonText,
+    /// Pointers of its secrets.
+    pub secrets: Vec<String>,
     pub revision: i64,
 }
 

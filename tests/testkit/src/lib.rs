@@ -4,6 +4,7 @@ pub mod frozen;
 pub mod guests;
 pub mod postgres;
 pub mod process;
+pub mod s3;
 pub mod server;
 pub mod sqlite;
 pub mod wasmtime;

@@ -245,6 +245,12 @@ impl Server {
         }
     }
 
+    /// The log of a run, a line of JSON for each entry.
+    pub async fn run_log(&self, id: &str) -> anyhow::Result<String> {
+        let answer = self.request(reqwest::Method::GET, &format!("/api/w/default/runs/{id}/log")).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     /// What `/metrics` says.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         Ok(self.request(reqwest::Method::GET, "/metrics").send().await?.error_for_status()?.text().await?)

@@ -76,6 +76,27 @@ async fn nobody_gives_what_they_may_not_do_themselves() {
 }
 
 #[tokio::test]
+async fn what_is_no_grant_is_not_asked_for() {
+    let api = Api::new().await;
+    for (wrong, at) in [
+        (json!({"runs": ["../x"]}), "grants.runs[0]"),
+        (json!({"runs": ["f/b/c", "b/c"]}), "grants.runs[1]"),
+        (json!({"runs": "f/b/c"}), "grants.runs"),
+        (json!({"runs": [1]}), "grants.runs[0]"),
+        (json!({"sql": ["drop f/b/c"]}), "grants.sql[0]"),
+        (json!({"blob": ["read a*/"]}), "grants.blob[0]"),
+        (json!({"http": ["https://user@example.com"]}), "grants.http[0]"),
+        (json!({"moon": []}), "grants.moon"),
+    ] {
+        let refused = put("/api/w/w/scripts/f/a/caller").json(asking(&wrong, "1")).token("sm_admin").to(&api).await;
+        let problem = refused.is_problem(422, "invalid_manifest");
+        assert!(problem["detail"].as_str().unwrap().contains(at), "{wrong}: {problem}");
+    }
+    get("/api/w/w/scripts/f/a/caller").to(&api).await.is_problem(404, "not_found");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn who_deploys_does_not_come_by_what_another_gave() {
     let api = Api::new().await;
     api.token("sm_ann", Some(api.workspace), &["scripts:*:f/a/*", "runs:start:f/b/*"]).await;

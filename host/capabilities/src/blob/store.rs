@@ -7,12 +7,13 @@ use std::{
     fs, io,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
-    Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
     aws::AmazonS3Builder,
     buffered::BufWriter,
     local::LocalFileSystem,
@@ -28,6 +29,9 @@ use super::{Error, OBJECT_BYTES_MAX, Object, connector::Connector};
 const PART_BYTES: usize = 5 * 1024 * 1024;
 /// Parts of one object that are on their way at once.
 const PARTS_AT_ONCE: usize = 1;
+/// How often, and how long after it was first sent, a request is sent again: a script waits for it.
+const RETRIES_MAX: usize = 3;
+const RETRY_LIMIT: Duration = Duration::from_secs(15);
 /// Bytes of a segment as the store writes it: file systems have no longer names.
 const SEGMENT_BYTES_MAX: usize = 255;
 /// Bytes of a kept media type.
@@ -265,6 +269,7 @@ fn open_folder(folder: &FilePath) -> io::Result<LocalFileSystem> {
 fn open_s3(s3: &S3) -> io::Result<object_store::aws::AmazonS3> {
     let mut builder = AmazonS3Builder::new()
         .with_http_connector(Connector)
+        .with_retry(RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_LIMIT, ..RetryConfig::default() })
         .with_bucket_name(&s3.bucket)
         .with_region(&s3.region)
         .with_access_key_id(&s3.access_key_id)

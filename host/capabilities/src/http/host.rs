@@ -197,23 +197,22 @@ impl Gate {
             return Ok(covering.filter_map(HttpGrant::resource).cloned().collect());
         }
         let RunFacts { attempt, asked, .. } = self.run.as_ref();
-        Err(Fault::Denied(match asked.http.iter().find(covers) {
-            Some(grant) => denial(&attempt.path, &Grant::Http(grant.clone()), asked),
-            None => not_asked(method, target),
+        let (origin, path) = (&target.origin, target.path());
+        let shown = &path[..path.floor_char_boundary(SHOWN_BYTES)];
+        let refused = format!("no grant lets this script send {method} to {origin}{shown}");
+        let need = asked.http.iter().find(covers).cloned().or_else(|| narrowest(method, target));
+        Err(Fault::Denied(match need {
+            Some(need) => format!("{refused}: {}", denial(&attempt.path, &Grant::Http(need), asked)),
+            None => refused,
         }))
     }
 }
 
-fn not_asked(method: &Method, target: &Target) -> String {
-    let Target { origin, .. } = target;
-    let path = target.path();
-    let shown = &path[..path.floor_char_boundary(SHOWN_BYTES)];
-    let exact = format!("{method} {origin}{path}");
-    let grant = if path.len() <= SHOWN_BYTES && exact.parse::<HttpGrant>().is_ok() { exact } else { format!("{method} {origin}") };
-    format!(
-        "no grant lets this script send {method} to {origin}{shown}; ask for it in the manifest: [grants] http = [\"{grant}\"], and deploy the \
-         script again"
-    )
+/// The grant that covers the least of those that cover the request. None covers every request: a method may be too long for any.
+fn narrowest(method: &Method, target: &Target) -> Option<HttpGrant> {
+    let (origin, path) = (&target.origin, target.path());
+    let exact = if path.len() <= SHOWN_BYTES { format!("{method} {origin}{path}").parse().ok() } else { None };
+    exact.or_else(|| format!("{method} {origin}").parse().ok())
 }
 
 impl Sending {

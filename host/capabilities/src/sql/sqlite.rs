@@ -239,8 +239,8 @@ fn failure(error: &rusqlite::Error) -> Error {
     }
 }
 
-fn record(code: i32, message: String, position: Option<u32>) -> DatabaseError {
-    DatabaseError { code: code.to_string(), message, detail: None, hint: None, constraint: None, position }
+fn record(code: i32, message: String, position: Option<u32>) -> Box<DatabaseError> {
+    Box::new(DatabaseError { code: code.to_string(), message, detail: None, hint: None, constraint: None, position })
 }
 
 /// Whether a flag is set; a statement and whoever waits for it share it.

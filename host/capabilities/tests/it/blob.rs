@@ -1,6 +1,12 @@
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use sandmill_capabilities::blob::{self, Blobs, Place};
 use sandmill_model::{Attempt, Input, JsonText, Limits, LogStream, Outcome, OutcomeKind};
+use sandmill_testkit::s3::S3;
 use serde_json::{Value, json};
 
 use crate::testing::{Testbed, attempt, json, testbed, workspace};
@@ -9,6 +15,53 @@ pub(crate) fn bed() -> Testbed {
     let mut bed = testbed("blob");
     bed.grants.blob = vec!["write *".parse().unwrap()];
     bed
+}
+
+/// A bed whose objects are with a service that speaks S3, and the name of their bucket; none where there is no such service.
+async fn s3_bed() -> Option<(Testbed, &'static S3, String)> {
+    let service = S3::shared()?;
+    let bucket = service.bucket().await.unwrap();
+    let mut bed = bed();
+    bed.blobs = Blobs::open(&s3(&service.endpoint, &bucket)).unwrap();
+    Some((bed, service, bucket))
+}
+
+fn s3(endpoint: &str, bucket: &str) -> Place {
+    Place::S3(blob::S3 {
+        bucket: bucket.to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        access_key_id: "id".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    })
+}
+
+/// Tests of all places.
+macro_rules! everywhere {
+    ($($test:ident),* $(,)?) => {
+        mod in_a_folder {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::bed()).await;
+            })*
+        }
+
+        mod with_s3 {
+            $(#[tokio::test]
+            async fn $test() {
+                let Some((bed, _, _)) = super::s3_bed().await else { return };
+                super::$test(bed).await;
+            })*
+        }
+    };
+}
+
+everywhere! {
+    put_get_stat_list_delete,
+    large_objects_stream,
+    what_was_not_finished_is_not_there,
+    lists_are_in_order_and_in_parts,
+    no_key_leaves_its_workspace,
 }
 
 fn run_of(number: u32) -> Attempt {
@@ -36,9 +89,7 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-#[tokio::test]
-async fn put_get_stat_list_delete() {
-    let bed = bed();
+async fn put_get_stat_list_delete(bed: Testbed) {
     let info = json!({ "key": "a/b c.txt", "size": 11, "modified": true, "type": "text/plain" });
     let results = calls(
         &bed,
@@ -99,9 +150,7 @@ async fn put_get_stat_list_delete() {
     );
 }
 
-#[tokio::test]
-async fn large_objects_stream() {
-    let bed = bed();
+async fn large_objects_stream(bed: Testbed) {
     let mib = 1024 * 1024;
     let results = calls(
         &bed,
@@ -115,9 +164,7 @@ async fn large_objects_stream() {
     assert!(json(&outcome)[1]["too_large"].is_string(), "{outcome:?}");
 }
 
-#[tokio::test]
-async fn what_was_not_finished_is_not_there() {
-    let bed = bed();
+async fn what_was_not_finished_is_not_there(bed: Testbed) {
     let results = calls(
         &bed,
         &json!([["put", "a"], ["write", 0, "old"], ["finish", 0], ["put", "a"], ["fill", 1, 12, 1_000_000], ["drop", 1], ["stat", "a"]]),
@@ -128,13 +175,48 @@ async fn what_was_not_finished_is_not_there() {
     calls(&bed, &json!([["put", "b"], ["fill", 0, 12, 1_000_000]])).await;
     bed.blobs.settled().await;
     assert_eq!(calls(&bed, &json!([["stat", "b"], ["list", ""]])).await, json!([null, ["a"]]));
-    let left = files(&bed.dir.path().join("blobs"));
-    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[tokio::test]
-async fn lists_are_in_order_and_in_parts() {
+async fn nothing_is_left_of_what_was_not_finished() {
+    let begun = json!([["put", "a"], ["finish", 0], ["put", "b"], ["fill", 1, 12, 1_000_000]]);
     let bed = bed();
+    calls(&bed, &begun).await;
+    bed.blobs.settled().await;
+    let left = files(&bed.dir.path().join("blobs"));
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let Some((bed, service, bucket)) = s3_bed().await else { return };
+    calls(&bed, &begun).await;
+    bed.blobs.settled().await;
+    let uploads = service.get(&bucket, "?uploads").await.unwrap();
+    assert!(uploads.contains("ListMultipartUploadsResult") && !uploads.contains("<Upload>"), "{uploads}");
+}
+
+#[tokio::test]
+async fn objects_with_s3_are_where_other_clients_find_them() {
+    let Some((bed, service, bucket)) = s3_bed().await else { return };
+    calls(&bed, &json!([["put", "a/b c.txt", "text/plain"], ["write", 0, "hello"], ["finish", 0]])).await;
+    let path = format!("/{}/a/b%20c.txt", workspace(1));
+    assert_eq!(service.get(&bucket, &path).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_told_soon() {
+    let mut bed = bed();
+    // A port that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    bed.blobs = Blobs::open(&s3(&format!("http://127.0.0.1:{port}"), "bucket")).unwrap();
+    let began = Instant::now();
+    let results = calls(&bed, &json!([["stat", "a"], ["list", ""], ["put", "a"], ["finish", 0], ["delete", "a"]])).await;
+    for number in [0, 1, 3, 4] {
+        assert!(results[number]["unavailable"].is_string(), "{results}");
+    }
+    assert!(!results.to_string().contains("127.0.0.1"), "the operator's service is nobody's business: {results}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+async fn lists_are_in_order_and_in_parts(bed: Testbed) {
     let keys = ["a", "b!", "b/", "b0", "bä", "b/x", "b/y", "b/z%", "b~", "c"];
     let mut puts: Vec<Value> = Vec::new();
     for (number, key) in keys.iter().filter(|key| !key.ends_with('/')).enumerate() {
@@ -156,9 +238,7 @@ async fn lists_are_in_order_and_in_parts() {
     assert_eq!(calls(&bed, &lists).await, json!([all, &all[1..8], &all[2..5], &all[3..5], ["b/x"], [], [], [], ["b/z%"]]));
 }
 
-#[tokio::test]
-async fn no_key_leaves_its_workspace() {
-    let bed = bed();
+async fn no_key_leaves_its_workspace(bed: Testbed) {
     calls(&bed, &json!([["put", "mine", "text/secret"], ["write", 0, "secret"], ["finish", 0]])).await;
     let mine = workspace(1).to_string();
     for key in [

@@ -102,16 +102,6 @@ impl Pg {
         self.say(&format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}' AND state <> 'idle'", self.user))
     }
 
-    /// Waits until the server is no more at work for the user: a process that was told to end takes a moment.
-    async fn quiet(&self) {
-        let quiet = async {
-            while self.busy() != "0" {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), quiet).await.expect("the server is still at work");
-    }
-
     /// Waits until nothing is left of calls that were dropped.
     async fn settled(&self) {
         tokio::time::timeout(Duration::from_secs(20), self.bed.databases.settled()).await.unwrap();

@@ -322,9 +322,9 @@ impl Testbed {
         let (kind, revision, value) = resource;
         let mut fields = value.clone();
         let secret = fields.as_object_mut().unwrap().remove("password");
-        let secrets = secret.map(|_| "/password".to_owned()).into_iter().collect();
-        let view = ResourceView { kind: kind.to_owned(), fields: JsonText::of(&fields).unwrap(), secrets };
-        let revealed = Revealed { kind: kind.to_owned(), value: JsonText::of(&value).unwrap(), revision };
+        let secrets: Vec<String> = secret.map(|_| "/password".to_owned()).into_iter().collect();
+        let view = ResourceView { kind: kind.to_owned(), fields: JsonText::of(&fields).unwrap(), secrets: secrets.clone() };
+        let revealed = Revealed { kind: kind.to_owned(), value: JsonText::of(&value).unwrap(), secrets, revision };
         self.ports.resources.lock().unwrap().insert((workspace, path.to_owned()), (view, revealed));
     }
 

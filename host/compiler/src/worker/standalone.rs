@@ -1,47 +1,87 @@
-//! A component that other hosts can run: what only Sandmill provides is provided inside it. A function that returns nothing
-//! does nothing, so that logging and progress may go on; any other traps.
+//! A component that other hosts can run: what only Sandmill provides is provided inside it, by a component whose functions do nothing where
+//! they return nothing, so that logging and progress may go on, and trap where they would return something.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 use sandmill_model::build::BuildError;
-use wasm_encoder::{CodeSection, ExportKind, ExportSection, Function, FunctionSection, Module, TypeSection, ValType};
-use wit_component::DecodedWasm;
+use wasm_encoder::{
+    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, MemorySection, MemoryType, Module, TypeSection, ValType,
+};
+use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 use wit_parser::{
-    WorldItem,
+    Interface, LiftLowerAbi, ManglingAndAbi, Resolve, TypeDefKind, WasmExport, WasmExportKind, WorldId, WorldItem, WorldKey,
     abi::{AbiVariant, WasmType},
 };
 
-use super::rewrite::{self, Stubs};
+use super::rewrite::{self, Stub};
 
 /// Packages of ours are all of this namespace.
 const NAMESPACE: &str = "sandmill:";
+const MANGLING: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
+/// Bytes of a page of memory, as a power of two.
+const PAGE_BITS: i32 = 16;
 
 pub(super) fn standalone(component: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let stubs = stubs(component)
-        .map_err(|error| BuildError::InvalidComponent(format!("the component cannot be made to stand alone: {error:#}")))?;
-    rewrite::with_stubs(component, &stubs)
+    let stub =
+        stub(component).map_err(|error| BuildError::InvalidComponent(format!("the component cannot be made to stand alone: {error:#}")))?;
+    match stub {
+        Some(stub) => rewrite::with_stub(component, &stub),
+        None => Ok(component.to_vec()),
+    }
 }
 
-/// A core function for each function that the component imports from us, of the type that its core modules call it by.
-fn stubs(component: &[u8]) -> Result<Stubs> {
-    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else { bail!("it is not a component") };
-    let (mut module, mut names) = (StubModule::default(), HashMap::new());
-    for (key, item) in &resolve.worlds[world].imports {
-        let interface = resolve.name_world_key(key);
-        let WorldItem::Interface { id, .. } = item else { continue };
-        if !interface.starts_with(NAMESPACE) {
+/// What exports the interfaces that the component imports from us. Those that have types alone it imports itself: they ask nothing of a
+/// host, and what the component exports may be made of them. None: there is nothing to provide.
+fn stub(component: &[u8]) -> Result<Option<Stub>> {
+    let DecodedWasm::Component(mut resolve, world) = wit_component::decode(component)? else { bail!("it is not a component") };
+    let mut types = HashSet::new();
+    let imports = std::mem::take(&mut resolve.worlds[world].imports);
+    resolve.worlds[world].exports.clear();
+    for (key, item) in imports {
+        let WorldItem::Interface { id, .. } = &item else { continue };
+        let name = resolve.name_world_key(&key);
+        if !name.starts_with(NAMESPACE) {
             continue;
         }
-        for function in resolve.interfaces[*id].functions.values() {
-            let signature = resolve.wasm_signature(AbiVariant::GuestImport, function);
-            let name = format!("{interface}#{}", function.name);
-            let returns = if function.result.is_some() { Returns::Something } else { Returns::Nothing };
-            module.add(&name, (&types(&signature.params), &types(&signature.results)), returns);
-            names.insert((interface.clone(), function.name.clone()), name);
+        if has_types_alone(&resolve, &resolve.interfaces[*id]) {
+            types.insert(name);
+            resolve.worlds[world].imports.insert(key, item);
+        } else {
+            resolve.worlds[world].exports.insert(key, item);
         }
     }
-    Ok(Stubs { module: module.finish(), names })
+    let exports: HashSet<String> = resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect();
+    if exports.is_empty() {
+        return Ok(None);
+    }
+    let mut module = module(&resolve, world);
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    let component = ComponentEncoder::default().module(&module)?.validate(true).encode()?;
+    Ok(Some(Stub { component, types, exports }))
+}
+
+fn has_types_alone(resolve: &Resolve, interface: &Interface) -> bool {
+    interface.functions.is_empty() && interface.types.values().all(|ty| !matches!(resolve.types[*ty].kind, TypeDefKind::Resource))
+}
+
+/// A core function for each function that the world exports.
+fn module(resolve: &Resolve, world: WorldId) -> Vec<u8> {
+    let mut module = StubModule::default();
+    for (key, item) in &resolve.worlds[world].exports {
+        let WorldItem::Interface { id, .. } = item else { continue };
+        for function in resolve.interfaces[*id].functions.values() {
+            let signature = resolve.wasm_signature(AbiVariant::GuestExport, function);
+            let name = function_name(resolve, key, function);
+            let returns = if function.result.is_some() { Returns::Something } else { Returns::Nothing };
+            module.add(&name, (&types(&signature.params), &types(&signature.results)), returns);
+        }
+    }
+    module.finish(&resolve.wasm_export_name(MANGLING, WasmExport::Realloc), &resolve.wasm_export_name(MANGLING, WasmExport::Memory))
+}
+
+fn function_name(resolve: &Resolve, interface: &WorldKey, func: &wit_parser::Function) -> String {
+    resolve.wasm_export_name(MANGLING, WasmExport::Func { interface: Some(interface), func, kind: WasmExportKind::Normal })
 }
 
 fn types(types: &[WasmType]) -> Vec<ValType> {
@@ -55,6 +95,7 @@ fn types(types: &[WasmType]) -> Vec<ValType> {
 }
 
 /// Of the function as it is declared: its core form may return through memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Returns {
     Nothing,
     Something,
@@ -69,22 +110,39 @@ struct StubModule {
 }
 
 impl StubModule {
-    fn add(&mut self, name: &str, (params, results): (&[ValType], &[ValType]), returns: Returns) {
+    fn add(&mut self, name: &str, signature: (&[ValType], &[ValType]), returns: Returns) {
+        let mut body = Function::new([]);
+        if returns == Returns::Something {
+            body.instructions().unreachable();
+        }
+        body.instructions().end();
+        self.push(name, signature, &body);
+    }
+
+    fn push(&mut self, name: &str, (params, results): (&[ValType], &[ValType]), body: &Function) {
         let index = self.functions.len();
         self.types.ty().function(params.iter().copied(), results.iter().copied());
         self.functions.function(index);
         self.exports.export(name, ExportKind::Func, index);
-        let mut body = Function::new([]);
-        match returns {
-            Returns::Nothing => body.instructions().end(),
-            Returns::Something => body.instructions().unreachable().end(),
-        };
-        self.code.function(&body);
+        self.code.function(body);
     }
 
-    fn finish(self) -> Vec<u8> {
+    /// Arguments are put into memory, where nobody looks at them: all in the same place.
+    fn finish(mut self, realloc: &str, memory: &str) -> Vec<u8> {
+        const NEW_SIZE: u32 = 3;
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        // Pages that are needed, less those that there are.
+        code.local_get(NEW_SIZE).i32_const(PAGE_BITS).i32_shr_u().i32_const(1).i32_add().memory_size(0).i32_sub();
+        code.local_tee(NEW_SIZE).i32_const(0).i32_gt_s().if_(BlockType::Empty);
+        code.local_get(NEW_SIZE).memory_grow(0).i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
+        code.end().i32_const(0).end();
+        self.push(realloc, (&[ValType::I32; 4], &[ValType::I32]), &body);
+        let mut memories = MemorySection::new();
+        memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
+        self.exports.export(memory, ExportKind::Memory, 0);
         let mut module = Module::new();
-        module.section(&self.types).section(&self.functions).section(&self.exports).section(&self.code);
+        module.section(&self.types).section(&self.functions).section(&memories).section(&self.exports).section(&self.code);
         module.finish()
     }
 }

@@ -89,11 +89,11 @@ impl KeyPrefix {
         &*self.0 == Self::ALL || (self.0.ends_with('/') && prefix.starts_with(&*self.0))
     }
 
-    /// The folder that a key or a prefix is in: all keys if it is in none.
+    /// The folder that a key or a prefix is in, or the next above that a prefix can name: all keys if there is none.
     #[must_use]
     pub fn around(key: &str) -> Self {
-        let folder = key.rfind('/').map(|at| &key[..=at]);
-        folder.and_then(|folder| folder.parse().ok()).unwrap_or_else(|| Self(Self::ALL.into()))
+        let folders = key.rmatch_indices('/').map(|(at, _)| &key[..=at]);
+        folders.flat_map(str::parse).next().unwrap_or_else(|| Self(Self::ALL.into()))
     }
 
     /// What keys begin with.
@@ -111,12 +111,16 @@ impl FromStr for KeyPrefix {
         if prefix.len() > PREFIX_BYTES_MAX {
             return invalid(&format!("has more than {PREFIX_BYTES_MAX} bytes"));
         }
+        if prefix == Self::ALL {
+            return Ok(Self(prefix.into()));
+        }
         let segments = prefix.strip_suffix('/').unwrap_or(prefix);
         if segments.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return invalid("has a segment that is empty, `.` or `..`; all keys are `*`");
         }
-        if prefix.contains(|c: char| c.is_control() || c == '\\') {
-            return invalid("has a character that no key has");
+        // Keys may have a `*`; in a grant it would look as if it stood for others.
+        if prefix.contains(|c: char| c.is_control() || matches!(c, '\\' | '*')) {
+            return invalid("has a character that no key has, or a `*` beside others");
         }
         Ok(Self(prefix.into()))
     }

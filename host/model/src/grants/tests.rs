@@ -60,6 +60,8 @@ fn what_is_no_grant_is_told() {
         ("blob:read /a", "empty"),
         ("blob:read a/../b", "`..`"),
         ("blob:read a\\b", "no key has"),
+        ("blob:read a*/", "no key has"),
+        ("blob:read **", "no key has"),
         ("blob:read a\nb", "no key has"),
     ] {
         let error = text.parse::<Grant>().unwrap_err().to_string();

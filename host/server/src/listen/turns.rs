@@ -76,7 +76,6 @@ enum Standing {
     Waiting(Waker),
     /// Until it was served: then it calls another.
     Called,
-    Gone,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,7 +204,7 @@ impl Turn {
                 before.clone_from(waker);
                 return false;
             }
-            Standing::Outside | Standing::Gone => {}
+            Standing::Outside => {}
         }
         if !must_wait || (order.waiting.is_empty() && !order.is_used_up) {
             return true;
@@ -236,7 +235,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let before = std::mem::replace(&mut *lock(&self.place.0), Standing::Gone);
+        let before = std::mem::replace(&mut *lock(&self.place.0), Standing::Outside);
         if matches!(before, Standing::Called) {
             lock(&self.line.0).call_next();
         }

@@ -55,8 +55,8 @@ impl Resources for Sql {
         Box::pin(async move {
             let Some(stored) = self.stored(workspace, path).await? else { return Ok(None) };
             let value = stored.whole(workspace, self.seals.as_deref())?;
-            let Resource { kind, revision, .. } = stored.resource;
-            Ok(Some(Revealed { kind, value: JsonText::trusted(to_json(&value)?), revision }))
+            let Resource { kind, revision, secrets, .. } = stored.resource;
+            Ok(Some(Revealed { kind, value: JsonText::trusted(to_json(&value)?), secrets, revision }))
         })
     }
 

@@ -1,6 +1,12 @@
 //! What cannot be brought about or seen from outside: a full disk, a file that takes no writes, how safely a connection writes.
 
-use sandmill_model::{Limits, RunId, SystemClock, WorkspaceId, attempt::Input, clock::Clock as _, run::NewRun};
+use sandmill_model::{
+    Limits, RunId, SystemClock, WorkspaceId,
+    attempt::Input,
+    clock::Clock as _,
+    policy::{Key, Policy},
+    run::NewRun,
+};
 
 use sandmill_testkit::{frozen::Frozen, postgres::Postgres};
 
@@ -130,6 +136,32 @@ async fn connections_write_as_durably_as_was_asked() {
         assert_eq!(relaxed.await.unwrap(), "off");
         db.close().await;
     }
+}
+
+/// Two runs of one key must not execute at once because the first one's claim was lost with the database's machine.
+#[tokio::test]
+async fn claims_of_runs_that_others_wait_for_are_on_disk_before_they_begin() {
+    let Some(url) = Postgres::shared().map(Postgres::database) else { return };
+    let sql = Sql::new(Db::open(&Options { url, durability: Durability::Normal }).await.unwrap(), None, None);
+    let about = About { name: "node".into(), release: String::new(), roles: Vec::new(), tags: Vec::new(), slots: 1 };
+    let node = sql.join(about, SystemClock.now(), std::time::Duration::from_secs(1)).await.unwrap();
+    let one = Key { name: "one at a time".into(), limit: 1 };
+    for (keys, running_max, commit) in [(vec![], None, "off"), (vec![one], None, "local"), (vec![], Some(5), "local")] {
+        let workspace = WorkspaceId::new(SystemClock.now());
+        sql.ensure(workspace, &workspace.to_string(), SystemClock.now()).await.unwrap();
+        let policy = Arc::new(Policy { keys, ..Policy::default() });
+        sql.enqueue(vec![NewRun { policy, ..run(workspace, 10) }]).await.unwrap();
+        let shares = vec![Share { head: Head { workspace, tag: "".into() }, runs_max: 10, running_max }];
+        let lease = queued::Lease { node, from: SystemClock.now() };
+        let claimed = sql.db.write((lease, shares), |(lease, shares), mut conn| {
+            Box::pin(async move {
+                let claims = claims::claim(*lease, shares, conn.reborrow()).await?;
+                Ok((claims.runs.len(), synchronous_commit(&(), conn).await?))
+            })
+        });
+        assert_eq!(claimed.await.unwrap(), (1, commit.to_owned()), "{running_max:?}");
+    }
+    sql.db.close().await;
 }
 
 fn synchronous_commit<'c>(_: &'c (), mut conn: Conn<'c>) -> BoxFuture<'c, Result<String, StoreError>> {

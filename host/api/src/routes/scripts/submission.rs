@@ -106,7 +106,11 @@ fn of_source(submission: SourceSubmission) -> Result<Submission, Problem> {
 fn manifest(text: Option<&str>) -> Result<Manifest, Problem> {
     let Some(text) = text else { return Ok(Manifest::default()) };
     let invalid = |fault: &dyn std::fmt::Display| Problem::new(Code::InvalidManifest, format!("the manifest: {fault}"));
-    let manifest = serde_json::from_str::<Option<Manifest>>(text).map(Option::unwrap_or_default).map_err(|error| invalid(&error))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // It says which key is wrong, as the parser alone does not.
+    let manifest: Option<Manifest> = serde_path_to_error::deserialize(&mut reader).map_err(|error| invalid(&error))?;
+    reader.end().map_err(|error| invalid(&error))?;
+    let manifest = manifest.unwrap_or_default();
     manifest.check().map_err(|fault| invalid(&fault))?;
     Ok(manifest)
 }

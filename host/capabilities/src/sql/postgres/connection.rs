@@ -1,6 +1,6 @@
 //! One connection: where to, as whom, and to which process of the server.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sandmill_model::JsonText;
 use serde::Deserialize;
@@ -22,6 +22,9 @@ const HOST_BYTES_MAX: usize = 253;
 const FIELD_BYTES_MAX: usize = 64 * 1024;
 /// Statements that the client knows again within one call or transaction.
 const STATEMENTS_MAX: usize = 16;
+
+/// Between two looks at whether a process has ended. Servers before 14 cannot wait for it themselves.
+const TERMINATE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A resource of the type `postgresql`.
 #[derive(Deserialize)]
@@ -149,10 +152,15 @@ impl Connection {
         self.backend.clone()
     }
 
-    /// Ends another connection's process, with whatever it is doing.
+    /// Ends another connection's process, with whatever it is doing, and waits until it is gone.
     pub(super) async fn terminate(&mut self, backend: &Backend) -> Result<(), failure::Cause> {
         let statement = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND backend_start = $2::text::timestamptz";
-        sqlx::query(AssertSqlSafe(statement)).bind(backend.number).bind(&backend.since).execute(&mut self.client).await?;
-        Ok(())
+        loop {
+            let ending = sqlx::query(AssertSqlSafe(statement)).bind(backend.number).bind(&backend.since);
+            if ending.fetch_optional(&mut self.client).await?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(TERMINATE_INTERVAL).await;
+        }
     }
 }

@@ -11,6 +11,7 @@ use sqlx::{
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, types::Oid},
 };
+use uuid::Uuid;
 
 use super::decode::{Form, form, oid};
 
@@ -157,10 +158,7 @@ fn narrow<T: TryFrom<i64>>(json: &str) -> Result<T, String> {
     T::try_from(integer(json)?).map_err(|_| "the number is out of its range".to_owned())
 }
 
-fn float<T: std::str::FromStr>(json: &str, is_infinite: fn(T) -> bool) -> Result<T, String>
-where
-    T: Copy,
-{
+fn float<T: std::str::FromStr + Copy>(json: &str, is_infinite: fn(T) -> bool) -> Result<T, String> {
     let digits = digits(json)?;
     let is_named = matches!(digits.as_str(), "NaN" | "Infinity" | "-Infinity");
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'));
@@ -170,13 +168,10 @@ where
     }
 }
 
+/// Digits alone, or in groups of 8, 4, 4, 4 and 12.
 fn uuid(text: &str) -> Option<Vec<u8>> {
-    let hex: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
-    if hex.len() != 32 || !matches!(text.len(), 32 | 36) {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    hex.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    let parsed = matches!(text.len(), 32 | 36).then(|| Uuid::try_parse(text).ok());
+    Some(parsed??.into_bytes().to_vec())
 }
 
 /// Microseconds since 2000; `zone` is added to the text.
@@ -283,7 +278,15 @@ mod tests {
     #[test]
     fn texts_of_types() {
         assert_eq!(uuid("00000000-0000-7000-8000-0000000000ff").map(|bytes| bytes[15]), Some(255));
-        for bad in ["", "g0000000-0000-7000-8000-000000000001", "0000000000007000800000000000001"] {
+        assert_eq!(uuid("00000000000070008000000000000001").map(|bytes| (bytes[6], bytes[15])), Some((0x70, 1)));
+        for bad in [
+            "",
+            "g0000000-0000-7000-8000-000000000001",
+            "0000000000007000800000000000001",
+            "----00000000000070008000000000000001",
+            "{00000000-0000-7000-8000-000000000001}",
+            "urn:uuid:00000000-0000-7000-8000-000000000001",
+        ] {
             assert_eq!(uuid(bad), None, "{bad}");
         }
         assert_eq!((date("2000-01-02"), date("1999-12-31"), time("00:00:01.5")), (Ok(1), Ok(-1), Ok(1_500_000)));

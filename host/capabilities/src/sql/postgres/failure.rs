@@ -13,7 +13,7 @@ pub(super) fn failure(error: &Cause) -> Error {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) if is_timeout(error) => Error::Timeout("the statement took too long and was stopped".to_owned()),
-            Some(error) => Error::Database(record(error)),
+            Some(error) => Error::Database(Box::new(record(error))),
             None => Error::Unavailable("the database cannot be used".to_owned()),
         },
         sqlx::Error::Tls(error) => Error::Unavailable(format!("TLS: {error}")),

@@ -160,7 +160,7 @@ async fn what_no_grant_covers_is_denied_and_said_in_the_log() {
             continue;
         }
         assert_eq!(results, json!([{ "error": "HttpRequestDenied" }]), "{method} {authority}{path}");
-        let grant = format!("[grants] http = [\"{method} http://{authority}:{port}{grant}\"]").replace("/\"]", "/\"]");
+        let grant = format!("(http = [\"{method} http://{authority}:{port}{grant}\"])");
         let line = told(&outcome);
         assert!(line.contains(&format!("no grant lets this script send {method} to http://{authority}:{port}")), "{line}");
         assert!(line.contains(&grant) && !line.contains("secret"), "{line}: {grant}");

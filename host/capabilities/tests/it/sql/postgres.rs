@@ -30,6 +30,13 @@ async fn writes_and_reads() {
     assert_eq!(results[7], json!([{ "n": 3 }]));
 }
 
+#[tokio::test]
+async fn the_password_is_masked_in_what_the_script_returns() {
+    let Some(pg) = Pg::new("read") else { return };
+    let results = pg.calls(&json!([["query", 0, "SELECT 'pa55word' AS v"], ["query", 0, "SELECT 'another' AS v"]])).await;
+    assert_eq!((&results[0], &results[1]), (&json!([{ "v": "********" }]), &json!([{ "v": "another" }])));
+}
+
 trait Slice {
     fn to_vec(&self) -> Vec<Value>;
 }
