@@ -35,7 +35,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     if !options.no_peers {
         for peer in [
-            peers::axum().await?,
+            peers::axum(peers::Core::First).await?,
             peers::node().await?,
             peers::workerd().await?,
             peers::wasmtime(false).await?,

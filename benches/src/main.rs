@@ -1,5 +1,6 @@
 //! The measurements of docs/performance.md. Each prints a table and appends one line to `benches/results.jsonl`.
 
+mod capabilities;
 mod database;
 mod density;
 mod deploy;
@@ -32,6 +33,8 @@ enum Bench {
     Hello(hello::Options),
     /// Instantiate, call and drop in process, per language and tier.
     Inst,
+    /// What a script's calls to the host take: state, and HTTP requests.
+    Capabilities(capabilities::Options),
     /// The hello bench over many different scripts, round robin.
     Mix(mix::Options),
     /// A new script: push to first result; an edited one likewise.
@@ -57,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Hello(options) => hello::run(&options).await,
         Bench::Inst => inst::run().await,
+        Bench::Capabilities(options) => capabilities::run(&options).await,
         Bench::Mix(options) => mix::run(&options).await,
         Bench::Deploy => deploy::run().await,
         Bench::Start(options) => start::run(&options).await,

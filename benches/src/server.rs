@@ -131,6 +131,26 @@ impl Server {
         Ok(())
     }
 
+    /// Gives the script at `path` what its manifest will ask for: lists of texts, by kind.
+    pub(crate) async fn give(&self, path: &str, grants: &Value) -> anyhow::Result<()> {
+        let of_kind = |(kind, texts): (&String, &Value)| {
+            texts.as_array().into_iter().flatten().filter_map(|text| Some(format!("{kind}:{}", text.as_str()?))).collect::<Vec<_>>()
+        };
+        let give: Vec<String> = grants.as_object().into_iter().flatten().flat_map(of_kind).collect();
+        let request = self.http.patch(format!("{}/api/w/default/grants/{path}", self.url)).bearer_auth(&self.token);
+        request.json(&json!({ "give": give })).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Calls and waits for the result.
+    pub(crate) async fn call(&self, path: &str, arguments: &Value) -> anyhow::Result<Value> {
+        let response = self.http.post(self.hook(path)).bearer_auth(&self.token).json(arguments).send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        anyhow::ensure!(status.as_u16() == 200, "{path}: {status}: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+
     /// Whether any run of this workspace has not ended.
     pub(crate) async fn is_busy(&self, workspace: &str) -> anyhow::Result<bool> {
         for status in ["queued", "running"] {

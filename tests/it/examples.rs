@@ -1,10 +1,17 @@
 //! Every example, deployed as its README says and held against its cases.
 
 use std::{
+    env,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    http::{HeaderMap, StatusCode, Uri},
 };
 
 use sandmill_testkit::{
@@ -12,8 +19,16 @@ use sandmill_testkit::{
     server::{Answer, Server},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::events::Events;
+use crate::{
+    events::Events,
+    site::{ALLOWED, Site},
+};
+
+/// Where examples ask that have to be told where.
+const ELSEWHERE: &str = "https://api.example.com";
+const TOKEN: &str = "a token of the tracker";
 
 fn examples() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
@@ -24,21 +39,19 @@ fn examples() -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_does_what_its_cases_say() {
-    let server = Server::start(&[]).unwrap();
+    let (server, tracker) = (Server::start(&ALLOWED).unwrap(), tracker().await);
     let mut held = 0;
     for folder in examples() {
         if folder.join("Cargo.toml").exists() {
             build_component(&folder);
         }
-        let output = Command::new(binary())
-            .args(["push", ".", "--grant", "all", "--json"])
-            .current_dir(&folder)
-            .env("SANDMILL_SERVER", &server.url)
-            .env("SANDMILL_TOKEN", &server.token)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
-        let cases = cases(&folder);
+        let local = at(&folder, &tracker);
+        let folder = local.as_ref().map_or(folder.as_path(), TempDir::path);
+        if folder.join("setup.sh").exists() {
+            command(&server, folder, "sh", &["-e", "setup.sh"]);
+        }
+        command(&server, folder, binary(), &["push", ".", "--grant", "all", "--json"]);
+        let cases = cases(folder);
         assert!(!cases.is_empty(), "{} has no cases", folder.display());
         for (name, case) in cases {
             hold(&server, &format!("f/examples/{name}"), &case).await;
@@ -46,6 +59,49 @@ async fn every_example_does_what_its_cases_say() {
         }
     }
     assert!(held >= 7, "{held} cases");
+}
+
+/// As its README has it: in its folder, with the command line on the path.
+fn command(server: &Server, folder: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) {
+    let programs = [binary().parent().unwrap().to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap()));
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).env("PATH", env::join_paths(programs).unwrap());
+    command.env("SANDMILL_SERVER", &server.url).env("SANDMILL_TOKEN", &server.token).env("SANDMILL_SECRET_BEARER", TOKEN);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// A copy that asks the site, of an example that asks a site elsewhere.
+fn at(folder: &Path, site: &Site) -> Option<TempDir> {
+    let files: Vec<(PathBuf, String)> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text)))
+        .collect();
+    if !files.iter().any(|(_, text)| text.contains(ELSEWHERE)) {
+        return None;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        fs::write(copy.path().join(path.file_name().unwrap()), text.replace(ELSEWHERE, &site.origin)).unwrap();
+    }
+    Some(copy)
+}
+
+/// What the example `tracker` asks.
+async fn tracker() -> Site {
+    async fn answer(headers: HeaderMap, uri: Uri) -> Result<Json<Value>, StatusCode> {
+        if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        Ok(Json(match uri.to_string().as_str() {
+            "/issues?state=open" => json!([{"id": 7, "title": "It is slow"}, {"id": 8, "title": "It is loud"}]),
+            "/issues/7/comments" => json!(["Indeed", "Not here"]),
+            "/issues/8/comments" => json!([]),
+            _ => return Err(StatusCode::NOT_FOUND),
+        }))
+    }
+    Site::start(Router::new().fallback(answer)).await
 }
 
 fn build_component(folder: &Path) {

@@ -3,9 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use sandmill_testkit::{postgres::Postgres, server::Answer, server::Server};
+use sandmill_testkit::{
+    binary::binary,
+    postgres::Postgres,
+    s3::S3,
+    server::{Answer, Server},
+};
 use serde_json::{Value, json};
 
 use crate::{commands::sandmill, events::follow};
@@ -28,6 +34,34 @@ fn length(answer: &Answer) -> usize {
     assert_eq!(answer.status, 200, "{answer:?}");
     let Value::String(text) = answer.json().unwrap() else { panic!("{answer:?}") };
     text.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_result_is_in_the_bucket_if_there_is_one() {
+    let Some(service) = S3::shared() else { return };
+    let bucket = service.bucket().await.unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), "secret\n").unwrap();
+    let s3 =
+        ["--blob-s3-bucket", &bucket, "--blob-s3-endpoint", &service.endpoint, "--blob-s3-access-key-id", "id", "--blob-s3-secret-file"];
+    let mut server = Server::start(&[&s3[..], &[secret.path().to_str().unwrap(), "--inline-result-bytes-max", "1000"]].concat()).unwrap();
+    server.deploy("f/results/make", "typescript", MAKE).await.unwrap();
+    let id = server.start_run("f/results/make", &json!({ "n": 2_000_000 })).await.unwrap();
+    assert_eq!(server.ended_run(&id).await.unwrap()["status"], "succeeded");
+    let listed = service.get(&bucket, "?list-type=2").await.unwrap();
+    assert!(listed.contains("<Key>results/") && listed.contains(&id), "{listed}");
+    assert!(!server.data().join("objects").exists() && !server.data().join("blobs").exists());
+    server.kill().unwrap();
+    server.restart().unwrap();
+    assert_eq!(length(&result(&server, &id).await), 2_000_000);
+    // A backup says what is not in it.
+    let archive = server.data().join("backup.tar.zst");
+    let refused = server.backup(&archive).unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--objects-dir"), "{refused:?}");
+    let mut backup = Command::new(binary());
+    backup.arg("backup").arg(&archive).arg("--data").arg(server.data());
+    let told = backup.env("SANDMILL_BLOB_S3_BUCKET", &bucket).env("SANDMILL_BLOB_S3_ACCESS_KEY_ID", "id").output().unwrap();
+    assert!(told.status.success() && String::from_utf8_lossy(&told.stdout).contains(&bucket), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

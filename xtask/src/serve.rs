@@ -9,7 +9,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -78,6 +78,8 @@ pub fn examples(options: &ExamplesOptions) -> Result<()> {
     let token_file = root().join(&options.data).join("admin-token");
     let token = fs::read_to_string(&token_file).with_context(|| format!("cannot read {}", token_file.display()))?;
     let (server, token) = (format!("http://{}", options.listen), token.trim());
+    let programs = options.binary.parent().map(Path::to_owned).into_iter();
+    let path = std::env::join_paths(programs.chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())))?;
     for folder in folders()? {
         if folder.join("Cargo.toml").is_file()
             && let Err(error) = setup::build_guest(&folder, &folder.join("target"))
@@ -85,16 +87,23 @@ pub fn examples(options: &ExamplesOptions) -> Result<()> {
             eprintln!("left out {}: {error:#}; `cargo xtask setup` installs what Rust guests need", folder.display());
             continue;
         }
-        let mut push = command(&options.binary);
-        push.arg("push")
-            .arg(&folder)
-            .args(["--grant", "all"])
-            .env("SANDMILL_SERVER", &server)
-            .env("SANDMILL_TOKEN", token)
-            .env("SANDMILL_WORKSPACE", "default");
-        if !push.stdin(Stdio::null()).status()?.success() {
-            bail!("the server refused {}", folder.display());
+        let called = |mut command: Command| {
+            command.current_dir(&folder).env("PATH", &path).env("SANDMILL_SERVER", &server).env("SANDMILL_TOKEN", token);
+            // For what an example needs that only its reader has.
+            command.env("SANDMILL_WORKSPACE", "default").env("SANDMILL_SECRET_BEARER", "put-your-token-here");
+            match command.stdin(Stdio::null()).status()?.success() {
+                true => Ok(()),
+                false => bail!("the server refused {}", folder.display()),
+            }
+        };
+        if folder.join("setup.sh").is_file() {
+            let mut setup = command("sh");
+            setup.args(["-e", "setup.sh"]).stdout(Stdio::null());
+            called(setup)?;
         }
+        let mut push = command(&options.binary);
+        push.args(["push", ".", "--grant", "all"]);
+        called(push)?;
     }
     let readme = fs::read_to_string(root().join("examples/greeting/README.md")).context("cannot read the greeting's README")?;
     let call = first_shell_block(&readme).context("the greeting's README shows no call")?;

@@ -53,17 +53,34 @@ async fn launch(name: String, port: u16, mut command: Command, folder: Option<te
     }
 }
 
+/// Where a peer executes.
+#[derive(Clone, Copy)]
+pub(crate) enum Core {
+    /// Where the server does that is measured.
+    First,
+    /// Where load comes from.
+    Other,
+}
+
 fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pinned_to(Core::First, program)
+}
+
+fn pinned_to(core: Core, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let core = match core {
+        Core::First => "0",
+        Core::Other => "1",
+    };
     let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(program);
+    command.args(["-c", core]).arg(program);
     command
 }
 
 /// A bare axum handler: what HTTP alone costs.
-pub(crate) async fn axum() -> anyhow::Result<Peer> {
+pub(crate) async fn axum(core: Core) -> anyhow::Result<Peer> {
     let port = free_port()?;
     let program = std::env::current_exe()?.with_file_name("peer-axum");
-    let mut command = pinned(program);
+    let mut command = pinned_to(core, program);
     command.arg(port.to_string());
     launch("bare axum".to_owned(), port, command, None).await
 }

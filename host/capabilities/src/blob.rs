@@ -15,7 +15,7 @@ use sandmill_sandbox::Guest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Result, component::Resource};
 
-pub use self::store::{Blobs, Place, S3};
+pub use self::store::{Blobs, Place, S3, for_results};
 use crate::{
     Host,
     bindings::blob::{Error, Host as Blob, HostReader, HostWriter, Object},

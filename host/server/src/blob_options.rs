@@ -7,14 +7,14 @@ use clap::Args;
 use sandmill_capabilities::blob::{Place, S3};
 
 /// In the data folder, unless another is named.
-const FOLDER: &str = "blobs";
+pub(crate) const FOLDER: &str = "blobs";
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BlobOptions {
     /// Folder for objects of scripts; DATA/blobs by default. Nodes that share a database share it too.
     #[arg(long, env = "SANDMILL_BLOB_DIR", conflicts_with = "blob_s3_bucket")]
     pub(crate) blob_dir: Option<PathBuf>,
-    /// Bucket for objects of scripts, in the place of a folder.
+    /// Bucket for objects of scripts and for large results, in the place of folders.
     #[arg(long, env = "SANDMILL_BLOB_S3_BUCKET", requires = "blob_s3_access_key_id")]
     pub(crate) blob_s3_bucket: Option<String>,
     /// Where the service is, e.g. `http://127.0.0.1:9000`.

@@ -28,6 +28,9 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 
+/// The folder, in the data folder, for databases of SQLite that scripts use.
+pub(crate) const SQLITE: &str = "sqlite";
+
 pub(crate) struct NodeOptions {
     pub(crate) name: Arc<str>,
     pub(crate) role: Role,
@@ -88,7 +91,7 @@ impl Node {
             http: Arc::new(Outbound::new(options.outbound).context("--outbound-ca")?),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
-            sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join("sqlite"), may_connect)),
+            sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
             blob: Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?,
         };
         let runner_options =

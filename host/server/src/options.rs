@@ -14,7 +14,8 @@ use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
 use crate::blob_options::BlobOptions;
-use sandmill_store::objects::INLINE_RESULT_BYTES_MAX;
+use sandmill_capabilities::blob;
+use sandmill_store::objects::{INLINE_RESULT_BYTES_MAX, Place};
 
 use crate::backup::{self, BackupOptions, RestoreOptions};
 
@@ -82,14 +83,22 @@ pub(crate) struct Places {
     /// `sqlite:FILE` or `postgres://…`; by default a SQLite file in the data folder.
     #[arg(long, env = "SANDMILL_DATABASE_URL")]
     pub(crate) database_url: Option<String>,
-    /// Folder for results that are too large for the database; DATA/objects by default. Nodes that share a database share it too.
+    /// Folder for results that are too large for the database; DATA/objects by default, or the bucket of --blob-s3-bucket. Nodes that share a
+    /// database share it too.
     #[arg(long, env = "SANDMILL_OBJECTS_DIR")]
     pub(crate) objects_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) blob: BlobOptions,
 }
 
 impl Places {
     pub(crate) fn objects(&self) -> PathBuf {
         self.objects_dir.clone().unwrap_or_else(|| self.data.join(backup::OBJECTS))
+    }
+
+    /// The bucket that large results are in, if they are in none of the server's folders.
+    pub(crate) fn results_bucket(&self) -> Option<&str> {
+        if self.objects_dir.is_some() { None } else { self.blob.blob_s3_bucket.as_deref() }
     }
 
     pub(crate) fn database_url(&self) -> String {
@@ -104,9 +113,7 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) places: Places,
-    #[command(flatten)]
-    pub(crate) blob: BlobOptions,
-    /// Bytes of a result that is kept in the database; a larger one becomes a file in the folder of objects.
+    /// Bytes of a result that is kept in the database; a larger one becomes an object.
     #[arg(long, env = "SANDMILL_INLINE_RESULT_BYTES_MAX", default_value_t = INLINE_RESULT_BYTES_MAX)]
     pub(crate) inline_result_bytes_max: usize,
     /// File with the instance keys that seal secrets, in base64, one in a line, the active one first; by default DATA/instance-key, which the
@@ -178,8 +185,11 @@ pub(crate) struct ServeOptions {
 }
 
 impl ServeOptions {
-    pub(crate) fn objects(&self) -> sandmill_store::objects::Options {
-        sandmill_store::objects::Options { folder: self.places.objects(), inline_result_bytes_max: self.inline_result_bytes_max }
+    /// `blobs` is where objects of scripts are.
+    pub(crate) fn objects(&self, blobs: &blob::Place) -> std::io::Result<sandmill_store::objects::Options> {
+        let service = if self.places.results_bucket().is_some() { blob::for_results(blobs)? } else { None };
+        let place = service.map_or_else(|| Place::Folder(self.places.objects()), Place::Service);
+        Ok(sandmill_store::objects::Options { place, inline_result_bytes_max: self.inline_result_bytes_max })
     }
 }
 

@@ -85,6 +85,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
 /// What the node is made of.
 fn node_options(options: &ServeOptions, name: Arc<str>) -> anyhow::Result<NodeOptions> {
+    let blobs = options.places.blob.place(&options.places.data)?;
     Ok(NodeOptions {
         name,
         role: options.role,
@@ -97,13 +98,13 @@ fn node_options(options: &ServeOptions, name: Arc<str>) -> anyhow::Result<NodeOp
                 Durability::Full => sandmill_store::Durability::Full,
             },
         },
-        objects: Some(options.objects()),
+        objects: Some(options.objects(&blobs).context("large results")?),
         sealing: Some(Sealing {
             source: bootstrap::key_source(&options.places.data, options.instance_key_file.as_deref()),
             now: SystemClock.now(),
         }),
         data: options.places.data.clone(),
-        blobs: options.blob.place(&options.places.data)?,
+        blobs,
         code_cache: node::code_cache(&options.places.data),
         code_cache_bytes_max: node::mib(options.code_cache_mib),
         slots: options.slots,

@@ -1,8 +1,9 @@
 //! Results that are too large for the database, each kept in an object of its own: written before the run's record, read when
 //! somebody asks for it.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, sync::Arc};
 
+use object_store::ObjectStore;
 use sandmill_model::{BoxFuture, Output, RunId, Timestamp, WorkspaceId};
 
 use crate::StoreError;
@@ -10,10 +11,27 @@ use crate::StoreError;
 /// Bytes of a result that is kept with the run's record; a larger one is an object.
 pub const INLINE_RESULT_BYTES_MAX: usize = 64 * 1024;
 
+/// Where they are kept. Nodes that share a database share this too.
+#[derive(Clone)]
+pub enum Place {
+    /// Made if it is not there.
+    Folder(PathBuf),
+    Service(Arc<dyn ObjectStore>),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
+            // Not what it says of itself: there are keys in it.
+            Self::Service(_) => f.write_str("Service"),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Made if it is not there. Nodes that share a database share this too.
-    pub folder: PathBuf,
+    pub place: Place,
     pub inline_result_bytes_max: usize,
 }
 

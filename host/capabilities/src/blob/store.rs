@@ -18,6 +18,7 @@ use object_store::{
     buffered::BufWriter,
     local::LocalFileSystem,
     path::{Path, PathPart},
+    prefix::PrefixStore,
 };
 use sandmill_model::WorkspaceId;
 use tokio::{io::AsyncWriteExt as _, runtime::Handle};
@@ -38,6 +39,8 @@ const SEGMENT_BYTES_MAX: usize = 255;
 const TYPE_BYTES_MAX: u64 = 1_024;
 /// The folder for media types, where the store has no place for them.
 const TYPES: &str = ".types";
+/// The folder for large results. No workspace has this name.
+const RESULTS: &str = "results";
 
 /// Where objects are kept.
 #[derive(Clone, Debug)]
@@ -80,6 +83,17 @@ pub(super) struct Writing {
     written: u64,
     content_type: Option<String>,
     tracker: TaskTracker,
+}
+
+/// Where the host keeps large results, if the place is a service: apart from all workspaces.
+///
+/// # Errors
+/// If the place cannot be used, as far as that shows without asking for anything.
+pub fn for_results(place: &Place) -> io::Result<Option<Arc<dyn ObjectStore>>> {
+    match place {
+        Place::Folder(_) => Ok(None),
+        Place::S3(s3) => Ok(Some(Arc::new(PrefixStore::new(open_s3(s3)?, RESULTS)))),
+    }
 }
 
 impl Blobs {

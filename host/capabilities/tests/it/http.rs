@@ -3,7 +3,7 @@
 mod attacks;
 mod limits;
 mod secrets;
-mod server;
+pub(crate) mod server;
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -3,6 +3,7 @@
 mod limits;
 mod postgres;
 mod sqlite;
+mod tls;
 mod types;
 
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Pg {
     fn resource(&self) -> Value {
         let url = self.server.url(&self.database);
         let port: u16 = url.rsplit(':').next().unwrap().split('/').next().unwrap().parse().unwrap();
-        json!({ "host": "127.0.0.1", "port": port, "database": self.database, "user": self.user, "password": "pa55word" })
+        json!({ "host": "127.0.0.1", "port": port, "database": self.database, "user": self.user, "password": "pa55word", "tls": "prefer" })
     }
 
     async fn calls(&self, list: &Value) -> Value {

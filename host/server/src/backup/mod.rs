@@ -19,7 +19,7 @@ use clap::Args;
 use sandmill_model::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 
-use crate::{bootstrap, options::Places};
+use crate::{blob_options, bootstrap, node, options::Places};
 
 /// The form of archives that this release writes and reads.
 const FORMAT: u32 = 1;
@@ -83,7 +83,7 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let copy = work.path().join(DATABASE);
     let schema = block_on(sandmill_store::backup::snapshot(&database, &copy))?.context("the database cannot be copied")?;
     let objects = options.places.objects();
-    if !objects.is_dir() {
+    if !objects.is_dir() && options.places.results_bucket().is_none() {
         let keeps = block_on(sandmill_store::backup::keeps_results(&copy))?.context("the copy cannot be read")?;
         ensure!(
             !keeps,
@@ -98,6 +98,14 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let files = write::write(&archive, &header, &copy, &folders).context("the archive cannot be written")?;
     write::publish(&archive, &options.file, parent).with_context(|| format!("{} cannot be made", options.file.display()))?;
     println!("wrote {}: {files} files, schema {schema}", options.file.display());
+    if let Some(bucket) = options.places.results_bucket() {
+        println!("large results are in the bucket {bucket}, and not in it: keep that, too");
+    }
+    for folder in
+        [node::SQLITE, blob_options::FOLDER].map(|name| options.places.data.join(name)).into_iter().filter(|folder| folder.is_dir())
+    {
+        println!("what scripts keep in {} is not in it: copy that, too", folder.display());
+    }
     let keys = block_on(sandmill_store::backup::instance_keys(&copy))?.context("the copy cannot be read")?;
     if !keys.is_empty() {
         println!("secrets in it open only with the instance key {}, which is not in it: keep a copy of the key apart", keys.join(", "));

@@ -1,6 +1,7 @@
 use std::{fs, io::Write, path::PathBuf};
 
 use super::*;
+use crate::blob_options::BlobOptions;
 
 struct Folder(tempfile::TempDir);
 
@@ -29,7 +30,11 @@ impl Folder {
 
     fn backup(&self, data: PathBuf) -> anyhow::Result<PathBuf> {
         let file = self.path("backup.tar.zst");
-        backup(&BackupOptions { file: file.clone(), places: Places { data, database_url: None, objects_dir: None }, config: None })?;
+        backup(&BackupOptions {
+            file: file.clone(),
+            places: Places { data, database_url: None, objects_dir: None, blob: BlobOptions::default() },
+            config: None,
+        })?;
         Ok(file)
     }
 
@@ -104,7 +109,8 @@ fn what_is_no_data_folder_is_not_backed_up() {
     let folder = Folder::new();
     let error = folder.backup(folder.path("nowhere")).unwrap_err();
     assert!(error.to_string().contains("there is no database"), "{error}");
-    let places = Places { data: folder.data(), database_url: Some("postgres://a/b".to_owned()), objects_dir: None };
+    let places =
+        Places { data: folder.data(), database_url: Some("postgres://a/b".to_owned()), objects_dir: None, blob: BlobOptions::default() };
     let options = BackupOptions { file: folder.path("x"), places, config: None };
     assert!(backup(&options).unwrap_err().to_string().contains("pg_dump"));
     fs::write(folder.path("data").join(DATABASE), "text").unwrap();

@@ -1,4 +1,4 @@
-//! Large results, in a folder.
+//! Large results, in a folder or with a service.
 
 use std::{collections::HashSet, error::Error, io, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    objects::{Objects, Options},
+    objects::{Objects, Options, Place},
 };
 
 /// Objects that are written at once for one batch of runs.
@@ -30,10 +30,15 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) fn open(options: &Options, durability: Durability) -> Result<Self, StoreError> {
-        let unusable = |error: &dyn Error| StoreError::Unavailable(format!("the folder {}: {error}", options.folder.display()));
-        std::fs::create_dir_all(&options.folder).map_err(|error| unusable(&error))?;
-        let folder = LocalFileSystem::new_with_prefix(&options.folder).map_err(|error| unusable(&error))?;
-        let objects = Arc::new(folder.with_fsync(durability == Durability::Full));
+        let objects: Arc<dyn ObjectStore> = match &options.place {
+            Place::Service(service) => Arc::clone(service),
+            Place::Folder(folder) => {
+                let unusable = |error: &dyn Error| StoreError::Unavailable(format!("the folder {}: {error}", folder.display()));
+                std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+                let folder = LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(&error))?;
+                Arc::new(folder.with_fsync(durability == Durability::Full))
+            }
+        };
         Ok(Self { objects, inline_result_bytes_max: options.inline_result_bytes_max })
     }
 
@@ -114,7 +119,7 @@ impl Sql {
             |done: &FinishedRun| done.outcome.output.as_ref().is_some_and(|output| output.len_bytes() > shelf.inline_result_bytes_max);
         let put = async |done: &mut FinishedRun| {
             if let Err(error) = shelf.put(done).await {
-                tracing::error!(%error, run = %done.run.id, "a large result could not be put into the folder of objects; it is kept in the database");
+                tracing::error!(%error, run = %done.run.id, "a large result could not be put where large results are; it is kept in the database");
             }
         };
         let puts: Vec<BoxFuture<'_, ()>> = runs.filter(|done| is_large(done)).map(|done| Box::pin(put(done)) as _).collect();
@@ -162,7 +167,7 @@ impl Objects for Sql {
         Box::pin(async move {
             match (output, &self.shelf) {
                 (Output::Kept(kept), Some(shelf)) => shelf.get(workspace, run, kept).await,
-                (Output::Kept(_), None) => Err(StoreError::Gone("this store has no folder for large results".to_owned())),
+                (Output::Kept(_), None) => Err(StoreError::Gone("this store has no place for large results".to_owned())),
                 (output, _) => Ok(output),
             }
         })

@@ -4,7 +4,12 @@ use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
 use sandmill_model::{OutcomeKind, Output, RunId, Timestamp, WorkspaceId, run::FinishedRun};
-use sandmill_store::{Store, StoreError, connect_with, history::LogCursor, objects::Options, retention::Old};
+use sandmill_store::{
+    Store, StoreError, connect_with,
+    history::LogCursor,
+    objects::{Options, Place},
+    retention::Old,
+};
 use tempfile::TempDir;
 
 use crate::fixture::{Database, claim, complete, finished, join, json, new_run, on_both, tick, workspace};
@@ -23,7 +28,7 @@ const LATER: Timestamp = Timestamp::from_micros(4_000_000_000_000_000);
 const EARLIER: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
 
 async fn open(database: &Database, folder: &TempDir) -> Store {
-    let options = Options { folder: folder.path().join("objects"), inline_result_bytes_max: INLINE_BYTES_MAX };
+    let options = Options { place: Place::Folder(folder.path().join("objects")), inline_result_bytes_max: INLINE_BYTES_MAX };
     connect_with(&database.options(), Some(&options)).await.unwrap()
 }
 

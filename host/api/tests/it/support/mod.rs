@@ -71,7 +71,8 @@ impl Api {
     pub(crate) async fn with(options: ApiOptions) -> Self {
         let database = sandmill_store::Options { url: "sqlite::memory:".into(), durability: Durability::Normal };
         let folder = tempfile::tempdir().unwrap();
-        let objects = objects::Options { folder: folder.path().to_owned(), inline_result_bytes_max: INLINE_RESULT_BYTES_MAX };
+        let objects =
+            objects::Options { place: objects::Place::Folder(folder.path().to_owned()), inline_result_bytes_max: INLINE_RESULT_BYTES_MAX };
         let faults = Arc::new(Faults::default());
         let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned();
         let sealing = Sealing { source: KeySource::Text(key.into()), now: Timestamp::from_micros(0) };

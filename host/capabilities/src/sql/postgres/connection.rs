@@ -47,9 +47,10 @@ pub(super) struct Spec {
 #[serde(rename_all = "kebab-case")]
 enum Tls {
     Disable,
-    #[default]
     Prefer,
     Require,
+    /// As the schema of the type has it.
+    #[default]
     VerifyFull,
 }
 

@@ -36,13 +36,13 @@ use tokio_rustls::TlsAcceptor;
 const CHUNK: &[u8] = &[b'x'; 64 * 1024];
 
 /// An authority of the tests' own.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     der: Vec<u8>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -50,11 +50,11 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), der }
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(&self.der))
     }
 
-    fn config(&self, name: &str, protocols: &[&str]) -> ServerConfig {
+    pub(crate) fn config(&self, name: &str, protocols: &[&str]) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
