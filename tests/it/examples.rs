@@ -63,7 +63,8 @@ async fn every_example_does_what_its_cases_say() {
 
 /// As its README has it: in its folder, with the command line on the path.
 fn command(server: &Server, folder: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) {
-    let programs = [binary().parent().unwrap().to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap()));
+    let path = env::var_os("PATH").unwrap();
+    let programs = [binary().parent().unwrap().to_owned()].into_iter().chain(env::split_paths(&path));
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).env("PATH", env::join_paths(programs).unwrap());
     command.env("SANDMILL_SERVER", &server.url).env("SANDMILL_TOKEN", &server.token).env("SANDMILL_SECRET_BEARER", TOKEN);
