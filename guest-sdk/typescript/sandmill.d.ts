@@ -16,6 +16,8 @@ declare module "sandmill" {
      * @returns whether it wrote
      */
     compareAndSwap(key: string, expected: unknown, replacement: unknown): boolean;
+    /** Keys that begin with `prefix`, in the order of their bytes, after the key `after`; at most `limit` and at most 1,000. */
+    list(prefix?: string, options?: { after?: string; limit?: number }): string[];
   };
 
   /** Thrown by `state`. */
@@ -23,6 +25,136 @@ declare module "sandmill" {
     readonly name: "StateError";
     /** `unavailable` may go away if the call is tried again. */
     readonly code: "invalid-key" | "invalid-json" | "too-large" | "unavailable";
+  }
+
+  /**
+   * The text of the variable at a path. Granted by path: `[grants] variables = ["f/demo/*"]`; that of a secret one needs a grant of its own:
+   * `[grants] secrets = ["f/demo/token"]`.
+   */
+  export function variable(path: string): string;
+
+  /**
+   * Text that stands for a secret variable's. The host puts the secret in its place in headers, query and body of requests that a grant lets
+   * use it (`http = ["POST https://api.example.com/ with f/demo/token"]`), and nowhere else.
+   */
+  export function secret(path: string): string;
+
+  /** Thrown by `variable` and `secret`. */
+  export class VariableError extends Error {
+    readonly name: "VariableError";
+    /** `unavailable` may go away if the call is tried again. */
+    readonly code: "denied" | "invalid" | "not-found" | "unavailable";
+  }
+
+  /** A resource that is used without its secrets being seen. It ends with the run. */
+  export interface Resource<Fields = any> {
+    readonly path: string;
+    /** Name of its type, e.g. `postgresql`. */
+    readonly type: string;
+    /** Those that are not secret. */
+    readonly fields: Fields;
+    /**
+     * Text that stands for the secret field at a JSON pointer, e.g. `/token`. The host puts the secret in its place in headers, query and
+     * body of requests that a grant lets use the resource (`http = ["POST https://api.example.com/ with f/demo/account"]`), and nowhere else.
+     */
+    placeholder(pointer: string): string;
+  }
+
+  /** Resources: typed objects at paths. Granted by path: `[grants] resources = ["f/demo/*"]`. */
+  export const resource: { open<Fields = any>(path: string): Resource<Fields> };
+
+  /** Thrown by `resource`, and by `sql` where a database cannot be opened. */
+  export class ResourceError extends Error {
+    readonly name: "ResourceError";
+    /** `unavailable` may go away if the call is tried again. */
+    readonly code: "denied" | "invalid" | "not-found" | "unavailable";
+  }
+
+  /**
+   * What JSON can say, and `bigint` and numbers that are not finite (as text), a `Date` (as RFC 3339) and bytes (as base64). A parameter is
+   * taken for what the statement declares it to be: `$1::int8`, `$1::timestamptz`, `$1::bytea`, `$1::jsonb`.
+   */
+  export type SqlParameter = Json | undefined | bigint | Date | ArrayBuffer | ArrayBufferView | object;
+
+  /**
+   * Rows as objects. Integers beyond ±(2^53 - 1) and all of `numeric` are strings of their digits, times are RFC 3339, bytes are base64. `columns` has
+   * the database's names of their types, e.g. `int8`; JSON and `for` do not see it.
+   */
+  export type SqlRows<Row = any> = Row[] & { readonly columns: readonly { name: string; type: string }[] };
+
+  export interface SqlSession {
+    /** One statement; parameters are bound, never pasted: `$1`, `$2`, … . At most 100,000 rows and 16 MiB. */
+    query<Row = any>(statement: string, parameters?: readonly SqlParameter[]): SqlRows<Row>;
+    /** @returns the number of rows that were written */
+    execute(statement: string, parameters?: readonly SqlParameter[]): number;
+  }
+
+  export interface SqlDatabase extends SqlSession {
+    /**
+     * All of it or nothing: commits what `work` did once it has returned, or its promise is fulfilled, and undoes it if it throws. At most 4 at once.
+     * @returns what `work` returned
+     */
+    transaction<Result>(work: (transaction: SqlSession) => Result): Result;
+  }
+
+  /**
+   * The database of a resource of the type `postgresql` or `sqlite`, or of the one at a path. Granted by path and mode:
+   * `[grants] sql = ["read f/demo/database"]`. Nothing is awaited: queries return when they are done.
+   */
+  export function sql(resource: Resource | string): SqlDatabase;
+
+  /** Thrown by databases. */
+  export class SqlError extends Error {
+    readonly name: "SqlError";
+    /** `unavailable` may go away if the call is tried again. */
+    readonly code: "denied" | "invalid" | "database" | "too-large" | "timeout" | "unavailable";
+    /** With `database`: what the database said. `code` is the SQLSTATE of PostgreSQL, the extended result code of SQLite; `position` counts from 1. */
+    readonly database?: {
+      readonly code: string;
+      readonly message: string;
+      readonly detail?: string;
+      readonly hint?: string;
+      readonly constraint?: string;
+      readonly position?: number;
+    };
+  }
+
+  export interface BlobInfo {
+    readonly key: string;
+    /** In bytes. */
+    readonly size: number;
+    readonly modified: Date;
+    /** Missing in lists. */
+    readonly contentType?: string;
+  }
+
+  /** An object that was found. It is read once, in one of these ways. */
+  export interface BlobObject extends BlobInfo {
+    stream(): ReadableStream<Uint8Array>;
+    bytes(): Promise<Uint8Array>;
+    text(): Promise<string>;
+    json<T = any>(): Promise<T>;
+  }
+
+  /** Objects: bytes under keys, kept for the workspace. Granted by prefix and mode: `[grants] blob = ["read reports/", "write reports/daily/"]`. */
+  export const blob: {
+    /** `undefined` if nothing is there. */
+    get(key: string): Promise<BlobObject | undefined>;
+    /** Replaces what is there, once all of `data` was written; if that fails nothing changes. */
+    put(key: string, data: string | BufferSource | Blob | ReadableStream, options?: { contentType?: string }): Promise<BlobInfo>;
+    /** `undefined` if nothing is there. */
+    stat(key: string): Promise<BlobInfo | undefined>;
+    /** It is no error if nothing is there. */
+    delete(key: string): Promise<void>;
+    /** Objects whose keys begin with `prefix`, in the order of their bytes, after the key `after`; asked for by the thousand as the loop goes on. */
+    list(prefix?: string, options?: { after?: string; limit?: number }): AsyncIterableIterator<BlobInfo>;
+  };
+
+  /** What `blob` rejects with. */
+  export class BlobError extends Error {
+    readonly name: "BlobError";
+    /** `unavailable` may go away if the call is tried again. */
+    readonly code: "denied" | "invalid" | "too-large" | "unavailable";
   }
 
   /** What may be said of a run beside its arguments; else its script's manifest holds. */
@@ -154,6 +286,15 @@ declare module "sandmill" {
     runs: typeof runs;
     RunsError: typeof RunsError;
     ChildError: typeof ChildError;
+    variable: typeof variable;
+    secret: typeof secret;
+    VariableError: typeof VariableError;
+    resource: typeof resource;
+    ResourceError: typeof ResourceError;
+    sql: typeof sql;
+    SqlError: typeof SqlError;
+    blob: typeof blob;
+    BlobError: typeof BlobError;
   };
   export default sandmill;
 }
@@ -386,7 +527,10 @@ interface RequestInit {
   headers?: HeadersInit;
   body?: BodyInit | null;
   signal?: AbortSignal | null;
+  /** At most 20 are followed. With `manual` the answer that redirects is the result. */
   redirect?: "follow" | "error" | "manual";
+  /** Needed if the body is a stream. The answer may begin before all of it was sent. */
+  duplex?: "half";
 }
 
 interface Request extends Body {
@@ -422,7 +566,11 @@ declare const Response: {
   error(): Response;
 };
 
-/** Always refused for now: outbound HTTP needs a grant, which this version does not have. */
+/**
+ * A request over HTTP. Granted by origin, methods and path: `[grants] http = ["GET,POST https://api.example.com/v1"]`. Not at the top level of a
+ * script. What goes wrong on the way is a `TypeError` whose `cause` has the `code` that `wasi:http` has for it, e.g. `HTTP-request-denied`; what a
+ * signal aborts rejects with its reason.
+ */
 declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
 
 // Streams.

@@ -1,98 +1,18 @@
-// Request, Response and their bodies. There is no network behind them: see fetch.
-import { Blob, bytesOf } from "./blob.js";
-import { concat, toBytes } from "./bytes.js";
+// Request and Response.
+import { Body, share, take } from "./body.js";
 import { AbortController } from "./events.js";
-import { FormData, decodeForm, encodeMultipart } from "./form-data.js";
 import { Headers } from "./headers.js";
 import { inspectSymbol } from "./inspect.js";
-import { native } from "./native.js";
 import { ReadableStream } from "./streams.js";
-import { URLSearchParams } from "./url.js";
+import { URL } from "./url.js";
 
-// Bytes or a stream of a body, and the content type that goes with it.
-function extract(source) {
-  if (source === undefined || source === null) return [null, null];
-  if (source instanceof ReadableStream) return [source, null];
-  if (source instanceof Blob) return [bytesOf(source), source.type || null];
-  if (source instanceof FormData) return encodeMultipart(source);
-  if (source instanceof URLSearchParams) {
-    return [native.encode(source.toString()), "application/x-www-form-urlencoded;charset=UTF-8"];
-  }
-  if (ArrayBuffer.isView(source) || source instanceof ArrayBuffer) return [toBytes(source, "body").slice(), null];
-  return [native.encode(String(source)), "text/plain;charset=UTF-8"];
-}
-
-class Body {
-  // null, bytes, or a stream
-  #source;
-  #used = false;
-
-  constructor(source, headers) {
-    const [content, type] = extract(source);
-    this.#source = content;
-    if (type !== null && !headers.has("content-type")) headers.set("content-type", type);
-    Object.defineProperty(this, "headers", { value: headers, enumerable: true });
-  }
-
-  get body() {
-    if (this.#source instanceof Uint8Array) this.#source = new Blob([this.#source]).stream();
-    return this.#source;
-  }
-
-  get bodyUsed() {
-    return this.#used || (this.#source instanceof ReadableStream && isDisturbed(this.#source));
-  }
-
-  async bytes() {
-    if (this.bodyUsed) throw new TypeError("Body has already been read");
-    if (this.#source instanceof ReadableStream && this.#source.locked) throw new TypeError("Body is locked");
-    this.#used = this.#source !== null;
-    if (this.#source === null) return new Uint8Array(0);
-    if (this.#source instanceof Uint8Array) return this.#source;
-    const chunks = [];
-    for await (const chunk of this.#source) chunks.push(typeof chunk === "string" ? native.encode(chunk) : toBytes(chunk, "body"));
-    return concat(chunks);
-  }
-
-  async arrayBuffer() {
-    return (await this.bytes()).slice().buffer;
-  }
-
-  async text() {
-    return native.decode(await this.bytes(), false).replace(/^\ufeff/, "");
-  }
-
-  async json() {
-    return JSON.parse(await this.text());
-  }
-
-  async blob() {
-    return new Blob([await this.bytes()], { type: this.headers.get("content-type") ?? "" });
-  }
-
-  async formData() {
-    return decodeForm(await this.bytes(), this.headers.get("content-type") ?? "");
-  }
-
-  // What a copy starts from; a stream is split between the two.
-  static share(body) {
-    if (body.bodyUsed) throw new TypeError("Body has already been read");
-    if (!(body.#source instanceof ReadableStream)) return body.#source;
-    const [mine, other] = body.#source.tee();
-    body.#source = mine;
-    return other;
-  }
-}
-const { share } = Body;
-delete Body.share;
-
-// The polyfill keeps this in a field that is part of its implementation of the standard.
-const isDisturbed = (stream) => stream._disturbed === true;
-
-const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+// Their responses have no body.
+export const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+export const REDIRECT = new Set([301, 302, 303, 307, 308]);
 
 export class Response extends Body {
-  constructor(body = null, { status = 200, statusText = "", headers } = {}) {
+  constructor(body = null, init) {
+    const { status = 200, statusText = "", headers } = init ?? {};
     const code = Number(status);
     if (!(code >= 200 && code <= 599)) throw new RangeError(`Response: the status ${status} is not between 200 and 599`);
     if (body !== null && body !== undefined && NULL_BODY.has(code)) {
@@ -107,8 +27,8 @@ export class Response extends Body {
   }
 
   clone() {
-    const copy = new Response(null, this);
-    return Object.assign(new Response(share(this), { ...this, headers: this.headers }), { status: copy.status });
+    const { status, statusText, type, url, redirected } = this;
+    return Object.assign(new Response(share(this), { headers: this.headers }), { status, statusText, type, url, redirected });
   }
 
   static json(value, init = {}) {
@@ -120,7 +40,7 @@ export class Response extends Body {
   }
 
   static redirect(url, status = 302) {
-    if (![301, 302, 303, 307, 308].includes(status)) throw new RangeError(`Response.redirect: invalid status ${status}`);
+    if (!REDIRECT.has(status)) throw new RangeError(`Response.redirect: invalid status ${status}`);
     return new Response(null, { status, headers: { location: String(url) } });
   }
 
@@ -133,25 +53,42 @@ export class Response extends Body {
   }
 }
 
+const NORMALISED = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]);
+
+function toUrl(input) {
+  const url = new URL(String(input));
+  if (url.username === "" && url.password === "") return url.href;
+  throw new TypeError("Request: a URL cannot have a user or password; send an Authorization header");
+}
+
+function toRedirect(redirect) {
+  if (redirect === "follow" || redirect === "error" || redirect === "manual") return redirect;
+  throw new TypeError(`Request: redirect is "follow", "error" or "manual", not "${redirect}"`);
+}
+
 export class Request extends Body {
-  constructor(input, init = {}) {
+  constructor(input, options) {
+    const init = options ?? {};
     const from = input instanceof Request ? input : undefined;
-    const method = String(init.method ?? from?.method ?? "GET");
-    const upper = method.toUpperCase();
-    const known = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper) ? upper : method;
-    const body = init.body ?? (from === undefined ? null : share(from));
-    if (body !== null && (known === "GET" || known === "HEAD")) {
-      throw new TypeError(`Request: a ${known} request cannot have a body`);
+    const url = from?.url ?? toUrl(input);
+    const redirect = toRedirect(init.redirect ?? from?.redirect ?? "follow");
+    const name = String(init.method ?? from?.method ?? "GET");
+    const upper = name.toUpperCase();
+    const method = NORMALISED.has(upper) ? upper : name;
+    if (init.body instanceof ReadableStream && init.duplex !== "half") {
+      throw new TypeError('Request: a body that is a stream needs duplex: "half"');
+    }
+    const body = init.body ?? (from === undefined ? null : take(from));
+    if (body !== null && (method === "GET" || method === "HEAD")) {
+      throw new TypeError(`Request: a ${method} request cannot have a body`);
     }
     super(body, new Headers(init.headers ?? from?.headers));
-    const url = from?.url ?? new URL(String(input)).href;
     const signal = init.signal ?? from?.signal ?? new AbortController().signal;
-    const redirect = init.redirect ?? from?.redirect ?? "follow";
-    Object.assign(this, { method: known, url, signal, redirect });
+    Object.assign(this, { method, url, signal, redirect, duplex: "half" });
   }
 
   clone() {
-    return new Request(this);
+    return new Request(this.url, { ...this, headers: this.headers, body: share(this) });
   }
 
   [inspectSymbol]() {
@@ -161,10 +98,4 @@ export class Request extends Body {
 
 for (const [type, name] of [[Response, "Response"], [Request, "Request"]]) {
   Object.defineProperty(type.prototype, Symbol.toStringTag, { value: name, configurable: true });
-}
-
-export async function fetch() {
-  throw new TypeError(
-    "fetch is not available: outbound HTTP needs a grant, and this version of the platform has no such grant yet",
-  );
 }

@@ -4,9 +4,10 @@ import { structuredClone } from "./clone.js";
 import { console } from "./console.js";
 import { Crypto, CryptoKey, SubtleCrypto } from "./crypto.js";
 import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./events.js";
+import { fetch } from "./fetch.js";
 import { FormData } from "./form-data.js";
 import { Headers } from "./headers.js";
-import { Request, Response, fetch } from "./http.js";
+import { Request, Response } from "./http.js";
 import { native } from "./native.js";
 import * as streams from "./streams.js";
 import { TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream } from "./text.js";
@@ -20,6 +21,8 @@ export { timerFire, timerWait } from "./timers.js";
 
 function define(owner, values) {
   for (const [name, value] of Object.entries(values)) {
+    // The bundler renames classes that speak of themselves, and what has the name of something else.
+    if (typeof value === "function" && value.name !== name) Object.defineProperty(value, "name", { value: name, configurable: true });
     Object.defineProperty(owner, name, { value, writable: true, configurable: true });
   }
 }

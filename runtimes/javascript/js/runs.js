@@ -1,14 +1,13 @@
 // Runs that a script starts: `runs` of the module `sandmill`.
-import { toJson } from "./json.js";
+import { optionalText, toJson } from "./arguments.js";
+import { Refused, taker } from "./errors.js";
 import { native } from "./native.js";
 
 // What went wrong between this run and its children.
-export class RunsError extends Error {
+export class RunsError extends Refused {
   constructor(code, message, details) {
-    super(message);
-    this.name = "RunsError";
-    this.code = code;
-    if (details !== undefined) this.details = details;
+    super(code, message);
+    if (details != null) this.details = JSON.parse(details);
   }
 }
 
@@ -24,10 +23,7 @@ export class ChildError extends Error {
   }
 }
 
-function taken([value, code, text, details]) {
-  if (code !== undefined) throw new RunsError(code, text, details == null ? undefined : JSON.parse(details));
-  return value;
-}
+const taken = taker(RunsError);
 
 // Whole milliseconds, or undefined for none.
 function milliseconds(what, value) {
@@ -36,8 +32,6 @@ function milliseconds(what, value) {
   if (!(number >= 0)) throw new RangeError(`${what} is a number of milliseconds`);
   return Math.min(Math.ceil(number), Number.MAX_SAFE_INTEGER);
 }
-
-const optionalText = (value) => (value === undefined || value === null ? undefined : String(value));
 
 function value(runId, ending) {
   switch (ending[0]) {

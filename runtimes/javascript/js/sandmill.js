@@ -1,43 +1,14 @@
 // The module `sandmill`.
 import { toBytes } from "./bytes.js";
 import { inspect } from "./inspect.js";
-import { toJson } from "./json.js";
 import { native } from "./native.js";
+import { blob, BlobError } from "./objects.js";
 import { readableJson } from "./readable-json.js";
+import { resource, ResourceError } from "./resources.js";
 import { ChildError, runs, RunsError } from "./runs.js";
-
-export class StateError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = "StateError";
-    this.code = code;
-  }
-}
-
-function taken([value, code, text]) {
-  if (code !== undefined) throw new StateError(code, text);
-  return value;
-}
-
-// Absent (undefined) is not null, which is a value like any other.
-const optionalJson = (what, value) => (value === undefined ? undefined : toJson(what, value));
-
-const state = {
-  get(key) {
-    const json = taken(native.stateGet(String(key)));
-    return json === undefined || json === null ? undefined : JSON.parse(json);
-  },
-  set(key, value) {
-    taken(native.stateSet(String(key), toJson("state.set", value)));
-  },
-  delete(key) {
-    taken(native.stateDelete(String(key)));
-  },
-  compareAndSwap(key, expected, replacement) {
-    const what = "state.compareAndSwap";
-    return taken(native.stateSwap(String(key), optionalJson(what, expected), optionalJson(what, replacement)));
-  },
-};
+import { sql, SqlError } from "./sql.js";
+import { state, StateError } from "./state.js";
+import { secret, variable, VariableError } from "./variables.js";
 
 // A line of the log must never end a run, whatever is in it.
 const line = (level) => (message, fields) =>
@@ -67,4 +38,7 @@ Object.defineProperty(context, "deadline", {
   get: () => new Date((info ??= native.context("context.deadline")).deadlineMs),
 });
 
-export const sandmill = { context, log, output, runs, state, ChildError, RunsError, StateError };
+const values = { blob, context, log, output, resource, runs, secret, sql, state, variable };
+const errors = { BlobError, ChildError, ResourceError, RunsError, SqlError, StateError, VariableError };
+
+export const sandmill = { ...values, ...errors };

@@ -1,6 +1,6 @@
 //! The one QuickJS engine of this component, built once and kept in the snapshot.
 
-use crate::native;
+use crate::{native, waits::Waits};
 use rquickjs::{
     CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result, Runtime, Value, WriteOptions,
     loader::{ImportAttributes, Loader, Resolver},
@@ -58,6 +58,7 @@ pub struct Engine {
     pub script: OnceCell<Script>,
     /// Promises that were rejected and have no handler, with their reasons, in order.
     pub rejected: RefCell<Vec<(Persistent<Value<'static>>, Persistent<Value<'static>>)>>,
+    pub waits: Waits,
 }
 
 impl Engine {
@@ -100,7 +101,7 @@ fn build() -> Engine {
     });
     runtime.run_gc();
     runtime.set_gc_threshold(GARBAGE_BYTES_MAX);
-    Engine { context, helpers, script: OnceCell::new(), rejected: RefCell::default() }
+    Engine { context, helpers, script: OnceCell::new(), rejected: RefCell::default(), waits: Waits::default() }
 }
 
 fn set_stack_bytes_max(ctx: &Ctx<'_>, bytes: usize) {

@@ -18,6 +18,7 @@ mod output;
 mod phase;
 mod run;
 mod text;
+mod waits;
 
 use bindings::exports::sandmill::{
     runtime::loader::{Guest as Loader, Module},

@@ -1,4 +1,4 @@
-//! Calls the script's functions and drives its promises and timers to an end.
+//! Calls the script's functions and drives its promises, timers and requests to an end.
 
 use crate::{
     bindings::{
@@ -6,7 +6,7 @@ use crate::{
         sandmill::log::log::{self, Level},
     },
     engine::{self, Engine},
-    errors, load, native, output,
+    errors, load, output,
 };
 use rquickjs::{Ctx, Function, Persistent, Result, Value, function::Args, promise::PromiseState, qjs};
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -99,13 +99,14 @@ fn settle<'js>(engine: &Engine, ctx: &Ctx<'js>, what: &str, value: Value<'js>) -
         if promise.state() != PromiseState::Pending {
             break;
         }
-        let wait: f64 = engine.helpers.timer_wait.clone().restore(ctx)?.call(())?;
-        if wait < 0.0 {
+        let timer_ms: f64 = engine.helpers.timer_wait.clone().restore(ctx)?.call(())?;
+        if timer_ms < 0.0 && engine.waits.is_empty() {
             let message = format!("{what}'s promise can never settle: nothing is left to wait for");
             return Err(rquickjs::Exception::throw_message(ctx, &message));
         }
-        native::sleep(wait);
-        engine.helpers.timer_fire.clone().restore(ctx)?.call::<_, ()>(())?;
+        if engine.waits.turn(ctx, timer_ms)? {
+            engine.helpers.timer_fire.clone().restore(ctx)?.call::<_, ()>(())?;
+        }
     }
     // Its rejection is the outcome, not an unhandled one.
     engine.forget_rejection(ctx, promise.as_value());

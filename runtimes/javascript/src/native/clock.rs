@@ -3,7 +3,10 @@
 use crate::phase;
 use rquickjs::{Ctx, Object, Result, prelude::Func};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use wasip2::clocks::{monotonic_clock, wall_clock};
+use wasip2::{
+    clocks::{monotonic_clock, wall_clock},
+    io::poll::Pollable,
+};
 
 /// When the first clock of a run was read, for `performance.now`; 0 before that.
 static ORIGIN_NS: AtomicU64 = AtomicU64::new(0);
@@ -54,6 +57,11 @@ fn elapsed_ms() -> f64 {
 /// Blocks this component; the host goes on with others.
 pub fn sleep(wait_ms: f64) {
     if wait_ms > 0.0 {
-        monotonic_clock::subscribe_duration((wait_ms * 1e6) as u64).block();
+        timer(wait_ms).block();
     }
+}
+
+/// What is ready after a while.
+pub fn timer(wait_ms: f64) -> Pollable {
+    monotonic_clock::subscribe_duration((wait_ms * 1e6) as u64)
 }

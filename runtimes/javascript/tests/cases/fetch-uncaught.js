@@ -1,0 +1,1 @@
+export const main = () => fetch("https://denied.test/a?key=secret");

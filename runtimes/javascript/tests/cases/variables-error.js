@@ -1,0 +1,2 @@
+import { variable } from "sandmill";
+export const main = () => variable("f/demo/token");
