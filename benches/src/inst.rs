@@ -51,7 +51,7 @@ impl StatePort for Nothing {
 }
 
 impl GrantsPort for Nothing {
-    fn given(&self, _: WorkspaceId, _: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+    fn given(&self, _: WorkspaceId, _: ScriptPath, _: Digest) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
         Box::pin(async { Ok(Vec::new().into()) })
     }
 }

@@ -60,7 +60,7 @@ CREATE TABLE variables (
     PRIMARY KEY (workspace, path)
 );
 
--- What was granted to a script, whatever its version.
+-- What was granted to a script: for the deployment that was the newest then, and those after it. Nobody judged what was deployed before.
 CREATE TABLE grants (
     workspace BYTEA NOT NULL,
     path TEXT COLLATE "C" NOT NULL,
@@ -68,13 +68,14 @@ CREATE TABLE grants (
     granted TEXT COLLATE "C" NOT NULL,
     granted_by TEXT NOT NULL,
     granted_at BIGINT NOT NULL,
+    since_number BIGINT NOT NULL,
     PRIMARY KEY (workspace, path, granted)
 );
 
 -- Until now a deployment granted what its manifest asked for. The JSON of these manifests may hold the character NUL in a description, which
 -- PostgreSQL's own functions for JSON refuse; patterns have none.
-INSERT INTO grants (workspace, path, granted, granted_by, granted_at)
-SELECT d.workspace, d.path, 'runs:' || pattern.value, d.created_by, d.created_at
+INSERT INTO grants (workspace, path, granted, granted_by, granted_at, since_number)
+SELECT d.workspace, d.path, 'runs:' || pattern.value, d.created_by, d.created_at, d.number
 FROM scripts s
 JOIN deployments d ON d.workspace = s.workspace AND d.path = s.path AND d.number = s.newest
 JOIN versions v ON v.workspace = d.workspace AND v.digest = d.version

@@ -60,7 +60,7 @@ CREATE TABLE variables (
     PRIMARY KEY (workspace, path)
 ) STRICT, WITHOUT ROWID;
 
--- What was granted to a script, whatever its version.
+-- What was granted to a script: for the deployment that was the newest then, and those after it. Nobody judged what was deployed before.
 CREATE TABLE grants (
     workspace BLOB NOT NULL,
     path TEXT NOT NULL,
@@ -68,12 +68,13 @@ CREATE TABLE grants (
     granted TEXT NOT NULL,
     granted_by TEXT NOT NULL,
     granted_at INTEGER NOT NULL,
+    since_number INTEGER NOT NULL,
     PRIMARY KEY (workspace, path, granted)
 ) STRICT, WITHOUT ROWID;
 
 -- Until now a deployment granted what its manifest asked for.
-INSERT OR IGNORE INTO grants (workspace, path, granted, granted_by, granted_at)
-SELECT d.workspace, d.path, 'runs:' || pattern.value, d.created_by, d.created_at
+INSERT OR IGNORE INTO grants (workspace, path, granted, granted_by, granted_at, since_number)
+SELECT d.workspace, d.path, 'runs:' || pattern.value, d.created_by, d.created_at, d.number
 FROM scripts s
 JOIN deployments d ON d.workspace = s.workspace AND d.path = s.path AND d.number = s.newest
 JOIN versions v ON v.workspace = d.workspace AND v.digest = d.version

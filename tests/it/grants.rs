@@ -73,6 +73,29 @@ async fn becomes(expected: &Value) {
     panic!("{last} is not {expected}");
 }
 
+/// Whoever deployed something before does not come by what was given to code that came later.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_has_nothing_of_what_was_given_later() {
+    let server = server();
+    server.deploy("f/older/child", "typescript", "export const main = () => 'started';").await.unwrap();
+    let source = |number: u32| {
+        format!(
+            "import {{ runs }} from 'sandmill';\nexport function main() {{ try {{ return {number} + runs.run('f/older/child'); }} catch (error) {{ return error.code; }} }}"
+        )
+    };
+    let body =
+        |number: u32| json!({"language": "typescript", "source": source(number), "manifest": {"grants": {"runs": ["f/older/child"]}}});
+    server.deploy_ungranted("f/older/asks", body(1)).await.unwrap();
+    // What is known of the path is known of its newest version alone.
+    assert_eq!(server.call("f/older/asks", &json!({})).await.unwrap().json().unwrap(), json!("denied"));
+    server.deploy_with("f/older/asks", body(2)).await.unwrap();
+    assert_eq!(server.call("f/older/asks", &json!({})).await.unwrap().json().unwrap(), json!("2started"));
+    assert_eq!(server.call("f/older/asks@1", &json!({})).await.unwrap().json().unwrap(), json!("denied"));
+    server.deploy_ungranted("f/older/asks", body(3)).await.unwrap();
+    assert_eq!(server.call("f/older/asks", &json!({})).await.unwrap().json().unwrap(), json!("3started"));
+    assert_eq!(server.call("f/older/asks@1", &json!({})).await.unwrap().json().unwrap(), json!("denied"));
+}
+
 #[test]
 fn a_file_is_given_what_its_caller_says() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ mod children;
 mod commands;
 mod components;
 mod connections;
+mod databases;
 mod disk;
 mod dispatching;
 mod events;

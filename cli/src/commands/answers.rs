@@ -11,18 +11,18 @@ use crate::{
     render::{clean_line, table},
 };
 
-/// Which part of a list; `LIMIT` entries unless somebody says how many.
+/// Which part of a list.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct PageOptions<const LIMIT: u32 = 50> {
+pub(crate) struct PageOptions {
     /// How many
-    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
     /// Where the page starts: `next` of the one before
     #[arg(long)]
     cursor: Option<String>,
 }
 
-impl<const LIMIT: u32> PageOptions<LIMIT> {
+impl PageOptions {
     pub(super) fn query(self) -> Vec<(&'static str, String)> {
         let mut query = vec![("limit", self.limit.to_string())];
         query.extend(self.cursor.map(|cursor| ("cursor", cursor)));

@@ -116,8 +116,8 @@ fn change(server: &Server, path: &ScriptPath, change: &serde_json::Value) -> Req
 }
 
 /// Gives `grants` to the script at `path`.
-pub(crate) async fn give(server: &Server, path: &ScriptPath, grants: &[Grant]) -> Result<(), CliError> {
-    server.send(change(server, path, &json!({ "give": grants }))).await.map(drop)
+pub(crate) async fn give(server: &Server, path: &ScriptPath, grants: &[Grant]) -> Result<Granted, CliError> {
+    server.read(change(server, path, &json!({ "give": grants }))).await
 }
 
 /// What a script asks for in vain, and how it gets it.

@@ -6,8 +6,9 @@ use sandmill_model::RunId;
 use serde_json::json;
 
 use super::{
+    answers::PageOptions,
     filter::Filter,
-    runs::{Page, list, steer, steer_many, which},
+    runs::{list, steer, steer_many, which},
 };
 use crate::{Session, client::Server, error::CliError};
 
@@ -27,7 +28,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         filter: Filter,
         #[command(flatten)]
-        page: Page,
+        page: PageOptions,
     },
     /// Start one again with its event as it came, or all that fit
     Replay {

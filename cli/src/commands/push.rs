@@ -99,9 +99,6 @@ async fn push(server: &Server, pushed: Pushed<'_>, session: &mut Session<'_>) ->
     let Pushed { script, path, grants } = pushed;
     let asked: Vec<Grant> = script.manifest.grants.iter().collect();
     let given = grants::chosen(grants, &asked)?;
-    if !given.is_empty() {
-        grants::give(server, path, &given).await?;
-    }
     let body = server.bytes(request(server, script, path)?).await?;
     let deployed: Deployed = server.parsed(&body)?;
     session.console.diagnostics(Severity::Warning, &deployed.warnings);
@@ -110,7 +107,9 @@ async fn push(server: &Server, pushed: Pushed<'_>, session: &mut Session<'_>) ->
     } else {
         session.console.say(&format!("{}@{}", deployed.path, deployed.number));
     }
-    ask_for_missing(server, path, &deployed.missing, session).await
+    // After it, not before: what is given works for the newest deployment and those to come, and so for nothing that others deployed here.
+    let missing = if given.is_empty() { deployed.missing } else { grants::give(server, path, &given).await?.missing };
+    ask_for_missing(server, path, &missing, session).await
 }
 
 /// Shows what is asked for and was not given; whoever sits there can give it at once.

@@ -18,9 +18,6 @@ use crate::{
     render::{clean_line, run_error},
 };
 
-/// Which runs of those that fit.
-pub(crate) type Page = PageOptions<20>;
-
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -34,7 +31,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         filter: Filter,
         #[command(flatten)]
-        page: Page,
+        page: PageOptions,
     },
     /// Show a run: arguments, outcome, what it used
     Show {
@@ -96,7 +93,13 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
     }
 }
 
-pub(crate) async fn list(server: &Server, what: &str, filter: &Filter, page: Page, session: &mut Session<'_>) -> Result<(), CliError> {
+pub(crate) async fn list(
+    server: &Server,
+    what: &str,
+    filter: &Filter,
+    page: PageOptions,
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
     let mut query = filter.query();
     query.extend(page.query());
     let request = server.request(Method::GET, what).query(&query);

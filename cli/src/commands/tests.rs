@@ -335,7 +335,7 @@ async fn lists_steering_and_downloads() {
     let empty = r#"{"items":[],"next":null}"#;
     let done = remote(
         &["runs", "list", "--status", "failed", "--json"],
-        vec![("GET /api/w/w/runs?status=failed&limit=20", "200 OK", JSON, empty)],
+        vec![("GET /api/w/w/runs?status=failed&limit=50", "200 OK", JSON, empty)],
     )
     .await;
     assert_eq!(done.out.trim_end(), empty);

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Grant, Grants, LogLevel, LogStream, ScriptPath, WorkspaceId, grants::denial};
+use sandmill_model::{BoxFuture, Digest, Grant, Grants, LogLevel, LogStream, ScriptPath, WorkspaceId, grants::denial};
 use sandmill_sandbox::Guest;
 
 use crate::{Host, host::RunFacts};
 
 /// What was granted to whom.
 pub trait GrantsPort: Send + Sync + 'static {
-    /// All that the script at `path` was given, as it is now or was a moment ago.
+    /// All that the version of the script at `path` was given, as it is now or was a moment ago.
     ///
     /// # Errors
     /// Why it cannot be read at present.
-    fn given(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>>;
+    fn given(&self, workspace: WorkspaceId, path: ScriptPath, version: Digest) -> BoxFuture<'_, Result<Arc<[Grant]>, String>>;
 }
 
 /// Why a script does not get what it asked for.
@@ -58,7 +58,7 @@ impl RunFacts {
         if self.asked.is_empty() {
             return Ok(Grants::default());
         }
-        let given = port.given(self.attempt.workspace, self.attempt.path.clone()).await;
+        let given = port.given(self.attempt.workspace, self.attempt.path.clone(), self.attempt.version).await;
         given.map(|given| self.asked.given(&given)).map_err(Refused::Unavailable)
     }
 }

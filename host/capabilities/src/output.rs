@@ -28,6 +28,7 @@ impl Output for Guest<Host> {
             return Ok(());
         }
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        let text = self.masked(text);
         self.host.ports.output.progress(self.run(), percent, &text);
         let fields = JsonText::trusted(format!("{{\"percent\":{percent}}}"));
         self.log(LogLevel::Info, LogStream::Progress, text, Some(fields));

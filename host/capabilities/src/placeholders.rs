@@ -14,6 +14,8 @@ pub(crate) use text::{Replaced, Replacing};
 
 /// Bytes of randomness in a placeholder: nobody guesses one.
 const RANDOM_BYTES: usize = 16;
+/// Bytes of a secret that a placeholder stands for. A small text becomes it as often as a script likes.
+const SECRET_BYTES_MAX: usize = 4 * 1024;
 /// Placeholders of one run; a script that makes more is told so.
 const PLACEHOLDERS_MAX: usize = 1_000;
 
@@ -35,22 +37,27 @@ impl Placeholders {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The text that stands for `secret` of the resource or variable at `path`; the same text for the same secret. None if the run has made
-    /// too many.
-    pub fn make(&self, path: &ScriptPath, secret: &str) -> Option<String> {
+    /// The text that stands for `secret` of the resource or variable at `path`; the same text for the same secret.
+    ///
+    /// # Errors
+    /// If the run has made too many, or the secret is too long.
+    pub fn make(&self, path: &ScriptPath, secret: &str) -> Result<String, String> {
+        if secret.len() > SECRET_BYTES_MAX {
+            return Err(format!("a text can stand for a secret of at most {SECRET_BYTES_MAX} bytes; that at {path} has more"));
+        }
         let mut made = self.made();
         let whose = (path.clone(), secret.to_owned());
         if let Some(text) = made.texts.get(&whose) {
-            return Some(text.clone());
+            return Ok(text.clone());
         }
         if made.secrets.len() >= PLACEHOLDERS_MAX {
-            return None;
+            return Err(format!("a run has at most {PLACEHOLDERS_MAX} texts that stand for secrets"));
         }
         let random = random::bytes::<RANDOM_BYTES>();
         let text = text::text(&random);
         made.secrets.insert(random, whose.clone());
         made.texts.insert(whose, text.clone());
-        Some(text)
+        Ok(text)
     }
 
     /// Whether any stands for a secret of one of `paths`.

@@ -41,7 +41,7 @@ impl Revealed {
     pub(crate) fn conceal(&self, log: &RunLog) {
         for pointer in &self.secrets {
             if let Some(secret) = secret(self, pointer) {
-                log.conceal(&secret);
+                log.conceal_whole(&secret);
             }
         }
     }
@@ -125,8 +125,8 @@ impl HostHandle for Guest<Host> {
         Ok(match secret(&revealed, &pointer) {
             Some(secret) => {
                 let made = host.run.placeholders().make(&path, &secret);
-                self.conceal(&secret);
-                made.ok_or_else(|| Error::Invalid("the run has asked for too many texts that stand for secrets".to_owned()))
+                self.conceal_whole(&secret);
+                made.map_err(Error::Invalid)
             }
             None => Err(Error::Invalid(format!("{path} has no text at `{pointer}`"))),
         })

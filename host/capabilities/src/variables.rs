@@ -60,7 +60,7 @@ pub(crate) async fn read(guest: &mut Guest<Host>, path: &str) -> Result<String, 
     if !guest.host.granted().await?.cover(&secret) {
         return Err(deny(guest, &secret).into());
     }
-    guest.conceal(&variable.text);
+    guest.conceal_whole(&variable.text);
     Ok(variable.text)
 }
 
@@ -69,9 +69,9 @@ async fn placeholder(guest: &mut Guest<Host>, path: &str) -> Result<String, Erro
     if !variable.is_secret {
         return Err(Error::Invalid(format!("the variable {path} is not secret: read it with `get`")));
     }
-    guest.conceal(&variable.text);
+    guest.conceal_whole(&variable.text);
     let made = guest.host.run.placeholders().make(&path, &variable.text);
-    made.ok_or_else(|| Error::Invalid("the run has asked for too many texts that stand for secrets".to_owned()))
+    made.map_err(Error::Invalid)
 }
 
 /// The variable, if the script may know of it.

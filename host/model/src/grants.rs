@@ -128,7 +128,7 @@ impl Grant {
             Self::Variables(pattern) => need(Domain::Variables, Action::Read, pattern.to_string()),
             // No token shows a secret; who may put another in its place may also hand it out.
             Self::Secrets(pattern) => need(Domain::Variables, Action::Write, pattern.to_string()),
-            Self::Sql(access) => need(Domain::Resources, Action::Read, access.of.to_string()),
+            Self::Sql(access) => need(Domain::Resources, access.mode.action(), access.of.to_string()),
             Self::Blob(access) => need(Domain::Blobs, access.mode.action(), format!("{}*", access.of.as_str())),
             // The secrets of what is at the path go to that origin: it is handing them out.
             Self::Http(grant) => {

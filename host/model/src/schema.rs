@@ -19,8 +19,16 @@ pub struct Fault {
     pub message: String,
 }
 
+/// Values of a schema times values that are held against it, up to which it is said where those do not fit: a fault is noted for every branch of
+/// every element before the first is told, each of some hundred bytes.
+const LOOKED_AT_MAX: usize = 100_000;
+
 /// A schema, compiled once.
-pub struct Schema(Box<Validator>);
+pub struct Schema {
+    validator: Box<Validator>,
+    /// Values that it is made of.
+    values: usize,
+}
 
 impl Schema {
     /// # Errors
@@ -40,15 +48,19 @@ impl Schema {
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex().size_limit(pattern_bytes_max))
             .build(schema)
-            .map(|validator| Self(Box::new(validator)))
+            .map(|validator| Self { validator: Box::new(validator), values: count(schema) })
             .map_err(|error| error.to_string())
     }
 
     /// What does not fit, some twenty at most; none: all fits. No message repeats what is in the value.
     #[must_use]
     pub fn faults(&self, value: &Value) -> Vec<Fault> {
-        if self.0.is_valid(value) {
+        if self.validator.is_valid(value) {
             return Vec::new();
+        }
+        if self.values.saturating_mul(count(value)) > LOOKED_AT_MAX {
+            let message = "something in it does not fit the schema; it is too large to say where".to_owned();
+            return vec![Fault { pointer: String::new(), message }];
         }
         let fault = |error: jsonschema::ValidationError<'_>| {
             let mut pointer = error.instance_path().as_str().to_owned();
@@ -61,7 +73,16 @@ impl Schema {
             // The value itself may be megabytes long, and secret.
             Fault { pointer, message: error.masked().to_string().chars().take(MESSAGE_CHARS_MAX).collect() }
         };
-        self.0.iter_errors(value).take(FAULTS_MAX).map(fault).collect()
+        self.validator.iter_errors(value).take(FAULTS_MAX).map(fault).collect()
+    }
+}
+
+/// Values, with those within.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum::<usize>(),
+        Value::Object(members) => members.values().map(count).sum(),
+        _ => 0,
     }
 }
 
@@ -69,4 +90,21 @@ impl Schema {
 #[must_use]
 pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn faults_of_large_values_are_not_collected() {
+        let branches: Vec<Value> = (0..1_500).map(|n| json!({ "const": n + 1 })).collect();
+        let schema = Schema::compile(&json!({"items": {"anyOf": branches}})).unwrap();
+        let faults = schema.faults(&json!(vec![0; 32_000]));
+        assert_eq!((faults.len(), faults[0].pointer.as_str()), (1, ""), "{faults:?}");
+        assert_eq!(schema.faults(&json!([1, 0, 2]))[0].pointer, "/1");
+        assert_eq!(schema.faults(&json!(vec![1; 32_000])), []);
+    }
 }

@@ -103,9 +103,21 @@ impl<H> Guest<H> {
         self.core.control.log().is_cut()
     }
 
-    /// From now on the run's log, result and error show `*` in the place of `secret`, also of parts and usual encodings of it.
+    /// From now on the run's log, result and error show `*` in the place of `secret`, which the guest was told: also of parts and usual
+    /// encodings of it.
     pub fn conceal(&self, secret: &str) {
         self.core.control.log().conceal(secret);
+    }
+
+    /// As [`Guest::conceal`], for a secret that the guest was not told: whole or encoded as a whole. Masked parts would tell it.
+    pub fn conceal_whole(&self, secret: &str) {
+        self.core.control.log().conceal_whole(secret);
+    }
+
+    /// `text` as it would be in the run's log.
+    #[must_use]
+    pub fn masked(&self, text: String) -> String {
+        self.core.control.log().masked(text)
     }
 
     /// Host functions that take text or lists, or that do more than a few microseconds of work, wait for this first: it lets
@@ -123,9 +135,9 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// As [`Guest::conceal`].
-    pub fn conceal(&self, secret: &str) {
-        self.control.log().conceal(secret);
+    /// As [`Guest::conceal_whole`].
+    pub fn conceal_whole(&self, secret: &str) {
+        self.control.log().conceal_whole(secret);
     }
 
     /// As [`Guest::log`] does.

@@ -36,6 +36,19 @@ impl LogBuffer {
         self.masks.get_or_insert_default().add(secret);
     }
 
+    /// What of `secret`, as a whole, comes from now on is masked.
+    pub(crate) fn conceal_whole(&mut self, secret: &str) {
+        self.masks.get_or_insert_default().add_whole(secret);
+    }
+
+    /// `text` as it would come into the log by itself.
+    pub(crate) fn masked(&self, mut text: String) -> String {
+        if let Some(masks) = &self.masks {
+            masks.text(&mut text);
+        }
+        text
+    }
+
     /// Masks what the run returned.
     pub(crate) fn mask(&self, outcome: &mut Outcome) {
         if let Some(masks) = &self.masks {

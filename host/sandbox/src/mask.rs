@@ -1,14 +1,17 @@
 //! Secrets that a run has come near to do not leave it: in its log, result and error their letters are replaced by `*`, one for one.
 //!
 //! A secret is found by its parts, so that it is found in pieces too, over several lines or elements, and in the forms that text takes on its way:
-//! base64, percent-encoding, hexadecimal digits, escapes of JSON. It is a net for accidents, not a wall: who may read a secret can also print it backwards.
+//! base64, percent-encoding, hexadecimal digits, escapes of JSON. One that the run uses without reading it is found whole alone. It is a net for accidents, not a wall: who may read a secret can also print it backwards.
 
 mod forms;
 mod json;
+mod whole;
 
 use std::collections::HashSet;
 
 use sandmill_model::{JsonText, Outcome, Output, RunError};
+
+use self::whole::Wholes;
 
 /// Bytes of a part that is looked for, at most.
 const PART_BYTES_MAX: usize = 8;
@@ -25,7 +28,10 @@ const MASK: u8 = b'*';
 /// The secrets of one run.
 #[derive(Default)]
 pub(crate) struct Masks {
-    /// The secrets themselves: one that is used again is known.
+    /// Those that it cannot read.
+    wholes: Wholes,
+    whole_ones: HashSet<Box<str>>,
+    /// The secrets that it can read, themselves: one that is used again is known.
     added: HashSet<Box<[u8]>>,
     /// By the number of their bytes, these in the low bytes.
     parts: [HashSet<u64>; PART_BYTES_MAX + 1],
@@ -83,7 +89,14 @@ impl<P: Copy> Trace<P> {
 }
 
 impl Masks {
-    /// Looks for `secret` from now on.
+    /// Looks for `secret` from now on, which the run uses and does not have.
+    pub(crate) fn add_whole(&mut self, secret: &str) {
+        if !self.added.contains(secret.as_bytes()) && self.whole_ones.insert(secret.into()) {
+            self.wholes.add(secret);
+        }
+    }
+
+    /// Looks for `secret` and its parts from now on: the run has its text.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = &secret.as_bytes()[..secret.len().min(SECRET_BYTES_MAX)];
         if secret.len() < SECRET_BYTES_MIN || self.count >= PARTS_MAX || !self.added.insert(secret.into()) {
@@ -126,12 +139,21 @@ impl Masks {
             masked.extend(trace.last(found));
         }
         self.log = trace;
+        masked.extend(self.wholes.found(message.as_bytes()).flatten().map(|at| (entry, at)));
         masked.sort_unstable();
         masked.dedup();
         masked
     }
 
     fn bytes(&self, text: &mut [u8]) {
+        let wholes: Vec<_> = self.wholes.found(text).collect();
+        self.parts(text);
+        for range in wholes {
+            text[range].fill(MASK);
+        }
+    }
+
+    fn parts(&self, text: &mut [u8]) {
         let mut trace = Trace::default();
         let mut done = 0;
         for at in 0..text.len() {
@@ -150,7 +172,7 @@ impl Masks {
         let mut bytes = std::mem::take(text).into_bytes();
         let original = bytes.clone();
         self.bytes(&mut bytes);
-        *text = whole(original, bytes);
+        *text = of_letters(original, bytes);
     }
 
     pub(crate) fn json(&self, json: &JsonText) -> JsonText {
@@ -194,11 +216,11 @@ pub(crate) fn mask(text: &mut String, masked: impl Iterator<Item = usize>) {
             *byte = MASK;
         }
     }
-    *text = whole(original, bytes);
+    *text = of_letters(original, bytes);
 }
 
 /// Text in which no letter is masked in part: UTF-8 again.
-fn whole(original: Vec<u8>, mut masked: Vec<u8>) -> String {
+fn of_letters(original: Vec<u8>, mut masked: Vec<u8>) -> String {
     if let Ok(original) = String::from_utf8(original) {
         for (at, letter) in original.char_indices() {
             let bytes = at..at + letter.len_utf8();

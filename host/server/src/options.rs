@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Run the server.
     Serve(Box<ServeOptions>),
     /// Copy the embedded database and what belongs to it into one file, while the server runs or not.
-    Backup(BackupOptions),
+    Backup(Box<BackupOptions>),
     /// Make a data folder of what `backup` wrote.
     Restore(RestoreOptions),
     /// Build one thing after another, as the server asks (internal).

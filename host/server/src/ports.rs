@@ -93,7 +93,8 @@ const GRANTS_MAX: usize = 10_000;
 pub(crate) struct StoredGrants {
     store: Store,
     clock: Arc<dyn Clock>,
-    recent: Recent<(WorkspaceId, ScriptPath), Arc<[Grant]>>,
+    /// By version: what was known of another is nothing that a new one may have.
+    recent: Recent<(WorkspaceId, ScriptPath, Digest), Arc<[Grant]>>,
 }
 
 impl StoredGrants {
@@ -103,15 +104,15 @@ impl StoredGrants {
 }
 
 impl GrantsPort for StoredGrants {
-    fn given(&self, workspace: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+    fn given(&self, workspace: WorkspaceId, path: ScriptPath, version: Digest) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
         Box::pin(async move {
-            let (now, key) = (self.clock.now(), (workspace, path));
+            let (now, key) = (self.clock.now(), (workspace, path, version));
             if let Some(given) = self.recent.get(&key, now) {
                 return Ok(given);
             }
-            let rows = self.store.grants.list(workspace, &key.1).await.map_err(|error| at_present(&error))?;
+            let rows = self.store.grants.given(workspace, &key.1, version).await.map_err(|error| at_present(&error))?;
             // What an older release granted and this one does not know works no longer.
-            let given: Arc<[Grant]> = rows.iter().filter_map(|row| row.granted.parse().ok()).collect();
+            let given: Arc<[Grant]> = rows.iter().filter_map(|granted| granted.parse().ok()).collect();
             self.recent.put(key, Arc::clone(&given), now);
             Ok(given)
         })

@@ -20,13 +20,16 @@ const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
 
 /// Polls of tasks between two looks at what has arrived. A poll may execute a run, so with tokio's 61 a request would wait for as many.
 const POLLS_PER_LOOK: u32 = 8;
+/// How long work on other threads may go on when all else has ended.
+const STRAGGLERS_LIMIT: Duration = Duration::from_secs(2);
 
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&options)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().event_interval(POLLS_PER_LOOK).build().context("the runtime cannot be started")?;
     let result = runtime.block_on(run(options));
-    drop(runtime);
+    // A thread that does not come back is left behind, and the end of the process is its end.
+    runtime.shutdown_timeout(STRAGGLERS_LIMIT);
     drop(telemetry);
     result
 }

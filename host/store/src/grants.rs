@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, ScriptPath, Timestamp, WorkspaceId};
+use sandmill_model::{BoxFuture, Digest, ScriptPath, Timestamp, WorkspaceId};
 
 use crate::StoreError;
 
@@ -27,7 +27,12 @@ pub trait Grants: Send + Sync + 'static {
     /// In the order of their texts.
     fn list<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<Vec<GrantRow>, StoreError>>;
 
-    /// All of it or nothing; returns what is granted then. What was granted already keeps by whom and when.
+    /// What was granted to the version, in the order of their texts: what was given before it was deployed at the path, or while it was the newest
+    /// there. Whoever gives something has judged the newest deployment, and none before it.
+    fn given<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath, version: Digest)
+    -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
+
+    /// All of it or nothing; returns what is granted then. What was granted already keeps by whom, when, and for which deployments.
     fn change<'a>(
         &'a self,
         workspace: WorkspaceId,

@@ -37,6 +37,8 @@ const RETRY_LIMIT: Duration = Duration::from_secs(15);
 const SEGMENT_BYTES_MAX: usize = 255;
 /// Bytes of a kept media type.
 const TYPE_BYTES_MAX: u64 = 1_024;
+/// What S3 says of an object that was given no media type.
+const TYPE_OF_NONE: &str = "binary/octet-stream";
 /// The folder for media types, where the store has no place for them.
 const TYPES: &str = ".types";
 /// The folder for large results. No workspace has this name.
@@ -208,7 +210,8 @@ impl Blobs {
 
     async fn content_type(&self, workspace: WorkspaceId, key: &str, attributes: &Attributes) -> Result<Option<String>, Error> {
         if self.keeps_types {
-            return Ok(attributes.get(&Attribute::ContentType).map(|text| text.as_ref().to_owned()));
+            let kept = attributes.get(&Attribute::ContentType).map(AsRef::as_ref).filter(|text| *text != TYPE_OF_NONE);
+            return Ok(kept.map(str::to_owned));
         }
         match self.store.get(&type_of(workspace, key)).await {
             Ok(found) if found.meta.size <= TYPE_BYTES_MAX => {

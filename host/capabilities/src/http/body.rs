@@ -19,7 +19,10 @@ use tokio::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::fault::{Fault, Teller};
+use super::{
+    fault::{Fault, Teller},
+    limits::REPLACED_BODY_BYTES,
+};
 use crate::{
     host::RunFacts,
     placeholders::{Replaced, Replacing},
@@ -102,7 +105,13 @@ impl UpBody {
             return Err(Fault::BodyLength(self.sent));
         }
         let data = match &mut self.placeholders {
-            Some(placeholders) => placeholders.replace(&data),
+            Some(placeholders) => {
+                let replaced = placeholders.replace(&data);
+                if replaced.len() > data.len().saturating_add(REPLACED_BODY_BYTES) {
+                    return Err(Fault::Secrets(format!("secrets add more than {REPLACED_BODY_BYTES} bytes to a part of a body")));
+                }
+                replaced
+            }
             None => data,
         };
         self.count(data)

@@ -21,13 +21,13 @@ impl HttpCredentials {
     /// Whoever is asked may repeat them in its answer.
     pub(super) fn conceal(&self, log: &RunLog) {
         for (_, value) in self.headers.iter().chain(&self.query) {
-            log.conceal(value);
+            log.conceal_whole(value);
             // `Bearer <token>`, `Basic <base64>`
             let Some((scheme, token)) = value.split_once(' ') else { continue };
-            log.conceal(token);
+            log.conceal_whole(token);
             let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(token).ok()).flatten();
             if let Some((_, password)) = decoded.as_deref().and_then(|pair| std::str::from_utf8(pair).ok()?.split_once(':')) {
-                log.conceal(password);
+                log.conceal_whole(password);
             }
         }
     }

@@ -12,7 +12,10 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use sandmill_model::{
     Grant, ScriptPath,
-    grants::{HttpGrant, denial},
+    grants::{
+        HttpGrant, denial,
+        http::{is_plain_path, is_sent},
+    },
 };
 use sandmill_sandbox::Guest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,7 +30,7 @@ use super::{
     client::{Outbound, Timeouts, WorkspaceClient},
     credentials::CredentialsPort,
     fault::{Fault, Teller},
-    limits::{BODY_CHUNK_BYTES, CLIENTS_MAX, HttpLimits, REQUEST_HEADER_BYTES},
+    limits::{BODY_CHUNK_BYTES, CLIENTS_MAX, HttpLimits, REPLACED_HEADER_BYTES, REQUEST_HEADER_BYTES},
     paced,
     target::{Target, is_forbidden},
 };
@@ -158,7 +161,7 @@ struct Sending {
 impl Gate {
     async fn judge(&self, request: Request<WasiBody>, options: RequestOptions) -> Result<Sending, Fault> {
         let (parts, body) = request.into_parts();
-        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        if !is_sent(parts.method.as_str()) {
             return Err(Fault::Method(parts.method.to_string()));
         }
         let target = Target::of(&parts.uri)?;
@@ -239,13 +242,21 @@ impl Sending {
             return Ok(None);
         };
         let in_url = Replacing::new(placeholders, &self.paths, Replaced::Encoded);
+        let judged = self.target.path().to_owned();
         self.target.replace(|bytes| in_url.whole(bytes))?;
+        // The grants were asked about the path as it was.
+        if *judged != *self.target.path() && !is_plain_path(self.target.path()) {
+            return Err(Fault::Secrets("a secret in the path has dots or slashes, which would make it another path".to_owned()));
+        }
         let in_headers = Replacing::new(placeholders, &self.paths, Replaced::AsPlaceholder);
         for value in self.parts.headers.values_mut() {
             let replaced = in_headers.whole(value.as_bytes());
             if replaced != value.as_bytes() {
                 *value = secret_value(&replaced)?;
             }
+        }
+        if self.parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > REPLACED_HEADER_BYTES {
+            return Err(Fault::Secrets(format!("with their secrets the headers have more than {REPLACED_HEADER_BYTES} bytes")));
         }
         if self.body.size_hint().exact() == Some(0) {
             return Ok(None);

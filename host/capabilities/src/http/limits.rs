@@ -22,7 +22,11 @@ pub(super) const ADDRESSES_MAX: usize = 64;
 
 /// Bytes of a request's headers, what they take in memory included; more is a trap. A guest may hold thousands.
 pub(super) const REQUEST_HEADER_BYTES: usize = 32 * KIB;
-/// Bytes of a request's path and query.
+/// Bytes of a request's headers, once placeholders in them are replaced.
+pub(super) const REPLACED_HEADER_BYTES: usize = 64 * KIB;
+/// Bytes that placeholders may add to one part of a request's body.
+pub(super) const REPLACED_BODY_BYTES: usize = 64 * KIB;
+/// Bytes of a request's path and query, also once placeholders in it are replaced.
 pub(super) const TARGET_BYTES: usize = 16 * KIB;
 /// Bytes of a request's body that wait to be sent, twice.
 pub(super) const BODY_CHUNK_BYTES: usize = 16 * KIB;

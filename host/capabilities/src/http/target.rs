@@ -41,7 +41,7 @@ impl Target {
     pub(super) fn replace(&mut self, replace: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Fault> {
         let replaced = String::from_utf8(replace(self.path_and_query.as_bytes()));
         self.path_and_query = replaced.map_err(|_| Fault::Secrets("a URL with its placeholders replaced is not text".to_owned()))?;
-        Ok(())
+        if self.path_and_query.len() > TARGET_BYTES { Err(Fault::UrlTooLong(TARGET_BYTES)) } else { Ok(()) }
     }
 
     /// Sets one parameter of the query, in the place of any of the same name.

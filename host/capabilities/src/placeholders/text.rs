@@ -162,7 +162,8 @@ mod tests {
         assert_ne!(placeholders.make(&path("f/a/c"), "s").unwrap(), one);
         assert_ne!(Placeholders::default().make(&path("f/a/b"), "s").unwrap(), one);
         assert!(placeholders.has_any_of(&[path("f/a/c")]) && !placeholders.has_any_of(&[path("f/a/d")]));
-        let made = (0..2_000).filter_map(|n| placeholders.make(&path("f/x/y"), &n.to_string())).count();
+        let made = (0..2_000).filter_map(|n| placeholders.make(&path("f/x/y"), &n.to_string()).ok()).count();
+        assert!(placeholders.make(&path("f/x/y"), &"x".repeat(4 * 1024 + 1)).is_err());
         assert_eq!(made, super::super::PLACEHOLDERS_MAX - 3);
     }
 

@@ -19,6 +19,7 @@ use crate::resources::Revealed;
 const DATABASES_MAX: usize = 256;
 /// Statements on SQLite that execute at once, of all workspaces: each has a thread for so long.
 const SQLITE_STATEMENTS_MAX: usize = 64;
+const SQLITE_STATEMENTS_PER_WORKSPACE: usize = 8;
 
 /// Whether an address may be connected to.
 pub type Allows = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -69,6 +70,21 @@ pub(super) struct Common {
     /// What cleans up after calls that were dropped.
     pub(super) tracker: TaskTracker,
     pub(super) sqlite_statements: Arc<Semaphore>,
+    sqlite_turns: Mutex<HashMap<WorkspaceId, Weak<Semaphore>>>,
+}
+
+impl Common {
+    /// One for each statement on SQLite of the workspace that executes.
+    pub(super) fn sqlite_turns(&self, workspace: WorkspaceId) -> Arc<Semaphore> {
+        let mut all = self.sqlite_turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = all.get(&workspace).and_then(Weak::upgrade) {
+            return turns;
+        }
+        all.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(SQLITE_STATEMENTS_PER_WORKSPACE));
+        all.insert(workspace, Arc::downgrade(&turns));
+        turns
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -116,7 +132,7 @@ impl Databases {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let sqlite_statements = Arc::new(Semaphore::new(SQLITE_STATEMENTS_MAX));
-        let common = Arc::new(Common { options, tracker: TaskTracker::new(), sqlite_statements });
+        let common = Arc::new(Common { options, tracker: TaskTracker::new(), sqlite_statements, sqlite_turns: Mutex::default() });
         Self(Arc::new(Inner { common, open: Mutex::default() }))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A statement runs on a thread for blocking work. It is looked at while it runs: it ends when its time is up or when whoever waits for it is gone.
 
+mod functions;
 mod guard;
 mod values;
 
@@ -24,6 +25,8 @@ use super::{Answered, Call, Error, Wants, databases::Common, rows::Rows};
 use crate::{bindings::sql::DatabaseError, resources::Revealed};
 
 const NAME_BYTES_MAX: usize = 64;
+/// Bytes of what was written and is not in the database itself yet; it cannot come there while somebody reads what was before.
+const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A resource of the type `sqlite`.
 #[derive(Deserialize)]
@@ -35,6 +38,8 @@ pub(super) struct File {
     path: PathBuf,
     common: Arc<Common>,
     slots: Arc<Semaphore>,
+    /// For statements of the workspace that execute.
+    turns: Arc<Semaphore>,
 }
 
 /// A connection while a call or a transaction has it. Dropping it closes it, which undoes what was not committed.
@@ -42,6 +47,7 @@ pub(crate) struct Lease {
     /// None while a statement runs.
     open: Option<Open>,
     common: Arc<Common>,
+    turns: Arc<Semaphore>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -64,7 +70,8 @@ impl File {
         };
         let path = common.options.sqlite_folder.join(workspace.to_string()).join(format!("{name}.db"));
         let slots = Arc::new(Semaphore::new(common.options.connections_max));
-        Ok(Arc::new(Self { path, common, slots }))
+        let turns = common.sqlite_turns(workspace);
+        Ok(Arc::new(Self { path, common, slots, turns }))
     }
 
     pub(super) async fn once(self: &Arc<Self>, call: Call) -> Result<Answered, Error> {
@@ -88,10 +95,15 @@ impl File {
         let Ok(Ok(slot)) = slot.await else {
             return Err(Error::Unavailable(format!("all {} connections are in use; try again", options.connections_max)));
         };
+        if mode == Mode::Write && guard::log_bytes(&self.path) > LOG_BYTES_MAX {
+            return Err(Error::Unavailable(
+                "the database's log is too long, since a transaction has been reading for long; try again once it has ended".to_owned(),
+            ));
+        }
         let (path, bytes_max) = (self.path.clone(), options.sqlite_bytes_max);
         let opened = tokio::task::spawn_blocking(move || guard::open(&path, mode, bytes_max)).await;
         let (connection, guard) = opened.map_err(|_| gone())?.map_err(|error| failure(&error))?;
-        Ok(Lease { open: Some(Open { connection, guard }), common: Arc::clone(&self.common), _slot: slot })
+        Ok(Lease { open: Some(Open { connection, guard }), common: Arc::clone(&self.common), turns: Arc::clone(&self.turns), _slot: slot })
     }
 }
 
@@ -129,8 +141,11 @@ impl Lease {
     ) -> Result<T, Error> {
         let Some(mut open) = self.open.take() else { return Err(gone()) };
         let deadline = Instant::now() + limit;
-        let turn = tokio::time::timeout(limit, Arc::clone(&self.common.sqlite_statements).acquire_owned());
-        let Ok(Ok(turn)) = turn.await else { return Err(Error::Unavailable("too many statements run on this node; try again".to_owned())) };
+        let (of_workspace, of_node) = (Arc::clone(&self.turns), Arc::clone(&self.common.sqlite_statements));
+        let turn = async { Some((of_workspace.acquire_owned().await.ok()?, of_node.acquire_owned().await.ok()?)) };
+        let Ok(Some(turn)) = tokio::time::timeout(limit, turn).await else {
+            return Err(Error::Unavailable("too many statements run on this node; try again".to_owned()));
+        };
         open.guard.start(deadline);
         let stop = Stop(Arc::clone(&open.guard));
         let done = self.common.tracker.spawn_blocking(move || {
@@ -226,6 +241,9 @@ fn failure(error: &rusqlite::Error) -> Error {
             "the database is full: it has reached its largest size, or the disk has no space".to_owned(),
             None,
         )),
+        rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::OutOfMemory => {
+            Error::TooLarge("the statement takes more memory than there is for databases of this node".to_owned())
+        }
         rusqlite::Error::SqliteFailure(code, text) => {
             Error::Database(record(code.extended_code, text.clone().unwrap_or_else(|| code.to_string()), None))
         }

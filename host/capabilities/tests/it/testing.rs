@@ -69,7 +69,7 @@ pub(crate) struct Fake {
 }
 
 impl GrantsPort for Fake {
-    fn given(&self, _: WorkspaceId, path: ScriptPath) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
+    fn given(&self, _: WorkspaceId, path: ScriptPath, _: Digest) -> BoxFuture<'_, Result<Arc<[Grant]>, String>> {
         assert_eq!(path.as_str(), "f/test/script");
         Box::pin(async move {
             let all = || Ok(self.asked.lock().unwrap().clone());

@@ -14,8 +14,17 @@ const GRANT_BYTES_MAX: usize = 1_024;
 const METHODS_MAX: usize = 16;
 /// Bytes of a method.
 const METHOD_BYTES_MAX: usize = 32;
-/// No request is ever made with these: the one asks for a tunnel, the other shows what was sent, credentials among it.
-const METHODS_NEVER: [&str; 2] = ["CONNECT", "TRACE"];
+/// No request is ever made with these, however they are written: one asks for a tunnel, one shows what was sent, credentials among it, and one
+/// begins another protocol.
+const METHODS_NEVER: [&str; 3] = ["CONNECT", "TRACE", "PRI"];
+/// How often a path may be percent-encoded, one more than anybody does.
+const DECODINGS_MAX: usize = 4;
+
+/// Whether requests may have the method at all.
+#[must_use]
+pub fn is_sent(method: &str) -> bool {
+    !METHODS_NEVER.iter().any(|never| never.eq_ignore_ascii_case(method))
+}
 
 /// Requests that a script may make, and whose credentials the host adds to them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,14 +58,51 @@ impl From<InvalidOrigin> for InvalidGrant {
     }
 }
 
-/// Whether a path may be compared with a prefix: nothing in it means another path to whoever serves it.
+/// Whether a path may be compared with a prefix: nothing in it means another path to whoever serves it, however often that decodes it.
 #[must_use]
 pub fn is_plain_path(path: &str) -> bool {
-    const ENCODED: [&str; 6] = ["%2e", "%2f", "%5c", "%252e", "%252f", "%255c"];
-    let lower = path.to_ascii_lowercase();
-    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-    path.starts_with('/') && path.bytes().all(is_plain) && !path.split('/').any(is_dots) && !ENCODED.iter().any(|code| lower.contains(code))
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return false;
+    }
+    let mut stage = path.as_bytes().to_vec();
+    for _ in 0..DECODINGS_MAX {
+        let is_dots = |segment: &[u8]| {
+            let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+            matches!(name.trim_ascii(), b"." | b"..")
+        };
+        if stage.split(|byte| *byte == b'/').any(is_dots) || stage.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\') {
+            return false;
+        }
+        let Some(next) = decoded(&stage) else { return false };
+        if next.len() == stage.len() {
+            return true;
+        }
+        stage = next;
+    }
+    false
+}
+
+/// With what is percent-encoded as the bytes that it stands for; none if among them are dots or slashes, which nobody needs to encode.
+fn decoded(path: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while at < path.len() {
+        let digit = |at: usize| path.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let byte = match (path[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                at += 2;
+                let byte = u8::try_from(high * 16 + low).ok()?;
+                if matches!(byte, b'.' | b'/' | b'\\') {
+                    return None;
+                }
+                byte
+            }
+            (byte, ..) => byte,
+        };
+        bytes.push(byte);
+        at += 1;
+    }
+    Some(bytes)
 }
 
 impl HttpGrant {
@@ -88,7 +134,7 @@ impl HttpGrant {
     }
 
     fn covers_method(&self, method: &str) -> bool {
-        !METHODS_NEVER.contains(&method) && (self.methods.is_empty() || self.methods.iter().any(|own| own == method))
+        is_sent(method) && (self.methods.is_empty() || self.methods.iter().any(|own| own == method))
     }
 }
 
@@ -179,7 +225,7 @@ fn parse_methods(text: &str) -> Result<Vec<String>, InvalidGrant> {
     if let Some(method) = methods.iter().find(|method| !is_method(method)) {
         return Err(InvalidGrant(format!("`{method}` is no method")));
     }
-    if let Some(method) = methods.iter().find(|method| METHODS_NEVER.contains(&method.as_str())) {
+    if let Some(method) = methods.iter().find(|method| !is_sent(method)) {
         return Err(InvalidGrant(format!("requests with {method} are never made")));
     }
     if methods.len() > METHODS_MAX {

@@ -13,7 +13,7 @@ pub(super) fn masked(masks: &Masks, json: &str) -> String {
             _ => at + 1,
         };
     }
-    super::whole(json.as_bytes().to_vec(), walk.masked)
+    super::of_letters(json.as_bytes().to_vec(), walk.masked)
 }
 
 struct Walk<'a> {
@@ -27,6 +27,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Returns where the string that begins here is over.
     fn string(&mut self, mut at: usize) -> usize {
+        // What it says, and where each byte of that stands.
+        let (mut said, mut places) = (Vec::new(), Vec::new());
+        let looks_for_wholes = !self.masks.wholes.is_empty();
         while at < self.json.len() && self.json[at] != b'"' {
             let (letter, length) = letter(&self.json[at..]);
             let mut utf8 = [0; 4];
@@ -39,12 +42,19 @@ impl Walk<'_> {
             };
             for byte in bytes {
                 self.trace.step(*byte, (at, length));
+                if looks_for_wholes {
+                    said.push(*byte);
+                    places.push((at, length));
+                }
                 let found = self.masks.found(&self.trace);
                 for (place, length) in self.trace.last(found) {
                     self.masked[place..place + length].fill(MASK);
                 }
             }
             at += length;
+        }
+        for (place, length) in self.masks.wholes.found(&said).flat_map(|range| &places[range]) {
+            self.masked[*place..place + length].fill(MASK);
         }
         at + 1
     }
@@ -58,7 +68,7 @@ impl Walk<'_> {
             trace.step(*byte, ());
             self.masks.found(&trace) > 0
         });
-        if is_secret {
+        if is_secret || self.masks.wholes.found(digits).next().is_some() {
             self.masked[at..at + length].fill(MASK);
             (self.masked[at], self.masked[at + length - 1]) = (b'"', b'"');
         }

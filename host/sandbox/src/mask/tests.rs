@@ -130,3 +130,34 @@ fn many_secrets_are_bounded() {
     }
     assert!(masks.count <= PARTS_MAX);
 }
+
+#[test]
+fn one_that_is_only_used_is_found_whole_and_its_parts_tell_nothing() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    const TOKEN: &str = "ghp_0123456789abcdefÄ";
+    let mut masks = Masks::default();
+    masks.add_whole(TOKEN);
+    let text = |text: &str| {
+        let mut text = text.to_owned();
+        masks.text(&mut text);
+        text
+    };
+    let stars = "*".repeat(TOKEN.len());
+    assert_eq!(text(&format!("a {TOKEN}{TOKEN} b")), format!("a {stars}{stars} b"));
+    assert!(!text(&STANDARD.encode(format!("u:{TOKEN}"))).contains(&STANDARD.encode(&TOKEN[4..16])[..8]));
+    // Whoever guesses it letter by letter sees no difference.
+    for end in 4..TOKEN.len() - 2 {
+        let part = &TOKEN[..end];
+        let hex: String = part.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for guess in [part, &TOKEN[end..], &hex] {
+            assert_eq!(text(guess), guess);
+        }
+    }
+    let json = |value: &Value| serde_json::from_str::<Value>(masks.json(&JsonText::of(value).unwrap()).as_str()).unwrap();
+    let escaped: String = TOKEN.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    assert_eq!(masks.json(&JsonText::parse(format!("[\"{escaped}\"]")).unwrap()).as_str().matches('\\').count(), 0);
+    let halves = json!([&TOKEN[..10], &TOKEN[10..]]);
+    assert_eq!((json(&halves), json(&json!({ "a": TOKEN }))), (halves, json!({ "a": stars })));
+    let lines: Vec<_> = [&TOKEN[..10], &TOKEN[10..], TOKEN].iter().map(|line| masks.in_message(0, line).len()).collect();
+    assert_eq!(lines, [0, 0, TOKEN.len()]);
+}

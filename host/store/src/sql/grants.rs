@@ -1,6 +1,6 @@
 //! What was granted to scripts.
 
-use sandmill_model::{BoxFuture, ScriptPath, WorkspaceId};
+use sandmill_model::{BoxFuture, Digest, ScriptPath, WorkspaceId};
 
 use super::{
     Sql,
@@ -16,6 +16,27 @@ impl Grants for Sql {
     fn list<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<Vec<GrantRow>, StoreError>> {
         Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {
             Box::pin(async move { list(*workspace, path, &mut conn).await })
+        }))
+    }
+
+    fn given<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        path: &'a ScriptPath,
+        version: Digest,
+    ) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+        Box::pin(self.db.read((workspace, path.clone(), version), |(workspace, path, version), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT granted FROM grants WHERE workspace = $1 AND path = $2 AND since_number <= (
+                             SELECT MAX(number) FROM deployments WHERE workspace = $1 AND path = $2 AND version = $3
+                         ) ORDER BY granted",
+                        values![*workspace, path, *version],
+                    )
+                    .await?;
+                rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+            })
         }))
     }
 
@@ -37,7 +58,9 @@ impl Grants for Sql {
                 }
                 for given in &change.give {
                     conn.execute(
-                        "INSERT INTO grants (workspace, path, granted, granted_by, granted_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                        "INSERT INTO grants (workspace, path, granted, granted_by, granted_at, since_number)
+                         VALUES ($1, $2, $3, $4, $5, COALESCE((SELECT newest FROM scripts WHERE workspace = $1 AND path = $2), 0))
+                         ON CONFLICT DO NOTHING",
                         values![*workspace, path, given.as_str(), &change.by, change.now],
                     )
                     .await?;

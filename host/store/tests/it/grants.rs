@@ -1,13 +1,14 @@
 //! Grants: given and taken in one step, kept apart by workspace and path.
 
+use sandmill_model::Digest;
 use sandmill_store::{
     Store,
     grants::{GrantChange, GrantRow},
 };
 
-use crate::fixture::{Database, on_both, path, tick, workspace};
+use crate::fixture::{Database, deployment, on_both, path, tick, workspace};
 
-on_both![grants_are_given_and_taken, two_change_the_same];
+on_both![grants_are_given_and_taken, what_was_deployed_before_has_nothing_of_it, two_change_the_same];
 
 fn change(give: &[&str], take: &[&str], by: &str) -> GrantChange {
     let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
@@ -34,6 +35,38 @@ async fn grants_are_given_and_taken(database: Database) {
         store.grants.change(workspace, &path, change(&[], &["state:x"], "u/eve")).await.unwrap();
     }
     assert_eq!(texts(&store.grants.list(own, &at).await.unwrap()), [("state:x", "u/bob")]);
+}
+
+async fn what_was_deployed_before_has_nothing_of_it(database: Database) {
+    let store = database.open().await;
+    let (own, at) = (workspace(), path("f/demo/hello"));
+    let deploy = async |source: &str| {
+        let new = deployment(own, at.as_str(), source);
+        let version = new.version.digest;
+        store.scripts.deploy(new).await.unwrap();
+        version
+    };
+    let given = async |version| store.grants.given(own, &at, version).await.unwrap();
+    let give = async |grant: &str| store.grants.change(own, &at, change(&[grant], &[], "u/ann")).await.unwrap();
+    give("runs:early").await;
+    let one = deploy("one").await;
+    assert_eq!(given(one).await, ["runs:early"]);
+    let two = deploy("two").await;
+    give("runs:late").await;
+    let three = deploy("three").await;
+    assert_eq!(given(one).await, ["runs:early"], "nobody judged it");
+    assert_eq!((given(two).await, given(three).await), (vec!["runs:early".to_owned(), "runs:late".to_owned()], given(two).await));
+    // The same source, deployed again, is a deployment like any.
+    assert_eq!(deploy("one").await, one);
+    assert_eq!(given(one).await, ["runs:early", "runs:late"]);
+    // What is given twice is given as it was first.
+    give("runs:early").await;
+    assert_eq!(given(two).await, ["runs:early", "runs:late"]);
+    for (workspace, path, version) in
+        [(workspace(), at.clone(), one), (own, path("f/demo/other"), one), (own, at.clone(), Digest::of(b"x"))]
+    {
+        assert!(store.grants.given(workspace, &path, version).await.unwrap().is_empty());
+    }
 }
 
 async fn two_change_the_same(database: Database) {

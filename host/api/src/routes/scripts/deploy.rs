@@ -82,6 +82,10 @@ pub(crate) async fn deploy(
         grants::hold_back(&app, &caller, &path, &asked).await?;
     }
     let deployment = app.store.scripts.deploy(new).await?;
+    if !asked.is_empty() {
+        // Once more: somebody may have given it in between, to what was there before.
+        grants::hold_back(&app, &caller, &path, &asked).await?;
+    }
     app.dispatch.deployed(caller.workspace.id, &path);
     tracing::info!(%path, number = deployment.number, version = %digest, workspace = &*caller.workspace.name, "deployed");
 

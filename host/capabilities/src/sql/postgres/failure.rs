@@ -16,7 +16,9 @@ pub(super) fn failure(error: &Cause) -> Error {
             Some(error) => Error::Database(Box::new(record(error))),
             None => Error::Unavailable("the database cannot be used".to_owned()),
         },
-        sqlx::Error::Tls(error) => Error::Unavailable(format!("TLS: {error} (the resource's field `tls` says what is asked of the server: verify-full, if nothing else)")),
+        sqlx::Error::Tls(error) => Error::Unavailable(format!(
+            "TLS: {error} (the resource's field `tls` says what is asked of the server: verify-full, if nothing else)"
+        )),
         sqlx::Error::Io(error) => Error::Unavailable(format!("the connection broke: {}", error.kind())),
         sqlx::Error::Protocol(text) => Error::Unavailable(format!("the database broke the protocol: {text}")),
         _ => Error::Unavailable("the database cannot be used".to_owned()),

@@ -18,15 +18,22 @@ use rusqlite::{
 };
 use sandmill_model::grants::Mode;
 
-use super::is_set;
+use super::{functions, is_set};
 
 /// How long a statement waits for another's transaction.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
-/// Steps of SQLite's machine between two looks at the time: some microseconds.
-const STEPS_BETWEEN: i32 = 1_000;
+/// Steps of SQLite's machine between two looks at the time: a microsecond, or some milliseconds if each is about a large value.
+const STEPS_BETWEEN: i32 = 100;
 const PAGE_BYTES: i64 = 4_096;
 /// Bytes of a value, a row or a statement's text: what is made in the middle of a statement is in this process's memory.
-const VALUE_BYTES_MAX: i32 = 16 * 1024 * 1024;
+pub(super) const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Columns of a table or an answer.
+const COLUMNS_MAX: i32 = 100;
+/// Bytes of a pattern of LIKE and GLOB: how long one takes grows with it.
+const PATTERN_BYTES_MAX: i32 = 100;
+/// Bytes of all that SQLite has in this process's memory, the node's own database with it: statements that would take it beyond that fail. What is
+/// sorted or kept for a while is in memory too, and not on a disk without limit.
+const HEAP_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 /// KiB of pages that a connection keeps.
 const CACHE_KIB: i64 = 4_096;
 
@@ -91,6 +98,8 @@ pub(super) fn open(path: &Path, mode: Mode, bytes_max: u64) -> rusqlite::Result<
     connection.busy_timeout(BUSY_LIMIT)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "hard_heap_limit", HEAP_BYTES_MAX, |_| Ok(()))?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -108,7 +117,9 @@ pub(super) fn open(path: &Path, mode: Mode, bytes_max: u64) -> rusqlite::Result<
         connection.set_db_config(config, value)?;
     }
     for (limit, value) in [
-        (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
+        (Limit::SQLITE_LIMIT_LENGTH, i32::try_from(VALUE_BYTES_MAX).unwrap_or(i32::MAX)),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN_BYTES_MAX),
+        (Limit::SQLITE_LIMIT_COLUMN, COLUMNS_MAX),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
@@ -116,6 +127,7 @@ pub(super) fn open(path: &Path, mode: Mode, bytes_max: u64) -> rusqlite::Result<
     ] {
         connection.set_limit(limit, value)?;
     }
+    functions::define(&connection)?;
     let guard = Arc::new(Guard::default());
     let (asked, looked) = (Arc::clone(&guard), Arc::clone(&guard));
     connection.authorizer(Some(
@@ -125,6 +137,13 @@ pub(super) fn open(path: &Path, mode: Mode, bytes_max: u64) -> rusqlite::Result<
     ))?;
     connection.progress_handler(STEPS_BETWEEN, Some(move || looked.is_over()))?;
     Ok((connection, guard))
+}
+
+/// Bytes of the log of the database at `path`.
+pub(super) fn log_bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).map_or(0, |log| log.len())
 }
 
 fn authorization(action: &AuthAction<'_>, mode: Mode) -> Authorization {

@@ -144,7 +144,7 @@ async fn what_no_grant_covers_is_denied_and_said_in_the_log() {
     let grants = [format!("GET,HEAD http://api.test:{port}/echo"), "http://other.test".to_owned()];
     for (method, authority, path, grant) in [
         ("POST", "api.test", "/echo", "/echo"),
-        ("GET", "api.test", "/", "/"),
+        ("GET", "api.test", "/", ""),
         ("GET", "api.test", "/echoes", "/echoes"),
         ("GET", "api.test", "/echo/../admin", ""),
         ("GET", "api.test", "/echo/%2e%2e/admin", ""),

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use sandmill_model::OutcomeKind;
 use serde_json::{Value, json};
@@ -171,6 +174,40 @@ async fn each_limit() {
     for number in [3, 4] {
         assert_eq!(results[number]["database"], "18", "{number}: {results}");
     }
+}
+
+/// What no other statement is stopped in the middle of: functions whose time is the product of their arguments' lengths, and values that are made
+/// without a row being looked at.
+#[tokio::test]
+async fn nothing_takes_time_or_memory_without_end() {
+    let bed = lite();
+    let long = |letter: &str, last: &str| format!("(replace(hex(zeroblob(900000)), '00', '{letter}') || '{last}')");
+    let began = Instant::now();
+    for slow in [
+        format!("SELECT instr({}, {}) AS v", long("a", ""), long("a", "b")),
+        format!("SELECT length(replace({}, {}, 'x')) AS v", long("a", ""), long("a", "b")),
+        format!("SELECT length(trim({}, {})) AS v", long("b", ""), long("a", "b")),
+    ] {
+        let result = one(&bed, &slow).await;
+        assert!(result[0]["v"].is_u64(), "{result}");
+    }
+    let pattern = one(&bed, &format!("SELECT 'a' LIKE {} AS v", long("%a", ""))).await;
+    assert!(pattern["database"].is_string(), "{pattern}");
+    let columns: Vec<String> = (0..1_000).map(|n| format!("randomblob(2000000) AS c{n}")).collect();
+    let wide = one(&bed, &format!("SELECT {}", columns.join(", "))).await;
+    assert!(wide["database"].is_string(), "{wide}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_log_that_readers_keep_long_takes_no_more() {
+    let bed = lite();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], ["execute", 0, "INSERT INTO t VALUES (zeroblob(2000000))"]]))
+        .await;
+    let file = bed.dir.path().join("sqlite").join(workspace(1).to_string()).join("main.db-wal");
+    fs::File::create(&file).unwrap().set_len(300 * 1024 * 1024).unwrap();
+    let refused = calls(&bed, LITE, &json!([["execute", 0, "INSERT INTO t VALUES (1)"], ["begin", 0]])).await;
+    assert!(refused[0]["unavailable"].is_string() && refused[1]["unavailable"].is_string(), "{refused}");
 }
 
 #[tokio::test]

@@ -124,6 +124,17 @@ fn requests_that_are_covered_and_not() {
         ("https://a/repos", "GET", "https://a/repos\\..\\admin", false),
         ("https://a/repos", "GET", "https://a/repos/x\ny", false),
         ("https://a/repos", "GET", "https://a/repos/...", true),
+        ("https://a/repos", "GET", "https://a/repos/%25%32%65%25%32%65/admin", false),
+        ("https://a/repos", "GET", "https://a/repos/%25252e%25252e/admin", false),
+        ("https://a/repos", "GET", "https://a/repos/%25%35%63x", false),
+        ("https://a/repos", "GET", "https://a/repos/..%20/admin", false),
+        ("https://a/repos", "GET", "https://a/repos/..%3b/admin", false),
+        ("https://a/repos", "GET", "https://a/repos/x%0a", false),
+        ("https://a/repos", "GET", "https://a/repos/100%25/%C3%A4%2525", true),
+        ("https://a/repos", "GET", "https://a/repos/%25252525252541", false),
+        ("https://a", "trace", "https://a/", false),
+        ("https://a", "Connect", "https://a/", false),
+        ("https://a", "PRI", "https://a/", false),
     ] {
         assert_eq!(covers(text, method, url), covered, "{text}: {method} {url}");
     }
