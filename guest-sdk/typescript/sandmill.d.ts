@@ -27,10 +27,7 @@ declare module "sandmill" {
     readonly code: "invalid-key" | "invalid-json" | "too-large" | "unavailable";
   }
 
-  /**
-   * The text of the variable at a path. Granted by path: `[grants] variables = ["f/demo/*"]`; that of a secret one needs a grant of its own:
-   * `[grants] secrets = ["f/demo/token"]`.
-   */
+  /** The text of a variable. Granted by path: `[grants] variables = ["f/demo/*"]`; that of a secret one by `secrets = ["f/demo/token"]`. */
   export function variable(path: string): string;
 
   /**
@@ -76,10 +73,7 @@ declare module "sandmill" {
    */
   export type SqlParameter = Json | undefined | bigint | Date | ArrayBuffer | ArrayBufferView | object;
 
-  /**
-   * Rows as objects. Integers beyond ±(2^53 - 1) and all of `numeric` are strings of their digits, times are RFC 3339, bytes are base64. `columns` has
-   * the database's names of their types, e.g. `int8`; JSON and `for` do not see it.
-   */
+  /** Integers beyond ±(2^53 - 1) and all of `numeric` are strings of their digits, times are RFC 3339, bytes base64. JSON does not see `columns`. */
   export type SqlRows<Row = any> = Row[] & { readonly columns: readonly { name: string; type: string }[] };
 
   export interface SqlSession {
@@ -97,10 +91,7 @@ declare module "sandmill" {
     transaction<Result>(work: (transaction: SqlSession) => Result): Result;
   }
 
-  /**
-   * The database of a resource of the type `postgresql` or `sqlite`, or of the one at a path. Granted by path and mode:
-   * `[grants] sql = ["read f/demo/database"]`. Nothing is awaited: queries return when they are done.
-   */
+  /** The database of a resource. Granted by path and mode: `[grants] sql = ["read f/demo/database"]`. Nothing is awaited: queries return when done. */
   export function sql(resource: Resource | string): SqlDatabase;
 
   /** Thrown by databases. */
@@ -109,14 +100,7 @@ declare module "sandmill" {
     /** `unavailable` may go away if the call is tried again. */
     readonly code: "denied" | "invalid" | "database" | "too-large" | "timeout" | "unavailable";
     /** With `database`: what the database said. `code` is the SQLSTATE of PostgreSQL, the extended result code of SQLite; `position` counts from 1. */
-    readonly database?: {
-      readonly code: string;
-      readonly message: string;
-      readonly detail?: string;
-      readonly hint?: string;
-      readonly constraint?: string;
-      readonly position?: number;
-    };
+    readonly database?: { code: string; message: string; detail?: string; hint?: string; constraint?: string; position?: number };
   }
 
   export interface BlobInfo {
@@ -278,23 +262,15 @@ declare module "sandmill" {
   }
 
   const sandmill: {
-    state: typeof state;
-    StateError: typeof StateError;
-    log: typeof log;
     context: typeof context;
+    log: typeof log;
     output: typeof output;
-    runs: typeof runs;
-    RunsError: typeof RunsError;
-    ChildError: typeof ChildError;
-    variable: typeof variable;
-    secret: typeof secret;
-    VariableError: typeof VariableError;
-    resource: typeof resource;
-    ResourceError: typeof ResourceError;
-    sql: typeof sql;
-    SqlError: typeof SqlError;
-    blob: typeof blob;
-    BlobError: typeof BlobError;
+    state: typeof state; StateError: typeof StateError;
+    runs: typeof runs; RunsError: typeof RunsError; ChildError: typeof ChildError;
+    variable: typeof variable; secret: typeof secret; VariableError: typeof VariableError;
+    resource: typeof resource; ResourceError: typeof ResourceError;
+    sql: typeof sql; SqlError: typeof SqlError;
+    blob: typeof blob; BlobError: typeof BlobError;
   };
   export default sandmill;
 }

@@ -11,12 +11,9 @@ class Resource {
   #handle;
   #fields;
 
-  constructor(handle) {
+  constructor(path, handle) {
+    this.path = path;
     this.#handle = handle;
-  }
-
-  get path() {
-    return native.resourcePath(this.#handle);
   }
 
   get type() {
@@ -39,13 +36,16 @@ class Resource {
     return this.toJSON();
   }
 
-  // For those that use it as a whole. `from` may be its path; `what` is what the script called.
+  // For those that use it as a whole. `from` may be its path.
   static handleOf(what, from) {
-    const isOpen = typeof from === "object" && from !== null && #handle in from;
-    return isOpen ? from.#handle : taken(native.resourceOpen(what, String(from)));
+    const isResource = typeof from === "object" && from !== null && #handle in from;
+    return isResource ? from.#handle : open(what, String(from));
   }
 }
 export const { handleOf } = Resource;
 delete Resource.handleOf;
 
-export const resource = { open: (path) => new Resource(handleOf("resource.open", path)) };
+// `what` is what the script called.
+const open = (what, path) => taken(native.resourceOpen(what, path));
+
+export const resource = { open: (path) => new Resource(String(path), open("resource.open", String(path))) };

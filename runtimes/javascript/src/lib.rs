@@ -12,6 +12,7 @@ mod bytes;
 mod engine;
 mod errors;
 mod heap;
+mod libc;
 mod load;
 mod native;
 mod output;

@@ -5,7 +5,7 @@ use rquickjs::{Ctx, Object, Result, prelude::Func};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wasip2::{
     clocks::{monotonic_clock, wall_clock},
-    io::poll::Pollable,
+    io::poll::{self, Pollable},
 };
 
 /// When the first clock of a run was read, for `performance.now`; 0 before that.
@@ -35,6 +35,25 @@ pub struct Timeval {
     microseconds: i64,
 }
 
+/// As `gettimeofday`, for whatever measures durations.
+///
+/// # Safety
+/// `time` points to room for a `struct timespec`, as C demands.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(_clock: *const u8, time: *mut Timespec) -> i32 {
+    let now = if phase::is_open() { monotonic_clock::now() } else { 0 };
+    // SAFETY: see above.
+    unsafe { time.write(Timespec { seconds: (now / 1_000_000_000) as i64, nanoseconds: (now % 1_000_000_000) as i32 }) };
+    0
+}
+
+/// `struct timespec` of wasi-libc.
+#[repr(C)]
+pub struct Timespec {
+    seconds: i64,
+    nanoseconds: i32,
+}
+
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("elapsed", Func::from(elapsed_ms))?;
     native.set("requireOpen", Func::from(|ctx: Ctx<'_>, what: String| phase::require_open(&ctx, &what)))?;
@@ -57,7 +76,7 @@ fn elapsed_ms() -> f64 {
 /// Blocks this component; the host goes on with others.
 pub fn sleep(wait_ms: f64) {
     if wait_ms > 0.0 {
-        timer(wait_ms).block();
+        poll::poll(&[&timer(wait_ms)]);
     }
 }
 

@@ -14,7 +14,6 @@ use rquickjs::{Array, Ctx, Object, Result, Value, prelude::Func};
 
 pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("resourceOpen", Func::from(open))?;
-    native.set("resourcePath", Func::from(path))?;
     native.set("resourceType", Func::from(kind))?;
     native.set("resourceFields", Func::from(fields))?;
     native.set("resourcePlaceholder", Func::from(placeholder))
@@ -24,10 +23,6 @@ pub fn add<'js>(_ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
 fn open<'js>(ctx: Ctx<'js>, what: String, path: Text) -> Result<Array<'js>> {
     require_open(&ctx, &what)?;
     answer(&ctx, resources::open(&path.0).map(Held).map_err(refusal))
-}
-
-fn path(handle: Holder<'_, Handle>) -> String {
-    handle.borrow().0.path()
 }
 
 fn kind(handle: Holder<'_, Handle>) -> String {
