@@ -74,7 +74,7 @@ async fn a_standalone_component_runs_in_another_host() {
         let download = sandmill(folder.path(), server, &["scripts", "download", &path, "--standalone", "-o", "x.wasm"]);
         assert!(download.status.success(), "{}", String::from_utf8_lossy(&download.stderr));
         let mut run = Command::new(&wasmtime);
-        run.args(["run", "--invoke", r#"run("{\"name\":\"bob\"}")"#, "x.wasm"]).current_dir(folder.path());
+        run.args(["run", "-S", "http", "--invoke", r#"run("{\"name\":\"bob\"}")"#, "x.wasm"]).current_dir(folder.path());
         let output = run.output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && out.contains(says), "{name}: {out}\n{err}");

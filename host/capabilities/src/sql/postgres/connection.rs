@@ -139,8 +139,7 @@ pub(super) struct Backend {
 impl Connection {
     pub(super) async fn open(spec: &Spec, common: &Arc<Common>) -> Result<Self, Error> {
         let server = spec.reach(&common.options.allows).await?;
-        let (wire, folder) =
-            Wire::start(server, &common.tracker).map_err(|error| Error::Unavailable(format!("no socket can be made: {}", error.kind())))?;
+        let (wire, folder) = Wire::start(server).map_err(|error| Error::Unavailable(format!("no socket can be made: {}", error.kind())))?;
         let mut client = spec.options(folder.path()).connect().await.map_err(|error| failure(&error))?;
         let who = "SELECT pid::text, backend_start::text FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
         let row = sqlx::raw_sql(who).fetch_one(&mut client).await.map_err(|error| failure(&error))?;

@@ -16,10 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpStream, UnixListener},
 };
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The port in the name of the socket.
 pub(super) const PORT: u16 = 5432;
@@ -40,7 +37,7 @@ struct Meter {
 
 impl Wire {
     /// The wire, and the folder of the socket, which is there until somebody has connected.
-    pub(super) fn start(server: TcpStream, tracker: &TaskTracker) -> io::Result<(Self, Arc<TempDir>)> {
+    pub(super) fn start(server: TcpStream) -> io::Result<(Self, Arc<TempDir>)> {
         // Nobody but this user may look into it.
         let folder = Arc::new(tempfile::tempdir()?);
         let listener = UnixListener::bind(socket(folder.path()))?;
@@ -48,8 +45,7 @@ impl Wire {
         let cut = CancellationToken::new();
         let joined = join(listener, Arc::clone(&folder), server, Arc::clone(&meter));
         let is_cut = cut.clone();
-        // The tracker is for what must not be lost; a wire ends with its connection.
-        let _ = tracker;
+        // Nobody waits for it: a wire ends with its connection.
         tokio::runtime::Handle::current().spawn(async move {
             let _ = is_cut.run_until_cancelled(joined).await;
         });
