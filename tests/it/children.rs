@@ -195,6 +195,7 @@ async fn nothing_starts_that_was_not_granted() {
         let id = server.start_run(&format!("f/ungranted/{script}"), &json!({ "path": path })).await.unwrap();
         let run = server.ended_run(&id).await.unwrap();
         assert_eq!((run["error"]["name"].as_str(), run["error"]["details"]["code"].as_str()), (Some("RunsError"), Some(code)), "{run}");
+        assert_eq!(run["outcome"], if code == "denied" { "denied" } else { "error" }, "{run}");
         if code == "denied" {
             let line = log(server, &id).await;
             assert!(line.contains("runs = [\\\"f/ungranted/child\\\"]") || line.contains("runs = [\"f/ungranted/child\"]"), "{line}");

@@ -160,6 +160,15 @@ async fn what_is_not_granted_is_refused_also_behind_a_redirect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_denial_that_nobody_catches_is_the_outcome() {
+    let site = site().await;
+    let source = "export async function main() { return (await fetch('$SITE/show')).status; }".replace("$SITE", &site.origin);
+    server().deploy("f/fetching/uncaught", "javascript", &source).await.unwrap();
+    let answer = server().call("f/fetching/uncaught", &json!({})).await.unwrap();
+    assert_eq!((answer.status, &answer.json().unwrap()["code"]), (500, &json!("denied")), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_this_machine_are_refused_unless_the_operator_allows_them() {
     let site = site().await;
     let source = "export async function main() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Digest, Grant, Grants, LogLevel, LogStream, ScriptPath, WorkspaceId, grants::denial};
+use sandmill_model::{BoxFuture, Digest, Grant, Grants, ScriptPath, WorkspaceId, grants::denial};
 use sandmill_sandbox::Guest;
 
 use crate::{Host, host::RunFacts};
@@ -84,18 +84,14 @@ pub(crate) async fn require(guest: &mut Guest<Host>, need: &Grant) -> Result<Gra
 /// What whoever does not have `need` is told, in its log too.
 pub(crate) fn deny(guest: &Guest<Host>, need: &Grant) -> Refused {
     let text = guest.host.denial(need);
-    log(guest, &text);
+    guest.denied(&text);
     Refused::Denied(text)
 }
 
 /// Puts a denial into the run's log.
 pub(crate) fn told<T, E: MayDeny>(guest: &Guest<Host>, result: Result<T, E>) -> Result<T, E> {
     if let Some(text) = result.as_ref().err().and_then(MayDeny::denial) {
-        log(guest, text);
+        guest.denied(text);
     }
     result
-}
-
-fn log(guest: &Guest<Host>, denial: &str) {
-    guest.log(LogLevel::Warn, LogStream::Host, denial.to_owned(), None);
 }

@@ -60,7 +60,7 @@ pub(crate) async fn read(guest: &mut Guest<Host>, path: &str) -> Result<String, 
     if !guest.host.granted().await?.cover(&secret) {
         return Err(deny(guest, &secret).into());
     }
-    guest.conceal_whole(&variable.text);
+    guest.conceal(&variable.text);
     Ok(variable.text)
 }
 

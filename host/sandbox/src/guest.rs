@@ -114,6 +114,12 @@ impl<H> Guest<H> {
         self.core.control.log().conceal_whole(secret);
     }
 
+    /// Tells the log that the run was denied something; if its error says so in the same words, that is its outcome.
+    pub fn denied(&self, text: &str) {
+        self.log(LogLevel::Warn, LogStream::Host, text.to_owned(), None);
+        self.core.control.log().denied(text.to_owned());
+    }
+
     /// `text` as it would be in the run's log.
     #[must_use]
     pub fn masked(&self, text: String) -> String {
@@ -138,6 +144,12 @@ impl RunLog {
     /// As [`Guest::conceal_whole`].
     pub fn conceal_whole(&self, secret: &str) {
         self.control.log().conceal_whole(secret);
+    }
+
+    /// As [`Guest::denied`], where the guest is told other `words`.
+    pub fn denied(&self, text: String, words: &str) {
+        self.write(LogLevel::Warn, LogStream::Host, text, None);
+        self.control.log().denied(words.to_owned());
     }
 
     /// As [`Guest::log`] does.

@@ -1,11 +1,15 @@
 //! The log of one run: entries in order, up to its limit; lines of stdout and stderr put together from what is written.
 
-use sandmill_model::{JsonText, LogEntry, LogLevel, LogStream, Outcome, Timestamp};
+use std::collections::VecDeque;
+
+use sandmill_model::{JsonText, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, Timestamp};
 
 use crate::mask::{self, Masks};
 
 /// A line of stdout or stderr that is longer is cut into several entries.
 const LINE_BYTES_MAX: usize = 16 * 1024;
+/// Denials of a run that are remembered.
+const DENIALS_MAX: usize = 16;
 
 pub(crate) struct LogBuffer {
     entries: Vec<LogEntry>,
@@ -16,6 +20,8 @@ pub(crate) struct LogBuffer {
     stderr: Vec<u8>,
     /// For a run that has come near a secret.
     masks: Option<Box<Masks>>,
+    /// Words of the last denials, by which an error that nobody caught is known for one.
+    denials: VecDeque<String>,
 }
 
 impl LogBuffer {
@@ -28,7 +34,16 @@ impl LogBuffer {
             stdout: Vec::new(),
             stderr: Vec::new(),
             masks: None,
+            denials: VecDeque::new(),
         }
+    }
+
+    /// An error of the script that has these words is the denial of something.
+    pub(crate) fn denied(&mut self, words: String) {
+        if self.denials.len() == DENIALS_MAX {
+            self.denials.pop_front();
+        }
+        self.denials.push_back(words);
     }
 
     /// What of `secret` comes from now on is masked.
@@ -49,8 +64,14 @@ impl LogBuffer {
         text
     }
 
-    /// Masks what the run returned.
-    pub(crate) fn mask(&self, outcome: &mut Outcome) {
+    /// Masks what the run returned. A denial that it did not catch is its outcome.
+    pub(crate) fn finish(&self, outcome: &mut Outcome) {
+        if outcome.kind == OutcomeKind::Error
+            && let Some(error) = &outcome.error
+            && self.denials.iter().any(|words| error.message.contains(words))
+        {
+            outcome.kind = OutcomeKind::Denied;
+        }
         if let Some(masks) = &self.masks {
             masks.outcome(outcome);
         }

@@ -56,7 +56,7 @@ pub(crate) async fn run<H: Send + 'static>(start: Start<H>) -> Outcome {
     let log = control.log().take(core.clock.now());
     let arguments = core.arguments.take();
     let mut outcome = Outcome { usage, log, arguments, ..outcome::outcome(end, &limits) };
-    control.log().mask(&mut outcome);
+    control.log().finish(&mut outcome);
     // The instance goes back to the pool before its room does.
     drop(store);
     drop(room);

@@ -1,11 +1,16 @@
 //! Where objects of scripts are kept: in a folder, or with a service that speaks S3.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use sandmill_capabilities::blob::{Place, S3};
 
+/// Permissions of everybody but the owner.
+const OTHERS: u32 = 0o077;
 /// In the data folder, unless another is named.
 pub(crate) const FOLDER: &str = "blobs";
 
@@ -24,7 +29,7 @@ pub(crate) struct BlobOptions {
     pub(crate) blob_s3_region: String,
     #[arg(long, env = "SANDMILL_BLOB_S3_ACCESS_KEY_ID")]
     pub(crate) blob_s3_access_key_id: Option<String>,
-    /// File that holds the secret key, and may be read by its owner only.
+    /// File that holds the secret key; its owner alone should be able to read it.
     #[arg(long, env = "SANDMILL_BLOB_S3_SECRET_FILE")]
     pub(crate) blob_s3_secret_file: Option<PathBuf>,
 }
@@ -37,6 +42,10 @@ impl BlobOptions {
         let (Some(access_key_id), Some(file)) = (&self.blob_s3_access_key_id, &self.blob_s3_secret_file) else {
             bail!("--blob-s3-bucket needs --blob-s3-access-key-id and --blob-s3-secret-file");
         };
+        let mode = std::fs::metadata(file).with_context(|| format!("the secret key for objects in {}", file.display()))?.mode();
+        if mode & OTHERS != 0 {
+            tracing::warn!(file = %file.display(), "others on this machine may read the secret key for objects: chmod 600");
+        }
         let secret = std::fs::read_to_string(file).with_context(|| format!("the secret key for objects in {}", file.display()))?;
         Ok(Place::S3(S3 {
             bucket: bucket.clone(),

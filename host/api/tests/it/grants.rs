@@ -48,7 +48,15 @@ async fn nobody_gives_what_they_may_not_do_themselves() {
     )
     .await;
     let give = async |grant: &str| patch(GRANTS).json(json!({"give": ["runs:f/b/c", grant]})).token("sm_ann").to(&api).await;
-    for good in ["runs:f/b/*", "runs:f/b/*/d*", "variables:f/a/x", "resources:f/db/main", "sql:write f/db/main", "blob:read r/x/"] {
+    for good in [
+        "runs:f/b/*",
+        "runs:f/b/*/d*",
+        "variables:f/a/x",
+        "resources:f/db/main",
+        "sql:read f/db/main",
+        "http:https://a.example",
+        "blob:read r/x/",
+    ] {
         assert_eq!(give(good).await.status, 200, "{good}");
     }
     for (bad, scope) in [
@@ -61,6 +69,8 @@ async fn nobody_gives_what_they_may_not_do_themselves() {
         ("resources:f/db/*", "resources:read:f/db/*"),
         ("sql:read f/db/other", "resources:read:f/db/other"),
         ("blob:write r/x/", "blobs:write:r/x/*"),
+        ("sql:write f/db/main", "resources:write:f/db/main"),
+        ("http:https://a.example with f/a/x", "resources:write:f/a/x"),
         ("blob:read *", "blobs:read:*"),
     ] {
         let refused = give(bad).await.is_problem(403, "forbidden");

@@ -8,6 +8,8 @@ use wasmtime_wasi_http::Error;
 
 use super::{addresses::Denied, connect::ConnectError};
 
+/// The name that `wasi:http` has for a denial.
+const DENIED: &str = "HTTP-request-denied";
 /// Causes that are looked at, one behind the other.
 const CAUSES_MAX: usize = 16;
 
@@ -161,7 +163,11 @@ pub(super) struct Teller(pub(super) RunLog);
 impl Teller {
     /// The code for the guest.
     pub(super) fn tell(&self, fault: &Fault) -> Error {
-        self.0.write(LogLevel::Warn, LogStream::Host, fault.to_string(), None);
+        match fault {
+            // The guest gets the code alone, which is in what it makes of it.
+            Fault::Denied(text) => self.0.denied(text.clone(), DENIED),
+            other => self.0.write(LogLevel::Warn, LogStream::Host, other.to_string(), None),
+        }
         fault.code()
     }
 }

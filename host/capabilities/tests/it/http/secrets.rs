@@ -122,7 +122,7 @@ async fn placeholders_are_replaced_where_their_grant_covers() {
     let encoded = text.replace('{', "%7B").replace('}', "%7D").replace(':', "%3A");
     let one = |host: &str, body: String, headers: Value| {
         json!({
-            "method": "POST", "authority": format!("{host}:{port}"), "path": format!("/echo/{encoded}?k={text}&l={encoded}"), "body": body,
+            "method": "POST", "authority": format!("{host}:{port}"), "path": format!("/echo?k={text}&l={encoded}"), "body": body,
             "headers": headers, "read": "nothing", "alone": true,
         })
     };
@@ -140,7 +140,7 @@ async fn placeholders_are_replaced_where_their_grant_covers() {
     let seen = server.seen();
     assert_eq!(seen.len(), 4, "{:?} {:?}", outcome.log, outcome.output);
     no_secret_in(&outcome);
-    assert_eq!(seen[0]["uri"], "/echo/s3cr3t%2F1?k=s3cr3t%2F1&l=s3cr3t%2F1");
+    assert_eq!(seen[0]["uri"], "/echo?k=s3cr3t%2F1&l=s3cr3t%2F1");
     assert_eq!(seen[0]["body"], "a s3cr3t/1 b s3cr3t%2F1 {{");
     let value = |seen: &Value, name: &str| headers(seen).into_iter().find(|(own, _)| own == name).map(|(_, value)| value);
     assert_eq!(value(&seen[0], "x-key").unwrap(), "Key s3cr3t/1");
@@ -150,6 +150,42 @@ async fn placeholders_are_replaced_where_their_grant_covers() {
     assert_eq!(value(&seen[1], "content-length").unwrap(), body.len().to_string());
     assert_eq!(seen[2]["body"], long.replace(&text, "s3cr3t/1"));
     assert_eq!(seen[3]["body"], "");
+}
+
+#[tokio::test]
+async fn secrets_neither_change_the_path_nor_make_a_request_long() {
+    let server = Server::start().await;
+    let port = server.port();
+    let bed = bed(port);
+    let path: ScriptPath = "f/vars/key".parse().unwrap();
+    let ask = async |secret: &str, times: usize, place: &str| {
+        let granted = facts(&[&format!("http://api.test:{port}/echo with f/vars/key")]);
+        let text = granted.placeholders().make(&path, secret).unwrap().repeat(times);
+        let encoded = text.replace('{', "%7B").replace('}', "%7D").replace(':', "%3A");
+        let (target, headers, body) = match place {
+            "path" => (format!("/echo/{encoded}"), json!([]), String::new()),
+            "query" => (format!("/echo?k={encoded}"), json!([]), String::new()),
+            "header" => ("/echo".to_owned(), json!([["x-key", text]]), String::new()),
+            _ => ("/echo".to_owned(), json!([]), text),
+        };
+        let asked = json!([{
+            "method": "POST", "authority": format!("api.test:{port}"), "path": target, "headers": headers, "body": body, "read": "nothing", "alone": true,
+        }]);
+        let before = server.seen().len();
+        let outcome = bed.http(granted, &asked).await;
+        no_secret_in(&outcome);
+        server.seen().len() > before
+    };
+    assert!(ask("s3cr3t", 1, "path").await && ask("a b", 1, "path").await && ask("a/b", 1, "query").await);
+    for secret in ["a/b", "..", ".", "../..", "..\\..", "%2e%2e", "..;"] {
+        assert!(!ask(secret, 1, "path").await, "{secret}");
+    }
+    let long = "x".repeat(4 * 1024);
+    for (place, fits) in [("query", 3), ("header", 15), ("body", 15)] {
+        assert!(ask(&long, fits, place).await, "{place}");
+        assert!(!ask(&long, fits + 3, place).await, "{place}");
+    }
+    assert!(facts(&[]).placeholders().make(&path, &"x".repeat(4 * 1024 + 1)).is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 use sandmill_model::OutcomeKind;
 use serde_json::{Value, json};
 
-use super::{LITE, calls, calls_of, lite, quick, run};
+use super::{LITE, calls, calls_of, lite, quick, run, run_of};
 use crate::testing::{Testbed, sql_options, workspace};
 
 async fn one(bed: &Testbed, statement: &str) -> Value {
@@ -220,6 +220,32 @@ async fn a_database_has_a_size() {
         calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], ["execute", 0, "INSERT INTO t VALUES (zeroblob(2000000))"]]))
             .await;
     assert_eq!(results[1]["database"], "13", "{results}");
+}
+
+#[tokio::test]
+async fn the_transaction_of_another_run_is_nobodys() {
+    let bed = lite();
+    let forever = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) AS n FROM c";
+    let attempt = quick(60_000);
+    let id = attempt.run;
+    // Its first handle is the resource, the next the transaction; both are open while the others try.
+    let owner_calls = json!([["open", LITE], ["begin", 0], ["in.query", 0, forever]]);
+    let owner = run(&bed, attempt, &owner_calls);
+    let thieves = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for workspace in [1, 2] {
+            for number in 0..4 {
+                let thief = run(&bed, run_of(workspace), &json!([["forge", number]])).await;
+                assert_eq!(thief.kind, OutcomeKind::Trap, "{workspace} {number}: {thief:?}");
+            }
+        }
+        assert!(bed.sandbox.cancel(id));
+        for number in 0..4 {
+            assert_eq!(run(&bed, run_of(1), &json!([["forge", number]])).await.kind, OutcomeKind::Trap, "after it ended: {number}");
+        }
+    };
+    let (owner, ()) = tokio::join!(owner, thieves);
+    assert_eq!(owner.kind, OutcomeKind::Cancelled, "{owner:?}");
 }
 
 #[tokio::test]
