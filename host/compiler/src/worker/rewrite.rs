@@ -1,10 +1,7 @@
-//! Rewrites a component's outermost level: takes an export away, or puts the exports of a component of ours where imports were. What it holds
+//! Rewrites a component's outermost level: takes an export away, or puts the exports of components of ours where imports were. What it holds
 //! inside stays byte for byte; only indices move.
 
-use std::{
-    collections::{HashMap, HashSet},
-    convert::Infallible,
-};
+use std::{collections::HashMap, convert::Infallible};
 
 use sandmill_model::build::BuildError;
 use wasm_encoder::{
@@ -16,13 +13,10 @@ use wasmparser::{Chunk, ComponentAlias, ComponentExternalKind as Kind, Parser, P
 
 type Failure = Error<Infallible>;
 
-/// A component that provides what another one imports.
+/// A component that provides an interface which another one imports. It may import what that imports before.
 pub(super) struct Stub {
+    pub(super) interface: String,
     pub(super) component: Vec<u8>,
-    /// Interfaces of types that it imports itself.
-    pub(super) types: HashSet<String>,
-    /// Interfaces that it exports.
-    pub(super) exports: HashSet<String>,
 }
 
 /// `component` without the export `name`.
@@ -30,19 +24,17 @@ pub(super) fn without_export(component: &[u8], name: &str) -> Result<Vec<u8>, Bu
     Rewriter { dropped_export: Some(name), ..Rewriter::default() }.rewrite(component)
 }
 
-/// `component` with the stub inside it, which provides the interfaces that it exports.
-pub(super) fn with_stub(component: &[u8], stub: &Stub) -> Result<Vec<u8>, BuildError> {
-    Rewriter { stub: Some(stub), ..Rewriter::default() }.rewrite(component)
+/// `component` with the stubs inside it, which provide their interfaces.
+pub(super) fn with_stubs(component: &[u8], stubs: &[Stub]) -> Result<Vec<u8>, BuildError> {
+    Rewriter { stubs, ..Rewriter::default() }.rewrite(component)
 }
 
 #[derive(Default)]
 struct Rewriter<'a> {
     dropped_export: Option<&'a str>,
-    stub: Option<&'a Stub>,
-    /// Instances of types that the stub imports, by name.
-    stub_types: HashMap<String, u32>,
-    /// The stub's instance, once it is made.
-    stub_instance: Option<u32>,
+    stubs: &'a [Stub],
+    /// Instances that are imported, or that stubs export in their place, by name.
+    imported: HashMap<String, u32>,
     /// New index by old index.
     instances: Indices,
 }
@@ -88,7 +80,7 @@ impl Rewriter<'_> {
 
     fn sections(&mut self, data: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut component = Component::new();
-        if let Some(stub) = self.stub {
+        for stub in self.stubs {
             component.section(&RawSection { id: ComponentSectionId::Component as u8, data: &stub.component });
         }
         for_each_section(data, |payload| match payload {
@@ -118,39 +110,45 @@ impl Rewriter<'_> {
         for import in reader {
             let import = import?;
             let (name, kind) = (import.name.name, import.ty.kind());
-            if let Some(stub) = self.stub
-                && stub.exports.contains(name)
-            {
-                let instance = self.stub_instance(component);
-                let mut aliases = ComponentAliasSection::new();
-                aliases.alias(Alias::InstanceExport { instance, kind: ComponentExportKind::Instance, name });
-                component.section(&aliases);
-                self.instances.keep();
-                continue;
-            }
-            let mut section = ComponentImportSection::new();
-            section.import(import.name, self.component_type_ref(import.ty)?);
-            component.section(&section);
-            if kind == Kind::Instance {
-                if self.stub.is_some_and(|stub| stub.types.contains(name)) {
-                    self.stub_types.insert(name.to_owned(), self.instances.count);
+            match self.stubs.iter().position(|stub| stub.interface == name) {
+                Some(number) => self.instantiate(component, number)?,
+                None => {
+                    let mut section = ComponentImportSection::new();
+                    section.import(import.name, self.component_type_ref(import.ty)?);
+                    component.section(&section);
                 }
+            }
+            if kind == Kind::Instance {
+                self.imported.insert(name.to_owned(), self.instances.count);
                 self.instances.keep();
             }
         }
         Ok(())
     }
 
-    /// The stub is made where it is first needed: the types that it imports come before whatever is made of them.
-    fn stub_instance(&mut self, component: &mut Component) -> u32 {
-        if let Some(instance) = self.stub_instance {
-            return instance;
-        }
-        let types = self.stub_types.iter().map(|(name, instance)| (name.as_str(), ComponentExportKind::Instance, *instance));
+    /// Makes an instance of a stub, and what it exports the next instance.
+    fn instantiate(&mut self, component: &mut Component, number: usize) -> Result<(), Failure> {
+        let stub = &self.stubs[number];
+        let mut wanted = Vec::new();
+        for_each_section(&stub.component, |payload| {
+            if let Payload::ComponentImportSection(reader) = payload {
+                for import in reader.clone() {
+                    wanted.push(import?.name.name.to_owned());
+                }
+            }
+            Ok(())
+        })?;
+        // One that is missing is told by validation.
+        let given = wanted.iter().filter_map(|name| Some((name.as_str(), ComponentExportKind::Instance, *self.imported.get(name)?)));
+        let given: Vec<_> = given.collect();
         let mut section = ComponentInstanceSection::new();
-        section.instantiate(0, types);
+        section.instantiate(u32::try_from(number).unwrap_or(u32::MAX), given);
         component.section(&section);
-        *self.stub_instance.insert(self.instances.add())
+        let instance = self.instances.add();
+        let mut aliases = ComponentAliasSection::new();
+        aliases.alias(Alias::InstanceExport { instance, kind: ComponentExportKind::Instance, name: &stub.interface });
+        component.section(&aliases);
+        Ok(())
     }
 
     fn aliases(&mut self, component: &mut Component, reader: SectionLimited<'_, ComponentAlias<'_>>) -> Result<(), Failure> {
@@ -212,8 +210,8 @@ impl ReencodeComponent for Rewriter<'_> {
         self.instances.get(index)
     }
 
-    /// The stub is the first of the components.
+    /// The stubs are the first of the components.
     fn component_index(&mut self, index: u32) -> u32 {
-        index + u32::from(self.stub.is_some())
+        index + u32::try_from(self.stubs.len()).unwrap_or(u32::MAX)
     }
 }

@@ -1,7 +1,5 @@
-//! A component that other hosts can run: what only Sandmill provides is provided inside it, by a component whose functions do nothing where
+//! A component that other hosts can run: what only Sandmill provides is provided inside it, by components whose functions do nothing where
 //! they return nothing, so that logging and progress may go on, and trap where they would return something.
-
-use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 use sandmill_model::build::BuildError;
@@ -23,42 +21,40 @@ const MANGLING: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
 const PAGE_BITS: i32 = 16;
 
 pub(super) fn standalone(component: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let stub =
-        stub(component).map_err(|error| BuildError::InvalidComponent(format!("the component cannot be made to stand alone: {error:#}")))?;
-    match stub {
-        Some(stub) => rewrite::with_stub(component, &stub),
-        None => Ok(component.to_vec()),
-    }
+    let stubs = stubs(component)
+        .map_err(|error| BuildError::InvalidComponent(format!("the component cannot be made to stand alone: {error:#}")))?;
+    rewrite::with_stubs(component, &stubs)
 }
 
-/// What exports the interfaces that the component imports from us. Those that have types alone it imports itself: they ask nothing of a
-/// host, and what the component exports may be made of them. None: there is nothing to provide.
-fn stub(component: &[u8]) -> Result<Option<Stub>> {
+/// A component for each interface that this one imports from us, in their order. Interfaces that have types alone stay imports: they ask nothing
+/// of a host, and what the component exports may be made of them.
+fn stubs(component: &[u8]) -> Result<Vec<Stub>> {
     let DecodedWasm::Component(mut resolve, world) = wit_component::decode(component)? else { bail!("it is not a component") };
-    let mut types = HashSet::new();
     let imports = std::mem::take(&mut resolve.worlds[world].imports);
     resolve.worlds[world].exports.clear();
+    let mut stubs = Vec::new();
     for (key, item) in imports {
         let WorldItem::Interface { id, .. } = &item else { continue };
-        let name = resolve.name_world_key(&key);
-        if !name.starts_with(NAMESPACE) {
+        let interface = resolve.name_world_key(&key);
+        if !interface.starts_with(NAMESPACE) {
             continue;
         }
-        if has_types_alone(&resolve, &resolve.interfaces[*id]) {
-            types.insert(name);
-            resolve.worlds[world].imports.insert(key, item);
-        } else {
-            resolve.worlds[world].exports.insert(key, item);
+        if !has_types_alone(&resolve, &resolve.interfaces[*id]) {
+            resolve.worlds[world].exports.insert(key.clone(), item.clone());
+            stubs.push(Stub { interface, component: stub(&resolve, world)? });
+            resolve.worlds[world].exports.clear();
         }
+        // What comes later may be made of it.
+        resolve.worlds[world].imports.insert(key, item);
     }
-    let exports: HashSet<String> = resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect();
-    if exports.is_empty() {
-        return Ok(None);
-    }
-    let mut module = module(&resolve, world);
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    let component = ComponentEncoder::default().module(&module)?.validate(true).encode()?;
-    Ok(Some(Stub { component, types, exports }))
+    Ok(stubs)
+}
+
+/// What exports what the world exports.
+fn stub(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
+    let mut module = module(resolve, world);
+    wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8)?;
+    ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 
 fn has_types_alone(resolve: &Resolve, interface: &Interface) -> bool {

@@ -1,19 +1,41 @@
 //! Snapshots and standalone components, run by the engine directly.
 
+use http::{Request, Response};
 use sandmill_compiler::Compiler;
 use sandmill_model::{Language::TypeScript, build::BuildError, version::HostedModule};
 use sandmill_sandbox::{engine_config, read_compiled};
 use wasmtime::{
     Engine, Store,
-    component::{Component, Linker, ResourceTable, Val, types::ComponentItem},
+    component::{Component, Linker, ResourceTable, ResourceType, Val, types::ComponentItem},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use crate::{COMPILER, build, module_of, wait};
 
 struct Host {
     wasi: WasiCtx,
+    http: (WasiHttpCtx, Nowhere),
     table: ResourceTable,
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let (ctx, hooks) = &mut self.http;
+        WasiHttpCtxView { hooks, table: &mut self.table, ctx }
+    }
+}
+
+/// Where requests lead.
+struct Nowhere;
+
+type Rest = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Answer = Result<(Response<WasiBody>, Rest), Error>;
+
+impl WasiHttpHooks for Nowhere {
+    fn send_request(&mut self, _: Request<WasiBody>, _: Option<RequestOptions>, _: Rest) -> Box<dyn Future<Output = Answer> + Send> {
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
 }
 
 impl WasiView for Host {
@@ -22,12 +44,30 @@ impl WasiView for Host {
     }
 }
 
-/// What `run` answers, in a host that has WASI without HTTP; what else is asked for traps when it is called.
+/// Defines what only Sandmill provides as traps.
+fn trap_ours(linker: &mut Linker<Host>, engine: &Engine, component: &Component) {
+    let ty = component.component_type();
+    for (name, item) in ty.imports(engine).filter(|(name, _)| name.starts_with("sandmill:")) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { panic!("{name}") };
+        let mut linked = linker.instance(name).unwrap();
+        for (name, item) in instance.exports(engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(_) => linked.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("not here"))).unwrap(),
+                ComponentItem::Resource(_) => linked.resource(name, ResourceType::host::<()>(), |_, _| Ok(())).unwrap(),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What `run` answers, in a host that has WASI and its HTTP and nothing else.
 fn run(engine: &Engine, component: &Component, arguments: &str) -> Result<Val, String> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-    linker.define_unknown_imports_as_traps(component).unwrap();
-    let mut store = Store::new(engine, Host { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
+    trap_ours(&mut linker, engine, component);
+    let mut store =
+        Store::new(engine, Host { wasi: WasiCtx::builder().build(), http: (WasiHttpCtx::new(), Nowhere), table: ResourceTable::new() });
     store.set_fuel(10_000_000_000).unwrap();
     wait(async {
         let instance = linker.instantiate_async(&mut store, component).await.map_err(|error| format!("{error:#}"))?;
