@@ -5,15 +5,27 @@ use std::{collections::HashMap, convert::Infallible};
 
 use sandmill_model::build::BuildError;
 use wasm_encoder::{
-    Alias, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection, ComponentImportSection, ComponentInstanceSection,
-    ComponentSectionId, RawSection,
+    Alias, CanonicalFunctionSection, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection, ComponentImportSection,
+    ComponentInstanceSection, ComponentSectionId, ExportKind, InstanceSection, ModuleArg, RawSection,
     reencode::{Error, Reencode, ReencodeComponent},
 };
-use wasmparser::{Chunk, ComponentAlias, ComponentExternalKind as Kind, Parser, Payload, SectionLimited};
+use wasmparser::{
+    CanonicalFunction, Chunk, ComponentAlias, ComponentExternalKind as Kind, ComponentInstance, Parser, Payload, SectionLimited,
+};
 
 type Failure = Error<Infallible>;
 
-/// A component that provides an interface which another one imports. It may import what that imports before.
+/// What stands in for imports.
+pub(super) struct Stubs {
+    /// In the order of the imports.
+    pub(super) interfaces: Vec<Stub>,
+    /// A core module without imports, with what stands in for functions.
+    pub(super) module: Vec<u8>,
+    /// Name of its export by the names of the imported interface and of its function.
+    pub(super) names: HashMap<(String, String), String>,
+}
+
+/// A component that exports an interface which another one imports. It may import what that imports before.
 pub(super) struct Stub {
     pub(super) interface: String,
     pub(super) component: Vec<u8>,
@@ -24,19 +36,26 @@ pub(super) fn without_export(component: &[u8], name: &str) -> Result<Vec<u8>, Bu
     Rewriter { dropped_export: Some(name), ..Rewriter::default() }.rewrite(component)
 }
 
-/// `component` with the stubs inside it, which provide their interfaces.
-pub(super) fn with_stubs(component: &[u8], stubs: &[Stub]) -> Result<Vec<u8>, BuildError> {
-    Rewriter { stubs, ..Rewriter::default() }.rewrite(component)
+/// `component` with the stubs inside it, in the place of the imports.
+pub(super) fn with_stubs(component: &[u8], stubs: &Stubs) -> Result<Vec<u8>, BuildError> {
+    Rewriter { stubs: Some(stubs), ..Rewriter::default() }.rewrite(component)
 }
 
 #[derive(Default)]
 struct Rewriter<'a> {
     dropped_export: Option<&'a str>,
-    stubs: &'a [Stub],
+    stubs: Option<&'a Stubs>,
     /// Instances that are imported, or that stubs export in their place, by name.
     imported: HashMap<String, u32>,
+    /// Those in the place of imports, with their names, by old index.
+    stubbed_instances: HashMap<u32, String>,
+    /// Functions of them, with the names of what replaces them.
+    stubbed_functions: HashMap<u32, String>,
     /// New index by old index.
     instances: Indices,
+    functions: Indices,
+    /// What cannot be rewritten.
+    obstacle: Option<String>,
 }
 
 #[derive(Default)]
@@ -62,6 +81,10 @@ impl Indices {
         self.new.push(new);
     }
 
+    fn next_old(&self) -> u32 {
+        u32::try_from(self.new.len()).unwrap_or(u32::MAX)
+    }
+
     /// An index beyond what was defined stays as wrong as it is; validation says so.
     fn get(&self, old: u32) -> u32 {
         self.new.get(old as usize).copied().unwrap_or(old)
@@ -72,6 +95,9 @@ impl Rewriter<'_> {
     fn rewrite(mut self, data: &[u8]) -> Result<Vec<u8>, BuildError> {
         let failed = |what: String| BuildError::InvalidComponent(format!("the component could not be rewritten: {what}"));
         let rewritten = self.sections(data).map_err(|error| failed(error.to_string()))?;
+        if let Some(obstacle) = self.obstacle {
+            return Err(failed(obstacle));
+        }
         // Says so here if it came out wrong, not where it is used.
         let valid = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&rewritten);
         valid.map_err(|error| failed(error.to_string()))?;
@@ -80,17 +106,22 @@ impl Rewriter<'_> {
 
     fn sections(&mut self, data: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut component = Component::new();
-        for stub in self.stubs {
-            component.section(&RawSection { id: ComponentSectionId::Component as u8, data: &stub.component });
+        if let Some(stubs) = self.stubs {
+            component.section(&RawSection { id: ComponentSectionId::CoreModule as u8, data: &stubs.module });
+            let mut instances = InstanceSection::new();
+            instances.instantiate(0, std::iter::empty::<(&str, ModuleArg)>());
+            component.section(&instances);
+            for stub in &stubs.interfaces {
+                component.section(&RawSection { id: ComponentSectionId::Component as u8, data: &stub.component });
+            }
         }
         for_each_section(data, |payload| match payload {
             Payload::ComponentImportSection(reader) => self.imports(&mut component, reader.clone()),
-            Payload::ComponentInstanceSection(reader) => {
-                let mut section = ComponentInstanceSection::new();
-                for instance in reader.clone() {
-                    self.parse_component_instance(&mut section, instance?)?;
-                    self.instances.keep();
-                }
+            Payload::ComponentInstanceSection(reader) => self.component_instances(&mut component, reader.clone()),
+            Payload::ComponentCanonicalSection(reader) => self.canonicals(&mut component, reader.clone()),
+            Payload::InstanceSection(reader) => {
+                let mut section = InstanceSection::new();
+                self.parse_instance_section(&mut section, reader.clone())?;
                 component.section(&section);
                 Ok(())
             }
@@ -110,8 +141,12 @@ impl Rewriter<'_> {
         for import in reader {
             let import = import?;
             let (name, kind) = (import.name.name, import.ty.kind());
-            match self.stubs.iter().position(|stub| stub.interface == name) {
-                Some(number) => self.instantiate(component, number)?,
+            let stub = self.stubs.and_then(|stubs| stubs.interfaces.iter().position(|stub| stub.interface == name));
+            match stub {
+                Some(number) => {
+                    self.instantiate(component, number)?;
+                    self.stubbed_instances.insert(self.instances.next_old(), name.to_owned());
+                }
                 None => {
                     let mut section = ComponentImportSection::new();
                     section.import(import.name, self.component_type_ref(import.ty)?);
@@ -120,15 +155,15 @@ impl Rewriter<'_> {
             }
             if kind == Kind::Instance {
                 self.imported.insert(name.to_owned(), self.instances.count);
-                self.instances.keep();
             }
+            self.keep(kind);
         }
         Ok(())
     }
 
     /// Makes an instance of a stub, and what it exports the next instance.
     fn instantiate(&mut self, component: &mut Component, number: usize) -> Result<(), Failure> {
-        let stub = &self.stubs[number];
+        let Some(stub) = self.stubs.and_then(|stubs| stubs.interfaces.get(number)) else { return Ok(()) };
         let mut wanted = Vec::new();
         for_each_section(&stub.component, |payload| {
             if let Payload::ComponentImportSection(reader) = payload {
@@ -151,17 +186,98 @@ impl Rewriter<'_> {
         Ok(())
     }
 
+    /// Counts another item, which stays.
+    fn keep(&mut self, kind: Kind) {
+        match kind {
+            Kind::Instance => self.instances.keep(),
+            Kind::Func => self.functions.keep(),
+            _ => {}
+        }
+    }
+
+    fn component_instances(&mut self, component: &mut Component, reader: SectionLimited<'_, ComponentInstance<'_>>) -> Result<(), Failure> {
+        let mut section = ComponentInstanceSection::new();
+        for instance in reader {
+            let instance = instance?;
+            match &instance {
+                ComponentInstance::Instantiate { args, .. } => {
+                    args.iter().for_each(|argument| self.refuse_stubbed(argument.kind, argument.index))
+                }
+                ComponentInstance::FromExports(exports) => exports.iter().for_each(|export| self.refuse_stubbed(export.kind, export.index)),
+            }
+            self.parse_component_instance(&mut section, instance)?;
+            self.keep(Kind::Instance);
+        }
+        component.section(&section);
+        Ok(())
+    }
+
+    /// Replaced functions are core functions: only the component's own core modules can call them.
+    fn refuse_stubbed(&mut self, kind: Kind, index: u32) {
+        let name = match kind {
+            Kind::Instance => self.stubbed_instances.get(&index),
+            Kind::Func => self.stubbed_functions.get(&index),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.obstacle = Some(format!("`{name}` is used by a component inside it"));
+        }
+    }
+
     fn aliases(&mut self, component: &mut Component, reader: SectionLimited<'_, ComponentAlias<'_>>) -> Result<(), Failure> {
         let mut section = ComponentAliasSection::new();
         for alias in reader {
             let alias = alias?;
-            let is_instance = matches!(alias, ComponentAlias::InstanceExport { kind: Kind::Instance, .. });
+            let kind = match &alias {
+                ComponentAlias::InstanceExport { kind: Kind::Func, instance_index, name } => {
+                    if let Some(replacement) = self.replacement(*instance_index, name) {
+                        self.stubbed_functions.insert(self.functions.next_old(), replacement);
+                        self.functions.replace(u32::MAX);
+                        continue;
+                    }
+                    Some(Kind::Func)
+                }
+                ComponentAlias::InstanceExport { kind, .. } => Some(*kind),
+                _ => None,
+            };
             section.alias(self.component_alias(alias)?);
-            if is_instance {
-                self.instances.keep();
-            }
+            kind.into_iter().for_each(|kind| self.keep(kind));
         }
-        component.section(&section);
+        if !section.is_empty() {
+            component.section(&section);
+        }
+        Ok(())
+    }
+
+    fn replacement(&self, instance: u32, function: &str) -> Option<String> {
+        let interface = self.stubbed_instances.get(&instance)?;
+        self.stubs?.names.get(&(interface.clone(), function.to_owned())).cloned()
+    }
+
+    fn canonicals(&mut self, component: &mut Component, reader: SectionLimited<'_, CanonicalFunction>) -> Result<(), Failure> {
+        let mut section = CanonicalFunctionSection::new();
+        for function in reader {
+            let function = function?;
+            if let CanonicalFunction::Lower { func_index, .. } = &function
+                && let Some(name) = self.stubbed_functions.get(func_index)
+            {
+                if !section.is_empty() {
+                    component.section(&std::mem::take(&mut section));
+                }
+                // An alias adds a core function, as the lowering would have.
+                let mut aliases = ComponentAliasSection::new();
+                aliases.alias(Alias::CoreInstanceExport { instance: 0, kind: ExportKind::Func, name });
+                component.section(&aliases);
+                continue;
+            }
+            if matches!(function, CanonicalFunction::Lift { .. }) {
+                self.keep(Kind::Func);
+            }
+            self.parse_component_canonical(&mut section, function)?;
+        }
+        if !section.is_empty() {
+            component.section(&section);
+        }
         Ok(())
     }
 
@@ -169,16 +285,15 @@ impl Rewriter<'_> {
         let mut section = ComponentExportSection::new();
         for export in reader {
             let export = export?;
-            let is_instance = export.kind == Kind::Instance;
-            if self.dropped_export == Some(export.name.name) && is_instance {
+            if self.dropped_export == Some(export.name.name) && export.kind == Kind::Instance {
                 // An export is an item too.
                 self.instances.replace(self.instances.get(export.index));
                 continue;
             }
+            let kind = export.kind;
+            self.refuse_stubbed(kind, export.index);
             self.parse_component_export(&mut section, export)?;
-            if is_instance {
-                self.instances.keep();
-            }
+            self.keep(kind);
         }
         if !section.is_empty() {
             component.section(&section);
@@ -210,8 +325,20 @@ impl ReencodeComponent for Rewriter<'_> {
         self.instances.get(index)
     }
 
-    /// The stubs are the first of the components.
+    fn component_func_index(&mut self, index: u32) -> u32 {
+        self.functions.get(index)
+    }
+
+    /// The stubs, the module of what stands in for functions and its instance are the first of their kinds.
     fn component_index(&mut self, index: u32) -> u32 {
-        index + u32::try_from(self.stubs.len()).unwrap_or(u32::MAX)
+        index + self.stubs.map_or(0, |stubs| u32::try_from(stubs.interfaces.len()).unwrap_or(u32::MAX))
+    }
+
+    fn module_index(&mut self, index: u32) -> u32 {
+        index + u32::from(self.stubs.is_some())
+    }
+
+    fn instance_index(&mut self, index: u32) -> u32 {
+        index + u32::from(self.stubs.is_some())
     }
 }

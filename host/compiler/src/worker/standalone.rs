@@ -1,24 +1,24 @@
-//! A component that other hosts can run: what only Sandmill provides is provided inside it, by components whose functions do nothing where
-//! they return nothing, so that logging and progress may go on, and trap where they would return something.
+//! A component that other hosts can run: what only Sandmill provides is provided inside it. A function that returns nothing
+//! does nothing, so that logging and progress may go on; any other traps.
+//!
+//! Types come from a component for each interface, whose instance stands where the import was. Its functions are never called, since a component may not
+//! call those that it holds: core functions stand where they were lowered.
+
+use std::collections::HashMap;
 
 use anyhow::{Result, bail};
 use sandmill_model::build::BuildError;
-use wasm_encoder::{
-    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, MemorySection, MemoryType, Module, TypeSection, ValType,
-};
+use wasm_encoder::{CodeSection, ExportKind, ExportSection, Function, FunctionSection, Module, TypeSection, ValType};
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 use wit_parser::{
-    Interface, LiftLowerAbi, ManglingAndAbi, Resolve, TypeDefKind, WasmExport, WasmExportKind, WorldId, WorldItem, WorldKey,
+    Interface, LiftLowerAbi, ManglingAndAbi, Resolve, TypeDefKind, WorldId, WorldItem,
     abi::{AbiVariant, WasmType},
 };
 
-use super::rewrite::{self, Stub};
+use super::rewrite::{self, Stub, Stubs};
 
 /// Packages of ours are all of this namespace.
 const NAMESPACE: &str = "sandmill:";
-const MANGLING: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
-/// Bytes of a page of memory, as a power of two.
-const PAGE_BITS: i32 = 16;
 
 pub(super) fn standalone(component: &[u8]) -> Result<Vec<u8>, BuildError> {
     let stubs = stubs(component)
@@ -26,58 +26,46 @@ pub(super) fn standalone(component: &[u8]) -> Result<Vec<u8>, BuildError> {
     rewrite::with_stubs(component, &stubs)
 }
 
-/// A component for each interface that this one imports from us, in their order. Interfaces that have types alone stay imports: they ask nothing
+/// What stands in for the interfaces that the component imports from us, in their order. Those that have types alone stay imports: they ask nothing
 /// of a host, and what the component exports may be made of them.
-fn stubs(component: &[u8]) -> Result<Vec<Stub>> {
+fn stubs(component: &[u8]) -> Result<Stubs> {
     let DecodedWasm::Component(mut resolve, world) = wit_component::decode(component)? else { bail!("it is not a component") };
     let imports = std::mem::take(&mut resolve.worlds[world].imports);
     resolve.worlds[world].exports.clear();
-    let mut stubs = Vec::new();
+    let (mut interfaces, mut module, mut names) = (Vec::new(), StubModule::default(), HashMap::new());
     for (key, item) in imports {
         let WorldItem::Interface { id, .. } = &item else { continue };
-        let interface = resolve.name_world_key(&key);
-        if !interface.starts_with(NAMESPACE) {
+        let (name, id) = (resolve.name_world_key(&key), *id);
+        if !name.starts_with(NAMESPACE) {
             continue;
         }
-        if !has_types_alone(&resolve, &resolve.interfaces[*id]) {
+        if !has_types_alone(&resolve, &resolve.interfaces[id]) {
+            for function in resolve.interfaces[id].functions.values() {
+                let signature = resolve.wasm_signature(AbiVariant::GuestImport, function);
+                let core = format!("{name}#{}", function.name);
+                let returns = if function.result.is_some() { Returns::Something } else { Returns::Nothing };
+                module.add(&core, (&types(&signature.params), &types(&signature.results)), returns);
+                names.insert((name.clone(), function.name.clone()), core);
+            }
             resolve.worlds[world].exports.insert(key.clone(), item.clone());
-            stubs.push(Stub { interface, component: stub(&resolve, world)? });
+            interfaces.push(Stub { interface: name, component: stub(&resolve, world)? });
             resolve.worlds[world].exports.clear();
         }
         // What comes later may be made of it.
         resolve.worlds[world].imports.insert(key, item);
     }
-    Ok(stubs)
+    Ok(Stubs { interfaces, module: module.finish(), names })
 }
 
 /// What exports what the world exports.
 fn stub(resolve: &Resolve, world: WorldId) -> Result<Vec<u8>> {
-    let mut module = module(resolve, world);
+    let mut module = wit_component::dummy_module(resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
     wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 
 fn has_types_alone(resolve: &Resolve, interface: &Interface) -> bool {
     interface.functions.is_empty() && interface.types.values().all(|ty| !matches!(resolve.types[*ty].kind, TypeDefKind::Resource))
-}
-
-/// A core function for each function that the world exports.
-fn module(resolve: &Resolve, world: WorldId) -> Vec<u8> {
-    let mut module = StubModule::default();
-    for (key, item) in &resolve.worlds[world].exports {
-        let WorldItem::Interface { id, .. } = item else { continue };
-        for function in resolve.interfaces[*id].functions.values() {
-            let signature = resolve.wasm_signature(AbiVariant::GuestExport, function);
-            let name = function_name(resolve, key, function);
-            let returns = if function.result.is_some() { Returns::Something } else { Returns::Nothing };
-            module.add(&name, (&types(&signature.params), &types(&signature.results)), returns);
-        }
-    }
-    module.finish(&resolve.wasm_export_name(MANGLING, WasmExport::Realloc), &resolve.wasm_export_name(MANGLING, WasmExport::Memory))
-}
-
-fn function_name(resolve: &Resolve, interface: &WorldKey, func: &wit_parser::Function) -> String {
-    resolve.wasm_export_name(MANGLING, WasmExport::Func { interface: Some(interface), func, kind: WasmExportKind::Normal })
 }
 
 fn types(types: &[WasmType]) -> Vec<ValType> {
@@ -91,7 +79,6 @@ fn types(types: &[WasmType]) -> Vec<ValType> {
 }
 
 /// Of the function as it is declared: its core form may return through memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Returns {
     Nothing,
     Something,
@@ -106,39 +93,22 @@ struct StubModule {
 }
 
 impl StubModule {
-    fn add(&mut self, name: &str, signature: (&[ValType], &[ValType]), returns: Returns) {
-        let mut body = Function::new([]);
-        if returns == Returns::Something {
-            body.instructions().unreachable();
-        }
-        body.instructions().end();
-        self.push(name, signature, &body);
-    }
-
-    fn push(&mut self, name: &str, (params, results): (&[ValType], &[ValType]), body: &Function) {
+    fn add(&mut self, name: &str, (params, results): (&[ValType], &[ValType]), returns: Returns) {
         let index = self.functions.len();
         self.types.ty().function(params.iter().copied(), results.iter().copied());
         self.functions.function(index);
         self.exports.export(name, ExportKind::Func, index);
-        self.code.function(body);
+        let mut body = Function::new([]);
+        match returns {
+            Returns::Nothing => body.instructions().end(),
+            Returns::Something => body.instructions().unreachable().end(),
+        };
+        self.code.function(&body);
     }
 
-    /// Arguments are put into memory, where nobody looks at them: all in the same place.
-    fn finish(mut self, realloc: &str, memory: &str) -> Vec<u8> {
-        const NEW_SIZE: u32 = 3;
-        let mut body = Function::new([]);
-        let mut code = body.instructions();
-        // Pages that are needed, less those that there are.
-        code.local_get(NEW_SIZE).i32_const(PAGE_BITS).i32_shr_u().i32_const(1).i32_add().memory_size(0).i32_sub();
-        code.local_tee(NEW_SIZE).i32_const(0).i32_gt_s().if_(BlockType::Empty);
-        code.local_get(NEW_SIZE).memory_grow(0).i32_const(-1).i32_eq().if_(BlockType::Empty).unreachable().end();
-        code.end().i32_const(0).end();
-        self.push(realloc, (&[ValType::I32; 4], &[ValType::I32]), &body);
-        let mut memories = MemorySection::new();
-        memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
-        self.exports.export(memory, ExportKind::Memory, 0);
+    fn finish(self) -> Vec<u8> {
         let mut module = Module::new();
-        module.section(&self.types).section(&self.functions).section(&memories).section(&self.exports).section(&self.code);
+        module.section(&self.types).section(&self.functions).section(&self.exports).section(&self.code);
         module.finish()
     }
 }
