@@ -182,6 +182,40 @@ async fn a_lost_key_is_told_and_a_stolen_database_shows_nothing() {
     assert!(!server.log().contains(SECRET));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_read_is_masked_however_it_is_printed() {
+    let server = server();
+    put_secret(server, "f/masked/token", SECRET).await;
+    let source = "import { variable } from 'sandmill';
+        export function main(how: string) {
+            const secret = variable('f/masked/token');
+            if (how === 'error') throw new Error(`not ${secret.slice(0, 14)}`);
+            console.log(secret, btoa(secret), btoa('u:' + secret), encodeURIComponent(secret));
+            console.log(secret.slice(0, 14));
+            console.log(secret.slice(14));
+            for (const letter of secret) console.log(letter);
+            return { whole: secret, halves: [secret.slice(0, 14), secret.slice(14)], letters: [...secret], base64: btoa(secret), encoded: encodeURIComponent(secret) };
+        }";
+    let manifest = json!({"grants": {"variables": ["f/masked/*"], "secrets": ["f/masked/token"]}});
+    server.deploy_with("f/masked/prints", json!({"language": "typescript", "source": source, "manifest": manifest})).await.unwrap();
+    for how in ["result", "error"] {
+        let answer = server.call("f/masked/prints", &json!({ "how": how })).await.unwrap();
+        let log = server.run_log(answer.header("sandmill-run-id").unwrap()).await.unwrap();
+        assert_eq!(answer.status, if how == "result" { 200 } else { 500 }, "{answer:?}");
+        let said = format!("{}\n{log}", answer.text());
+        assert!(said.contains("*****"), "{said}");
+        for part in ["correct", "horse", "battery", "staple", "Y29ycmVjdCBo", "b3JyZWN0IGhv", "cnJlY3QgaG9y", "correct%20", "%20staple"] {
+            assert!(!said.contains(part), "{how}: {part} in {said}");
+        }
+        if how == "result" {
+            let letters = answer.json().unwrap()["letters"].as_array().unwrap().iter().filter(|letter| **letter != "*").count();
+            assert_eq!(letters, 0, "{said}");
+            let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned());
+            assert!(lines.filter(|line| line.chars().count() == 1).all(|line| line == "*"), "{log}");
+        }
+    }
+}
+
 const VARIABLES: u64 = 40;
 const WORKERS: u64 = 4;
 

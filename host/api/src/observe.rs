@@ -16,6 +16,7 @@ use axum::{
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use metrics::{Counter, Histogram};
+use sandmill_dispatch::trace::{TRACEPARENT, go_on_from};
 use sandmill_model::{Clock, RequestId, RunId};
 use tracing::{Instrument, Span, field};
 
@@ -84,6 +85,9 @@ where
     let id = request_id(request.headers(), app.clock.as_ref());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path(), run = field::Empty);
+    if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
+        go_on_from(&span, parent);
+    }
     let answered = AssertUnwindSafe(async { answer(request).await }).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {

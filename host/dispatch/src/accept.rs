@@ -14,7 +14,7 @@ use sandmill_store::{
     workspaces::Workspace,
 };
 
-use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse};
+use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, trace};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -233,6 +233,7 @@ impl Inner {
             dedup: None,
             cause: None,
             lineage: None,
+            trace: trace::current(),
         })
     }
 }

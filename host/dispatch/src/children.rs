@@ -13,6 +13,8 @@ use sandmill_model::{
 };
 use sandmill_store::{history::Kin, queue::Cancelled};
 
+use tracing::Instrument as _;
+
 use crate::{Dispatch, Due, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse};
 
 /// Children that are looked up at once to be cancelled.
@@ -102,13 +104,16 @@ impl Dispatch {
         };
         // In a task of its own: a parent that ends must not leave a child behind of which nobody knows whether it was started.
         let (dispatch, starting) = (self.clone(), Starting::of(inner, parent.run));
-        let started = inner.tasks.spawn(async move {
-            let accepted = dispatch.accept(request).await?;
-            if starting.is_too_late() {
-                dispatch.cancel(parent.workspace, accepted.run).await?;
+        let started = inner.tasks.spawn(
+            async move {
+                let accepted = dispatch.accept(request).await?;
+                if starting.is_too_late() {
+                    dispatch.cancel(parent.workspace, accepted.run).await?;
+                }
+                Ok::<RunId, Refused>(accepted.run)
             }
-            Ok::<RunId, Refused>(accepted.run)
-        });
+            .in_current_span(),
+        );
         match started.await {
             Ok(started) => Ok(started?),
             Err(error) => Err(ChildError::Unavailable(error.to_string())),

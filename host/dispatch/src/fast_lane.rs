@@ -12,8 +12,9 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
+use tracing::Instrument as _;
 
-use crate::{Accepted, Dispatch, Inner, Waited, live::Start, refuse};
+use crate::{Accepted, Dispatch, Inner, Waited, live::Start, refuse, trace};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
@@ -41,8 +42,13 @@ impl Dispatch {
         let id = run.id;
         let started_at = inner.clock.now();
         let attempt = run.attempt(FIRST, started_at);
-        let executor = Arc::clone(&inner.executor);
-        let mut execution = Box::pin(async move { executor.execute(attempt).await });
+        let (executor, span) = (Arc::clone(&inner.executor), trace::attempt(&run, FIRST));
+        let execution = async move {
+            let outcome = executor.execute(attempt).await;
+            trace::ended(&outcome);
+            outcome
+        };
+        let mut execution = Box::pin(execution.instrument(span));
 
         // Most runs end within their first poll; only the others cost a task, a place among the live runs and a timer.
         let first = poll_fn(|context| {

@@ -30,6 +30,7 @@ mod role;
 mod service;
 mod signals;
 mod targets;
+pub mod trace;
 mod waiters;
 mod worker;
 mod write_behind;

@@ -19,6 +19,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     CLAIM_RUNS_MAX, COMPLETIONS_MAX, HEADS_MAX, Inner, LOST_ATTEMPTS_MAX,
@@ -27,6 +28,7 @@ use crate::{
     fair,
     fast_lane::without_log,
     live::Start,
+    trace,
 };
 
 /// How often the queue is looked at without having been poked: only a net.
@@ -262,6 +264,11 @@ impl Inner {
     }
 
     async fn execute(&self, lease: Incarnation, claimed: Claimed) {
+        let span = trace::attempt(&claimed.run, claimed.attempt);
+        self.make_attempt(lease, claimed).instrument(span).await;
+    }
+
+    async fn make_attempt(&self, lease: Incarnation, claimed: Claimed) {
         let Claimed { run, attempt, begun, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
@@ -282,6 +289,7 @@ impl Inner {
             }
         };
         self.metrics.record(&outcome);
+        trace::ended(&outcome);
         let id = run.id;
         let ended_at = self.clock.now();
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(lost), ended_at, u16::from_be_bytes(random::bytes()));

@@ -67,8 +67,9 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Year, month and day of a day number since the epoch (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
+/// Year, month and day of a day number since 1970-01-01, of any year (Howard Hinnant, "chrono-compatible low-level date algorithms").
+#[must_use]
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);

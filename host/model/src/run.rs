@@ -102,6 +102,8 @@ pub struct NewRun {
     pub cause: Option<Cause>,
     /// With a parent.
     pub lineage: Option<Lineage>,
+    /// Below which span its attempts are: a `traceparent` of W3C Trace Context. None: nobody traces.
+    pub trace: Option<Arc<str>>,
     pub labels: Arc<Labels>,
 }
 

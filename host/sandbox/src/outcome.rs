@@ -64,7 +64,6 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> Outcome {
         return match stop {
             Stop::OutOfMemory { .. } => named(OutcomeKind::OutOfMemory, stop.to_string()),
             Stop::Exit { .. } => Outcome::failed(OutcomeKind::Error, RunError::new("Exit", stop.to_string())),
-            Stop::Denied(_) => named(OutcomeKind::Denied, stop.to_string()),
             Stop::Misuse(text) => trap("misuse", text.clone(), error),
             Stop::HostFault(_) => named(OutcomeKind::HostFault, stop.to_string()),
         };

@@ -13,6 +13,7 @@ use std::{
 
 use sandmill_model::{Clock, Digest, LogEntry, Outcome, OutcomeKind, RunError, RunId};
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
@@ -176,7 +177,8 @@ impl<H: Send + 'static> Sandbox<H> {
         let core = Core::new(control, Arc::clone(&inner.admission), Arc::clone(&inner.clock), limits);
         let steps = Steps { program, module, input };
         let mut running: sandmill_model::BoxFuture<'static, Outcome> =
-            Box::pin(run::run(run::Start { engine: inner.engine.clone(), core, host, steps, room }));
+            // Threads of the sandbox's own go on with it: what it starts there belongs to the same trace.
+            Box::pin(run::run(run::Start { engine: inner.engine.clone(), core, host, steps, room }).in_current_span());
         let first = std::future::poll_fn(|cx| {
             if inner.scheduler.is_busy_with(workspace) {
                 return Poll::Ready(Poll::Pending);

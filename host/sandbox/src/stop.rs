@@ -9,8 +9,6 @@ pub enum Stop {
     OutOfMemory { limit_bytes: u64 },
     /// The guest asked to end its process.
     Exit { code: u8 },
-    /// A capability was refused where the interface has no way to say so.
-    Denied(String),
     /// The guest broke a rule of an interface: the text says which.
     Misuse(String),
     /// Our fault.
@@ -22,7 +20,7 @@ impl fmt::Display for Stop {
         match self {
             Self::OutOfMemory { limit_bytes } => write!(f, "the run needs more than its limit of {limit_bytes} bytes of memory"),
             Self::Exit { code } => write!(f, "the script ended its process with exit code {code}; return from `run` instead"),
-            Self::Denied(text) | Self::Misuse(text) | Self::HostFault(text) => f.write_str(text),
+            Self::Misuse(text) | Self::HostFault(text) => f.write_str(text),
         }
     }
 }

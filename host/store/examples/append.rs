@@ -131,6 +131,7 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         cause: None,
         labels: Arc::default(),
         lineage: None,
+        trace: None,
     }
 }
 

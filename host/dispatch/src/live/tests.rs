@@ -26,6 +26,7 @@ pub(crate) fn run() -> NewRun {
         dedup: None,
         cause: None,
         lineage: None,
+        trace: None,
         labels: Arc::default(),
     }
 }

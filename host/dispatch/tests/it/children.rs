@@ -40,13 +40,22 @@ struct Parents {
     awake_most: AtomicUsize,
 }
 
+/// Who works, until it ends or is cut short.
+struct Awake<'a>(&'a AtomicUsize);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Parents {
     /// A moment of work, for which a run must have a slot.
     async fn work(&self) {
         let awake = self.awake.fetch_add(1, Ordering::SeqCst) + 1;
         self.awake_most.fetch_max(awake, Ordering::SeqCst);
+        let _awake = Awake(&self.awake);
         tokio::time::sleep(Duration::from_millis(3)).await;
-        self.awake.fetch_sub(1, Ordering::SeqCst);
     }
 
     async fn start(&self, parent: &Parent, arguments: &Value) -> Result<RunId, ChildError> {

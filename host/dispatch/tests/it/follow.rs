@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sandmill_dispatch::{FOLLOWERS_OF_RUN_MAX, Followed, Follower, Waited};
-use sandmill_model::{Clock, Code, LogPosition, RunId, RunStatus, SystemClock, WorkspaceId};
+use sandmill_model::{Clock, Code, Executor as _, LogPosition, RunId, RunStatus, SystemClock, WorkspaceId};
 use sandmill_store::history::LogCursor;
 
-use crate::fake::{Bench, arguments};
+use crate::fake::{Bench, arguments, eventually};
 
 fn follow(bench: &Bench, run: RunId, from: LogPosition) -> Follower {
     bench.dispatch.place(bench.workspace.id).unwrap().follow(run, from).unwrap()
@@ -39,6 +39,8 @@ async fn status_at_the_end(follower: &mut Follower) -> RunStatus {
 async fn running(bench: &Bench) -> RunId {
     let run = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
     bench.record_when(run, |record| record.summary.status == RunStatus::Running).await;
+    // The record says so before the executor is called.
+    eventually("it executes", || !bench.executor.log(run, 0, usize::MAX).is_empty()).await;
     run
 }
 

@@ -68,7 +68,7 @@ impl Db {
                 let mut conn = readers.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Sqlite(&mut conn)).await
             }
-            Backend::Sqlite { readers: None } => self.writer.call(data, Turns::default(), work).await,
+            Backend::Sqlite { readers: None } => self.writer.call(data, Turns::default(), None, work).await,
             Backend::Postgres(pool) => {
                 let mut conn = pool.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Postgres(&mut conn)).await
@@ -83,7 +83,7 @@ impl Db {
         T: Send + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { .. } => self.writer.call(data, Turns::default(), work).await,
+            Backend::Sqlite { .. } => self.writer.call(data, Turns::default(), None, work).await,
             Backend::Postgres(pool) => {
                 for _ in 1..CONTENDED_TRIES_MAX {
                     match transact(pool, &data, work).await {
@@ -103,7 +103,23 @@ impl Db {
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.side.call(data, turns, work).await
+        self.side.call(data, turns, None, work).await
+    }
+
+    /// As [`Db::share`], for an operation that is usually one statement, `alone`: on SQLite it needs no transaction if nobody shares it. None of its answer
+    /// if it is more than that; then it changed nothing.
+    pub(super) async fn share_or_alone<D, T>(
+        &self,
+        data: D,
+        turns: Turns,
+        alone: Work<D, Option<T>>,
+        work: Work<D, T>,
+    ) -> Result<T, StoreError>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.side.call(data, turns, Some(alone), work).await
     }
 
     /// For the operations that are merged with others of their kind.
@@ -171,7 +187,7 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
     // A file that may not be written SQLite opens for reading only, without a word, and this connection would stay so for ever.
     Conn::Sqlite(&mut writer).execute("UPDATE migrations SET number = number WHERE number = 0", Vec::new()).await?;
     let readers = file.is_some().then(|| readers(options));
-    let writer = Arc::new(Writer::start(vec![Source::Sqlite(writer)]));
+    let writer = Arc::new(Writer::start(vec![Source::Sqlite { conn: writer, may_be_within: false }]));
     Ok(Db { backend: Backend::Sqlite { readers }, side: Arc::clone(&writer), writer })
 }
 

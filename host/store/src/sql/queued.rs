@@ -385,7 +385,7 @@ pub(super) async fn read_all(conn: &mut Conn<'_>, rows: &[Row]) -> Result<Vec<Qu
 }
 
 fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
-    let Terms { retry, ends_by, keys, rates, error_handler, lineage } = Terms::read(row, 19)?;
+    let Terms { retry, ends_by, keys, rates, error_handler, lineage, trace } = Terms::read(row, 19)?;
     let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
         id: RunId(row.uuid(1)?),
@@ -405,6 +405,7 @@ fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
         cause: read_cause(row, 23)?,
         labels: labels::read(row, 25)?,
         lineage,
+        trace,
     };
     Ok(Queued {
         run,

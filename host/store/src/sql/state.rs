@@ -56,7 +56,12 @@ impl State for Sql {
             now,
         };
         let turns = Turns::state(scope);
-        Box::pin(self.db.share(put, turns, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
+        Box::pin(self.db.share_or_alone(
+            put,
+            turns,
+            |put, mut conn| Box::pin(async move { put.in_place(&mut conn).await }),
+            |put, mut conn| Box::pin(async move { put.run(&mut conn).await }),
+        ))
     }
 
     fn keys<'a>(
@@ -105,14 +110,35 @@ fn key_values(scope: &StateScope, key: &str) -> Vec<Value> {
 }
 
 impl Put {
+    /// What nearly every write is: a value where one is already. None if it is another.
+    async fn in_place(&self, conn: &mut Conn<'_>) -> Result<Option<Written>, StoreError> {
+        let Some((value, digest)) = &self.value else { return Ok(None) };
+        let expected = match self.expected {
+            None => None,
+            Some(None) => return Ok(None),
+            Some(expected) => expected,
+        };
+        let mut row = key_values(&self.scope, &self.key);
+        row.extend(values![value, *digest, self.now, expected]);
+        let replaced = conn
+            .execute(
+                "UPDATE state SET value = $5, digest = $6, updated_at = $7 \
+                 WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 AND ($8 IS NULL OR digest = $8)",
+                row,
+            )
+            .await?;
+        Ok(match (replaced, expected) {
+            (0, None) => None,
+            (0, Some(_)) => Some(Written::No),
+            _ => Some(Written::Yes),
+        })
+    }
+
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Written, StoreError> {
-        let Some((value, digest)) = &self.value else { return self.delete(conn).await };
-        if let Some(present) = self.lock_row(conn).await? {
-            if !self.expects(Some(present)) {
-                return Ok(Written::No);
-            }
-            return self.replace(value, *digest, conn).await;
+        if let Some(written) = self.in_place(conn).await? {
+            return Ok(written);
         }
+        let Some((value, digest)) = &self.value else { return self.delete(conn).await };
         let keys = self.lock_scope(conn).await?;
         // Somebody may have added it before the scope was locked; nobody can now.
         let present = self.lock_row(conn).await?;
@@ -120,7 +146,7 @@ impl Put {
             return Ok(Written::No);
         }
         if present.is_some() {
-            return self.replace(value, *digest, conn).await;
+            return Ok(self.in_place(conn).await?.unwrap_or(Written::No));
         }
         if keys >= i64::from(KEYS_MAX) {
             return Ok(Written::TooManyKeys);
@@ -185,16 +211,5 @@ impl Put {
         )
         .await
         .map(drop)
-    }
-
-    async fn replace(&self, value: &JsonText, digest: Digest, conn: &mut Conn<'_>) -> Result<Written, StoreError> {
-        let mut row = key_values(&self.scope, &self.key);
-        row.extend(values![value, digest, self.now]);
-        conn.execute(
-            "UPDATE state SET value = $5, digest = $6, updated_at = $7 WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4",
-            row,
-        )
-        .await?;
-        Ok(Written::Yes)
     }
 }

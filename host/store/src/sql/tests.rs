@@ -36,6 +36,7 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         cause: None,
         labels: Arc::default(),
         lineage: None,
+        trace: None,
     }
 }
 

@@ -3,6 +3,8 @@
 //! A run that is due takes its ordering keys, then its place in the rates, then its other keys. In this order: what comes later in an
 //! order does not overtake what waits for a rate, and what waits for a rate holds no place of those that could run.
 
+use std::sync::Arc;
+
 use sandmill_model::{
     Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
     policy::{Key, Retry},
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::StoreError;
 
-/// What is kept of a policy beside priority and tag, which are columns; and of a child, where it stands.
+/// What is kept of a policy beside priority and tag, which are columns; of a child, where it stands; and where its spans belong.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +37,8 @@ pub(super) struct Terms {
     pub(super) error_handler: Option<ScriptPath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lineage: Option<Lineage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trace: Option<Arc<str>>,
 }
 
 impl Terms {
@@ -43,7 +47,7 @@ impl Terms {
         // All of it is named, so that nothing that is added is forgotten here.
         let Policy { priority: _, tag: _, retry, ends_by, keys, rates, error_handler } = &*run.policy;
         let is_plain = retry.is_none() && ends_by.is_none() && keys.is_empty() && rates.is_empty() && error_handler.is_none();
-        if is_plain && run.lineage.is_none() {
+        if is_plain && run.lineage.is_none() && run.trace.is_none() {
             return Ok(None);
         }
         let terms = Self {
@@ -53,6 +57,7 @@ impl Terms {
             rates: rates.clone(),
             error_handler: error_handler.clone(),
             lineage: run.lineage,
+            trace: run.trace.clone(),
         };
         to_json(&terms).map(Some)
     }

@@ -57,6 +57,8 @@ enum Command {
 trait Operation: Send {
     /// Runs it and keeps its answer; may be called again after a failure.
     fn run<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<(), StoreError>>;
+    /// Runs it as the one statement that it usually is, without a transaction around it. False if it takes more; then nothing was changed.
+    fn run_alone<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<bool, StoreError>>;
     /// Gives the answer that was kept, now that it is committed, or the failure.
     fn answer(self: Box<Self>, result: Result<(), StoreError>);
 }
@@ -64,6 +66,7 @@ trait Operation: Send {
 struct Call<D, T> {
     data: D,
     work: Work<D, T>,
+    alone: Option<Work<D, Option<T>>>,
     kept: Option<T>,
     reply: Reply<T>,
 }
@@ -73,6 +76,15 @@ impl<D: Send + Sync, T: Send> Operation for Call<D, T> {
         Box::pin(async {
             self.kept = Some((self.work)(&self.data, conn).await?);
             Ok(())
+        })
+    }
+
+    fn run_alone<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<bool, StoreError>> {
+        Box::pin(async {
+            if let Some(alone) = self.alone {
+                self.kept = alone(&self.data, conn).await?;
+            }
+            Ok(self.kept.is_some())
         })
     }
 
@@ -108,7 +120,11 @@ impl Command {
 
 /// Where a lane's transactions come from.
 pub(super) enum Source {
-    Sqlite(SqliteConnection),
+    Sqlite {
+        conn: SqliteConnection,
+        /// Whether a transaction may be open on it that failed.
+        may_be_within: bool,
+    },
     Postgres(PgPool),
 }
 
@@ -143,12 +159,19 @@ impl Writer {
         self.send(|reply| Command::Complete { lease, runs, reply }).await
     }
 
-    pub(super) async fn call<D, T>(&self, data: D, turns: Turns, work: Work<D, T>) -> Result<T, StoreError>
+    /// `alone` is what the operation usually is, if that is one statement; none of its answer if it is more.
+    pub(super) async fn call<D, T>(
+        &self,
+        data: D,
+        turns: Turns,
+        alone: Option<Work<D, Option<T>>>,
+        work: Work<D, T>,
+    ) -> Result<T, StoreError>
     where
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }), turns)).await
+        self.send(|reply| Command::Call(Box::new(Call { data, work, alone, kept: None, reply }), turns)).await
     }
 
     async fn send<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
@@ -184,7 +207,7 @@ async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>,
         }
         write(&mut source, &mut commands).await;
     }
-    if let Source::Sqlite(conn) = source
+    if let Source::Sqlite { conn, .. } = source
         && let Err(error) = conn.close().await
     {
         tracing::warn!(%error, "the database was not closed cleanly");
@@ -227,8 +250,16 @@ impl Source {
     /// Runs all commands in one transaction.
     async fn transact(&mut self, commands: &mut [Command]) -> Result<Done, StoreError> {
         match self {
-            Self::Sqlite(conn) => {
+            Self::Sqlite { conn, may_be_within } => {
                 let mut conn = Conn::Sqlite(conn);
+                // Each statement is a way to the connection's thread and back.
+                if !*may_be_within
+                    && let [Command::Call(operation, _)] = commands
+                    && operation.run_alone(conn.reborrow()).await?
+                {
+                    return Ok(Done::default());
+                }
+                *may_be_within = true;
                 begin(&mut conn).await?;
                 let written = async {
                     let moved = apply(&mut conn, commands).await?;
@@ -236,6 +267,7 @@ impl Source {
                     Ok(moved)
                 };
                 let written = written.await;
+                *may_be_within = written.is_err();
                 if written.is_err() {
                     // SQLite may have rolled back by itself, as it does when the disk is full; then this has nothing to do.
                     let _ = conn.execute("ROLLBACK", values![]).await;

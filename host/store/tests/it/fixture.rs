@@ -235,6 +235,7 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         cause: None,
         labels: Arc::default(),
         lineage: None,
+        trace: None,
     }
 }
 

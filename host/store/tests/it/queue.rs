@@ -16,7 +16,8 @@ use sandmill_store::{
 };
 
 use crate::fixture::{
-    Database, LEASE, all_tags, claim, complete, event, finished, heads, ids, join, json, line, log_of, new_run, on_both, tick, workspace,
+    Database, LEASE, about, all_tags, claim, complete, event, finished, heads, ids, join, json, line, log_of, new_run, on_both, tick,
+    workspace,
 };
 
 on_both![
@@ -393,7 +394,8 @@ async fn everything_at_once_loses_nothing(database: Database) {
     let work = futures_util::future::join_all((0..4).map(|index| {
         let (store, ended) = (&stores[index % 2], &ended);
         async move {
-            let node = join(store, &format!("node {index}"), tick()).await;
+            // All tests share the clock: others let more than a lease go by before the first sign of life.
+            let node = store.nodes.join(about(&format!("node {index}")), tick(), LEASE * 1000).await.unwrap();
             while ended.lock().unwrap().len() < RUNS {
                 let claimed = claim(store, node, tick(), 9).await;
                 assert!(store.nodes.heartbeat(node, 1, tick(), LEASE * 1000).await.unwrap().is_some());

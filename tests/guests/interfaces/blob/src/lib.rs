@@ -1,7 +1,7 @@
 //! Uses objects: `{"calls": [["put", "a/b", "text/plain"], ["write", 0, "text"], ["finish", 0], ["read", "a/b"], …]}` -> one result for each call.
 //! Readers and writers are numbered as they come.
 
-use serde::Deserialize;
+use calls::Call;
 use serde_json::{Value, json};
 
 wit_bindgen::generate!({
@@ -17,13 +17,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use exports::sandmill::script::main::{Error as ScriptError, Guest, Output};
 use sandmill::blob::blob::{self, Error, Object, Reader, Writer};
-
-#[derive(Deserialize)]
-struct Arguments {
-    calls: Vec<Vec<Value>>,
-}
 
 #[derive(Default)]
 struct Held {
@@ -31,25 +25,11 @@ struct Held {
     writers: Vec<Option<Writer>>,
 }
 
-struct Blob;
-
-impl Guest for Blob {
-    fn run(args: String) -> Result<Output, ScriptError> {
-        let fault = |message: String| ScriptError { name: "TypeError".into(), message, stack: None, details: None };
-        let arguments: Arguments = serde_json::from_str(&args).map_err(|error| fault(error.to_string()))?;
-        let mut held = Held::default();
-        let results: Option<Vec<Value>> = arguments.calls.iter().map(|call| answer(call, &mut held)).collect();
-        let results = results.ok_or_else(|| fault("a call that is not known".into()))?;
-        Ok(Output::Json(Value::from(results).to_string()))
-    }
-}
-
-fn answer(call: &[Value], held: &mut Held) -> Option<Value> {
-    let text = |at: usize| call.get(at).and_then(Value::as_str).unwrap_or_default();
-    let maybe = |at: usize| call.get(at).and_then(Value::as_str);
-    let number = |at: usize| call.get(at).and_then(Value::as_u64).unwrap_or_default() as usize;
+fn answer(call: &Call<'_>, held: &mut Held) -> Option<Value> {
+    let text = |at: usize| maybe(call, at).unwrap_or_default();
+    let number = |at: usize| call.count(at).unwrap_or_default() as usize;
     Some(match text(0) {
-        "put" => result(blob::put(text(1), maybe(2)), |writer| {
+        "put" => result(blob::put(text(1), maybe(call, 2)), |writer| {
             held.writers.push(Some(writer));
             json!(held.writers.len() - 1)
         }),
@@ -104,7 +84,7 @@ fn answer(call: &[Value], held: &mut Held) -> Option<Value> {
         },
         "stat" => result(blob::stat(text(1)), |found| found.map_or(json!(null), object)),
         "delete" => result(blob::delete(text(1)), |()| json!("ok")),
-        "list" => result(blob::list(text(1), maybe(2), call.get(3).and_then(Value::as_u64).unwrap_or(1_000) as u32), |objects| {
+        "list" => result(blob::list(text(1), maybe(call, 2), call.count(3).unwrap_or(1_000) as u32), |objects| {
             objects.into_iter().map(|object| object.key).collect()
         }),
         // A handle that nobody gave.
@@ -114,6 +94,10 @@ fn answer(call: &[Value], held: &mut Held) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+fn maybe<'a>(call: &'a Call<'_>, at: usize) -> Option<&'a str> {
+    call.value(at).as_str()
 }
 
 fn object(object: Object) -> Value {
@@ -136,4 +120,7 @@ fn refused(error: Error) -> Value {
     }
 }
 
-export!(Blob);
+calls::main!({
+    let mut held = Held::default();
+    move |call: &Call<'_>| answer(call, &mut held)
+});

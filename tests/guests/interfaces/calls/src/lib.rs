@@ -1,5 +1,6 @@
 //! What the guests of the interfaces have in common: `{"calls": [["set", "key", "1"], …]}` -> one result for each call.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// One call: its name and what comes after it.
@@ -49,17 +50,17 @@ impl Call<'_> {
 ///
 /// # Errors
 /// What is wrong with the arguments, or which call is not known.
-pub fn answer(args: &str, mut one: impl FnMut(&Call<'_>) -> Option<Value>) -> Result<String, String> {
+pub fn answer<T: Serialize>(args: &str, mut one: impl FnMut(&Call<'_>) -> Option<T>) -> Result<String, String> {
     let args: Value = serde_json::from_str(args).map_err(|error| error.to_string())?;
     let calls = args["calls"].as_array().ok_or("there are no calls")?;
-    let results: Result<Vec<Value>, String> = calls
+    let results: Result<Vec<T>, String> = calls
         .iter()
         .map(|call| {
             let call = Call(call.as_array().ok_or("a call is an array")?);
             one(&call).ok_or_else(|| format!("there is no call `{}`", call.name()))
         })
         .collect();
-    Ok(Value::from(results?).to_string())
+    serde_json::to_string(&results?).map_err(|error| error.to_string())
 }
 
 /// A result, or `{<kind of the error>: <its text>}`.
@@ -73,7 +74,7 @@ pub fn result<T, E>(result: Result<T, E>, value: impl FnOnce(T) -> Value, error:
     }
 }
 
-/// `main` of a guest: `$one` answers a call.
+/// `main` of a guest: `$one`, which is made for each run, answers a call.
 #[macro_export]
 macro_rules! main {
     ($one:expr) => {

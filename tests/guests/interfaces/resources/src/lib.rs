@@ -1,6 +1,6 @@
 //! Opens resources: `{"calls": [["open", "f/a/b"], ["placeholder", 0, "/token"], …]}` -> one result for each call. Handles are numbered as they come.
 
-use serde::Deserialize;
+use calls::Call;
 use serde_json::{Value, json};
 
 wit_bindgen::generate!({
@@ -16,30 +16,11 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use exports::sandmill::script::main::{Error, Guest, Output};
 use sandmill::resources::resources::{self, Handle};
 
-#[derive(Deserialize)]
-struct Arguments {
-    calls: Vec<Vec<Value>>,
-}
-
-struct Resources;
-
-impl Guest for Resources {
-    fn run(args: String) -> Result<Output, Error> {
-        let fault = |message: String| Error { name: "TypeError".into(), message, stack: None, details: None };
-        let arguments: Arguments = serde_json::from_str(&args).map_err(|error| fault(error.to_string()))?;
-        let mut open = Vec::new();
-        let results: Option<Vec<Value>> = arguments.calls.iter().map(|call| answer(call, &mut open)).collect();
-        let results = results.ok_or_else(|| fault("a call that is not known".into()))?;
-        Ok(Output::Json(Value::from(results).to_string()))
-    }
-}
-
-fn answer(call: &[Value], open: &mut Vec<Option<Handle>>) -> Option<Value> {
-    let text = |at: usize| call.get(at).and_then(Value::as_str).unwrap_or_default();
-    let number = |at: usize| call.get(at).and_then(Value::as_u64).unwrap_or_default();
+fn answer(call: &Call<'_>, open: &mut Vec<Option<Handle>>) -> Option<Value> {
+    let text = |at: usize| call.value(at).as_str().unwrap_or_default();
+    let number = |at: usize| call.count(at).unwrap_or_default();
     Some(match text(0) {
         "open" => match resources::open(text(1)) {
             Ok(handle) => {
@@ -85,4 +66,7 @@ fn refused(error: resources::Error) -> Value {
     }
 }
 
-export!(Resources);
+calls::main!({
+    let mut open = Vec::new();
+    move |call: &Call<'_>| answer(call, &mut open)
+});

@@ -1,7 +1,7 @@
 //! Uses databases: `{"calls": [["open", "f/a/db"], ["query", 0, "SELECT $1::int8", "[1]"], ["begin", 0], ["in.execute", 0, …], ["commit", 0]]}` -> one
 //! result for each call. Handles and transactions are numbered as they come.
 
-use serde::Deserialize;
+use calls::Call;
 use serde_json::{Value, json, value::RawValue};
 
 wit_bindgen::generate!({
@@ -18,16 +18,10 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use exports::sandmill::script::main::{Error as ScriptError, Guest, Output};
 use sandmill::{
     resources::resources::{self, Handle},
     sql::sql::{self, Answer, Error, Transaction},
 };
-
-#[derive(Deserialize)]
-struct Arguments {
-    calls: Vec<Vec<Value>>,
-}
 
 #[derive(Default)]
 struct Held {
@@ -35,25 +29,10 @@ struct Held {
     transactions: Vec<Option<Transaction>>,
 }
 
-struct Sql;
-
-impl Guest for Sql {
-    fn run(args: String) -> Result<Output, ScriptError> {
-        let fault = |message: String| ScriptError { name: "TypeError".into(), message, stack: None, details: None };
-        let arguments: Arguments = serde_json::from_str(&args).map_err(|error| fault(error.to_string()))?;
-        let mut held = Held::default();
-        let mut results = Vec::new();
-        for call in &arguments.calls {
-            results.push(answer(call, &mut held).ok_or_else(|| fault(format!("a call that is not known: {call:?}")))?);
-        }
-        Ok(Output::Json(serde_json::to_string(&results).unwrap_or_default()))
-    }
-}
-
-fn answer(call: &[Value], held: &mut Held) -> Option<Box<RawValue>> {
-    let text = |at: usize| call.get(at).and_then(Value::as_str).unwrap_or_default();
-    let number = |at: usize| call.get(at).and_then(Value::as_u64).unwrap_or_default() as usize;
-    let parameters = || call.get(3).and_then(Value::as_str).unwrap_or("[]");
+fn answer(call: &Call<'_>, held: &mut Held) -> Option<Box<RawValue>> {
+    let text = |at: usize| call.value(at).as_str().unwrap_or_default();
+    let number = |at: usize| call.count(at).unwrap_or_default() as usize;
+    let parameters = || call.value(3).as_str().unwrap_or("[]");
     let name = text(0);
     Some(match name {
         "open" => match resources::open(text(1)) {
@@ -138,4 +117,7 @@ fn refused(error: Error) -> Value {
     }
 }
 
-export!(Sql);
+calls::main!({
+    let mut held = Held::default();
+    move |call: &Call<'_>| answer(call, &mut held)
+});

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sandmill_model::clock::civil;
+
 use super::{Reader, oid};
 
 const MICROS_OF_SECOND: i64 = 1_000_000;
@@ -103,17 +105,4 @@ fn interval(months: i32, days: i32, micros: i64) -> String {
         parts.push(text);
     }
     parts.join(" ")
-}
-
-/// Year, month and day of a day number since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
