@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::{
     Durability, Options,
-    dialect::{self, Conn},
+    dialect::{self, Conn, at_once::Reader},
     migrate,
     turns::Turns,
+    value::Value,
     writer::{CONTENDED_TRIES_MAX, Source, Writer},
 };
 use crate::StoreError;
@@ -33,6 +34,7 @@ enum Backend {
     /// A database in memory belongs to one connection, so it has no readers beside its writer.
     Sqlite {
         readers: Option<SqlitePool>,
+        at_once: Option<Arc<Reader>>,
     },
     Postgres(PgPool),
 }
@@ -64,15 +66,24 @@ impl Db {
         T: Send + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { readers: Some(readers) } => {
+            Backend::Sqlite { readers: Some(readers), .. } => {
                 let mut conn = readers.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Sqlite(&mut conn)).await
             }
-            Backend::Sqlite { readers: None } => self.writer.call(data, Turns::default(), None, work).await,
+            Backend::Sqlite { readers: None, .. } => self.writer.call(data, Turns::default(), work).await,
             Backend::Postgres(pool) => {
                 let mut conn = pool.acquire().await.map_err(dialect::error)?;
                 work(&data, Conn::Postgres(&mut conn)).await
             }
+        }
+    }
+
+    /// The text in the first column of the first row, read on the thread that asks; within, none if there is no row. None where that is not possible:
+    /// then by [`Db::read`].
+    pub(super) fn text_at_once(&self, sql: &'static str, values: &[Value]) -> Option<Option<String>> {
+        match &self.backend {
+            Backend::Sqlite { at_once: Some(reader), .. } => reader.text(sql, values),
+            _ => None,
         }
     }
 
@@ -83,7 +94,7 @@ impl Db {
         T: Send + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { .. } => self.writer.call(data, Turns::default(), None, work).await,
+            Backend::Sqlite { .. } => self.writer.call(data, Turns::default(), work).await,
             Backend::Postgres(pool) => {
                 for _ in 1..CONTENDED_TRIES_MAX {
                     match transact(pool, &data, work).await {
@@ -103,23 +114,25 @@ impl Db {
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.side.call(data, turns, None, work).await
+        self.side.call(data, turns, work).await
     }
 
-    /// As [`Db::share`], for an operation that is usually one statement, `alone`: on SQLite it needs no transaction if nobody shares it. None of its answer
-    /// if it is more than that; then it changed nothing.
-    pub(super) async fn share_or_alone<D, T>(
+    /// As [`Db::share`], for what is usually one `statement`: on SQLite it is run here and now if nobody writes, and `work` only where it has no answer.
+    pub(super) async fn share_or_at_once<D, T>(
         &self,
         data: D,
         turns: Turns,
-        alone: Work<D, Option<T>>,
+        statement: Work<D, Option<T>>,
         work: Work<D, T>,
     ) -> Result<T, StoreError>
     where
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.side.call(data, turns, Some(alone), work).await
+        match self.side.call_at_once(&data, statement).await? {
+            Some(done) => Ok(done),
+            None => self.side.call(data, turns, work).await,
+        }
     }
 
     /// For the operations that are merged with others of their kind.
@@ -130,7 +143,7 @@ impl Db {
     /// A connection of its own to the same database, for the runtime that calls. SQLite has one writer, which is shared.
     pub(super) async fn apart(&self) -> Result<Self, StoreError> {
         match &self.backend {
-            Backend::Sqlite { .. } => Ok(self.with(Backend::Sqlite { readers: None })),
+            Backend::Sqlite { .. } => Ok(self.with(Backend::Sqlite { readers: None, at_once: None })),
             Backend::Postgres(pool) => Ok(self.with(Backend::Postgres(dialect::postgres::small(pool).await?))),
         }
     }
@@ -156,8 +169,8 @@ impl Db {
         self.writer.close().await;
         self.side.close().await;
         match &self.backend {
-            Backend::Sqlite { readers: Some(readers) } => readers.close().await,
-            Backend::Sqlite { readers: None } => {}
+            Backend::Sqlite { readers: Some(readers), .. } => readers.close().await,
+            Backend::Sqlite { readers: None, .. } => {}
             Backend::Postgres(pool) => pool.close().await,
         }
     }
@@ -188,7 +201,7 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
     Conn::Sqlite(&mut writer).execute("UPDATE migrations SET number = number WHERE number = 0", Vec::new()).await?;
     let readers = file.is_some().then(|| readers(options));
     let writer = Arc::new(Writer::start(vec![Source::Sqlite { conn: writer, may_be_within: false }]));
-    Ok(Db { backend: Backend::Sqlite { readers }, side: Arc::clone(&writer), writer })
+    Ok(Db { backend: Backend::Sqlite { readers, at_once: file.and_then(Reader::open).map(Arc::new) }, side: Arc::clone(&writer), writer })
 }
 
 fn readers(options: SqliteConnectOptions) -> SqlitePool {

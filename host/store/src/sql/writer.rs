@@ -57,8 +57,6 @@ enum Command {
 trait Operation: Send {
     /// Runs it and keeps its answer; may be called again after a failure.
     fn run<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<(), StoreError>>;
-    /// Runs it as the one statement that it usually is, without a transaction around it. False if it takes more; then nothing was changed.
-    fn run_alone<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<bool, StoreError>>;
     /// Gives the answer that was kept, now that it is committed, or the failure.
     fn answer(self: Box<Self>, result: Result<(), StoreError>);
 }
@@ -66,7 +64,6 @@ trait Operation: Send {
 struct Call<D, T> {
     data: D,
     work: Work<D, T>,
-    alone: Option<Work<D, Option<T>>>,
     kept: Option<T>,
     reply: Reply<T>,
 }
@@ -76,15 +73,6 @@ impl<D: Send + Sync, T: Send> Operation for Call<D, T> {
         Box::pin(async {
             self.kept = Some((self.work)(&self.data, conn).await?);
             Ok(())
-        })
-    }
-
-    fn run_alone<'c>(&'c mut self, conn: Conn<'c>) -> BoxFuture<'c, Result<bool, StoreError>> {
-        Box::pin(async {
-            if let Some(alone) = self.alone {
-                self.kept = alone(&self.data, conn).await?;
-            }
-            Ok(self.kept.is_some())
         })
     }
 
@@ -128,8 +116,13 @@ pub(super) enum Source {
     Postgres(PgPool),
 }
 
+/// None once it is closed.
+type Shared = Arc<Mutex<Option<Source>>>;
+
 pub(super) struct Writer {
     commands: mpsc::Sender<Command>,
+    /// SQLite's, which whoever finds it free may use.
+    only: Option<Shared>,
     lanes: TaskTracker,
     stop: CancellationToken,
 }
@@ -140,11 +133,13 @@ impl Writer {
         let (commands, receiver) = mpsc::channel(WAITING_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
         let (lanes, stop) = (TaskTracker::new(), CancellationToken::new());
-        for source in sources {
-            lanes.spawn(lane(source, Arc::clone(&receiver), stop.clone()));
+        let sources: Vec<Shared> = sources.into_iter().map(|source| Arc::new(Mutex::new(Some(source)))).collect();
+        for source in &sources {
+            lanes.spawn(lane(Arc::clone(source), Arc::clone(&receiver), stop.clone()));
         }
         lanes.close();
-        Self { commands, lanes, stop }
+        let only = <[Shared; 1]>::try_from(sources).ok().map(|[only]| only);
+        Self { commands, only, lanes, stop }
     }
 
     pub(super) async fn enqueue(&self, runs: Vec<NewRun>, lease: Option<Incarnation>) -> Result<Vec<Enqueued>, StoreError> {
@@ -159,19 +154,22 @@ impl Writer {
         self.send(|reply| Command::Complete { lease, runs, reply }).await
     }
 
-    /// `alone` is what the operation usually is, if that is one statement; none of its answer if it is more.
-    pub(super) async fn call<D, T>(
-        &self,
-        data: D,
-        turns: Turns,
-        alone: Option<Work<D, Option<T>>>,
-        work: Work<D, T>,
-    ) -> Result<T, StoreError>
+    pub(super) async fn call<D, T>(&self, data: D, turns: Turns, work: Work<D, T>) -> Result<T, StoreError>
     where
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.send(|reply| Command::Call(Box::new(Call { data, work, alone, kept: None, reply }), turns)).await
+        self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }), turns)).await
+    }
+
+    /// Runs `statement`, which is one, here and now, without the way through a lane and without a transaction around it. None if somebody is writing, or
+    /// if it has no answer.
+    pub(super) async fn call_at_once<D, T>(&self, data: &D, statement: Work<D, Option<T>>) -> Result<Option<T>, StoreError> {
+        let Some(Ok(mut source)) = self.only.as_ref().map(|source| source.try_lock()) else { return Ok(None) };
+        match &mut *source {
+            Some(Source::Sqlite { conn, may_be_within: false }) => statement(data, Conn::Sqlite(conn)).await,
+            _ => Ok(None),
+        }
     }
 
     async fn send<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
@@ -188,7 +186,7 @@ impl Writer {
     }
 }
 
-async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, stop: CancellationToken) {
+async fn lane(source: Shared, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, stop: CancellationToken) {
     let mut commands = Vec::with_capacity(COMMANDS_MAX);
     loop {
         {
@@ -205,9 +203,11 @@ async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>,
                 break;
             }
         }
-        write(&mut source, &mut commands).await;
+        if let Some(source) = &mut *source.lock().await {
+            write(source, &mut commands).await;
+        }
     }
-    if let Source::Sqlite { conn, .. } = source
+    if let Some(Source::Sqlite { conn, .. }) = source.lock().await.take()
         && let Err(error) = conn.close().await
     {
         tracing::warn!(%error, "the database was not closed cleanly");
@@ -252,13 +252,6 @@ impl Source {
         match self {
             Self::Sqlite { conn, may_be_within } => {
                 let mut conn = Conn::Sqlite(conn);
-                // Each statement is a way to the connection's thread and back.
-                if !*may_be_within
-                    && let [Command::Call(operation, _)] = commands
-                    && operation.run_alone(conn.reborrow()).await?
-                {
-                    return Ok(Done::default());
-                }
                 *may_be_within = true;
                 begin(&mut conn).await?;
                 let written = async {

@@ -6,6 +6,7 @@
 //! - `{path like $n}`: whether the column is like a glob, where `*` stands for any characters and nothing else for another.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
 
+pub(super) mod at_once;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 

@@ -23,9 +23,9 @@ const INSERT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a statement waits for another process's lock.
 pub(in crate::sql) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of one connection.
-const CACHE_KIB: i64 = 16 * 1024;
+pub(super) const CACHE_KIB: i64 = 16 * 1024;
 /// How much of the file is read through a memory map.
-const MMAP_BYTES: i64 = 256 * 1024 * 1024;
+pub(super) const MMAP_BYTES: i64 = 256 * 1024 * 1024;
 /// Pages (4 KiB) in the write-ahead log before it is copied back into the file.
 const CHECKPOINT_PAGES: i64 = 4000;
 /// The write-ahead log is cut back to this after it was larger.
