@@ -5,9 +5,9 @@ declare module "sandmill" {
   /** What JSON can say. */
   export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 
-  /** JSON that is kept from one run to the next, per script and trigger. A write is durable when the call returns. */
+  /** JSON that is kept from one run to the next, per script and trigger: at most 10,000 keys. A write is durable when the call returns. */
   export const state: {
-    /** `undefined` if there is no such key. */
+    /** `undefined` if there is no such key. A key has 1 to 512 bytes and no control characters, a value at most 1 MiB of JSON. */
     get<T = any>(key: string): T | undefined;
     set(key: string, value: unknown): void;
     delete(key: string): void;

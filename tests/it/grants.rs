@@ -107,9 +107,45 @@ fn a_file_is_given_what_its_caller_says() {
     fs::write(folder.path().join("itself.ts"), source).unwrap();
     let run = |arguments: &[&str]| sandmill(folder.path(), server(), arguments);
     let (out, _) = said(&run(&["run", "./itself.ts"]));
-    assert!(out.contains("denied"), "{out}");
+    assert!(out.contains("denied") && out.contains("run the file again with --grant") && !out.contains("grants give"), "{out}");
     let (out, _) = said(&run(&["run", "./itself.ts", "--grant", "all"]));
     assert_eq!(out.trim(), "3");
     let refused = run(&["run", "f/grants/child", "--grant", "all"]);
     assert_eq!(refused.status.code(), Some(2));
+}
+
+/// Whoever takes something away in a hurry must see what is still there.
+#[test]
+fn what_is_taken_is_gone_and_what_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let grants = |what: &str, which: &[&str]| sandmill(folder.path(), server(), &[&["grants", what, "f/taking/asks"][..], which].concat());
+    let refused = |which: &[&str], code: i32| {
+        let output = grants("take", which);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
+        assert_eq!(output.status.code(), Some(code), "{which:?}: stdout: {out}\nstderr: {err}");
+        (out, err)
+    };
+    let listed = || said(&grants("list", &[])).0;
+    said(&grants("give", &["runs:f/taking/a", "runs:f/taking/b", "sql:read f/taking/db"]));
+
+    for rubbish in ["rubbish", "ALL", "moon:x"] {
+        let (_, err) = refused(&["runs:f/taking/a", rubbish], 2);
+        assert!(err.contains(rubbish), "{err}");
+    }
+    assert_eq!(listed().lines().count(), 4, "what stands beside rubbish is not taken");
+
+    let (out, err) = refused(&["runs:f/taking/gone", "runs:f/taking/a"], 3);
+    assert!(err.contains("was not given `runs:f/taking/gone`;"), "{err}");
+    for shown in [out, listed()] {
+        assert!(!shown.contains("runs:f/taking/a") && shown.contains("runs:f/taking/b") && shown.contains("sql:read"), "{shown}");
+    }
+
+    let (out, _) = said(&grants("take", &["all"]));
+    assert_eq!(out.trim(), "GRANT  BY  AT", "nothing is left");
+    assert_eq!(listed(), out);
+    let (_, note) = said(&grants("take", &["all"]));
+    assert!(note.contains("was given nothing"), "{note}");
+    let (out, _) = refused(&["runs:f/taking/b", "--json"], 3);
+    let problem: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(problem["code"], "not_found", "{out}");
 }

@@ -8,10 +8,13 @@ use serde_json::json;
 use super::answers;
 use crate::{
     Session,
-    client::{Granted, Server},
+    client::{Granted, Problem, Server},
     error::CliError,
     render::{clean_line, table},
 };
+
+/// The code of the server for what is not there.
+const NOT_FOUND: &str = "not_found";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -38,13 +41,14 @@ pub(crate) enum Command {
     Take {
         /// Path of the script
         path: ScriptPath,
-        /// What is taken away, as `list` shows it
+        /// What is taken away, as `list` shows it, or `all` that was given; if some of it was not given, the rest is taken, and the
+        /// exit code is 3
         #[arg(required = true)]
-        grants: Vec<String>,
+        grants: Vec<Choice>,
     },
 }
 
-/// A grant, or all that are asked for.
+/// A grant, or all that there are: to give, those that are asked for; to take, those that were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     All,
@@ -68,7 +72,7 @@ pub(crate) fn chosen(choices: &[Choice], asked: &[Grant]) -> Result<Vec<Grant>, 
     for choice in choices {
         match choice {
             Choice::All => chosen.extend_from_slice(asked),
-            Choice::One(grant) if asked.iter().any(|asked| grant.covers(asked)) => chosen.push(grant.clone()),
+            Choice::One(grant) if asked.iter().any(|asked| asked.overlaps(grant)) => chosen.push(grant.clone()),
             Choice::One(grant) => {
                 let asked: Vec<String> = asked.iter().map(|grant| format!("`{grant}`")).collect();
                 let asked = if asked.is_empty() { "nothing".to_owned() } else { asked.join(", ") };
@@ -81,11 +85,8 @@ pub(crate) fn chosen(choices: &[Choice], asked: &[Grant]) -> Result<Vec<Grant>, 
 
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     let server = Server::of(&session.globals)?;
-    let (path, request) = match command {
-        Command::List { path } => {
-            let request = server.request(Method::GET, &format!("grants/{path}"));
-            (path, request)
-        }
+    match command {
+        Command::List { path } => show(&server, &path, list(&server, &path), session).await,
         Command::Give { path, grants } => {
             let asked = if grants.contains(&Choice::All) { server.granted(&path).await?.asked } else { Vec::new() };
             let give: Vec<String> = grants
@@ -95,20 +96,65 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
                     Choice::One(grant) => vec![grant.to_string()],
                 })
                 .collect();
-            let request = change(&server, &path, &json!({ "give": give }));
-            (path, request)
+            show(&server, &path, change(&server, &path, &json!({ "give": give })), session).await
         }
-        Command::Take { path, grants } => {
-            let request = change(&server, &path, &json!({ "take": grants }));
-            (path, request)
-        }
-    };
-    let Some(granted) = answers::read::<Granted>(&server, request, session).await? else { return Ok(()) };
+        Command::Take { path, grants } => take(&server, &path, &grants, session).await,
+    }
+}
+
+/// Sends a request that is answered with what there is now, and shows that.
+async fn show(server: &Server, path: &ScriptPath, request: RequestBuilder, session: &mut Session<'_>) -> Result<(), CliError> {
+    let Some(granted) = answers::read::<Granted>(server, request, session).await? else { return Ok(()) };
     let rows: Vec<Vec<String>> =
         granted.given.iter().map(|given| [&given.grant, &given.by, &given.at].map(|cell| clean_line(cell)).to_vec()).collect();
     session.console.say(&table(&["GRANT", "BY", "AT"], &rows));
-    say_missing(&path, &granted.missing, session);
+    say_missing(path, &granted.missing, session);
     Ok(())
+}
+
+/// Takes what is there, and then says what is not: nobody shall believe that something is gone which they called by a wrong name.
+async fn take(server: &Server, path: &ScriptPath, choices: &[Choice], session: &mut Session<'_>) -> Result<(), CliError> {
+    let given: Vec<String> = server.granted(path).await?.given.into_iter().map(|given| given.grant).collect();
+    let (taken, absent) = among(choices, &given);
+    let request = if taken.is_empty() { list(server, path) } else { change(server, path, &json!({ "take": taken })) };
+    show(server, path, request, session).await?;
+    if !absent.is_empty() {
+        return Err(not_given(path, &absent));
+    }
+    if taken.is_empty() {
+        session.console.note(&format!("{path} was given nothing, so nothing was taken"));
+    }
+    Ok(())
+}
+
+/// What is chosen of what was given, as the server writes it, and what was not given.
+fn among(choices: &[Choice], given: &[String]) -> (Vec<String>, Vec<Grant>) {
+    let (mut taken, mut absent) = (Vec::new(), Vec::new());
+    for choice in choices {
+        match choice {
+            Choice::All => taken.extend_from_slice(given),
+            Choice::One(grant) => {
+                let before = taken.len();
+                taken.extend(given.iter().filter(|text| text.parse::<Grant>().is_ok_and(|given| given == *grant)).cloned());
+                if taken.len() == before {
+                    absent.push(grant.clone());
+                }
+            }
+        }
+    }
+    (taken, absent)
+}
+
+/// As the server says that something is not there.
+fn not_given(path: &ScriptPath, absent: &[Grant]) -> CliError {
+    let absent: Vec<String> = absent.iter().map(|grant| format!("`{grant}`")).collect();
+    let detail = format!("{path} was not given {}; see what it was given with: sandmill grants list {path}", absent.join(", "));
+    let whole = json!({ "code": NOT_FOUND, "detail": detail });
+    CliError::Problem(Box::new(Problem { code: NOT_FOUND.to_owned(), detail, whole, ..Problem::default() }))
+}
+
+fn list(server: &Server, path: &ScriptPath) -> RequestBuilder {
+    server.request(Method::GET, &format!("grants/{path}"))
 }
 
 fn change(server: &Server, path: &ScriptPath, change: &serde_json::Value) -> RequestBuilder {
@@ -143,10 +189,32 @@ mod tests {
         let asked = grants(&["runs:f/demo/*", "sql:read f/db/main"]);
         assert_eq!(chosen(&choices(&["all"]), &asked).unwrap(), asked);
         assert_eq!(chosen(&choices(&["sql:read f/db/*"]), &asked).unwrap(), grants(&["sql:read f/db/*"]));
-        for bad in ["runs:f/demo/one", "sql:read f/db/other", "variables:f/x/y"] {
+        // Less than is asked for, too.
+        assert_eq!(chosen(&choices(&["runs:f/demo/one"]), &asked).unwrap(), grants(&["runs:f/demo/one"]));
+        for bad in ["runs:f/other/one", "sql:read f/db/other", "variables:f/x/y"] {
             let error = format!("{:?}", chosen(&choices(&[bad]), &asked).unwrap_err());
             assert!(error.contains("does not ask") && error.contains("runs:f/demo/*"), "{error}");
         }
         assert!("everything".parse::<Choice>().is_err());
+    }
+
+    #[test]
+    fn what_was_given_is_taken_and_the_rest_is_told() {
+        let choices = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Choice>>();
+        // The last one is of a kind that a newer server knows.
+        let given = ["runs:f/demo/*", "sql:read f/db/main", "moon:x"].map(str::to_owned);
+        for (chosen, taken, absent) in [
+            (&["all"][..], &["runs:f/demo/*", "sql:read f/db/main", "moon:x"][..], &[][..]),
+            (&["sql: read f/db/main"], &["sql:read f/db/main"], &[]),
+            (&["runs:f/demo/one"], &[], &["runs:f/demo/one"]),
+            (&["runs:f/other", "runs:f/demo/*"], &["runs:f/demo/*"], &["runs:f/other"]),
+        ] {
+            let (found, missed) = among(&choices(chosen), &given);
+            assert_eq!(found, taken, "{chosen:?}");
+            assert_eq!(missed.iter().map(Grant::to_string).collect::<Vec<_>>(), absent, "{chosen:?}");
+        }
+        assert_eq!(among(&choices(&["all"]), &[]), (Vec::new(), Vec::new()));
+        let error = not_given(&"f/demo/hello".parse().unwrap(), &["runs:f/x".parse().unwrap()]);
+        assert_eq!(error.exit() as u8, 3);
     }
 }

@@ -201,20 +201,23 @@ fn workspace(host: &Host) -> WorkspaceId {
 
 /// With the object at `key`.
 async fn allowed(host: &Host, key: &str, mode: Mode) -> Result<(), Error> {
-    within(host, mode, |grant| grant.covers_key(key), key).await
+    within(host, mode, |grant| grant.covers_key(key), || KeyPrefix::for_key(key)).await
 }
 
 /// With all objects whose keys begin with `prefix`.
 async fn allowed_all(host: &Host, prefix: &str, mode: Mode) -> Result<(), Error> {
-    within(host, mode, |grant| grant.covers_all(prefix), prefix).await
+    within(host, mode, |grant| grant.covers_all(prefix), || KeyPrefix::for_all(prefix)).await
 }
 
-async fn within(host: &Host, mode: Mode, covers: impl Fn(&KeyPrefix) -> bool, text: &str) -> Result<(), Error> {
+/// `suggested` is what a manifest is told to ask for that asks for nothing that covers it.
+async fn within(host: &Host, mode: Mode, covers: impl Fn(&KeyPrefix) -> bool, suggested: impl FnOnce() -> KeyPrefix) -> Result<(), Error> {
     let granted = host.granted().await?;
-    if granted.blob.iter().any(|access| access.mode >= mode && covers(&access.of)) {
+    let does = |grant: &Grant| matches!(grant, Grant::Blob(access) if access.mode >= mode && covers(&access.of));
+    if granted.allows(does) {
         return Ok(());
     }
-    Err(Error::Denied(host.denial(&Grant::Blob(Access { mode, of: KeyPrefix::around(text) }))))
+    let need = host.run.asked.iter().find(does).unwrap_or_else(|| Grant::Blob(Access { mode, of: suggested() }));
+    Err(Error::Denied(host.denial(&[need])))
 }
 
 refusals!(Error);

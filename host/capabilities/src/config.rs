@@ -1,7 +1,7 @@
 //! `wasi:config/store`, for components that know nothing of us: the script's variables. A key that is no path is a name beside the script:
 //! `region` of `f/demo/report` is `f/demo/region`.
 
-use sandmill_model::ScriptPath;
+use sandmill_model::{Grant, ScriptPath, grants::PathPattern};
 use sandmill_sandbox::Guest;
 use wasmtime::Result;
 
@@ -33,15 +33,20 @@ impl Config for Guest<Host> {
     /// Those that are not secret, under their paths.
     async fn get_all(&mut self) -> Result<Result<Vec<(String, String)>, Error>> {
         self.pace().await;
-        let patterns = match self.host.granted().await {
-            Ok(granted) => granted.variables,
+        let granted = match self.host.granted().await {
+            Ok(granted) => granted,
             Err(Refused::Denied(text) | Refused::Unavailable(text)) => return Ok(Err(Error::Io(text))),
         };
+        let patterns = granted.variables();
         if patterns.is_empty() {
             return Ok(Ok(Vec::new()));
         }
         let found = self.host.ports.variables.plain(self.host.run.attempt.workspace, patterns, ALL_MAX).await;
-        Ok(found.map(|all| all.into_iter().map(|(path, text)| (path.to_string(), text)).collect()).map_err(Error::Io))
+        let readable = |all: Vec<(ScriptPath, String)>| {
+            let kept = all.into_iter().filter(|(path, _)| granted.covers(&Grant::Variables(PathPattern::from(path))));
+            kept.map(|(path, text)| (path.to_string(), text)).collect::<Vec<_>>()
+        };
+        Ok(found.map(readable).map_err(Error::Io))
     }
 }
 

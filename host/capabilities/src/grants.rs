@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Digest, Grant, Grants, ScriptPath, WorkspaceId, grants::denial};
+use sandmill_model::{
+    BoxFuture, Digest, Grant, ScriptPath, WorkspaceId,
+    grants::{Granted, denial},
+};
 use sandmill_sandbox::Guest;
 
 use crate::{Host, host::RunFacts};
@@ -54,36 +57,35 @@ pub(crate) use refusals;
 
 impl RunFacts {
     /// All that works for the script at present.
-    pub(crate) async fn granted(&self, port: &dyn GrantsPort) -> Result<Grants, Refused> {
+    pub(crate) async fn granted(&self, port: &dyn GrantsPort) -> Result<Granted, Refused> {
         if self.asked.is_empty() {
-            return Ok(Grants::default());
+            return Ok(Granted::default());
         }
         let given = port.given(self.attempt.workspace, self.attempt.path.clone(), self.attempt.version).await;
-        given.map(|given| self.asked.given(&given)).map_err(Refused::Unavailable)
+        given.map(|given| Granted::of(Arc::clone(&self.asked), given)).map_err(Refused::Unavailable)
     }
 }
 
 impl Host {
     /// All that works for the script at present.
-    pub(crate) async fn granted(&self) -> Result<Grants, Refused> {
+    pub(crate) async fn granted(&self) -> Result<Granted, Refused> {
         self.run.granted(self.ports.grants.as_ref()).await
     }
 
-    /// What whoever does not have `need` is told.
-    pub(crate) fn denial(&self, need: &Grant) -> String {
-        denial(&self.run.attempt.path, need, &self.run.asked)
+    /// What whoever has none of `needs` is told, of which any would do.
+    pub(crate) fn denial(&self, needs: &[Grant]) -> String {
+        denial(&self.run.attempt.path, needs, &self.run.asked)
     }
 }
 
 /// That the script has `need`; a denial is a line in the run's log, too.
-pub(crate) async fn require(guest: &mut Guest<Host>, need: &Grant) -> Result<Grants, Refused> {
-    let granted = guest.host.granted().await?;
-    if granted.cover(need) { Ok(granted) } else { Err(deny(guest, need)) }
+pub(crate) async fn require(guest: &mut Guest<Host>, need: &Grant) -> Result<(), Refused> {
+    if guest.host.granted().await?.covers(need) { Ok(()) } else { Err(deny(guest, need)) }
 }
 
 /// What whoever does not have `need` is told, in its log too.
 pub(crate) fn deny(guest: &Guest<Host>, need: &Grant) -> Refused {
-    let text = guest.host.denial(need);
+    let text = guest.host.denial(std::slice::from_ref(need));
     guest.denied(&text);
     Refused::Denied(text)
 }

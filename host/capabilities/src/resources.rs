@@ -1,6 +1,9 @@
 //! `sandmill:resources`: typed JSON objects, some of whose fields a script may use but not see.
 
-use sandmill_model::{BoxFuture, Grant, JsonText, ScriptPath, WorkspaceId, grants::PathPattern};
+use sandmill_model::{
+    BoxFuture, Grant, JsonText, ScriptPath, WorkspaceId,
+    grants::{Access, Mode, PathPattern},
+};
 use sandmill_sandbox::{Guest, RunLog};
 use wasmtime::{Result, component::Resource};
 
@@ -81,13 +84,16 @@ async fn open(host: &Host, path: &str) -> Result<OpenResource, Error> {
 }
 
 async fn allowed(host: &Host, path: &ScriptPath) -> Result<(), Error> {
-    let (granted, asked) = (host.granted().await?, PathPattern::from(path));
-    let need = Grant::Resources(asked.clone());
+    let (granted, path) = (host.granted().await?, PathPattern::from(path));
+    let fields = Grant::Resources(path.clone());
+    let database = Grant::Sql(Access { mode: Mode::Read, of: path });
     // What may be used may be opened.
-    if granted.cover(&need) || granted.sql.iter().any(|access| access.of.covers(&asked)) {
+    if granted.covers(&fields) || granted.covers(&database) {
         return Ok(());
     }
-    Err(Error::Denied(host.denial(&need)))
+    // Where the manifest asks for the database, that grant is what is missing: it opens the resource, too.
+    let text = if host.run.asked.cover(&database) { host.denial(&[database]) } else { host.denial(&[fields, database]) };
+    Err(Error::Denied(text))
 }
 
 refusals!(Error);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Grant, JsonText, Outcome, OutcomeKind, Output, RunError, RunId,
+    Grant, Grants, JsonText, Outcome, OutcomeKind, Output, RunError, RunId,
     children::{ChildError, ChildRequest, ChildTerms, Parent},
     grants::PathPattern,
     limits::{CHILD_KEY_BYTES_MAX, CHILDREN_MAX, START_DELAY_MAX},
@@ -118,7 +118,10 @@ fn parent(host: &Host) -> Parent {
 
 async fn request(guest: &mut Guest<Host>, path: &str, args: String, options: Options) -> Result<ChildRequest, Error> {
     let (path, selector) = Selector::split(path).map_err(|error| Error::Invalid(format!("the path: {error}")))?;
-    let grants = Arc::new(grants::require(guest, &Grant::Runs(PathPattern::from(&path))).await?);
+    let child = PathPattern::from(&path);
+    grants::require(guest, &Grant::Runs(child.clone())).await?;
+    // No more than was looked at, which is this child.
+    let grants = Arc::new(Grants { runs: vec![child], ..Grants::default() });
     let arguments = JsonText::parse(args).map_err(|error| Error::Invalid(format!("the arguments are not JSON: {error}")))?;
     if !arguments.is_object() {
         return Err(Error::Invalid("the arguments must be a JSON object".to_owned()));

@@ -180,11 +180,11 @@ async fn once(guest: &mut Guest<Host>, on: &Resource<OpenResource>, request: Req
     let (limit, log, host) = (limit(guest), guest.run_log(), &guest.host);
     let answered = async {
         let mode = allowed(host, &path).await?;
-        let call = checked(request, &path, mode, limit)?;
+        let call = checked(request, mode, limit)?;
         let answered = open(host, &log, &path).await?.once(call).await;
         answered.map_err(|error| named(error, &path))
     };
-    let answered = answered.await;
+    let answered = answered.await.map_err(|error| explained(host, error, &path));
     Ok(told(guest, answered))
 }
 
@@ -201,18 +201,20 @@ async fn within(guest: &mut Guest<Host>, this: &Resource<OpenTransaction>, reque
     let limit = limit(guest);
     let transaction = guest.table().get_mut(this)?;
     let Some(session) = &mut transaction.session else { return Ok(Err(ended())) };
-    let answered = match checked(request, &transaction.path, transaction.mode, limit) {
+    let answered = match checked(request, transaction.mode, limit) {
         Ok(call) => session.call(call).await,
         Err(error) => Err(error),
     };
     match &answered {
-        Ok(_) | Err(Error::Denied(_) | Error::Invalid(_)) => {}
+        Ok(_) | Err(Error::Denied(_) | Error::ReadOnly(_) | Error::Invalid(_)) => {}
         Err(Error::Database(_)) => transaction.has_failed = true,
         // The statement was cut off in the middle, and the session with it.
         Err(Error::TooLarge(_) | Error::Timeout(_) | Error::Unavailable(_)) => {
             transaction.session = None;
         }
     }
+    let path = transaction.path.clone();
+    let answered = answered.map_err(|error| explained(&guest.host, error, &path));
     Ok(told(guest, answered))
 }
 
@@ -226,12 +228,16 @@ async fn open(host: &Host, log: &RunLog, path: &ScriptPath) -> Result<databases:
 
 /// What the script may do with the database.
 async fn allowed(host: &Host, path: &ScriptPath) -> Result<Mode, Error> {
-    let (granted, asked) = (host.granted().await?, PathPattern::from(path));
-    let modes = granted.sql.iter().filter(|access| access.of.covers(&asked)).map(|access| access.mode);
-    modes.max().ok_or_else(|| Error::Denied(host.denial(&Grant::Sql(Access { mode: Mode::Read, of: asked }))))
+    let granted = host.granted().await?;
+    let mode = [Mode::Write, Mode::Read].into_iter().find(|mode| granted.covers(&need(*mode, path)));
+    mode.ok_or_else(|| Error::Denied(host.denial(&[need(Mode::Read, path)])))
 }
 
-fn checked(request: Request, path: &ScriptPath, mode: Mode, limit: Duration) -> Result<Call, Error> {
+fn need(mode: Mode, path: &ScriptPath) -> Grant {
+    Grant::Sql(Access { mode, of: PathPattern::from(path) })
+}
+
+fn checked(request: Request, mode: Mode, limit: Duration) -> Result<Call, Error> {
     let Request { statement, parameters, wants } = request;
     if statement.len() > STATEMENT_BYTES_MAX {
         return Err(Error::TooLarge(format!("a statement has at most {STATEMENT_BYTES_MAX} bytes; this one has {}", statement.len())));
@@ -242,7 +248,7 @@ fn checked(request: Request, path: &ScriptPath, mode: Mode, limit: Duration) -> 
     if parameters.len() > PARAMETERS_BYTES_MAX {
         return Err(Error::TooLarge(format!("the parameters have at most {PARAMETERS_BYTES_MAX} bytes; these have {}", parameters.len())));
     }
-    statement::check(&statement, mode, path.as_str())?;
+    statement::check(&statement, mode)?;
     let parameters = JsonText::parse(parameters).and_then(|json| json.read::<Vec<Box<RawValue>>>());
     let parameters = parameters.map_err(|error| Error::Invalid(format!("the parameters are no JSON array: {error}")))?;
     if parameters.len() > PARAMETERS_MAX {
@@ -266,6 +272,14 @@ fn named(error: Error, path: &ScriptPath) -> Error {
     match error {
         Error::Denied(text) => Error::Denied(format!("{path}: {text}")),
         Error::Unavailable(text) => Error::Unavailable(format!("{path}: {text}")),
+        other => other,
+    }
+}
+
+/// Says how a script may write that may only read.
+fn explained(host: &Host, error: Error, path: &ScriptPath) -> Error {
+    match error {
+        Error::ReadOnly(text) => Error::Denied(format!("{text}; {}", host.denial(&[need(Mode::Write, path)]))),
         other => other,
     }
 }

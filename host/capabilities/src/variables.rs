@@ -57,7 +57,7 @@ pub(crate) async fn read(guest: &mut Guest<Host>, path: &str) -> Result<String, 
         return Ok(variable.text);
     }
     let secret = Grant::Secrets(PathPattern::from(&path));
-    if !guest.host.granted().await?.cover(&secret) {
+    if !guest.host.granted().await?.covers(&secret) {
         return Err(deny(guest, &secret).into());
     }
     guest.conceal(&variable.text);
@@ -79,8 +79,11 @@ async fn find(guest: &mut Guest<Host>, path: &str) -> Result<(ScriptPath, Variab
     let path: ScriptPath = path.parse().map_err(|error| Error::Invalid(format!("the path: {error}")))?;
     let granted = guest.host.granted().await?;
     let (plain, secret) = (Grant::Variables(PathPattern::from(&path)), Grant::Secrets(PathPattern::from(&path)));
-    if !granted.cover(&plain) && !granted.cover(&secret) {
-        return Err(deny(guest, &plain).into());
+    if !granted.covers(&plain) && !granted.covers(&secret) {
+        // Who asks for the text of a secret needs nothing else to know of it.
+        let asked = &guest.host.run.asked;
+        let need = if asked.cover(&secret) && !asked.cover(&plain) { secret } else { plain };
+        return Err(deny(guest, &need).into());
     }
     let found = guest.host.ports.variables.read(guest.host.run.attempt.workspace, path.clone()).await.map_err(Error::Unavailable)?;
     found.map(|variable| (path.clone(), variable)).ok_or_else(|| Error::NotFound(format!("there is no variable at {path}")))

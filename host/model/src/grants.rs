@@ -2,6 +2,7 @@
 
 mod access;
 mod denial;
+mod granted;
 pub mod http;
 pub mod origin;
 mod pattern;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use access::{Access, Mode};
 pub use denial::denial;
+pub use granted::Granted;
 pub use http::HttpGrant;
 pub use pattern::{KeyPrefix, PathPattern};
 
@@ -118,6 +120,32 @@ impl Grant {
         }
     }
 
+    /// What this, which is asked for, and `given` have in common, as grants of which each allows all of that: the narrower one, or both where
+    /// neither is. Empty if they have nothing in common.
+    #[must_use]
+    pub fn shared(&self, given: &Self) -> Vec<Self> {
+        fn all<T>(shared: Vec<T>, kind: fn(T) -> Grant) -> Vec<Grant> {
+            shared.into_iter().map(kind).collect()
+        }
+        match (self, given) {
+            (Self::Runs(own), Self::Runs(given)) => all(own.shared(given), Self::Runs),
+            (Self::Resources(own), Self::Resources(given)) => all(own.shared(given), Self::Resources),
+            (Self::Variables(own), Self::Variables(given)) => all(own.shared(given), Self::Variables),
+            (Self::Secrets(own), Self::Secrets(given)) => all(own.shared(given), Self::Secrets),
+            (Self::Sql(own), Self::Sql(given)) => all(own.shared(given), Self::Sql),
+            (Self::Blob(own), Self::Blob(given)) => all(own.shared(given), Self::Blob),
+            // Who may give it depends on the credentials alone, which are those that are asked for.
+            (Self::Http(own), Self::Http(given)) if own.overlaps(given) => vec![self.clone()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether some of what this asks for works where `given` was given.
+    #[must_use]
+    pub fn overlaps(&self, given: &Self) -> bool {
+        !self.shared(given).is_empty()
+    }
+
     /// What whoever grants it must be allowed to do, all of it: nobody grants what they may not do themselves.
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
@@ -212,12 +240,6 @@ impl Grants {
     #[must_use]
     pub fn cover(&self, need: &Grant) -> bool {
         self.iter().any(|grant| grant.covers(need))
-    }
-
-    /// Those of them that `given` allows: what works.
-    #[must_use]
-    pub fn given(&self, given: &[Grant]) -> Self {
-        self.iter().filter(|asked| given.iter().any(|given| given.covers(asked))).collect()
     }
 
     /// The same as the scopes of a token that may start the runs that are granted and do nothing else.

@@ -20,9 +20,17 @@ pub struct InvalidPath {
 }
 
 impl ScriptPath {
+    /// Where `sandmill run FILE` has the file, on a node that is there for this run alone.
+    pub const LOCAL: &'static str = "u/local/script";
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.as_str() == Self::LOCAL
     }
 
     /// The last segment.

@@ -98,12 +98,16 @@ impl LogBuffer {
     fn mask_last(&mut self) {
         let Some(masks) = &mut self.masks else { return };
         let last = self.entries.len() - 1;
-        let found = masks.in_message(last, &self.entries[last].message);
-        for places in found.chunk_by(|one, other| one.0 == other.0) {
-            mask::mask(&mut self.entries[places[0].0].message, places.iter().map(|(_, at)| *at));
+        let LogEntry { stream, message, fields, .. } = &self.entries[last];
+        let found = masks.in_entry(last, *stream, message, fields.as_ref());
+        for places in found.chunk_by(|one, other| (one.entry, one.in_fields) == (other.entry, other.in_fields)) {
+            let (entry, spots) = (&mut self.entries[places[0].entry], places.iter().map(|place| place.spot));
+            if !places[0].in_fields {
+                entry.message = mask::mask(&entry.message, spots);
+            } else if let Some(fields) = &entry.fields {
+                entry.fields = Some(JsonText::trusted(mask::mask(fields.as_str(), spots)));
+            }
         }
-        let entry = &mut self.entries[last];
-        entry.fields = entry.fields.take().map(|fields| masks.json(&fields));
     }
 
     /// Whether anything more would be dropped, so that nobody needs to make it.
@@ -145,10 +149,12 @@ impl LogBuffer {
         std::mem::take(&mut self.entries)
     }
 
-    /// Entries from number `from` on: one at least if there is any, and no more once they count `bytes_max`.
+    /// Entries from number `from` on: one at least if there is any, and no more once they count `bytes_max`. Without those at the end that may yet turn out to be
+    /// parts of a secret.
     pub(crate) fn so_far(&self, from: usize, bytes_max: usize) -> Vec<LogEntry> {
         let mut bytes = 0_usize;
-        let more = self.entries.get(from..).unwrap_or_default().iter();
+        let to = self.masks.as_ref().and_then(|masks| masks.undecided_from(self.entries.len())).unwrap_or(self.entries.len());
+        let more = self.entries.get(from..to).unwrap_or_default().iter();
         let taken = more.take_while(|entry| {
             let fits = bytes < bytes_max;
             bytes = bytes.saturating_add(entry.charge_bytes());
@@ -226,6 +232,44 @@ mod tests {
         assert_eq!(messages[..4], ["hunter2-hunter2", "a *************** b", "********", "*******"]);
         assert!(messages[4..].iter().all(|message| *message == "*"), "{messages:?}");
         assert!(entries[4..].iter().all(|entry| !entry.fields.as_ref().unwrap().as_str().contains("hunter")));
+    }
+
+    #[test]
+    fn letters_that_come_one_by_one_are_kept_back_until_it_is_clear_what_they_are() {
+        const SECRET: &str = "correct-horse-battery";
+        let mut log = LogBuffer::new(1_000_000);
+        log.conceal(SECRET);
+        let mut seen = Vec::new();
+        for letter in SECRET.chars() {
+            let fields = JsonText::of(&serde_json::json!({ "c": letter.to_string() })).ok();
+            log.push(entry(AT, LogLevel::Info, LogStream::Log, letter.to_string(), None));
+            log.push(entry(AT, LogLevel::Info, LogStream::Output, letter.to_string(), None));
+            log.push(entry(AT, LogLevel::Info, LogStream::Stdout, "a line that says which letter".to_owned(), fields));
+            let more = log.so_far(seen.len(), usize::MAX);
+            seen.extend(more);
+        }
+        let all = log.take(AT);
+        assert_eq!(seen[..], all[..seen.len()], "what was shown is what stays");
+        for entry in &all {
+            let fields = entry.fields.as_ref().map_or(String::new(), |fields| fields.as_str().replace("\"c\"", ""));
+            let shown = if entry.stream == LogStream::Stdout { fields } else { entry.message.clone() };
+            assert!(!shown.contains(|letter: char| letter.is_ascii_alphanumeric()), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_long_ago_is_not_kept_back() {
+        let mut log = LogBuffer::new(1_000_000);
+        log.conceal("correct-horse-battery");
+        log.write(AT, LogStream::Stdout, b"done\n");
+        assert_eq!(log.so_far(0, usize::MAX).len(), 0, "it may go on");
+        log.push(entry(AT, LogLevel::Info, LogStream::Log, "a long line of something else".to_owned(), None));
+        for _ in 0..32 {
+            log.push(entry(AT, LogLevel::Info, LogStream::Log, "and another one".to_owned(), None));
+        }
+        assert_eq!(log.so_far(0, usize::MAX).len(), 34);
+        log.write(AT, LogStream::Stderr, b"last\n");
+        assert_eq!((log.so_far(0, usize::MAX).len(), log.take(AT).len()), (34, 35));
     }
 
     #[test]

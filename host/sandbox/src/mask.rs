@@ -1,28 +1,34 @@
 //! Secrets that a run has come near to do not leave it: in its log, result and error their letters are replaced by `*`, one for one.
 //!
 //! A secret is found by its parts, so that it is found in pieces too, over several lines or elements, and in the forms that text takes on its way:
-//! base64, percent-encoding, hexadecimal digits, escapes of JSON. One that the run uses without reading it is found whole alone. It is a net for accidents, not a wall: who may read a secret can also print it backwards.
+//! base64, hexadecimal digits, percent-encoding, escapes of JSON, something between its letters. One that the run uses without reading it is found whole alone. It is a net for
+//! accidents, not a wall: who may read a secret can also print it backwards.
 
 mod forms;
 mod json;
+mod parts;
+mod views;
 mod whole;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
-use sandmill_model::{JsonText, Outcome, Output, RunError};
+use sandmill_model::{JsonText, LogStream, Outcome, Output, RunError};
 
-use self::whole::Wholes;
+use self::{
+    parts::{PART_BYTES_MAX, Parts, Trace},
+    whole::Wholes,
+};
 
-/// Bytes of a part that is looked for, at most.
-const PART_BYTES_MAX: usize = 8;
-/// Half a form is looked for, but no less than that: shorter parts are found in any text.
-const PART_BYTES_MIN: usize = 5;
 /// Shorter secrets are not looked for, or they would be everywhere.
 pub(crate) const SECRET_BYTES_MIN: usize = 4;
 /// Bytes of a secret whose parts are looked for, from its begin.
 const SECRET_BYTES_MAX: usize = 8 * 1024;
 /// Parts of one run's secrets, of all forms: 8 bytes each and as many for the table.
 const PARTS_MAX: usize = 512 * 1024;
+/// The same of their letters alone.
+const LETTERS_MAX: usize = 128 * 1024;
+/// Entries at the end of a log that are kept from whoever follows it until more of them is there, at most.
+const UNDECIDED_MAX: usize = 4 * PART_BYTES_MAX;
 const MASK: u8 = b'*';
 
 /// The secrets of one run.
@@ -33,59 +39,38 @@ pub(crate) struct Masks {
     whole_ones: HashSet<Box<str>>,
     /// The secrets that it can read, themselves: one that is used again is known.
     added: HashSet<Box<[u8]>>,
-    /// By the number of their bytes, these in the low bytes.
-    parts: [HashSet<u64>; PART_BYTES_MAX + 1],
-    count: usize,
-    /// Bit for each pair of bytes that a part ends with: most of a text ends no part.
-    ends: Ends,
-    log: Trace<At>,
+    parts: Parts,
+    /// Of what is left of secrets if only letters and digits are.
+    letters: Parts,
+    log: LogTraces,
 }
 
-struct Ends(Vec<u64>);
-
-impl Default for Ends {
-    fn default() -> Self {
-        Self(vec![0; (1 << 16) / 64])
-    }
+/// What of a log came last, read in several ways.
+#[derive(Default)]
+struct LogTraces {
+    all: Trace<At>,
+    /// Streams take turns, and say the same more than once.
+    streams: Vec<(LogStream, Trace<At>)>,
+    fields: json::Traces<At>,
 }
 
-impl Ends {
-    fn add(&mut self, pair: u64) {
-        self.0[(pair >> 6) as usize] |= 1 << (pair & 63);
-    }
-
-    fn has(&self, pair: u64) -> bool {
-        self.0[(pair >> 6) as usize] & (1 << (pair & 63)) != 0
-    }
+/// Where a byte of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At {
+    pub(crate) entry: usize,
+    /// Of the entry's fields, not of its message.
+    pub(crate) in_fields: bool,
+    pub(crate) spot: Spot,
+    /// Nothing of the entry comes before it, as far as it is looked at.
+    is_first: bool,
 }
 
-/// Where a byte of the log is: the entry, and the byte of its message.
-pub(crate) type At = (usize, usize);
-
-/// The last bytes of a text, with where each is.
-struct Trace<P> {
-    bytes: u64,
-    places: [Option<P>; PART_BYTES_MAX],
-    count: usize,
-}
-
-impl<P: Copy> Default for Trace<P> {
-    fn default() -> Self {
-        Self { bytes: 0, places: [None; PART_BYTES_MAX], count: 0 }
-    }
-}
-
-impl<P: Copy> Trace<P> {
-    fn step(&mut self, byte: u8, place: P) {
-        self.bytes = (self.bytes << 8) | u64::from(byte);
-        self.places[self.count % PART_BYTES_MAX] = Some(place);
-        self.count += 1;
-    }
-
-    /// Where the last `bytes` of them are.
-    fn last(&self, bytes: usize) -> impl Iterator<Item = P> {
-        (1..=bytes.min(self.count)).filter_map(|back| self.places[(self.count - back) % PART_BYTES_MAX])
-    }
+/// So many bytes to be masked from `at` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spot {
+    at: usize,
+    length: usize,
+    is_number: bool,
 }
 
 impl Masks {
@@ -99,72 +84,74 @@ impl Masks {
     /// Looks for `secret` and its parts from now on: the run has its text.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = &secret.as_bytes()[..secret.len().min(SECRET_BYTES_MAX)];
-        if secret.len() < SECRET_BYTES_MIN || self.count >= PARTS_MAX || !self.added.insert(secret.into()) {
+        if secret.len() < SECRET_BYTES_MIN || self.parts.count >= PARTS_MAX || !self.added.insert(secret.into()) {
             return;
         }
         for form in forms::of(secret) {
-            let length = part_bytes(form.len());
-            for part in form.windows(length) {
-                if self.count >= PARTS_MAX {
-                    return;
-                }
-                let packed = part.iter().fold(0_u64, |packed, byte| (packed << 8) | u64::from(*byte));
-                if self.parts[length].insert(packed) {
-                    self.count += 1;
-                    self.ends.add(packed & 0xffff);
-                }
+            self.parts.add(&form, PARTS_MAX);
+        }
+        let letters = views::letters(secret).bytes;
+        // Fewer are found in any text that has something between its letters.
+        if letters.len() >= 2 * PART_BYTES_MAX {
+            self.letters.add(&letters, LETTERS_MAX);
+        }
+    }
+
+    /// What of the log is to be masked when an entry comes to it: also of entries before it.
+    pub(crate) fn in_entry(&mut self, entry: usize, stream: LogStream, message: &str, fields: Option<&JsonText>) -> Vec<At> {
+        let mut log = std::mem::take(&mut self.log);
+        let spot = |at| Spot { at, length: 1, is_number: false };
+        let of_message = |at| At { entry, in_fields: false, spot: spot(at), is_first: at == 0 };
+        let index = log.streams.iter().position(|(of, _)| *of == stream).unwrap_or_else(|| {
+            log.streams.push((stream, Trace::default()));
+            log.streams.len() - 1
+        });
+        let mut masked = Vec::new();
+        for trace in [&mut log.all, &mut log.streams[index].1] {
+            for (at, byte) in message.bytes().enumerate() {
+                trace.step(byte, of_message(at));
+                masked.extend(trace.last(self.parts.found(trace)));
             }
         }
-    }
-
-    /// How many bytes of a part end here; 0 if none does.
-    fn found<P: Copy>(&self, trace: &Trace<P>) -> usize {
-        if !self.ends.has(trace.bytes & 0xffff) {
-            return 0;
+        masked.extend(self.otherwise(message.as_bytes()).into_iter().flatten().map(of_message));
+        if let Some(fields) = fields {
+            let mut is_first = true;
+            let place = |spot| At { entry, in_fields: true, spot, is_first: std::mem::take(&mut is_first) };
+            masked.extend(json::spots(self, fields.as_str(), &mut log.fields, place));
         }
-        let ends = |length: &usize| {
-            let kept = u64::MAX >> (64 - 8 * length);
-            *length <= trace.count && !self.parts[*length].is_empty() && self.parts[*length].contains(&(trace.bytes & kept))
-        };
-        (SECRET_BYTES_MIN..=PART_BYTES_MAX).rev().find(ends).unwrap_or(0)
-    }
-
-    /// What of the log is to be masked when `message` comes to it as the entry number `entry`: also of entries before it.
-    pub(crate) fn in_message(&mut self, entry: usize, message: &str) -> Vec<At> {
-        let mut trace = std::mem::take(&mut self.log);
-        let mut masked = Vec::new();
-        for (at, byte) in message.bytes().enumerate() {
-            trace.step(byte, (entry, at));
-            let found = self.found(&trace);
-            masked.extend(trace.last(found));
-        }
-        self.log = trace;
-        masked.extend(self.wholes.found(message.as_bytes()).flatten().map(|at| (entry, at)));
+        self.log = log;
         masked.sort_unstable();
         masked.dedup();
         masked
     }
 
-    fn bytes(&self, text: &mut [u8]) {
-        let wholes: Vec<_> = self.wholes.found(text).collect();
-        self.parts(text);
-        for range in wholes {
-            text[range].fill(MASK);
-        }
+    /// The first of the last of `entries` of which more may be masked by what comes next: too little of it is there to tell. None: none of them.
+    pub(crate) fn undecided_from(&self, entries: usize) -> Option<usize> {
+        let LogTraces { all, streams, fields } = &self.log;
+        let traces = [all, &fields.all, &fields.values].into_iter().chain(streams.iter().map(|(_, trace)| trace));
+        let begun = traces.flat_map(|trace| trace.last(PART_BYTES_MAX - 1)).filter(|at| at.is_first && at.entry + UNDECIDED_MAX >= entries);
+        begun.map(|at| at.entry).min().filter(|_| !self.parts.is_empty())
     }
 
-    fn parts(&self, text: &mut [u8]) {
-        let mut trace = Trace::default();
-        let mut done = 0;
-        for at in 0..text.len() {
-            trace.step(text[at], at);
-            let found = self.found(&trace);
-            // What is masked was looked at before: the trace keeps it as it was.
-            if found > 0 {
-                let from = (at + 1 - found).max(done);
-                text[from..=at].fill(MASK);
-                done = at + 1;
-            }
+    /// What is found in `text` by itself, but for parts as they are: wholes, and what it says in another way.
+    fn otherwise(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut found: Vec<_> = self.wholes.found(text).collect();
+        for view in views::each_time(text, views::decoded).into_iter().chain(views::each_time(text, views::unescaped)) {
+            found.extend(self.parts.ranges(&view.bytes).iter().map(|range| view.place(range)));
+            found.extend(self.wholes.found(&view.bytes).map(|range| view.place(&range)));
+        }
+        if !self.letters.is_empty() {
+            let view = views::letters(text);
+            found.extend(self.letters.ranges(&view.bytes).iter().map(|range| view.place(range)));
+        }
+        found
+    }
+
+    fn bytes(&self, text: &mut [u8]) {
+        let mut found = self.otherwise(text);
+        found.extend(self.parts.ranges(text));
+        for range in found {
+            text[range].fill(MASK);
         }
     }
 
@@ -176,7 +163,8 @@ impl Masks {
     }
 
     pub(crate) fn json(&self, json: &JsonText) -> JsonText {
-        JsonText::trusted(json::masked(self, json.as_str()))
+        let spots = json::spots(self, json.as_str(), &mut json::Traces::default(), |spot| spot);
+        JsonText::trusted(mask(json.as_str(), spots))
     }
 
     /// All of an outcome that comes from the script, but for its log, which was masked line by line.
@@ -207,16 +195,21 @@ impl Masks {
     }
 }
 
-/// Masks the bytes at `masked`, and what they are the beginning or the end of.
-pub(crate) fn mask(text: &mut String, masked: impl Iterator<Item = usize>) {
-    let original = std::mem::take(text).into_bytes();
-    let mut bytes = original.clone();
-    for at in masked {
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte = MASK;
+/// `text` with these spots masked.
+pub(crate) fn mask(text: &str, spots: impl IntoIterator<Item = Spot>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for Spot { at, length, is_number } in spots {
+        let Some(spot) = bytes.get_mut(at..at + length) else { continue };
+        match spot {
+            // A number becomes a string, if that has room.
+            [digit] if is_number => *digit = b'0',
+            [first, .., last] if is_number => (*first, *last) = (b'"', b'"'),
+            _ => {}
         }
+        let inner = if is_number { 1..length.saturating_sub(1).max(1) } else { 0..length };
+        spot[inner].fill(MASK);
     }
-    *text = of_letters(original, bytes);
+    of_letters(text.as_bytes().to_vec(), bytes)
 }
 
 /// Text in which no letter is masked in part: UTF-8 again.
@@ -230,20 +223,6 @@ fn of_letters(original: Vec<u8>, mut masked: Vec<u8>) -> String {
         }
     }
     String::from_utf8_lossy(&masked).into_owned()
-}
-
-const fn part_bytes(form_bytes: usize) -> usize {
-    if form_bytes <= PART_BYTES_MIN {
-        return form_bytes;
-    }
-    let half = form_bytes / 2;
-    if half < PART_BYTES_MIN {
-        PART_BYTES_MIN
-    } else if half > PART_BYTES_MAX {
-        PART_BYTES_MAX
-    } else {
-        half
-    }
 }
 
 #[cfg(test)]

@@ -22,8 +22,6 @@ use crate::{
     node::{self, Node, NodeOptions},
 };
 
-/// Where the file is deployed for its run.
-const PATH: &str = "u/local/script";
 /// The run's own limit of time ends it; this is far beyond.
 const WAIT_LIMIT: Duration = Duration::from_secs(48 * 3600);
 /// The run itself, and those that it starts.
@@ -124,7 +122,7 @@ async fn deploy(node: &Node, workspace: &Workspace, request: &LocalRunRequest) -
         ProgramSpec::Component { component, .. } => Some((*component, request.source.clone().into())),
         ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
     };
-    let path: ScriptPath = PATH.parse().context("the path of local runs").map_err(setup)?;
+    let path: ScriptPath = ScriptPath::LOCAL.parse().context("the path of local runs").map_err(setup)?;
     let now = node.clock.now();
     let version = Version {
         digest,

@@ -6,7 +6,10 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -57,8 +60,9 @@ pub(crate) fn start(options: &ServeOptions) -> anyhow::Result<Telemetry> {
 fn exporter(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     let exporter =
         SpanExporter::builder().with_http().with_endpoint(endpoint).build().with_context(|| format!("--otlp-endpoint {endpoint}"))?;
+    // Not as the caller's `traceparent` says: whoever is traced does not choose it.
     let resource = Resource::builder().with_service_name("sandmill").build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    Ok(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_batch_exporter(exporter).with_resource(resource).build())
 }
 
 /// The registry behind `/metrics`.

@@ -1,14 +1,65 @@
 //! Lists in pages: `?limit=` and an opaque `?cursor=`, which is the last page's `next`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sandmill_model::Code;
+use sandmill_model::{
+    BoxFuture, Code, ScriptPath,
+    auth::{Action, Domain},
+};
+use sandmill_store::StoreError;
+use serde::Deserialize;
 
-use crate::problem::Problem;
+use crate::{auth::Caller, problem::Problem};
 
 /// Entries in a page if the caller does not say.
 const LIMIT_DEFAULT: u32 = 50;
 /// Entries in a page.
 pub(crate) const LIMIT_MAX: u32 = 200;
+
+/// Entries that are looked at together where not all are shown.
+const LOOKED_AT: u32 = 1_000;
+
+/// Which page of a list of what is at paths.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PathQuery {
+    /// Only those whose path starts so.
+    pub(crate) prefix: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 if left out.
+    limit: Option<u32>,
+}
+
+impl PathQuery {
+    /// The page of what the caller may read, and where the next one starts. `read` gives up to so many entries after a path. A page ends with an entry that is
+    /// shown, never with one of which the caller should not know.
+    pub(crate) async fn page<'a, T>(
+        &self,
+        caller: &Caller,
+        domain: Domain,
+        path: impl Fn(&T) -> &ScriptPath,
+        read: impl Fn(Option<ScriptPath>, u32) -> BoxFuture<'a, Result<Vec<T>, StoreError>>,
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        let limit = usize::try_from(limit(self.limit)?).unwrap_or(usize::MAX);
+        let mut after: Option<ScriptPath> = decode(self.cursor.as_deref())?;
+        let mut shown: Vec<T> = Vec::new();
+        loop {
+            let found = read(after, LOOKED_AT).await?;
+            let is_last = found.len() < LOOKED_AT as usize;
+            after = found.last().map(|last| path(last).clone());
+            for each in found.into_iter().filter(|each| caller.may(domain, Action::Read, Some(path(each).as_str()))) {
+                if shown.len() == limit {
+                    let next = shown.last().map(|last| encode(path(last)));
+                    return Ok((shown, next));
+                }
+                shown.push(each);
+            }
+            if is_last {
+                return Ok((shown, None));
+            }
+        }
+    }
+}
 
 pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked {

@@ -109,8 +109,11 @@ pub(super) async fn hold_back(app: &App, caller: &Caller, path: &ScriptPath, ask
     let rows = app.store.grants.list(caller.workspace.id, path).await?;
     let is_borrowed = |row: &&GrantRow| {
         row.granted.parse::<Grant>().is_ok_and(|given| {
-            let mut used = asked.iter().filter(|asked| given.covers(asked));
-            used.any(|asked| may_give(caller, &asked).is_err())
+            // Also where the two overlap without one covering the other: what they have in common works.
+            asked.iter().map(|asked| asked.shared(&given)).any(|shared| {
+                let is_given_by_caller = shared.iter().any(|grant| may_give(caller, grant).is_ok());
+                !shared.is_empty() && !is_given_by_caller
+            })
         })
     };
     let take: Vec<String> = rows.iter().filter(is_borrowed).map(|row| row.granted.clone()).collect();
@@ -122,7 +125,7 @@ pub(super) async fn hold_back(app: &App, caller: &Caller, path: &ScriptPath, ask
     Ok(())
 }
 
-/// What of `asked` the script at `path` was not given.
+/// What of `asked` the script at `path` was not given, or not all of it.
 ///
 /// # Errors
 /// If the store cannot tell.

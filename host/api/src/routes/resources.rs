@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
-    Code, JsonText, ScriptPath,
+    BoxFuture, Code, JsonText, ScriptPath,
     auth::{Action, Domain},
     resource_type::InvalidName,
 };
@@ -18,22 +18,11 @@ use crate::{
     auth::Caller,
     problem::{Fault, Problem},
     request::{
-        paging,
+        paging::PathQuery,
         secret::SecretBody,
         url::{Query, WholePath},
     },
 };
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    /// Only those whose path starts so.
-    pub(crate) prefix: Option<String>,
-    /// `next` of the page before.
-    pub(crate) cursor: Option<String>,
-    /// 1 to 200; 50 if left out.
-    pub(crate) limit: Option<u32>,
-}
 
 /// A page of resources, in order of their paths.
 #[derive(Serialize, ToSchema)]
@@ -98,21 +87,21 @@ impl From<Resource> for ResourceBody {
     }
 }
 
-/// Lists the resources that the token may read. A page may be short although there are more: `next` tells.
+/// Lists the resources that the token may read.
 #[utoipa::path(get, path = "/api/w/{workspace}/resources", tag = "resources",
-    params(("workspace" = String, Path), ListQuery), responses((status = 200, body = ResourceList)))]
+    params(("workspace" = String, Path), PathQuery), responses((status = 200, body = ResourceList)))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PathQuery>,
 ) -> Result<Json<ResourceList>, Problem> {
     caller.must_somewhere(Domain::Resources, Action::Read)?;
-    let limit = paging::limit(query.limit)?;
-    let after: Option<ScriptPath> = paging::decode(query.cursor.as_deref())?;
-    let prefix = query.prefix.as_deref().unwrap_or_default();
-    let mut found = app.store.resources.list(caller.workspace.id, prefix, after.as_ref(), limit + 1).await?;
-    let next = paging::cut(&mut found, limit, |resource| resource.path.to_string());
-    let readable = |resource: &ResourceSummary| caller.may(Domain::Resources, Action::Read, Some(resource.path.as_str()));
+    let (workspace, prefix) = (caller.workspace.id, query.prefix.as_deref().unwrap_or_default());
+    let read = |after: Option<ScriptPath>, limit| -> BoxFuture<'_, _> {
+        let resources = &app.store.resources;
+        Box::pin(async move { resources.list(workspace, prefix, after.as_ref(), limit).await })
+    };
+    let (found, next) = query.page(&caller, Domain::Resources, |resource: &ResourceSummary| &resource.path, read).await?;
     let item = |resource: ResourceSummary| ResourceItem {
         path: resource.path.to_string(),
         r#type: resource.kind.to_string(),
@@ -120,7 +109,7 @@ pub(crate) async fn list(
         updated_at: resource.updated_at.to_string(),
         updated_by: resource.updated_by.to_string(),
     };
-    Ok(Json(ResourceList { items: found.into_iter().filter(readable).map(item).collect(), next }))
+    Ok(Json(ResourceList { items: found.into_iter().map(item).collect(), next }))
 }
 
 /// Shows a resource: what is not secret, and which secrets are set.

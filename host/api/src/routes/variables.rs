@@ -5,20 +5,20 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
-    ScriptPath,
+    BoxFuture, ScriptPath,
     auth::{Action, Domain},
 };
 use sandmill_store::variables::{NewVariable, Variable};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::resources::{ListQuery, not_there, unfit};
+use super::resources::{not_there, unfit};
 use crate::{
     app::App,
     auth::Caller,
     problem::Problem,
     request::{
-        paging,
+        paging::PathQuery,
         secret::SecretBody,
         url::{Query, WholePath},
     },
@@ -75,21 +75,21 @@ impl From<Variable> for VariableBody {
     }
 }
 
-/// Lists the variables that the token may read, without their texts. A page may be short although there are more: `next` tells.
+/// Lists the variables that the token may read, without their texts.
 #[utoipa::path(get, path = "/api/w/{workspace}/variables", tag = "variables",
-    params(("workspace" = String, Path), ListQuery), responses((status = 200, body = VariableList)))]
+    params(("workspace" = String, Path), PathQuery), responses((status = 200, body = VariableList)))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PathQuery>,
 ) -> Result<Json<VariableList>, Problem> {
     caller.must_somewhere(Domain::Variables, Action::Read)?;
-    let limit = paging::limit(query.limit)?;
-    let after: Option<ScriptPath> = paging::decode(query.cursor.as_deref())?;
-    let prefix = query.prefix.as_deref().unwrap_or_default();
-    let mut found = app.store.variables.list(caller.workspace.id, prefix, after.as_ref(), limit + 1).await?;
-    let next = paging::cut(&mut found, limit, |variable| variable.path.to_string());
-    let readable = |variable: &Variable| caller.may(Domain::Variables, Action::Read, Some(variable.path.as_str()));
+    let (workspace, prefix) = (caller.workspace.id, query.prefix.as_deref().unwrap_or_default());
+    let read = |after: Option<ScriptPath>, limit| -> BoxFuture<'_, _> {
+        let variables = &app.store.variables;
+        Box::pin(async move { variables.list(workspace, prefix, after.as_ref(), limit).await })
+    };
+    let (found, next) = query.page(&caller, Domain::Variables, |variable: &Variable| &variable.path, read).await?;
     let item = |variable: Variable| VariableItem {
         path: variable.path.to_string(),
         secret: variable.secret,
@@ -97,7 +97,7 @@ pub(crate) async fn list(
         updated_at: variable.updated_at.to_string(),
         updated_by: variable.updated_by.to_string(),
     };
-    Ok(Json(VariableList { items: found.into_iter().filter(readable).map(item).collect(), next }))
+    Ok(Json(VariableList { items: found.into_iter().map(item).collect(), next }))
 }
 
 /// Shows a variable, with its text unless that is secret.

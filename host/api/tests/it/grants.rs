@@ -124,6 +124,37 @@ async fn who_deploys_does_not_come_by_what_another_gave() {
     api.stop().await;
 }
 
+/// Also where what was given and what is asked for only overlap.
+#[tokio::test]
+async fn who_deploys_does_not_come_by_a_part_of_what_another_gave() {
+    let api = Api::new().await;
+    let scopes = ["scripts:*:f/a/*", "variables:read:f/a/*", "resources:read:f/db/main"];
+    api.token("sm_ann", Some(api.workspace), &scopes).await;
+    for (number, (asked, given, stays)) in [
+        (json!({"variables": ["f/*"]}), "variables:f/vault/x", false),
+        (json!({"variables": ["f/*"]}), "variables:f/a/x", true),
+        (json!({"variables": ["f/a*"]}), "variables:f/*/x", false),
+        (json!({"variables": ["f/a/*"]}), "variables:*x", true),
+        (json!({"variables": ["f/a/*"]}), "variables:f/vault/x", true),
+        (json!({"sql": ["write f/db/main"]}), "sql:read f/db/*", true),
+        (json!({"sql": ["write f/db/other"]}), "sql:read f/db/other", false),
+        (json!({"blob": ["write *"]}), "blob:read reports/", false),
+        (json!({"http": ["https://a.example with f/x/y"]}), "http:GET https://a.example/x with f/x/y", false),
+        (json!({"http": ["https://a.example"]}), "http:GET https://a.example/x with f/x/y", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(patch(GRANTS).json(json!({"give": [given]})).to(&api).await.status, 200);
+        let deployed = deploy(&api, "sm_ann", asking(&asked, &number.to_string())).await;
+        assert_eq!(deployed["missing"].as_array().unwrap().len(), 1, "not all of it was given: {deployed}");
+        let shown = get(GRANTS).to(&api).await.value();
+        assert_eq!(shown["given"].as_array().unwrap().len(), usize::from(stays), "{asked} and {given}: {shown}");
+        patch(GRANTS).json(json!({"take": [given]})).to(&api).await;
+    }
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn so_many_and_no_more() {
     let api = Api::new().await;

@@ -1,5 +1,6 @@
 //! Resources, their types and variables: who may do what, what comes out, and what never does.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::support::{Api, Call, delete, get, post, put};
@@ -125,6 +126,34 @@ async fn a_variable_shows_its_text_unless_it_is_secret() {
     assert_eq!(delete(TOKEN).to(&api).await.status, 204);
     get(TOKEN).to(&api).await.is_problem(404, "not_found");
     put(TOKEN).json(json!({"secret": true})).to(&api).await.is_problem(422, "invalid_resource");
+    api.stop().await;
+}
+
+/// Lists do not tell of paths that they do not show: neither by gaps nor by where they go on.
+#[tokio::test]
+async fn lists_are_of_what_a_token_covers() {
+    let api = Api::new().await;
+    for path in ["f/a/hidden", "f/b/one", "f/c/hidden", "f/d/two", "f/e/hidden", "f/e/three", "f/f/hidden"] {
+        put(format!("/api/w/w/variables/{path}")).json(json!({"text": "x"})).to(&api).await;
+        put(format!("/api/w/w/resources/{path}")).json(database("x")).to(&api).await;
+        api.deploy(path).await;
+    }
+    let scopes =
+        ["variables", "resources", "scripts"].map(|list| ["f/b/*", "f/d/*", "f/e/three"].map(|path| format!("{list}:read:{path}")));
+    let scopes: Vec<&str> = scopes.as_flattened().iter().map(String::as_str).collect();
+    api.token("sm_some", Some(api.workspace), &scopes).await;
+    for list in ["variables", "resources", "scripts"] {
+        let (mut uri, mut pages) = (format!("/api/w/w/{list}?limit=2"), Vec::new());
+        loop {
+            let page = get(&*uri).token("sm_some").to(&api).await.value();
+            pages.push(page["items"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+            let Some(next) = page["next"].as_str() else { break };
+            let stands_at = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(next).unwrap();
+            assert_eq!(stands_at, pages.last().unwrap().last().unwrap().as_bytes());
+            uri = format!("/api/w/w/{list}?limit=2&cursor={next}");
+        }
+        assert_eq!(pages, [vec!["f/b/one", "f/d/two"], vec!["f/e/three"]], "{list}");
+    }
     api.stop().await;
 }
 

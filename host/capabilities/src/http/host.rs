@@ -190,22 +190,22 @@ impl Gate {
 
     /// Resources of the grants that cover the request.
     async fn resources(&self, method: &Method, target: &Target) -> Result<Arc<[ScriptPath]>, Fault> {
-        let covers = |grant: &&HttpGrant| grant.covers(method.as_str(), &target.origin, target.path());
+        let covers = |grant: &HttpGrant| grant.covers(method.as_str(), &target.origin, target.path());
         let granted = self.run.granted(self.grants.as_ref()).await.map_err(|refused| match refused {
             Refused::Denied(text) => Fault::Denied(text),
             Refused::Unavailable(text) => Fault::Secrets(text),
         })?;
-        let mut covering = granted.http.iter().filter(covers).peekable();
-        if covering.peek().is_some() {
-            return Ok(covering.filter_map(HttpGrant::resource).cloned().collect());
+        let covering = granted.http(covers);
+        if !covering.is_empty() {
+            return Ok(covering.into_iter().filter_map(HttpGrant::resource).cloned().collect());
         }
         let RunFacts { attempt, asked, .. } = self.run.as_ref();
         let (origin, path) = (&target.origin, target.path());
         let shown = &path[..path.floor_char_boundary(SHOWN_BYTES)];
         let refused = format!("no grant lets this script send {method} to {origin}{shown}");
-        let need = asked.http.iter().find(covers).cloned().or_else(|| narrowest(method, target));
+        let need = asked.http.iter().find(|grant| covers(grant)).cloned().or_else(|| narrowest(method, target));
         Err(Fault::Denied(match need {
-            Some(need) => format!("{refused}: {}", denial(&attempt.path, &Grant::Http(need), asked)),
+            Some(need) => format!("{refused}: {}", denial(&attempt.path, &[Grant::Http(need)], asked)),
             None => refused,
         }))
     }

@@ -8,6 +8,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Error {
     Denied(String),
+    /// What writes was refused to a script that may only read. The text says why it writes; guests get a denial.
+    ReadOnly(String),
     Invalid(String),
     TooLarge(String),
     Timeout(String),
@@ -21,7 +23,7 @@ refusals!(Error);
 impl From<Error> for guest::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Denied(text) => Self::Denied(text),
+            Error::Denied(text) | Error::ReadOnly(text) => Self::Denied(text),
             Error::Invalid(text) => Self::Invalid(text),
             Error::TooLarge(text) => Self::TooLarge(text),
             Error::Timeout(text) => Self::Timeout(text),

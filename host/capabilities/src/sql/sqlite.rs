@@ -188,7 +188,7 @@ fn run(connection: &Connection, call: &Call) -> Result<Answered, Failed> {
     let invalid = |text: String| Failed::Here(Error::Invalid(text));
     let mut statement = connection.prepare(&call.statement)?;
     if call.mode == Mode::Read && !statement.readonly() {
-        return Err(Failed::Here(Error::Denied("the statement writes, and this script may only read (`sql` in `[grants]`)".to_owned())));
+        return Err(Failed::Here(Error::ReadOnly("the statement writes".to_owned())));
     }
     let wanted = statement.parameter_count();
     if wanted != call.parameters.len() {

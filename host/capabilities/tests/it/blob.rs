@@ -326,6 +326,40 @@ async fn grants_say_what_may_be_done() {
 }
 
 #[tokio::test]
+async fn less_than_is_asked_for_may_be_given() {
+    let bed = bed();
+    let given = vec!["blob:write reports/".parse().unwrap(), "blob:read other/".parse().unwrap()];
+    *bed.ports.given.lock().unwrap() = Some(Ok(given));
+    let works = json!([["put", "reports/a"], ["finish", 0], ["list", "reports/"], ["stat", "other/a"]]);
+    let results = calls(&bed, &works).await;
+    assert!(results[1]["size"] == 0 && results[2] == json!(["reports/a"]) && results[3].is_null(), "{results}");
+    let results = calls(&bed, &json!([["put", "other/a"], ["list", ""], ["stat", "else"], ["delete", "other/a"]])).await;
+    for result in results.as_array().unwrap() {
+        assert!(result["denied"].as_str().unwrap().contains("sandmill grants give f/test/script \"blob:write *\""), "{results}");
+    }
+}
+
+#[tokio::test]
+async fn a_denial_names_what_is_asked_for_and_else_the_key() {
+    let mut bed = bed();
+    bed.grants.blob = vec!["write data.csv".parse().unwrap(), "read reports/".parse().unwrap()];
+    *bed.ports.given.lock().unwrap() = Some(Ok(Vec::new()));
+    for (call, told) in [
+        (json!(["put", "data.csv"]), "sandmill grants give f/test/script \"blob:write data.csv\""),
+        (json!(["stat", "data.csv"]), "sandmill grants give f/test/script \"blob:write data.csv\""),
+        (json!(["list", "reports/"]), "sandmill grants give f/test/script \"blob:read reports/\""),
+        (json!(["stat", "reports/a*"]), "sandmill grants give f/test/script \"blob:read reports/\""),
+        (json!(["put", "reports/a"]), "blob = [\"write reports/\"]"),
+        (json!(["get", "other.csv"]), "blob = [\"read other.csv\"]"),
+        // No other prefix is that of all these keys.
+        (json!(["list", "rep"]), "blob = [\"read *\"]"),
+    ] {
+        let results = calls(&bed, &json!([call])).await;
+        assert!(results[0]["denied"].as_str().unwrap().contains(told), "{results}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_has_so_many_open_and_no_more() {
     let bed = bed();
     let mut list: Vec<Value> = vec![json!(["put", "a"]), json!(["finish", 0]), json!(["drop", 0])];

@@ -28,3 +28,18 @@ async fn what_is_not_granted_is_denied() {
     *bed.ports.given.lock().unwrap() = Some(Ok(Vec::new()));
     assert_eq!(bed.calls(r#"[["all"]]"#).await.0, json!([[]]));
 }
+
+#[tokio::test]
+async fn all_are_those_that_are_both_asked_for_and_given() {
+    let bed = bed();
+    for (given, all) in [
+        (&["variables:f/tests/*"][..], json!([["f/tests/one", "1"]])),
+        // It crosses what is asked for, and is like others.
+        (&["variables:*/region"], json!([["f/test/region", "eu-west"]])),
+        (&["variables:f/test/region", "variables:f/tests/one"], json!([["f/test/region", "eu-west"], ["f/tests/one", "1"]])),
+        (&["variables:f/other/*", "secrets:*"], json!([])),
+    ] {
+        *bed.ports.given.lock().unwrap() = Some(Ok(given.iter().map(|grant| grant.parse().unwrap()).collect()));
+        assert_eq!(bed.calls(r#"[["all"]]"#).await.0, json!([all]), "{given:?}");
+    }
+}

@@ -60,6 +60,18 @@ async fn what_is_not_granted_is_denied_and_said_in_the_log() {
 }
 
 #[tokio::test]
+async fn less_than_is_asked_for_may_be_given() {
+    let bed = bed();
+    let given = vec!["resources:f/test/account".parse().unwrap(), "resources:f/other/*".parse().unwrap()];
+    *bed.ports.given.lock().unwrap() = Some(Ok(given));
+    let results = calls(&bed, &json!([["open", "f/test/account"], ["open", "f/test/another"], ["open", "f/other/account"]])).await;
+    assert_eq!(results[0]["path"], "f/test/account");
+    let text = results[1]["denied"].as_str().unwrap();
+    assert!(text.contains("sandmill grants give f/test/script \"resources:f/test/*\""), "{text}");
+    assert!(results[2]["denied"].is_string(), "it is given and not asked for: {results}");
+}
+
+#[tokio::test]
 async fn forged_paths_open_nothing() {
     let mut bed = bed();
     bed.grants.resources = vec!["*".parse().unwrap()];

@@ -85,6 +85,19 @@ async fn what_is_not_granted_is_denied_and_said_in_the_log() {
 }
 
 #[tokio::test]
+async fn less_than_is_asked_for_may_be_given() {
+    let bed = bed();
+    *bed.ports.given.lock().unwrap() = Some(Ok(vec!["runs:f/test/one".parse().unwrap()]));
+    let (results, _) = bed.calls(r#"[["start","f/test/one","{}"],["start","f/test/two","{}"]]"#).await;
+    assert_eq!(results[0], json!(child_id(1).to_string()));
+    let text = results[1]["denied"].as_str().unwrap();
+    assert!(text.contains("sandmill grants give f/test/script \"runs:f/test/*\""), "{text}");
+    let children = bed.ports.children.lock().unwrap();
+    assert_eq!(children.len(), 1);
+    assert_eq!(children[0].1.grants.scopes(), ["runs:start:f/test/one".parse().unwrap()], "what it may start is what was looked at");
+}
+
+#[tokio::test]
 async fn what_is_no_path_no_id_or_no_json_does_not_reach_the_port() {
     let bed = bed();
     let long_key = "k".repeat(CHILD_KEY_BYTES_MAX + 1);

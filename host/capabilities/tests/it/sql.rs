@@ -57,6 +57,23 @@ fn lite() -> Testbed {
     bed
 }
 
+#[tokio::test]
+async fn a_denial_names_the_grant_that_is_missing() {
+    let mut bed = lite();
+    *bed.ports.given.lock().unwrap() = Some(Ok(Vec::new()));
+    for (asked, told) in [
+        (r#"{"sql":["read f/test/lite"]}"#, "sandmill grants give f/test/script \"sql:read f/test/lite\""),
+        (r#"{"sql":["write f/test/*"],"resources":["*"]}"#, "sandmill grants give f/test/script \"sql:write f/test/*\""),
+        (r#"{"resources":["f/test/*"]}"#, "sandmill grants give f/test/script \"resources:f/test/*\""),
+        ("{}", "(resources = [\"f/test/lite\"] or sql = [\"read f/test/lite\"])"),
+    ] {
+        bed.grants = serde_json::from_str(asked).unwrap();
+        let results = json(&run(&bed, run_of(1), &json!([["open", LITE]])).await);
+        let text = results[0]["denied"].as_str().unwrap();
+        assert!(text.contains(told), "{asked}: {text}");
+    }
+}
+
 struct Pg {
     server: &'static Postgres,
     /// A superuser's, empty.

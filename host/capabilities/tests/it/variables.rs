@@ -99,7 +99,10 @@ async fn what_was_asked_for_and_not_given_is_denied() {
     let call = r#"[["get","f/test/region"]]"#;
     for (given, seen) in [
         (Ok(vec!["variables:*".parse().unwrap()]), json!("eu-west")),
+        (Ok(vec!["variables:f/test/region".parse().unwrap()]), json!("eu-west")),
         (Ok(vec!["variables:f/tests/*".parse().unwrap()]), json!(null)),
+        (Ok(vec!["variables:f/test/token".parse().unwrap()]), json!(null)),
+        (Ok(vec!["secrets:f/test/region".parse().unwrap()]), json!(null)),
         (Ok(Vec::new()), json!(null)),
         (Err("the database cannot be reached".to_owned()), json!({ "unavailable": "the database cannot be reached" })),
     ] {
@@ -113,4 +116,13 @@ async fn what_was_asked_for_and_not_given_is_denied() {
             false => assert_eq!(results[0], seen),
         }
     }
+}
+
+#[tokio::test]
+async fn who_asks_for_the_text_of_a_secret_is_told_of_that_grant() {
+    let bed = bed();
+    *bed.ports.given.lock().unwrap() = Some(Ok(Vec::new()));
+    let (results, _) = bed.calls(r#"[["get","f/other/readable"]]"#).await;
+    let text = results[0]["denied"].as_str().unwrap();
+    assert!(text.contains("sandmill grants give f/test/script \"secrets:f/other/readable\""), "{text}");
 }

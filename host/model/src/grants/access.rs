@@ -44,12 +44,28 @@ impl Access<PathPattern> {
     pub fn covers(&self, other: &Self) -> bool {
         self.mode >= other.mode && self.of.covers(&other.of)
     }
+
+    /// As [`super::Grant::shared`].
+    pub(super) fn shared(&self, other: &Self) -> Vec<Self> {
+        Self::all(self.mode.min(other.mode), self.of.shared(&other.of))
+    }
 }
 
 impl Access<KeyPrefix> {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.mode >= other.mode && self.of.covers(&other.of)
+    }
+
+    /// As [`super::Grant::shared`].
+    pub(super) fn shared(&self, other: &Self) -> Vec<Self> {
+        Self::all(self.mode.min(other.mode), self.of.shared(&other.of))
+    }
+}
+
+impl<T> Access<T> {
+    fn all(mode: Mode, of: Vec<T>) -> Vec<Self> {
+        of.into_iter().map(|of| Self { mode, of }).collect()
     }
 }
 

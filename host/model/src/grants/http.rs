@@ -130,7 +130,25 @@ impl HttpGrant {
             && (self.scheme, self.port) == (other.scheme, other.port)
             && self.host.covers_pattern(&other.host)
             && covers_path(&self.prefix, &other.prefix)
-            && (other.resource.is_none() || self.resource == other.resource)
+            && other.gets_credentials_from(self)
+    }
+
+    /// Whether some request that this asks for works where `given` was given: both cover it, and the credentials are the same.
+    #[must_use]
+    pub fn overlaps(&self, given: &Self) -> bool {
+        let methods =
+            self.methods.is_empty() || given.methods.is_empty() || self.methods.iter().any(|method| given.methods.contains(method));
+        methods
+            && (self.scheme, self.port) == (given.scheme, given.port)
+            && (self.host.covers_pattern(&given.host) || given.host.covers_pattern(&self.host))
+            && (covers_path(&self.prefix, &given.prefix) || covers_path(&given.prefix, &self.prefix))
+            && self.gets_credentials_from(given)
+    }
+
+    /// Whether `given` lets the credentials go along that this asks for; always if it asks for none.
+    #[must_use]
+    pub fn gets_credentials_from(&self, given: &Self) -> bool {
+        self.resource.is_none() || self.resource == given.resource
     }
 
     fn covers_method(&self, method: &str) -> bool {

@@ -27,6 +27,28 @@ impl PathPattern {
     pub fn covers(&self, other: &Self) -> bool {
         auth::matches(&self.0, &other.0)
     }
+
+    /// Whether a text may be like both. Of two that have a `*`, beginning and end decide: what is between finds its place in the other's.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (own, other) = (self.as_str(), other.as_str());
+        if !own.contains('*') || !other.contains('*') {
+            return auth::matches(own, other) || auth::matches(other, own);
+        }
+        let starts = [own, other].map(|pattern| pattern.split('*').next().unwrap_or_default());
+        let ends = [own, other].map(|pattern| pattern.rsplit('*').next().unwrap_or_default());
+        (starts[0].starts_with(starts[1]) || starts[1].starts_with(starts[0])) && (ends[0].ends_with(ends[1]) || ends[1].ends_with(ends[0]))
+    }
+
+    /// As [`super::Grant::shared`].
+    pub(super) fn shared(&self, other: &Self) -> Vec<Self> {
+        match (self.overlaps(other), self.covers(other), other.covers(self)) {
+            (false, ..) => Vec::new(),
+            (true, true, _) => vec![other.clone()],
+            (true, false, true) => vec![self.clone()],
+            (true, false, false) => vec![self.clone(), other.clone()],
+        }
+    }
 }
 
 impl From<&ScriptPath> for PathPattern {
@@ -89,11 +111,34 @@ impl KeyPrefix {
         &*self.0 == Self::ALL || (self.0.ends_with('/') && prefix.starts_with(&*self.0))
     }
 
-    /// The folder that a key or a prefix is in, or the next above that a prefix can name: all keys if there is none.
+    /// As [`super::Grant::shared`]. Of two prefixes one is in the other, or they have no key in common.
+    pub(super) fn shared(&self, other: &Self) -> Vec<Self> {
+        match (self.covers(other), other.covers(self)) {
+            (true, _) => vec![other.clone()],
+            (false, true) => vec![self.clone()],
+            (false, false) => Vec::new(),
+        }
+    }
+
+    /// What to ask for who needs the object at `key`: the folder that it is in, or the key itself if it is in none.
     #[must_use]
-    pub fn around(key: &str) -> Self {
-        let folders = key.rmatch_indices('/').map(|(at, _)| &key[..=at]);
-        folders.flat_map(str::parse).next().unwrap_or_else(|| Self(Self::ALL.into()))
+    pub fn for_key(key: &str) -> Self {
+        Self::folder(key).or_else(|| key.parse().ok()).unwrap_or_else(Self::all)
+    }
+
+    /// What to ask for who needs all keys that begin with `prefix`.
+    #[must_use]
+    pub fn for_all(prefix: &str) -> Self {
+        Self::folder(prefix).unwrap_or_else(Self::all)
+    }
+
+    /// The folder that a key or a prefix is in, or the next above that a prefix can name.
+    fn folder(key: &str) -> Option<Self> {
+        key.rmatch_indices('/').map(|(at, _)| &key[..=at]).flat_map(str::parse).next()
+    }
+
+    fn all() -> Self {
+        Self(Self::ALL.into())
     }
 
     /// What keys begin with.

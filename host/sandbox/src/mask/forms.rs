@@ -1,4 +1,4 @@
-//! The forms that a secret takes on its way through text.
+//! The forms that a secret takes on its way through text, but for those that are taken off before it is looked for: [`super::views`].
 
 use base64::{
     Engine,
@@ -13,10 +13,6 @@ pub(super) fn of(secret: &[u8]) -> Vec<Vec<u8>> {
     if let Ok(text) = std::str::from_utf8(secret) {
         forms.push(escaped(text));
     }
-    for digits in [b"0123456789ABCDEF", b"0123456789abcdef"] {
-        forms.push(percent(secret, digits, b"%20"));
-        forms.push(percent(secret, digits, b"+"));
-    }
     for skipped in 0..3 {
         forms.push(base64(&STANDARD_NO_PAD, secret, skipped));
         forms.push(base64(&URL_SAFE_NO_PAD, secret, skipped));
@@ -29,19 +25,6 @@ pub(super) fn of(secret: &[u8]) -> Vec<Vec<u8>> {
 
 fn hex(secret: &[u8], digits: &[u8; 16]) -> Vec<u8> {
     secret.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
-}
-
-/// As `encodeURIComponent` and forms have it.
-fn percent(secret: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(secret.len());
-    for byte in secret {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'!' | b'*' | b'\'' | b'(' | b')' => text.push(*byte),
-            b' ' => text.extend_from_slice(space),
-            _ => text.extend([b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]),
-        }
-    }
-    text
 }
 
 /// As in a string of JSON, without the quotes.

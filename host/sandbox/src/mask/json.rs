@@ -1,10 +1,27 @@
-//! Masks in JSON, which stays JSON: letters in strings, and numbers that become strings.
+//! Masks in JSON, which stays JSON of the same length: letters in strings, and numbers that become strings.
 
-use super::{MASK, Masks, Trace};
+use super::{
+    Masks, SECRET_BYTES_MIN, Spot,
+    parts::{PART_BYTES_MAX, Trace},
+};
 
-/// The same value with secrets in its strings masked, also where several strings have a part each. Of the same length.
-pub(super) fn masked(masks: &Masks, json: &str) -> String {
-    let mut walk = Walk { masks, json: json.as_bytes(), masked: json.as_bytes().to_vec(), trace: Trace::default() };
+/// What came last of several JSON texts.
+pub(super) struct Traces<P> {
+    pub(super) all: Trace<P>,
+    /// Without the keys of objects, which stand between them.
+    pub(super) values: Trace<P>,
+}
+
+impl<P: Copy> Default for Traces<P> {
+    fn default() -> Self {
+        Self { all: Trace::default(), values: Trace::default() }
+    }
+}
+
+/// What of the strings and numbers in `json` is secret, also where several have a part each. `traces` are of what came before; `place` says where a spot is to
+/// whoever follows several.
+pub(super) fn spots<P: Copy>(masks: &Masks, json: &str, traces: &mut Traces<P>, place: impl FnMut(Spot) -> P) -> Vec<P> {
+    let mut walk = Walk { masks, json: json.as_bytes(), traces, place, found: Vec::new() };
     let mut at = 0;
     while at < walk.json.len() {
         at = match walk.json[at] {
@@ -13,23 +30,22 @@ pub(super) fn masked(masks: &Masks, json: &str) -> String {
             _ => at + 1,
         };
     }
-    super::of_letters(json.as_bytes().to_vec(), walk.masked)
+    walk.found
 }
 
-struct Walk<'a> {
+struct Walk<'a, P, F> {
     masks: &'a Masks,
     json: &'a [u8],
-    masked: Vec<u8>,
-    /// Over all strings; a place is where a letter's escape begins and how many bytes it has.
-    trace: Trace<(usize, usize)>,
+    traces: &'a mut Traces<P>,
+    place: F,
+    found: Vec<P>,
 }
 
-impl Walk<'_> {
+impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
     /// Returns where the string that begins here is over.
     fn string(&mut self, mut at: usize) -> usize {
         // What it says, and where each byte of that stands.
         let (mut said, mut places) = (Vec::new(), Vec::new());
-        let looks_for_wholes = !self.masks.wholes.is_empty();
         while at < self.json.len() && self.json[at] != b'"' {
             let (letter, length) = letter(&self.json[at..]);
             let mut utf8 = [0; 4];
@@ -41,49 +57,56 @@ impl Walk<'_> {
                 Letter::Char(letter) => letter.encode_utf8(&mut utf8).as_bytes(),
             };
             for byte in bytes {
-                self.trace.step(*byte, (at, length));
-                if looks_for_wholes {
-                    said.push(*byte);
-                    places.push((at, length));
-                }
-                let found = self.masks.found(&self.trace);
-                for (place, length) in self.trace.last(found) {
-                    self.masked[place..place + length].fill(MASK);
-                }
+                said.push(*byte);
+                places.push((self.place)(Spot { at, length, is_number: false }));
             }
             at += length;
         }
-        for (place, length) in self.masks.wholes.found(&said).flat_map(|range| &places[range]) {
-            self.masked[*place..place + length].fill(MASK);
+        let after = self.json.get(at + 1..).unwrap_or_default();
+        let is_key = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+        for (byte, place) in said.iter().zip(&places) {
+            self.step(*byte, *place, is_key, SECRET_BYTES_MIN);
         }
+        self.found.extend(self.masks.otherwise(&said).into_iter().flat_map(|range| &places[range]));
         at + 1
+    }
+
+    /// One byte more; what it is the end of is found, if that has so many bytes.
+    fn step(&mut self, byte: u8, place: P, is_key: bool, bytes_min: usize) {
+        let Traces { all, values } = &mut *self.traces;
+        for trace in [Some(all), (!is_key).then_some(values)].into_iter().flatten() {
+            trace.step(byte, place);
+            let found = self.masks.parts.found(trace);
+            if found >= bytes_min {
+                self.found.extend(trace.last(found));
+            }
+        }
     }
 
     fn number(&mut self, at: usize) -> usize {
         let is_of_it = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = self.json[at..].iter().take_while(|byte| is_of_it(byte)).count();
         let digits = &self.json[at..at + length];
-        let mut trace = Trace::default();
-        let is_secret = digits.iter().any(|byte| {
-            trace.step(*byte, ());
-            self.masks.found(&trace) > 0
-        });
-        if is_secret || self.masks.wholes.found(digits).next().is_some() {
-            self.masked[at..at + length].fill(MASK);
-            (self.masked[at], self.masked[at + length - 1]) = (b'"', b'"');
+        let place = (self.place)(Spot { at, length, is_number: true });
+        for byte in digits {
+            // Short parts are found in any list of numbers.
+            self.step(*byte, place, false, PART_BYTES_MAX);
+        }
+        if !self.masks.parts.ranges(digits).is_empty() || self.masks.wholes.found(digits).next().is_some() {
+            self.found.push(place);
         }
         at + length
     }
 }
 
-enum Letter {
+pub(super) enum Letter {
     /// One as it stands, or a byte of one.
     Byte(u8),
     Char(char),
 }
 
 /// What stands at the beginning of a string's rest, and in how many bytes.
-fn letter(rest: &[u8]) -> (Letter, usize) {
+pub(super) fn letter(rest: &[u8]) -> (Letter, usize) {
     if rest[0] != b'\\' {
         return (Letter::Byte(rest[0]), 1);
     }

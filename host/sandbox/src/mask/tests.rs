@@ -56,6 +56,67 @@ fn its_other_forms() {
     }
 }
 
+/// All marks of ASCII, and letters beyond it.
+const MARKS: &str = "p!s\"w#d$x%y&z'q(a)b*c+d,e-f.g/h:i;j<k=l>m?n@o[p\\q]r^s_t`u{v|w}x~y üé";
+
+#[test]
+fn whatever_encoder_wrote_it() {
+    let percent = |plain: &str, space: &str| {
+        MARKS.bytes().fold(String::new(), |text, byte| match byte {
+            b' ' => text + space,
+            _ if byte.is_ascii_alphanumeric() || plain.as_bytes().contains(&byte) => text + &char::from(byte).to_string(),
+            _ => text + &format!("%{byte:02X}"),
+        })
+    };
+    let json = serde_json::to_string(MARKS).unwrap();
+    let ascii = MARKS.chars().fold(String::new(), |text, letter| match letter {
+        '"' | '\\' => format!("{text}\\{letter}"),
+        _ if letter.is_ascii() => format!("{text}{letter}"),
+        _ => text + &format!("\\u{:04x}", u32::from(letter)),
+    });
+    for (who, text) in [
+        ("encodeURIComponent", percent("-_.!~*'()", "%20")),
+        ("RFC 3986", percent("-_.~", "%20")),
+        ("a form", percent("-_.*", "+")),
+        ("a path", percent("-_.~/", "%20")),
+        ("every byte", MARKS.bytes().map(|byte| format!("%{byte:02x}")).collect()),
+        ("JSON", json.clone()),
+        ("JSON with escaped slashes", json.replace('/', "\\/")),
+        ("JSON in ASCII", ascii),
+        ("JSON in JSON", serde_json::to_string(&json).unwrap()),
+    ] {
+        for mut masks in [masks(&[MARKS]), Masks::default()] {
+            masks.add_whole(MARKS);
+            let mut found = format!("[{text}]");
+            masks.text(&mut found);
+            let left: String = found.chars().filter(|letter| letter.is_ascii_alphanumeric()).collect();
+            assert_eq!(left, "", "{who}: {found}");
+            let value = serde_json::from_str::<Value>(masks.json(&JsonText::of(&json!({ "x": text })).unwrap()).as_str()).unwrap();
+            assert!(!value["x"].as_str().unwrap().contains(|letter: char| letter.is_ascii_alphanumeric()), "{who}: {value}");
+        }
+    }
+}
+
+#[test]
+fn letters_with_something_between_them() {
+    let secret = "correct-horse-battery";
+    let letters: Vec<String> = secret.chars().map(String::from).collect();
+    for between in [" ", "-", ", ", "\n", "</b><b>"] {
+        let text = masked(secret, &letters.join(between));
+        let left = text.chars().filter(char::is_ascii_alphanumeric).count();
+        assert!(left == 0 || between == "</b><b>", "{between}: {text}");
+    }
+    assert_eq!(masked("hunter2-hunter2", "h u n t e r 2"), "h u n t e r 2", "too short: its letters are in many texts");
+}
+
+#[test]
+fn digits_of_a_secret_one_by_one() {
+    let digits: Vec<u32> = "4711471147114711".chars().map(|digit| digit.to_digit(10).unwrap()).collect();
+    assert_eq!(json_of(&["4711471147114711"], &json!(digits)), json!(vec![0; 16]));
+    assert_eq!(json_of(&["4711471147114711"], &json!([47_114, 71_147, 114_711, 7])), json!(["***", "***", "****", 7]));
+    assert_eq!(json_of(&["47114711"], &json!(digits)), json!(digits), "too short: it is in many lists");
+}
+
 fn percent_encode(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => text + &char::from(*byte).to_string(),
@@ -128,7 +189,7 @@ fn many_secrets_are_bounded() {
     for n in 0..200 {
         masks.add(&format!("{n}").repeat(SECRET_BYTES_MAX));
     }
-    assert!(masks.count <= PARTS_MAX);
+    assert!(masks.parts.count <= PARTS_MAX && masks.letters.count <= LETTERS_MAX);
 }
 
 #[test]
@@ -158,6 +219,7 @@ fn one_that_is_only_used_is_found_whole_and_its_parts_tell_nothing() {
     assert_eq!(masks.json(&JsonText::parse(format!("[\"{escaped}\"]")).unwrap()).as_str().matches('\\').count(), 0);
     let halves = json!([&TOKEN[..10], &TOKEN[10..]]);
     assert_eq!((json(&halves), json(&json!({ "a": TOKEN }))), (halves, json!({ "a": stars })));
-    let lines: Vec<_> = [&TOKEN[..10], &TOKEN[10..], TOKEN].iter().map(|line| masks.in_message(0, line).len()).collect();
+    let lines: Vec<_> =
+        [&TOKEN[..10], &TOKEN[10..], TOKEN].iter().map(|line| masks.in_entry(0, LogStream::Log, line, None).len()).collect();
     assert_eq!(lines, [0, 0, TOKEN.len()]);
 }

@@ -28,10 +28,6 @@ impl Wholes {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.forms.is_empty()
-    }
-
     /// Where in `text` there is any, as ranges that may overlap.
     pub(super) fn found(&self, text: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> {
         self.forms.iter().flat_map(|form| form.find_iter(text).map(|at| at..at + form.needle().len()))

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     Durability, Options,
-    dialect::{self, Conn, at_once::Reader},
+    dialect::{self, Conn, at_once::AtOnce},
     migrate,
     turns::Turns,
     value::Value,
@@ -34,7 +34,7 @@ enum Backend {
     /// A database in memory belongs to one connection, so it has no readers beside its writer.
     Sqlite {
         readers: Option<SqlitePool>,
-        at_once: Option<Arc<Reader>>,
+        at_once: Option<Arc<AtOnce>>,
     },
     Postgres(PgPool),
 }
@@ -81,9 +81,20 @@ impl Db {
     /// The text in the first column of the first row, read on the thread that asks; within, none if there is no row. None where that is not possible:
     /// then by [`Db::read`].
     pub(super) fn text_at_once(&self, sql: &'static str, values: &[Value]) -> Option<Option<String>> {
+        self.at_once()?.text(sql, values)
+    }
+
+    /// Runs one statement on the thread that asks and returns how many rows it changed. None where that is not possible, and then nothing was changed: then by
+    /// [`Db::share`].
+    pub(super) fn execute_at_once(&self, sql: &'static str, values: &[Value]) -> Option<u64> {
+        let at_once = self.at_once()?;
+        self.writer.between(|| at_once.execute(sql, values))
+    }
+
+    fn at_once(&self) -> Option<&AtOnce> {
         match &self.backend {
-            Backend::Sqlite { at_once: Some(reader), .. } => reader.text(sql, values),
-            _ => None,
+            Backend::Sqlite { at_once, .. } => at_once.as_deref(),
+            Backend::Postgres(_) => None,
         }
     }
 
@@ -115,24 +126,6 @@ impl Db {
         T: Send + 'static,
     {
         self.side.call(data, turns, work).await
-    }
-
-    /// As [`Db::share`], for what is usually one `statement`: on SQLite it is run here and now if nobody writes, and `work` only where it has no answer.
-    pub(super) async fn share_or_at_once<D, T>(
-        &self,
-        data: D,
-        turns: Turns,
-        statement: Work<D, Option<T>>,
-        work: Work<D, T>,
-    ) -> Result<T, StoreError>
-    where
-        D: Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        match self.side.call_at_once(&data, statement).await? {
-            Some(done) => Ok(done),
-            None => self.side.call(data, turns, work).await,
-        }
     }
 
     /// For the operations that are merged with others of their kind.
@@ -169,8 +162,14 @@ impl Db {
         self.writer.close().await;
         self.side.close().await;
         match &self.backend {
-            Backend::Sqlite { readers: Some(readers), .. } => readers.close().await,
-            Backend::Sqlite { readers: None, .. } => {}
+            Backend::Sqlite { readers, at_once } => {
+                if let Some(at_once) = at_once {
+                    at_once.close();
+                }
+                if let Some(readers) = readers {
+                    readers.close().await;
+                }
+            }
             Backend::Postgres(pool) => pool.close().await,
         }
     }
@@ -200,8 +199,12 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
     // A file that may not be written SQLite opens for reading only, without a word, and this connection would stay so for ever.
     Conn::Sqlite(&mut writer).execute("UPDATE migrations SET number = number WHERE number = 0", Vec::new()).await?;
     let readers = file.is_some().then(|| readers(options));
-    let writer = Arc::new(Writer::start(vec![Source::Sqlite { conn: writer, may_be_within: false }]));
-    Ok(Db { backend: Backend::Sqlite { readers, at_once: file.and_then(Reader::open).map(Arc::new) }, side: Arc::clone(&writer), writer })
+    let writer = Arc::new(Writer::start(vec![Source::Sqlite(writer)]));
+    Ok(Db {
+        backend: Backend::Sqlite { readers, at_once: file.and_then(|file| AtOnce::open(file, durability)).map(Arc::new) },
+        side: Arc::clone(&writer),
+        writer,
+    })
 }
 
 fn readers(options: SqliteConnectOptions) -> SqlitePool {

@@ -8,6 +8,7 @@ use sandmill_model::{BoxFuture, Digest, JsonText, Timestamp};
 use super::{
     Sql,
     canonical::canonical_digest,
+    db::Db,
     dialect::Conn,
     turns::Turns,
     value::{Row, Value, values},
@@ -16,6 +17,12 @@ use crate::{
     StoreError,
     state::{Expected, KEYS_MAX, State, StateScope, Written},
 };
+
+const REPLACE: &str = "UPDATE state SET value = $5, digest = $6, updated_at = $7 \
+     WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 AND ($8 IS NULL OR digest = $8)";
+
+/// Bytes of a value that is written on the thread that asks; a longer one takes its time on another.
+const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
 /// A write with what can be worked out before the transaction.
 struct Put {
@@ -59,13 +66,11 @@ impl State for Sql {
             }),
             now,
         };
+        if let Some(written) = put.at_once(&self.db) {
+            return Box::pin(ready(Ok(written)));
+        }
         let turns = Turns::state(scope);
-        Box::pin(self.db.share_or_at_once(
-            put,
-            turns,
-            |put, mut conn| Box::pin(async move { put.in_place(&mut conn).await }),
-            |put, mut conn| Box::pin(async move { put.run(&mut conn).await }),
-        ))
+        Box::pin(self.db.share(put, turns, |put, mut conn| Box::pin(async move { put.run(&mut conn).await })))
     }
 
     fn keys<'a>(
@@ -114,28 +119,41 @@ fn key_values(scope: &StateScope, key: &str) -> Vec<Value> {
 }
 
 impl Put {
-    /// What nearly every write is: a value where one is already. None if it is another.
-    async fn in_place(&self, conn: &mut Conn<'_>) -> Result<Option<Written>, StoreError> {
-        let Some((value, digest)) = &self.value else { return Ok(None) };
+    /// What nearly every write is, as one statement: a value where one is already. None if it is another.
+    fn replacement(&self) -> Option<Vec<Value>> {
+        let (value, digest) = self.value.as_ref()?;
         let expected = match self.expected {
             None => None,
-            Some(None) => return Ok(None),
+            // It adds.
+            Some(None) => return None,
             Some(expected) => expected,
         };
         let mut row = key_values(&self.scope, &self.key);
         row.extend(values![value, *digest, self.now, expected]);
-        let replaced = conn
-            .execute(
-                "UPDATE state SET value = $5, digest = $6, updated_at = $7 \
-                 WHERE workspace = $1 AND path = $2 AND trigger = $3 AND key = $4 AND ($8 IS NULL OR digest = $8)",
-                row,
-            )
-            .await?;
-        Ok(match (replaced, expected) {
+        Some(row)
+    }
+
+    /// What came of the replacement; none if there was nothing to replace.
+    fn replaced(&self, rows: u64) -> Option<Written> {
+        match (rows, self.expected) {
             (0, None) => None,
             (0, Some(_)) => Some(Written::No),
             _ => Some(Written::Yes),
-        })
+        }
+    }
+
+    /// None if it takes more, or must wait.
+    fn at_once(&self, db: &Db) -> Option<Written> {
+        let (value, _) = self.value.as_ref()?;
+        if value.as_str().len() > AT_ONCE_BYTES_MAX {
+            return None;
+        }
+        self.replaced(db.execute_at_once(REPLACE, &self.replacement()?)?)
+    }
+
+    async fn in_place(&self, conn: &mut Conn<'_>) -> Result<Option<Written>, StoreError> {
+        let Some(row) = self.replacement() else { return Ok(None) };
+        Ok(self.replaced(conn.execute(REPLACE, row).await?))
     }
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Written, StoreError> {

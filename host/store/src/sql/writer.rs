@@ -108,21 +108,14 @@ impl Command {
 
 /// Where a lane's transactions come from.
 pub(super) enum Source {
-    Sqlite {
-        conn: SqliteConnection,
-        /// Whether a transaction may be open on it that failed.
-        may_be_within: bool,
-    },
+    Sqlite(SqliteConnection),
     Postgres(PgPool),
 }
 
-/// None once it is closed.
-type Shared = Arc<Mutex<Option<Source>>>;
-
 pub(super) struct Writer {
     commands: mpsc::Sender<Command>,
-    /// SQLite's, which whoever finds it free may use.
-    only: Option<Shared>,
+    /// Held while a lane writes. Whoever holds it writes without a lane, and must not wait for anything meanwhile.
+    gate: Arc<Mutex<()>>,
     lanes: TaskTracker,
     stop: CancellationToken,
 }
@@ -131,15 +124,16 @@ impl Writer {
     /// Starts a lane for each source; a lane writes one transaction at a time.
     pub(super) fn start(sources: Vec<Source>) -> Self {
         let (commands, receiver) = mpsc::channel(WAITING_MAX);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let (receiver, gate) = (Arc::new(Mutex::new(receiver)), Arc::new(Mutex::new(())));
+        let is_only = sources.len() == 1;
         let (lanes, stop) = (TaskTracker::new(), CancellationToken::new());
-        let sources: Vec<Shared> = sources.into_iter().map(|source| Arc::new(Mutex::new(Some(source)))).collect();
-        for source in &sources {
-            lanes.spawn(lane(Arc::clone(source), Arc::clone(&receiver), stop.clone()));
+        for source in sources {
+            // Several lanes need not wait for each other.
+            let gate = if is_only { Arc::clone(&gate) } else { Arc::default() };
+            lanes.spawn(lane(source, Arc::clone(&receiver), gate, stop.clone()));
         }
         lanes.close();
-        let only = <[Shared; 1]>::try_from(sources).ok().map(|[only]| only);
-        Self { commands, only, lanes, stop }
+        Self { commands, gate, lanes, stop }
     }
 
     pub(super) async fn enqueue(&self, runs: Vec<NewRun>, lease: Option<Incarnation>) -> Result<Vec<Enqueued>, StoreError> {
@@ -162,14 +156,10 @@ impl Writer {
         self.send(|reply| Command::Call(Box::new(Call { data, work, kept: None, reply }), turns)).await
     }
 
-    /// Runs `statement`, which is one, here and now, without the way through a lane and without a transaction around it. None if somebody is writing, or
-    /// if it has no answer.
-    pub(super) async fn call_at_once<D, T>(&self, data: &D, statement: Work<D, Option<T>>) -> Result<Option<T>, StoreError> {
-        let Some(Ok(mut source)) = self.only.as_ref().map(|source| source.try_lock()) else { return Ok(None) };
-        match &mut *source {
-            Some(Source::Sqlite { conn, may_be_within: false }) => statement(data, Conn::Sqlite(conn)).await,
-            _ => Ok(None),
-        }
+    /// Does `work`, which must be a matter of microseconds, while the only lane does not write; none if it does.
+    pub(super) fn between<T>(&self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        let _gate = self.gate.try_lock().ok()?;
+        work()
     }
 
     async fn send<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
@@ -186,7 +176,7 @@ impl Writer {
     }
 }
 
-async fn lane(source: Shared, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, stop: CancellationToken) {
+async fn lane(mut source: Source, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, gate: Arc<Mutex<()>>, stop: CancellationToken) {
     let mut commands = Vec::with_capacity(COMMANDS_MAX);
     loop {
         {
@@ -203,11 +193,11 @@ async fn lane(source: Shared, receiver: Arc<Mutex<mpsc::Receiver<Command>>>, sto
                 break;
             }
         }
-        if let Some(source) = &mut *source.lock().await {
-            write(source, &mut commands).await;
-        }
+        let writing = gate.lock().await;
+        write(&mut source, &mut commands).await;
+        drop(writing);
     }
-    if let Some(Source::Sqlite { conn, .. }) = source.lock().await.take()
+    if let Source::Sqlite(conn) = source
         && let Err(error) = conn.close().await
     {
         tracing::warn!(%error, "the database was not closed cleanly");
@@ -250,9 +240,8 @@ impl Source {
     /// Runs all commands in one transaction.
     async fn transact(&mut self, commands: &mut [Command]) -> Result<Done, StoreError> {
         match self {
-            Self::Sqlite { conn, may_be_within } => {
+            Self::Sqlite(conn) => {
                 let mut conn = Conn::Sqlite(conn);
-                *may_be_within = true;
                 begin(&mut conn).await?;
                 let written = async {
                     let moved = apply(&mut conn, commands).await?;
@@ -260,7 +249,6 @@ impl Source {
                     Ok(moved)
                 };
                 let written = written.await;
-                *may_be_within = written.is_err();
                 if written.is_err() {
                     // SQLite may have rolled back by itself, as it does when the disk is full; then this has nothing to do.
                     let _ = conn.execute("ROLLBACK", values![]).await;

@@ -34,6 +34,23 @@ async fn answers_that_do_not_come_or_do_not_go_on() {
 }
 
 #[tokio::test]
+async fn a_peer_that_says_nothing_before_it_is_a_connection() {
+    // The system accepts for it; whoever speaks TLS waits for an answer.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let patient = HttpLimits::default();
+    let hasty = HttpLimits { connect: Duration::from_millis(50), ..patient };
+    for (limits, asked) in [(hasty, json!({})), (patient, json!({ "connect_ms": 60 }))] {
+        let mut asked = asked;
+        asked["scheme"] = json!("https");
+        asked["authority"] = json!(format!("api.test:{port}"));
+        let (results, outcome) = requests(&bed_limited(limits), &any(port), json!([asked])).await;
+        assert_eq!(results[0]["error"], "ConnectionTimeout", "{results}");
+        assert!(told(&outcome).contains("in time"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_of_a_run() {
     let limits =
         HttpLimits { bytes_down_per_run: 1_000_000, bytes_up_per_run: 1_000_000, response_header_bytes: 16_384, ..HttpLimits::default() };

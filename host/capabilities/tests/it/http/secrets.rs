@@ -95,6 +95,33 @@ async fn credentials_of_grants_that_cover_the_request_alone() {
 }
 
 #[tokio::test]
+async fn credentials_that_were_given_for_less_go_no_further() {
+    let server = Server::start().await;
+    let port = server.port();
+    let bed = bed(port);
+    // What was given without credentials is nothing that is asked for.
+    let given = [format!("http:GET http://api.test:{port}/echo/with with f/api/main"), format!("http:http://api.test:{port}")];
+    *bed.ports.given.lock().unwrap() = Some(Ok(given.iter().map(|grant| grant.parse().unwrap()).collect()));
+    let authority = format!("api.test:{port}");
+    let asked = json!([
+        { "authority": authority, "path": "/echo/with", "alone": true, "read": "nothing" },
+        { "authority": authority, "path": "/echo/without", "alone": true, "read": "nothing" },
+        { "method": "POST", "authority": authority, "path": "/echo/with", "alone": true, "read": "nothing" },
+    ]);
+    let wish = format!("http://api.test:{port} with f/api/main");
+    let outcome = bed.http(facts(&[&wish]), &asked).await;
+    let with: Vec<bool> = server.seen().iter().map(|seen| seen.to_string().contains("t0ken")).collect();
+    assert_eq!(with, [true], "{:?}", outcome.log);
+    let results = result(&outcome);
+    for number in [1, 2] {
+        assert_eq!(results[number], json!({ "error": "HttpRequestDenied" }));
+        let line = &outcome.log[number - 1].message;
+        // One of the bed's secrets is a part of the resource's path.
+        assert!(line.contains(&format!("sandmill grants give f/test/script \"http:{}", wish.trim_end_matches("main"))), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_that_cannot_be_had_or_sent() {
     let server = Server::start().await;
     let port = server.port();

@@ -46,6 +46,9 @@ async fn texts_have_limits() {
     let results = pg.calls(&json!([["long", 0, mib, 1], ["long", 0, 10, 8 * mib]])).await;
     assert!(results[0]["too_large"].as_str().unwrap().contains("a statement has at most"), "{results}");
     assert!(results[1]["too_large"].as_str().unwrap().contains("the parameters have at most"), "{results}");
+    let many = format!("[{}0]", "0,".repeat(65_535));
+    let results = pg.calls(&json!([["query", 0, "SELECT 1 AS n", many]])).await;
+    assert_eq!(results, json!([{ "too_large": "a statement has at most 65535 parameters; these are 65536" }]));
 }
 
 #[tokio::test]

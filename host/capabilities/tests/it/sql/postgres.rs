@@ -270,6 +270,21 @@ async fn only_so_many_connections() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_nothing_is_told() {
+    let Some(mut pg) = Pg::new("read") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = sql_options(&dir);
+    options.connect_timeout = Duration::from_millis(200);
+    pg.bed.databases = Databases::new(options);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut resource = pg.resource();
+    resource["port"] = json!(silent.local_addr().unwrap().port());
+    pg.bed.put_resource(workspace(1), PG, ("postgresql", 2, resource));
+    let results = pg.calls(&json!([["query", 0, "SELECT 1 AS n"]])).await;
+    assert_eq!(results, json!([{ "unavailable": format!("{PG}: the database did not answer in time") }]));
+}
+
+#[tokio::test]
 async fn addresses_that_are_not_allowed_are_not_connected_to() {
     let Some(mut pg) = Pg::new("read") else { return };
     let dir = tempfile::tempdir().unwrap();

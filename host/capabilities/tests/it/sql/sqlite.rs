@@ -147,6 +147,23 @@ async fn what_may_be_read_only_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn who_asks_for_writing_and_was_given_reading_may_read() {
+    let bed = lite();
+    calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (id INTEGER)"]])).await;
+    *bed.ports.given.lock().unwrap() = Some(Ok(vec![format!("sql:read {LITE}").parse().unwrap()]));
+    assert_eq!(one(&bed, "SELECT count(*) AS n FROM t").await, json!([{ "n": 0 }]));
+    let insert = "INSERT INTO t VALUES (1)";
+    let hidden = "WITH x AS (SELECT 1 AS id) INSERT INTO t SELECT * FROM x";
+    let results = calls(&bed, LITE, &json!([["execute", 0, insert], ["begin", 0], ["in.execute", 0, insert], ["commit", 0]])).await;
+    let denied = "INSERT is not for reading; f/test/script asks for `sql:write f/test/lite`, and nobody has granted it, or not all of it: \
+                  `sandmill grants give f/test/script \"sql:write f/test/lite\"` does, for somebody who may do that themselves";
+    assert_eq!((&results[0]["denied"], &results[2]["denied"]), (&json!(denied), &json!(denied)));
+    let result = one(&bed, hidden).await;
+    assert!(result["denied"].is_string() || result["database"].is_string(), "{result}");
+    assert_eq!(one(&bed, "SELECT count(*) AS n FROM t").await, json!([{ "n": 0 }]));
+}
+
+#[tokio::test]
 async fn each_limit() {
     let bed = lite();
     let many = |count: &str| format!("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {count}) SELECT x FROM c");

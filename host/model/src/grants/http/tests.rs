@@ -169,3 +169,27 @@ fn grants_that_ask_for_nothing_more() {
         assert!(grant(narrow).covers_grant(&grant(narrow)));
     }
 }
+
+#[test]
+fn grants_that_some_request_is_common_to() {
+    for (asked, given, overlap) in [
+        ("https://a", "https://a", true),
+        ("GET https://a", "https://a/x", true),
+        ("GET,PUT https://*.b/x", "POST,PUT https://a.b/x/y", true),
+        ("GET https://a", "POST https://a", false),
+        ("https://a", "http://a", false),
+        ("https://a", "https://a:1", false),
+        ("https://*.a.b", "https://*.b", true),
+        ("https://*.a.b", "https://*.c.b", false),
+        ("https://*.a.b", "https://*", true),
+        ("https://a", "https://*.a", false),
+        ("https://a/x", "https://a/xy", false),
+        ("https://a/x/y", "https://a/x", true),
+        ("https://a", "https://a with f/x/y", true),
+        ("https://a with f/x/y", "https://a", false),
+        ("https://a with f/x/y", "GET https://a/x with f/x/y", true),
+        ("https://a with f/x/y", "https://a with f/x/z", false),
+    ] {
+        assert_eq!(grant(asked).overlaps(&grant(given)), overlap, "{asked} and {given}");
+    }
+}
