@@ -96,16 +96,16 @@ impl LogBuffer {
 
     /// Masks what the last entry shows, and what the ones before it do with it.
     fn mask_last(&mut self) {
-        let Some(masks) = &mut self.masks else { return };
-        let last = self.entries.len() - 1;
-        let LogEntry { stream, message, fields, .. } = &self.entries[last];
-        let found = masks.in_entry(last, *stream, message, fields.as_ref());
+        let (Some(masks), Some((last, before))) = (&mut self.masks, self.entries.split_last_mut()) else { return };
+        let found = masks.in_entry(before.len(), last);
         for places in found.chunk_by(|one, other| (one.entry, one.in_fields) == (other.entry, other.in_fields)) {
-            let (entry, spots) = (&mut self.entries[places[0].entry], places.iter().map(|place| place.spot));
+            let (entry, spots) = (&mut before[places[0].entry], places.iter().map(|place| place.spot));
             if !places[0].in_fields {
-                entry.message = mask::mask(&entry.message, spots);
+                mask::mask(&mut entry.message, spots);
             } else if let Some(fields) = &entry.fields {
-                entry.fields = Some(JsonText::trusted(mask::mask(fields.as_str(), spots)));
+                let mut text = fields.as_str().to_owned();
+                mask::mask(&mut text, spots);
+                entry.fields = Some(JsonText::trusted(text));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! base64, hexadecimal digits, percent-encoding, escapes of JSON, something between its letters. One that the run uses without reading it is found whole alone. It is a net for
 //! accidents, not a wall: who may read a secret can also print it backwards.
 
+mod canvas;
 mod forms;
 mod json;
 mod parts;
@@ -12,9 +13,11 @@ mod whole;
 
 use std::{collections::HashSet, ops::Range};
 
-use sandmill_model::{JsonText, LogStream, Outcome, Output, RunError};
+use sandmill_model::{JsonText, LogEntry, LogStream, Outcome, Output, RunError};
 
+pub(crate) use self::canvas::Spot;
 use self::{
+    canvas::Canvas,
     parts::{PART_BYTES_MAX, Parts, Trace},
     whole::Wholes,
 };
@@ -29,7 +32,10 @@ const PARTS_MAX: usize = 512 * 1024;
 const LETTERS_MAX: usize = 128 * 1024;
 /// Entries at the end of a log that are kept from whoever follows it until more of them is there, at most.
 const UNDECIDED_MAX: usize = 4 * PART_BYTES_MAX;
-const MASK: u8 = b'*';
+/// Bytes that are read in other ways at once, which takes seventeen times as much memory for each way; and how many of them once more with what comes next. A
+/// form of a whole secret that is longer than that is found if no border is in it.
+const VIEWED_BYTES: usize = 256 * 1024;
+const VIEWED_AGAIN_BYTES: usize = 64 * 1024;
 
 /// The secrets of one run.
 #[derive(Default)]
@@ -65,14 +71,6 @@ pub(crate) struct At {
     is_first: bool,
 }
 
-/// So many bytes to be masked from `at` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Spot {
-    at: usize,
-    length: usize,
-    is_number: bool,
-}
-
 impl Masks {
     /// Looks for `secret` from now on, which the run uses and does not have.
     pub(crate) fn add_whole(&mut self, secret: &str) {
@@ -97,32 +95,45 @@ impl Masks {
         }
     }
 
-    /// What of the log is to be masked when an entry comes to it: also of entries before it.
-    pub(crate) fn in_entry(&mut self, entry: usize, stream: LogStream, message: &str, fields: Option<&JsonText>) -> Vec<At> {
+    /// Masks an entry that comes to the log. Returns what of entries before it is to be masked now.
+    pub(crate) fn in_entry(&mut self, number: usize, entry: &mut LogEntry) -> Vec<At> {
         let mut log = std::mem::take(&mut self.log);
-        let spot = |at| Spot { at, length: 1, is_number: false };
-        let of_message = |at| At { entry, in_fields: false, spot: spot(at), is_first: at == 0 };
-        let index = log.streams.iter().position(|(of, _)| *of == stream).unwrap_or_else(|| {
-            log.streams.push((stream, Trace::default()));
+        let index = log.streams.iter().position(|(of, _)| *of == entry.stream).unwrap_or_else(|| {
+            log.streams.push((entry.stream, Trace::default()));
             log.streams.len() - 1
         });
-        let mut masked = Vec::new();
+        let mut message = Canvas::new(entry.message.as_bytes());
+        let mut fields = entry.fields.as_ref().map(|fields| Canvas::new(fields.as_str().as_bytes()));
+        let mut earlier = Vec::new();
+        let mut found = |at: At| match &mut fields {
+            _ if at.entry != number => earlier.push(at),
+            Some(fields) if at.in_fields => fields.spot(at.spot),
+            _ => message.spot(at.spot),
+        };
+        let of_message = |at| At { entry: number, in_fields: false, spot: Spot { at, length: 1, is_number: false }, is_first: at == 0 };
         for trace in [&mut log.all, &mut log.streams[index].1] {
-            for (at, byte) in message.bytes().enumerate() {
+            for (at, byte) in entry.message.bytes().enumerate() {
                 trace.step(byte, of_message(at));
-                masked.extend(trace.last(self.parts.found(trace)));
+                trace.last(self.parts.found(trace)).for_each(&mut found);
             }
         }
-        masked.extend(self.otherwise(message.as_bytes()).into_iter().flatten().map(of_message));
-        if let Some(fields) = fields {
+        self.otherwise(entry.message.as_bytes(), &mut |range| range.map(of_message).for_each(&mut found));
+        if let Some(fields) = &entry.fields {
             let mut is_first = true;
-            let place = |spot| At { entry, in_fields: true, spot, is_first: std::mem::take(&mut is_first) };
-            masked.extend(json::spots(self, fields.as_str(), &mut log.fields, place));
+            let place = |spot| At { entry: number, in_fields: true, spot, is_first: std::mem::take(&mut is_first) };
+            json::walk(self, fields.as_str(), &mut log.fields, place, &mut found);
+        }
+        let (message, fields) = (message.into_text(), fields.and_then(Canvas::into_text));
+        if let Some(message) = message {
+            entry.message = message;
+        }
+        if let Some(fields) = fields {
+            entry.fields = Some(JsonText::trusted(fields));
         }
         self.log = log;
-        masked.sort_unstable();
-        masked.dedup();
-        masked
+        earlier.sort_unstable();
+        earlier.dedup();
+        earlier
     }
 
     /// The first of the last of `entries` of which more may be masked by what comes next: too little of it is there to tell. None: none of them.
@@ -134,37 +145,48 @@ impl Masks {
     }
 
     /// What is found in `text` by itself, but for parts as they are: wholes, and what it says in another way.
-    fn otherwise(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found: Vec<_> = self.wholes.found(text).collect();
+    fn otherwise(&self, text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
+        self.wholes.found(text).for_each(&mut *found);
+        let mut from = 0;
+        loop {
+            let to = text.len().min(from + VIEWED_BYTES);
+            self.in_views(&text[from..to], &mut |range| found(from + range.start..from + range.end));
+            if to == text.len() {
+                return;
+            }
+            from = to - VIEWED_AGAIN_BYTES;
+        }
+    }
+
+    fn in_views(&self, text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
         for view in views::each_time(text, views::decoded).into_iter().chain(views::each_time(text, views::unescaped)) {
-            found.extend(self.parts.ranges(&view.bytes).iter().map(|range| view.place(range)));
-            found.extend(self.wholes.found(&view.bytes).map(|range| view.place(&range)));
+            self.parts.each(&view.bytes, &mut |range| found(view.place(&range)));
+            self.wholes.found(&view.bytes).for_each(|range| found(view.place(&range)));
         }
         if !self.letters.is_empty() {
             let view = views::letters(text);
-            found.extend(self.letters.ranges(&view.bytes).iter().map(|range| view.place(range)));
+            self.letters.each(&view.bytes, &mut |range| found(view.place(&range)));
         }
-        found
     }
 
-    fn bytes(&self, text: &mut [u8]) {
-        let mut found = self.otherwise(text);
-        found.extend(self.parts.ranges(text));
-        for range in found {
-            text[range].fill(MASK);
-        }
+    /// All that is found in a text that is no JSON.
+    fn canvas<'a>(&self, text: &'a [u8]) -> Canvas<'a> {
+        let mut canvas = Canvas::new(text);
+        self.otherwise(text, &mut |range| canvas.range(range));
+        self.parts.each(text, &mut |range| canvas.range(range));
+        canvas
     }
 
     pub(crate) fn text(&self, text: &mut String) {
-        let mut bytes = std::mem::take(text).into_bytes();
-        let original = bytes.clone();
-        self.bytes(&mut bytes);
-        *text = of_letters(original, bytes);
+        if let Some(masked) = self.canvas(text.as_bytes()).into_text() {
+            *text = masked;
+        }
     }
 
     pub(crate) fn json(&self, json: &JsonText) -> JsonText {
-        let spots = json::spots(self, json.as_str(), &mut json::Traces::default(), |spot| spot);
-        JsonText::trusted(mask(json.as_str(), spots))
+        let mut canvas = Canvas::new(json.as_str().as_bytes());
+        json::walk(self, json.as_str(), &mut json::Traces::default(), |spot| spot, &mut |spot| canvas.spot(spot));
+        canvas.into_text().map_or_else(|| json.clone(), JsonText::trusted)
     }
 
     /// All of an outcome that comes from the script, but for its log, which was masked line by line.
@@ -173,9 +195,9 @@ impl Masks {
             Some(Output::Json(json)) => *json = self.json(json),
             Some(Output::Bytes { content_type, data }) => {
                 self.text(content_type);
-                let mut bytes = data.to_vec();
-                self.bytes(&mut bytes);
-                *data = bytes.into();
+                if let Some(masked) = self.canvas(data).masked {
+                    *data = masked.into();
+                }
             }
             Some(Output::Kept(_)) | None => {}
         }
@@ -196,33 +218,12 @@ impl Masks {
 }
 
 /// `text` with these spots masked.
-pub(crate) fn mask(text: &str, spots: impl IntoIterator<Item = Spot>) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for Spot { at, length, is_number } in spots {
-        let Some(spot) = bytes.get_mut(at..at + length) else { continue };
-        match spot {
-            // A number becomes a string, if that has room.
-            [digit] if is_number => *digit = b'0',
-            [first, .., last] if is_number => (*first, *last) = (b'"', b'"'),
-            _ => {}
-        }
-        let inner = if is_number { 1..length.saturating_sub(1).max(1) } else { 0..length };
-        spot[inner].fill(MASK);
+pub(crate) fn mask(text: &mut String, spots: impl IntoIterator<Item = Spot>) {
+    let mut canvas = Canvas::new(text.as_bytes());
+    spots.into_iter().for_each(|spot| canvas.spot(spot));
+    if let Some(masked) = canvas.into_text() {
+        *text = masked;
     }
-    of_letters(text.as_bytes().to_vec(), bytes)
-}
-
-/// Text in which no letter is masked in part: UTF-8 again.
-fn of_letters(original: Vec<u8>, mut masked: Vec<u8>) -> String {
-    if let Ok(original) = String::from_utf8(original) {
-        for (at, letter) in original.char_indices() {
-            let bytes = at..at + letter.len_utf8();
-            if letter.len_utf8() > 1 && masked[bytes.clone()] != original.as_bytes()[bytes.clone()] {
-                masked[bytes].fill(MASK);
-            }
-        }
-    }
-    String::from_utf8_lossy(&masked).into_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Masks in JSON, which stays JSON of the same length: letters in strings, and numbers that become strings.
 
 use super::{
-    Masks, SECRET_BYTES_MIN, Spot,
+    Masks, SECRET_BYTES_MIN, Spot, VIEWED_AGAIN_BYTES, VIEWED_BYTES,
     parts::{PART_BYTES_MAX, Trace},
 };
 
@@ -18,10 +18,10 @@ impl<P: Copy> Default for Traces<P> {
     }
 }
 
-/// What of the strings and numbers in `json` is secret, also where several have a part each. `traces` are of what came before; `place` says where a spot is to
-/// whoever follows several.
-pub(super) fn spots<P: Copy>(masks: &Masks, json: &str, traces: &mut Traces<P>, place: impl FnMut(Spot) -> P) -> Vec<P> {
-    let mut walk = Walk { masks, json: json.as_bytes(), traces, place, found: Vec::new() };
+/// Tells `found` what of the strings and numbers in `json` is secret, also where several have a part each. `traces` are of what came before; `place` says where a spot
+/// is to whoever follows several.
+pub(super) fn walk<P: Copy>(masks: &Masks, json: &str, traces: &mut Traces<P>, place: impl FnMut(Spot) -> P, found: &mut dyn FnMut(P)) {
+    let mut walk = Walk { masks, json: json.as_bytes(), traces, place, found };
     let mut at = 0;
     while at < walk.json.len() {
         at = match walk.json[at] {
@@ -30,7 +30,6 @@ pub(super) fn spots<P: Copy>(masks: &Masks, json: &str, traces: &mut Traces<P>, 
             _ => at + 1,
         };
     }
-    walk.found
 }
 
 struct Walk<'a, P, F> {
@@ -38,15 +37,21 @@ struct Walk<'a, P, F> {
     json: &'a [u8],
     traces: &'a mut Traces<P>,
     place: F,
-    found: Vec<P>,
+    found: &'a mut dyn FnMut(P),
 }
 
 impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
     /// Returns where the string that begins here is over.
     fn string(&mut self, mut at: usize) -> usize {
+        let mut end = at;
+        while end < self.json.len() && self.json[end] != b'"' {
+            end += if self.json[end] == b'\\' { 2 } else { 1 };
+        }
+        let after = self.json.get(end + 1..).unwrap_or_default();
+        let is_key = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
         // What it says, and where each byte of that stands.
         let (mut said, mut places) = (Vec::new(), Vec::new());
-        while at < self.json.len() && self.json[at] != b'"' {
+        while at < end.min(self.json.len()) {
             let (letter, length) = letter(&self.json[at..]);
             let mut utf8 = [0; 4];
             let bytes = match letter {
@@ -56,19 +61,27 @@ impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
                 }
                 Letter::Char(letter) => letter.encode_utf8(&mut utf8).as_bytes(),
             };
+            let place = (self.place)(Spot { at, length, is_number: false });
             for byte in bytes {
+                self.step(*byte, place, is_key, SECRET_BYTES_MIN);
                 said.push(*byte);
-                places.push((self.place)(Spot { at, length, is_number: false }));
+                places.push(place);
             }
             at += length;
+            if said.len() >= VIEWED_BYTES {
+                self.otherwise(&said, &places);
+                let done = said.len() - VIEWED_AGAIN_BYTES;
+                said.drain(..done);
+                places.drain(..done);
+            }
         }
-        let after = self.json.get(at + 1..).unwrap_or_default();
-        let is_key = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
-        for (byte, place) in said.iter().zip(&places) {
-            self.step(*byte, *place, is_key, SECRET_BYTES_MIN);
-        }
-        self.found.extend(self.masks.otherwise(&said).into_iter().flat_map(|range| &places[range]));
-        at + 1
+        self.otherwise(&said, &places);
+        end + 1
+    }
+
+    fn otherwise(&mut self, said: &[u8], places: &[P]) {
+        let Self { masks, found, .. } = self;
+        masks.otherwise(said, &mut |range| places[range].iter().for_each(|place| found(*place)));
     }
 
     /// One byte more; what it is the end of is found, if that has so many bytes.
@@ -76,9 +89,9 @@ impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
         let Traces { all, values } = &mut *self.traces;
         for trace in [Some(all), (!is_key).then_some(values)].into_iter().flatten() {
             trace.step(byte, place);
-            let found = self.masks.parts.found(trace);
-            if found >= bytes_min {
-                self.found.extend(trace.last(found));
+            let length = self.masks.parts.found(trace);
+            if length >= bytes_min {
+                trace.last(length).for_each(&mut *self.found);
             }
         }
     }
@@ -92,8 +105,10 @@ impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
             // Short parts are found in any list of numbers.
             self.step(*byte, place, false, PART_BYTES_MAX);
         }
-        if !self.masks.parts.ranges(digits).is_empty() || self.masks.wholes.found(digits).next().is_some() {
-            self.found.push(place);
+        let mut is_secret = self.masks.wholes.found(digits).next().is_some();
+        self.masks.parts.each(digits, &mut |_| is_secret = true);
+        if is_secret {
+            (self.found)(place);
         }
         at + length
     }

@@ -70,17 +70,15 @@ impl Parts {
     }
 
     /// Where in `bytes` there is any, as ranges that may overlap.
-    pub(super) fn ranges(&self, bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    pub(super) fn each(&self, bytes: &[u8], found: &mut dyn FnMut(std::ops::Range<usize>)) {
         let mut trace = Trace::default();
-        let mut ranges = Vec::new();
         for (at, byte) in bytes.iter().enumerate() {
             trace.step(*byte, ());
-            let found = self.found(&trace);
-            if found > 0 {
-                ranges.push(at + 1 - found..at + 1);
+            match self.found(&trace) {
+                0 => {}
+                length => found(at + 1 - length..at + 1),
             }
         }
-        ranges
     }
 }
 

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use sandmill_model::OutcomeKind;
+use sandmill_model::{LogLevel, OutcomeKind, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
@@ -107,6 +107,23 @@ fn letters_with_something_between_them() {
         assert!(left == 0 || between == "</b><b>", "{between}: {text}");
     }
     assert_eq!(masked("hunter2-hunter2", "h u n t e r 2"), "h u n t e r 2", "too short: its letters are in many texts");
+}
+
+#[test]
+fn long_texts_are_read_in_parts() {
+    let secret = "correct-horse-battery, and <staple>";
+    let percent: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let masks = masks(&[secret]);
+    // Wherever the border of a part lies.
+    for before in [VIEWED_BYTES - 60, VIEWED_BYTES - 1, VIEWED_BYTES, 2 * VIEWED_BYTES - VIEWED_AGAIN_BYTES - 30] {
+        let filler = ".".repeat(before);
+        let mut text = format!("{filler}{percent}{filler}");
+        let json = masks.json(&JsonText::of(&text).unwrap());
+        masks.text(&mut text);
+        for found in [text.as_str(), json.as_str()] {
+            assert_eq!((found.matches('%').count(), found.matches('*').count()), (0, percent.len()), "{before}");
+        }
+    }
 }
 
 #[test]
@@ -219,7 +236,17 @@ fn one_that_is_only_used_is_found_whole_and_its_parts_tell_nothing() {
     assert_eq!(masks.json(&JsonText::parse(format!("[\"{escaped}\"]")).unwrap()).as_str().matches('\\').count(), 0);
     let halves = json!([&TOKEN[..10], &TOKEN[10..]]);
     assert_eq!((json(&halves), json(&json!({ "a": TOKEN }))), (halves, json!({ "a": stars })));
-    let lines: Vec<_> =
-        [&TOKEN[..10], &TOKEN[10..], TOKEN].iter().map(|line| masks.in_entry(0, LogStream::Log, line, None).len()).collect();
+    let mut line = |line: &str| {
+        let mut entry = LogEntry {
+            at: Timestamp::from_micros(1),
+            level: LogLevel::Info,
+            stream: LogStream::Log,
+            message: line.to_owned(),
+            fields: None,
+        };
+        assert!(masks.in_entry(0, &mut entry).is_empty());
+        entry.message.matches('*').count()
+    };
+    let lines = [&TOKEN[..10], &TOKEN[10..], TOKEN].map(&mut line);
     assert_eq!(lines, [0, 0, TOKEN.len()]);
 }
