@@ -132,6 +132,9 @@ async fn a_trace_goes_from_the_caller_to_the_children_of_its_run() {
         .unwrap();
     let traceparent = format!("00-{TRACE}-{CALLER}-01");
     assert_eq!(call(&server, "f/telemetry/parent", &json!({"path": "f/telemetry/child"}), &traceparent).await, 200);
+    // Whoever is traced does not choose it.
+    let unsampled = format!("00-{}-{CALLER}-00", TRACE.replace('4', "5"));
+    assert_eq!(call(&server, "f/telemetry/child", &json!({"path": ""}), &unsampled).await, 200);
     assert_eq!(call(&server, "f/telemetry/handled", &json!({"path": "", "fail": true}), &traceparent).await, 500);
     assert_eq!(call(&server, "f/telemetry/parent", &json!({"path": ""}), "00-nonsense").await, 200);
     let runs = server.get_json("/api/w/default/runs?path=f/telemetry/handler").await.unwrap();
@@ -140,8 +143,9 @@ async fn a_trace_goes_from_the_caller_to_the_children_of_its_run() {
     }
     assert!(server.stop().unwrap().success(), "{}", server.log());
 
-    let requests: Vec<Span> = collector.spans().into_iter().filter(|span| hex(&span.parent_span_id) == CALLER).collect();
-    assert_eq!(requests.len(), 2, "{requests:?}");
+    let (requests, unsampled): (Vec<Span>, Vec<Span>) =
+        collector.spans().into_iter().filter(|span| hex(&span.parent_span_id) == CALLER).partition(|span| hex(&span.trace_id) == TRACE);
+    assert_eq!((requests.len(), unsampled.len()), (2, 1), "{requests:?}");
     assert!(requests.iter().all(|request| hex(&request.trace_id) == TRACE && request.name == "request"));
     let [parent, of_nobody] = collector.attempts("f/telemetry/parent").try_into().unwrap();
     let request_of = |attempt: &Span| requests.iter().find(|request| request.span_id == attempt.parent_span_id).cloned();
@@ -151,7 +155,10 @@ async fn a_trace_goes_from_the_caller_to_the_children_of_its_run() {
     assert_eq!(handled.iter().map(|attempt| attribute(attempt, "attempt")).collect::<Vec<_>>(), [1, 2]);
     assert!(handled.iter().all(|attempt| request_of(attempt).is_some() && attribute(attempt, "outcome") == "error"), "{handled:?}");
     assert!(handled.iter().all(|attempt| attempt.status.as_ref().is_some_and(|status| status.code == 2)), "{handled:?}");
-    let [child] = collector.attempts("f/telemetry/child").try_into().unwrap();
+    let (children, alone): (Vec<Span>, Vec<Span>) =
+        collector.attempts("f/telemetry/child").into_iter().partition(|attempt| hex(&attempt.trace_id) == TRACE);
+    assert_eq!((alone.len(), &alone[0].parent_span_id), (1, &unsampled[0].span_id));
+    let [child] = children.try_into().unwrap();
     let [handler] = collector.attempts("f/telemetry/handler").try_into().unwrap();
     assert_eq!((child.parent_span_id, hex(&child.trace_id)), (parent.span_id, TRACE.to_owned()));
     assert_eq!(

@@ -12,7 +12,6 @@ use sandmill_model::{
     run::Lineage,
 };
 use sandmill_store::{history::Kin, queue::Cancelled};
-
 use tracing::Instrument as _;
 
 use crate::{Dispatch, Due, Inner, LiveRuns, Refused, StartRequest, StartTerms, families::Starting, refuse};

@@ -15,9 +15,6 @@ const LIMIT_DEFAULT: u32 = 50;
 /// Entries in a page.
 pub(crate) const LIMIT_MAX: u32 = 200;
 
-/// Entries that are looked at together where not all are shown.
-const LOOKED_AT: u32 = 1_000;
-
 /// Which page of a list of what is at paths.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -40,15 +37,18 @@ impl PathQuery {
         path: impl Fn(&T) -> &ScriptPath,
         read: impl Fn(Option<ScriptPath>, u32) -> BoxFuture<'a, Result<Vec<T>, StoreError>>,
     ) -> Result<(Vec<T>, Option<String>), Problem> {
-        let limit = usize::try_from(limit(self.limit)?).unwrap_or(usize::MAX);
+        let limit = limit(self.limit)?;
+        // Most callers may read all that they look at.
+        let mut looked_at = limit + 1;
         let mut after: Option<ScriptPath> = decode(self.cursor.as_deref())?;
         let mut shown: Vec<T> = Vec::new();
         loop {
-            let found = read(after, LOOKED_AT).await?;
-            let is_last = found.len() < LOOKED_AT as usize;
+            let found = read(after, looked_at).await?;
+            let is_last = found.len() < looked_at as usize;
+            looked_at = LIMIT_MAX;
             after = found.last().map(|last| path(last).clone());
             for each in found.into_iter().filter(|each| caller.may(domain, Action::Read, Some(path(each).as_str()))) {
-                if shown.len() == limit {
+                if shown.len() == limit as usize {
                     let next = shown.last().map(|last| encode(path(last)));
                     return Ok((shown, next));
                 }

@@ -53,16 +53,8 @@ impl<P: Copy, F: FnMut(Spot) -> P> Walk<'_, P, F> {
         let (mut said, mut places) = (Vec::new(), Vec::new());
         while at < end.min(self.json.len()) {
             let (letter, length) = letter(&self.json[at..]);
-            let mut utf8 = [0; 4];
-            let bytes = match letter {
-                Letter::Byte(byte) => {
-                    utf8[0] = byte;
-                    &utf8[..1]
-                }
-                Letter::Char(letter) => letter.encode_utf8(&mut utf8).as_bytes(),
-            };
             let place = (self.place)(Spot { at, length, is_number: false });
-            for byte in bytes {
+            for byte in letter.bytes(&mut [0; 4]) {
                 self.step(*byte, place, is_key, SECRET_BYTES_MIN);
                 said.push(*byte);
                 places.push(place);
@@ -118,6 +110,19 @@ pub(super) enum Letter {
     /// One as it stands, or a byte of one.
     Byte(u8),
     Char(char),
+}
+
+impl Letter {
+    /// In UTF-8.
+    pub(super) fn bytes<'a>(&self, room: &'a mut [u8; 4]) -> &'a [u8] {
+        match self {
+            Self::Byte(byte) => {
+                room[0] = *byte;
+                &room[..1]
+            }
+            Self::Char(letter) => letter.encode_utf8(room).as_bytes(),
+        }
+    }
 }
 
 /// What stands at the beginning of a string's rest, and in how many bytes.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::json::{self, Letter};
+use super::json;
 
 /// How often something is taken off.
 const TIMES_MAX: usize = 3;
@@ -53,15 +53,7 @@ pub(super) fn unescaped(text: &[u8]) -> Option<View> {
     let mut at = 0;
     while at < text.len() {
         let (letter, length) = json::letter(&text[at..]);
-        let mut utf8 = [0; 4];
-        let bytes = match letter {
-            Letter::Byte(byte) => {
-                utf8[0] = byte;
-                &utf8[..1]
-            }
-            Letter::Char(letter) => letter.encode_utf8(&mut utf8).as_bytes(),
-        };
-        bytes.iter().for_each(|byte| view.push(*byte, at..at + length));
+        letter.bytes(&mut [0; 4]).iter().for_each(|byte| view.push(*byte, at..at + length));
         at += length;
     }
     Some(view)
