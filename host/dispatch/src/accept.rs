@@ -91,7 +91,7 @@ impl Dispatch {
             inner.tell_ended([run]);
             inner.ended_so(workspace, run, OutcomeKind::Cancelled);
             // Its key may have gone to another, which is ready now or has to wait for its rate.
-            inner.ready.notify_one();
+            inner.look_for_ready();
             inner.delayed.notify_one();
             inner.tell_ready();
         }
@@ -146,7 +146,7 @@ impl Dispatch {
             inner.delayed.notify_one();
         }
         if !is_delayed || has_rates {
-            inner.ready.notify_one();
+            inner.look_for_ready();
             inner.tell_ready();
         }
         Ok(Accepted { run: id, is_repetition: false })

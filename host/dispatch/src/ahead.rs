@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,7 +28,6 @@ const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the pace is taken.
 const PACE_INTERVAL: Duration = Duration::from_millis(50);
 
-#[derive(Default)]
 pub(crate) struct Ahead {
     waiting: Mutex<Waiting>,
     /// Runs were put here.
@@ -38,9 +37,17 @@ pub(crate) struct Ahead {
     /// One is to be ended.
     to_end: Notify,
     ended: AtomicU64,
-    /// The last look found nothing ready.
-    is_idle: AtomicBool,
+    /// How often something became ready.
+    arrivals: AtomicU64,
+    /// Arrivals before the last look, if it found nothing; else [`BUSY`].
+    idle_since: AtomicU64,
 }
+
+/// No look at the queue begins after so many arrivals.
+const BUSY: u64 = u64::MAX;
+
+/// What a look at the queue may miss: all that becomes ready after it began.
+pub(crate) struct Look(u64);
 
 #[derive(Default)]
 struct Waiting {
@@ -81,6 +88,20 @@ impl Pace {
     }
 }
 
+impl Default for Ahead {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+            room: Notify::new(),
+            to_end: Notify::new(),
+            ended: AtomicU64::new(0),
+            arrivals: AtomicU64::new(0),
+            idle_since: AtomicU64::new(BUSY),
+        }
+    }
+}
+
 impl Ahead {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,14 +118,25 @@ impl Ahead {
         self.filled.notify_one();
     }
 
-    /// Says whether nothing is ready, as far as anybody here knows.
-    pub(crate) fn set_idle(&self, is_idle: bool) {
-        self.is_idle.store(is_idle, Ordering::Relaxed);
+    /// Something is ready, which comes before whatever is accepted from now on.
+    pub(crate) fn arrived(&self) {
+        self.arrivals.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A look at the queue begins.
+    pub(crate) fn look(&self) -> Look {
+        self.idle_since.store(BUSY, Ordering::Release);
+        Look(self.arrivals.load(Ordering::Acquire))
+    }
+
+    /// A look found nothing.
+    pub(crate) fn found_nothing(&self, look: &Look) {
+        self.idle_since.store(look.0, Ordering::Release);
     }
 
     /// Nothing waits here or, as far as is known, in the queue.
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_idle.load(Ordering::Relaxed) && self.waiting().runs.is_empty()
+        self.idle_since.load(Ordering::Acquire) == self.arrivals.load(Ordering::Acquire) && self.waiting().runs.is_empty()
     }
 
     /// Waits until there is a run.
@@ -187,5 +219,27 @@ impl Ahead {
             *pace = Pace { since: Instant::now(), ended, ahead: (per_moment as u32).min(AHEAD_MAX) };
         }
         if self.waiting().input_bytes < AHEAD_BYTES_MAX { pace.ahead } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_during_a_look_or_after_it_is_before_what_comes_now() {
+        let ahead = Ahead::default();
+        assert!(!ahead.is_idle(), "nobody has looked");
+        let look = ahead.look();
+        ahead.arrived();
+        ahead.found_nothing(&look);
+        assert!(!ahead.is_idle(), "it arrived while somebody looked");
+        ahead.found_nothing(&ahead.look());
+        assert!(ahead.is_idle());
+        ahead.arrived();
+        assert!(!ahead.is_idle(), "nobody has looked since");
+        ahead.found_nothing(&ahead.look());
+        let _look = ahead.look();
+        assert!(!ahead.is_idle(), "somebody looks");
     }
 }

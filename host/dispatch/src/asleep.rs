@@ -128,7 +128,7 @@ impl Inner {
             while !is_over.load(Ordering::Relaxed) {
                 match says(true).await {
                     Ok(()) => {
-                        self.ready.notify_one();
+                        self.look_for_ready();
                         self.tell_ready();
                         return true;
                     }

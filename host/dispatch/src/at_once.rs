@@ -76,7 +76,7 @@ impl Inner {
         while self.membership.current() == Some(lease) && !self.draining.is_cancelled() {
             match self.store.queue.hand_back(lease, vec![(workspace, run)]).await {
                 Ok(0) => return,
-                Ok(_) => return self.ready.notify_one(),
+                Ok(_) => return self.look_for_ready(),
                 Err(error) => tracing::error!(%error, %run, "a run could not be given back whose acceptance was not heard; trying again"),
             }
             tokio::time::sleep(HAND_BACK_PAUSE).await;

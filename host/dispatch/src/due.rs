@@ -22,7 +22,7 @@ impl Inner {
             let pause = match self.store.queue.wake_due(now).await {
                 Ok(woken) => {
                     if woken.runs > 0 {
-                        self.ready.notify_one();
+                        self.look_for_ready();
                         self.tell_ready();
                     }
                     woken.next.map_or(NET, |next| next.since(now).min(NET))

@@ -144,7 +144,7 @@ impl Inner {
             Ok(0) => {}
             Ok(runs) => {
                 tracing::warn!(runs, "a node died; its runs are queued again");
-                self.ready.notify_one();
+                self.look_for_ready();
                 self.tell_ready();
             }
             Err(error) => tracing::error!(%error, "dead nodes could not be looked for"),

@@ -49,6 +49,12 @@ struct ToTell {
 }
 
 impl Inner {
+    /// Runs became ready that this node may take, before what is accepted from now on.
+    pub(crate) fn look_for_ready(&self) {
+        self.ahead.arrived();
+        self.ready.notify_one();
+    }
+
     /// Runs became ready that another node may take.
     pub(crate) fn tell_ready(&self) {
         self.tell(|to_tell| to_tell.ready = true);
@@ -124,7 +130,7 @@ impl Inner {
             loop {
                 tokio::select! {
                     signal = heard.next() => match signal {
-                        Some(Ok(Signal::Ready)) => self.ready.notify_one(),
+                        Some(Ok(Signal::Ready)) => self.look_for_ready(),
                         Some(Ok(Signal::Ended(runs))) => {
                             self.followers.wake(&runs);
                             // Beside what is heard next: it may be a cancel.
@@ -139,7 +145,7 @@ impl Inner {
                 }
             }
             // Whatever was said in between is lost.
-            self.ready.notify_one();
+            self.look_for_ready();
         }
     }
 

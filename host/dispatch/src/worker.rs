@@ -106,6 +106,7 @@ impl Inner {
                 }
                 continue;
             }
+            let look = self.ahead.look();
             match self.claim((wanted - waiting).min(CLAIM_RUNS_MAX), &mut round).await {
                 Ok(Some((lease, claimed))) => {
                     // Before the next claim, which must know who is at work.
@@ -113,14 +114,13 @@ impl Inner {
                     self.ahead.put(lease, claimed);
                     continue;
                 }
-                Ok(None) => self.ahead.set_idle(true),
+                Ok(None) => self.ahead.found_nothing(&look),
                 Err(error) => tracing::error!(%error, "runs could not be claimed; trying again"),
             }
             tokio::select! {
                 () = self.ready.notified() => {}
                 () = tokio::time::sleep(CLAIM_NET) => {}
             }
-            self.ahead.set_idle(false);
         }
     }
 
@@ -366,7 +366,7 @@ impl Inner {
             }
         }
         if ready {
-            self.ready.notify_one();
+            self.look_for_ready();
             self.tell_ready();
         }
         if delayed {
