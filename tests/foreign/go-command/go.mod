@@ -1,0 +1,3 @@
+module example.com/go-command
+
+go 1.21
