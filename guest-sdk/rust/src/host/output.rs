@@ -1,0 +1,3 @@
+//! `sandmill:output`
+
+pub(crate) use super::bindings::sandmill::output::output::{progress, write};

@@ -1,0 +1,6 @@
+//! The attribute takes nothing.
+
+#[sandmill::main(name = "x")]
+fn script() {}
+
+fn main() {}
