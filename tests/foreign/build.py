@@ -216,13 +216,11 @@ ADAPTER = ("tests/foreign/js-http/package-lock.json",)
 # Long ones first, so that none of them is left over at the end.
 RECIPES = {
     "js-http": Recipe(javascript),
-    "rust-function": Recipe(rust("rust_function.wasm")),
     "c-command": Recipe(c, ADAPTER),
     "py-http": Recipe(python_component("handler")),
     "rust-wstd-http": Recipe(rust("rust-wstd-http.wasm")),
     "go-command": Recipe(go, ADAPTER),
     "py-script": Recipe(python_component("script", ("log", "script", "state")), ("wit/log", "wit/script", "wit/state")),
-    "rust-command": Recipe(rust("rust-command.wasm")),
 }
 
 

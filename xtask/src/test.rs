@@ -27,28 +27,28 @@ pub struct Options {
     extra: Vec<String>,
 }
 
+/// What tests need beside the build: the variable that tells them where it is, what it is for, and how it is had.
+type Need = (&'static str, &'static str, fn() -> Result<PathBuf>);
+
 /// # Errors
 /// If something does not build, a test fails, or something is missing and that is a failure here.
 pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
     setup::run(strictness)?;
     exec::run(cargo().args(["build", "--profile", PROFILE, "--package", "sandmill"]))?;
     setup::guests(strictness)?;
-    let wasmtime = match tools::wasmtime() {
-        Ok(program) => Some(program),
-        Err(error) => {
-            missing(strictness, &format!("components taken away to another host: {error:#}"))?;
-            None
+    let needs: [Need; 3] = [
+        (tools::WASMTIME_VARIABLE, "components taken away to another host", tools::wasmtime),
+        (tools::MOTO_VARIABLE, "objects of scripts with a service that speaks S3", tools::moto_server),
+        (tools::FOREIGN_VARIABLE, "components of other people's toolchains", tools::foreign),
+    ];
+    let mut found = Vec::new();
+    for (variable, what, obtain) in needs {
+        match obtain() {
+            Ok(path) => found.push((variable, path)),
+            Err(error) => missing(strictness, &format!("{what}: {error:#}"))?,
         }
-    };
-    let moto = match tools::moto_server() {
-        Ok(program) => Some(program),
-        Err(error) => {
-            missing(strictness, &format!("objects of scripts with a service that speaks S3: {error:#}"))?;
-            None
-        }
-    };
-    let programs = [(tools::WASMTIME_VARIABLE, wasmtime), (tools::MOTO_VARIABLE, moto)];
-    let totals = tests(options, programs.into_iter().filter_map(|(name, program)| Some((name, program?))))?;
+    }
+    let totals = tests(options, found.into_iter())?;
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !totals.complete {
         bail!("tests failed");

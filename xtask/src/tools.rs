@@ -40,6 +40,19 @@ pub fn moto_server() -> Result<PathBuf> {
     moto.installed()
 }
 
+/// Tells tests where components of other people's toolchains are.
+pub(crate) const FOREIGN_VARIABLE: &str = "SANDMILL_FOREIGN";
+
+/// A folder with the components of `tests/foreign`; what is fresh is not built again.
+///
+/// # Errors
+/// If one does not build, or its toolchain cannot be had.
+pub fn foreign() -> Result<PathBuf> {
+    let folder = cache::folder("foreign")?;
+    exec::run(command("python3").arg("tests/foreign/build.py").arg("--cache").arg(&folder))?;
+    Ok(folder)
+}
+
 /// A tool in a virtual environment of its own.
 pub(crate) fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
     PythonTool { name, extras: "", version, program: name, question: "--version" }.installed()

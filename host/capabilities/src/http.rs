@@ -1,4 +1,4 @@
-//! `wasi:http/outgoing-handler`: requests that scripts make, from the grant to the socket.
+//! `wasi:http/outgoing-handler`: requests that scripts make, from the grant to the socket; and [`incoming`] ones.
 //!
 //! A request is judged by its run's grants, which know origins; each connection is judged by [`AddressPolicy`] once its name has been
 //! resolved, and goes to an address that was judged. Connections belong to one workspace. Nothing is made before a guest asks for it.
@@ -10,6 +10,7 @@ mod connect;
 mod credentials;
 mod fault;
 mod host;
+pub mod incoming;
 mod limits;
 mod paced;
 mod resolve;

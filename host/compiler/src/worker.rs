@@ -7,6 +7,7 @@ mod engines;
 mod fused;
 mod guest;
 mod hosted;
+mod needs;
 mod rewrite;
 mod serve;
 mod snapshot;

@@ -59,7 +59,7 @@ impl Inner {
 /// What the pointers of keys and labels point into: the arguments, or the event of a script that makes its arguments itself.
 fn keyed_on(target: &Target, input: &Input) -> Value {
     let text = match input {
-        Input::Event(event) if target.has_preprocessor => event.preprocessor_event(),
+        Input::Event(event) if target.takes_events => event.preprocessor_event(),
         input => input.arguments(),
     };
     text.read().unwrap_or(Value::Null)

@@ -51,7 +51,7 @@ impl Targets {
             limits: version.manifest.limits.resolve(&Limits::CEILING),
             dispatch: Arc::new(version.manifest.dispatch),
             labels: Arc::new(version.manifest.labels),
-            has_preprocessor: version.program.has_preprocessor(),
+            takes_events: version.program.takes_events(),
         };
         let mut known = self.known();
         if known.generation == generation {

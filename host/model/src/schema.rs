@@ -4,6 +4,11 @@ use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{
+    json::JsonText,
+    outcome::{OutcomeKind, RunError},
+};
+
 /// Faults that one refusal lists.
 const FAULTS_MAX: usize = 20;
 /// Characters of one fault's message.
@@ -17,6 +22,19 @@ pub struct Fault {
     /// JSON pointer into the value; for a missing one, where it should be.
     pub pointer: String,
     pub message: String,
+}
+
+/// Arguments that do not fit, as the error of their run: each fault with its pointer in the message, and all in the details.
+#[must_use]
+pub fn refusal(faults: Vec<Fault>) -> RunError {
+    let message = faults
+        .iter()
+        .map(|fault| if fault.pointer.is_empty() { fault.message.clone() } else { format!("{}: {}", fault.pointer, fault.message) })
+        .collect::<Vec<_>>()
+        .join("; ");
+    let mut error = RunError::new(OutcomeKind::InvalidArguments.name(), message);
+    error.details = JsonText::of(&serde_json::json!({"faults": faults})).ok();
+    error
 }
 
 /// Values of a schema times values that are held against it, up to which it is said where those do not fit: a fault is noted for every branch of

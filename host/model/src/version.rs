@@ -38,6 +38,24 @@ pub struct HostedModule {
 pub enum Entry {
     /// It exports `sandmill:script/main`.
     Script { has_preprocessor: bool },
+    /// It exports `wasi:http/incoming-handler`: its run is a request.
+    Http,
+    /// It exports `wasi:cli/run`: arguments are stdin, stdout is the result.
+    Command,
+    /// A function of its own: `name`, or `interface@version#name`.
+    Function { export: String },
+}
+
+impl Entry {
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Script { .. } => "script",
+            Self::Http => "http",
+            Self::Command => "command",
+            Self::Function { .. } => "function",
+        }
+    }
 }
 
 /// What a version executes.
@@ -59,9 +77,15 @@ impl ProgramSpec {
     pub fn has_preprocessor(&self) -> bool {
         match self {
             Self::Hosted(module) => module.has_preprocessor,
-            Self::Component { entry: Entry::Script { has_preprocessor }, .. } => *has_preprocessor,
+            Self::Component { entry, .. } => matches!(entry, Entry::Script { has_preprocessor: true }),
             Self::Identity => false,
         }
+    }
+
+    /// Whether it is given events as they are, and not the arguments that their payloads are.
+    #[must_use]
+    pub fn takes_events(&self) -> bool {
+        self.has_preprocessor() || matches!(self, Self::Component { entry: Entry::Http, .. })
     }
 }
 
@@ -98,7 +122,8 @@ pub struct Target {
     pub limits: Limits,
     pub dispatch: Arc<DispatchRequest>,
     pub labels: Arc<LabelPointers>,
-    pub has_preprocessor: bool,
+    /// See [`ProgramSpec::takes_events`].
+    pub takes_events: bool,
 }
 
 /// Which version of a path is meant: `path`, `path@3` or `path@sha256:…`.

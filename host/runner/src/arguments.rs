@@ -3,10 +3,9 @@
 mod size;
 
 use sandmill_model::{
-    JsonText, OutcomeKind, RunError,
-    schema::{Fault, Schema},
+    JsonText, RunError,
+    schema::{Fault, Schema, refusal},
 };
-use serde::Serialize;
 use serde_json::Value;
 
 /// Arguments that are checked in well below a millisecond.
@@ -17,11 +16,6 @@ pub(crate) enum Arguments {
     /// Every object fits.
     Anything,
     Schema(Schema),
-}
-
-#[derive(Serialize)]
-struct Faults {
-    faults: Vec<Fault>,
 }
 
 impl Arguments {
@@ -56,17 +50,6 @@ impl Arguments {
         let faults = schema.faults(&value);
         if faults.is_empty() { Ok(()) } else { Err(refusal(faults)) }
     }
-}
-
-fn refusal(faults: Vec<Fault>) -> RunError {
-    let message = faults
-        .iter()
-        .map(|fault| if fault.pointer.is_empty() { fault.message.clone() } else { format!("{}: {}", fault.pointer, fault.message) })
-        .collect::<Vec<_>>()
-        .join("; ");
-    let mut error = RunError::new(OutcomeKind::InvalidArguments.name(), message);
-    error.details = JsonText::of(&Faults { faults }).ok();
-    error
 }
 
 #[cfg(test)]

@@ -7,24 +7,35 @@ use std::sync::{
 
 use sandmill_capabilities::Host;
 use sandmill_model::{Grants, version::HostedModule};
-use sandmill_sandbox::Program;
+use sandmill_sandbox::{PlainFunction, Program};
 
 use crate::arguments::Arguments;
 
 /// What a version needs to run, in memory.
 pub(crate) struct Loaded {
     pub(crate) arguments: Arguments,
-    pub(crate) has_preprocessor: bool,
+    pub(crate) takes_events: bool,
     /// What its manifest asks for.
     pub(crate) asked: Arc<Grants>,
     pub(crate) tier: Tier,
 }
 
 pub(crate) enum Tier {
-    Component(Arc<Program<Host>>),
+    Component {
+        program: Arc<Program<Host>>,
+        entry: ComponentEntry,
+    },
     /// What the host does itself.
     Identity,
     Source(Box<Source>),
+}
+
+/// How a component is called.
+pub(crate) enum ComponentEntry {
+    Script,
+    Http,
+    Command,
+    Function(Arc<PlainFunction>),
 }
 
 /// A script of a source language. It starts in the shared runtime and gets a program of its own once it is called often.
@@ -59,7 +70,7 @@ impl Loaded {
         let alone = |program: &Arc<Program<Host>>| Executed { program: Arc::clone(program), module: None };
         Some(match &self.tier {
             Tier::Identity => return None,
-            Tier::Component(program) => alone(program),
+            Tier::Component { program, .. } => alone(program),
             Tier::Source(source) => match source.snapshot.get() {
                 Some(program) => alone(program),
                 None => Executed { program: Arc::clone(&source.runtime), module: Some(Arc::clone(&source.module)) },

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sandmill_capabilities::{Host, Ports, RunFacts};
+use sandmill_capabilities::{Host, Ports, RunFacts, http::incoming};
 use sandmill_compiler::{Compiler, stack::StackMap};
 use sandmill_model::{
     Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId, Usage, WorkspaceId,
-    version::{HostedModule, ProgramSpec, Version},
+    version::{Entry, HostedModule, ProgramSpec, Version},
 };
 use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
 use tokio::sync::{OnceCell, Semaphore};
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Versions,
     arguments::Arguments,
-    program::{Executed, Loaded, Source, Tier},
+    program::{ComponentEntry, Executed, Loaded, Source, Tier},
     programs::Programs,
 };
 
@@ -94,7 +94,7 @@ impl Executor for Runner {
             // A version that cannot be loaded is the run's outcome, not the caller's fault.
             let Ok(loaded) = self.0.load(workspace, version).await else { return Ok(()) };
             match input {
-                Input::Event(_) if loaded.has_preprocessor => Ok(()),
+                Input::Event(_) if loaded.takes_events => Ok(()),
                 Input::Event(event) => self.0.check(&loaded, &event.arguments()).await,
                 Input::Arguments(arguments) => self.0.check(&loaded, arguments).await,
             }
@@ -123,7 +123,7 @@ impl Inner {
                 return Outcome::host_fault(message);
             }
         };
-        let input = match self.call_input(&attempt.input, &loaded).await {
+        let input = match self.call_input(&attempt, &loaded).await {
             Ok(input) => input,
             Err(error) => return Outcome::failed(OutcomeKind::InvalidArguments, error),
         };
@@ -149,9 +149,16 @@ impl Inner {
         outcome
     }
 
-    async fn call_input(&self, input: &Input, loaded: &Arc<Loaded>) -> Result<CallInput, RunError> {
-        let arguments: JsonText = match input {
-            Input::Event(event) if loaded.has_preprocessor => {
+    async fn call_input(&self, attempt: &Attempt, loaded: &Arc<Loaded>) -> Result<CallInput<Host>, RunError> {
+        let entry = match &loaded.tier {
+            Tier::Component { entry, .. } => entry,
+            Tier::Identity | Tier::Source(_) => &ComponentEntry::Script,
+        };
+        if matches!(entry, ComponentEntry::Http) {
+            return Ok(CallInput::Host(Box::new(incoming::Handle(incoming::Incoming::of(attempt)))));
+        }
+        let arguments: JsonText = match &attempt.input {
+            Input::Event(event) if loaded.takes_events => {
                 let loaded = Arc::clone(loaded);
                 return Ok(CallInput::Event {
                     event: event.preprocessor_event(),
@@ -161,7 +168,11 @@ impl Inner {
             input => input.arguments(),
         };
         self.check(loaded, &arguments).await?;
-        Ok(CallInput::Arguments(arguments))
+        Ok(match entry {
+            ComponentEntry::Command => CallInput::Command(arguments),
+            ComponentEntry::Function(function) => CallInput::Function { function: Arc::clone(function), arguments },
+            ComponentEntry::Script | ComponentEntry::Http => CallInput::Arguments(arguments),
+        })
     }
 
     /// Checks arguments that take long on a thread where nobody waits, and not many at once: read, they take a multiple of their
@@ -188,10 +199,21 @@ impl Inner {
 
     async fn prepare(&self, workspace: WorkspaceId, version: Version) -> Result<Loaded, String> {
         let arguments = Arguments::compile(&version.schema)?;
-        let has_preprocessor = version.program.has_preprocessor();
+        let takes_events = version.program.takes_events();
         let tier = match version.program {
             ProgramSpec::Identity => Tier::Identity,
-            ProgramSpec::Component { component, .. } => Tier::Component(self.component(workspace, component).await?),
+            ProgramSpec::Component { component, entry } => {
+                let program = self.component(workspace, component).await?;
+                let entry = match entry {
+                    Entry::Script { .. } => ComponentEntry::Script,
+                    Entry::Http => ComponentEntry::Http,
+                    Entry::Command => ComponentEntry::Command,
+                    Entry::Function { export } => {
+                        ComponentEntry::Function(Arc::new(program.function(&export).map_err(|error| error.to_string())?))
+                    }
+                };
+                Tier::Component { program, entry }
+            }
             ProgramSpec::Hosted(module) => {
                 let source = Source::new(module, self.javascript().await?);
                 if let Some(program) = self.cached(snapshot_key(&source.module)).await? {
@@ -201,7 +223,7 @@ impl Inner {
                 Tier::Source(Box::new(source))
             }
         };
-        Ok(Loaded { arguments, has_preprocessor, asked: Arc::new(version.manifest.grants), tier })
+        Ok(Loaded { arguments, takes_events, asked: Arc::new(version.manifest.grants), tier })
     }
 
     async fn javascript(&self) -> Result<Arc<Program<Host>>, String> {
@@ -283,7 +305,7 @@ impl Inner {
 }
 
 /// The result of the program that is built in.
-fn identity(input: CallInput) -> Outcome {
+fn identity(input: CallInput<Host>) -> Outcome {
     match input {
         CallInput::Arguments(arguments) => Outcome {
             kind: OutcomeKind::Ok,
@@ -293,7 +315,7 @@ fn identity(input: CallInput) -> Outcome {
             usage: Usage::default(),
             log: Vec::new(),
         },
-        CallInput::Event { .. } | CallInput::Describe => Outcome::host_fault("what is built in has no preprocessor and no description"),
+        _ => Outcome::host_fault("what is built in takes arguments only"),
     }
 }
 

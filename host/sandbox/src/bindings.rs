@@ -82,3 +82,4 @@ pub(crate) type PreprocessResults = (Result<Option<String>, ScriptError>,);
 pub(crate) type DescribeResults = (String,);
 pub(crate) type LoadParams<'a> = (Module<'a>,);
 pub(crate) type LoadResults = (Result<(), ScriptError>,);
+pub(crate) type CommandResults = (Result<(), ()>,);

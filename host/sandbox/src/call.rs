@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sandmill_model::{JsonText, Limits, Output, RunError, RunId, WorkspaceId, version::HostedModule};
+use sandmill_model::{BoxFuture, JsonText, Limits, Output, RunError, RunId, WorkspaceId, version::HostedModule};
 use wasmtime::{
     Store,
     component::{ComponentExportIndex, Instance},
@@ -13,6 +13,8 @@ use crate::{
     bindings::{
         DescribeResults, LoadParams, LoadResults, Module, PreprocessParams, PreprocessResults, RunParams, RunResults, ScriptOutput,
     },
+    command,
+    function::PlainFunction,
     guest::Guest,
     program::Program,
     stop::Stop,
@@ -26,7 +28,7 @@ pub struct Call<H: 'static> {
     pub program: Arc<Program<H>>,
     /// For a language runtime: what it loads first.
     pub module: Option<Arc<HostedModule>>,
-    pub input: CallInput,
+    pub input: CallInput<H>,
     pub limits: Limits,
     /// What the capabilities get.
     pub host: H,
@@ -35,17 +37,30 @@ pub struct Call<H: 'static> {
 /// Checks the arguments that a preprocessor made.
 pub type Validate = Box<dyn FnOnce(&JsonText) -> Result<(), RunError> + Send>;
 
-pub enum CallInput {
+pub enum CallInput<H: 'static> {
     /// Arguments of `main`, valid ones.
     Arguments(JsonText),
     /// What the preprocessor makes arguments of; they are validated before `main` sees them.
     Event { event: JsonText, validate: Validate },
+    /// Arguments for a command: its stdin, as JSON; what it writes to stdout is the result.
+    Command(JsonText),
+    /// Arguments for a function of the program's own.
+    Function { function: Arc<PlainFunction>, arguments: JsonText },
+    /// A call that only the host understands.
+    Host(Box<dyn HostCall<H>>),
     /// Nothing is run: the outcome's output is the program's description of its arguments.
     Describe,
 }
 
+/// How a call of an export goes about which the sandbox knows nothing: the host that linked the program does.
+pub trait HostCall<H: 'static>: Send {
+    /// # Errors
+    /// What the engine or a host function stopped the call for; of an error of the program's own [`Ended`] tells.
+    fn call<'a>(self: Box<Self>, store: &'a mut Store<Guest<H>>, instance: &'a Instance) -> BoxFuture<'a, wasmtime::Result<Ended>>;
+}
+
 /// How a call ended that the sandbox did not have to stop.
-pub(crate) enum Ended {
+pub enum Ended {
     Ok(Output),
     Skipped,
     Error(RunError),
@@ -56,7 +71,7 @@ pub(crate) enum Ended {
 pub(crate) struct Steps<H: 'static> {
     pub(crate) program: Arc<Program<H>>,
     pub(crate) module: Option<Arc<HostedModule>>,
-    pub(crate) input: CallInput,
+    pub(crate) input: CallInput<H>,
 }
 
 impl<H: Send + 'static> Steps<H> {
@@ -83,16 +98,23 @@ impl<H: Send + 'static> Steps<H> {
                     Err(ended) => return Ok(ended),
                 }
             }
+            CallInput::Command(arguments) => {
+                let command = exports.command.as_ref().ok_or_else(|| fault("the program is no command"))?;
+                return command::call(store, &instance, command, &arguments).await;
+            }
+            CallInput::Function { function, arguments } => return function.call(store, &instance, &arguments).await,
+            CallInput::Host(call) => return call.call(store, &instance).await,
             CallInput::Describe => {
                 let describe = exports.describe.as_ref().ok_or_else(|| fault("the program does not describe its arguments"))?;
                 let describe = instance.get_typed_func::<(), DescribeResults>(&mut *store, describe)?;
                 let (schema,) = describe.call_async(&mut *store, ()).await?;
-                return Ok(json_output(schema, result_bytes_max(store)));
+                return Ok(json_output(schema, store.data().result_bytes_max()));
             }
         };
-        let run = instance.get_typed_func::<RunParams<'_>, RunResults>(&mut *store, &exports.run)?;
+        let run = exports.run.as_ref().ok_or_else(|| fault("the program is no script: it exports no `main`"))?;
+        let run = instance.get_typed_func::<RunParams<'_>, RunResults>(&mut *store, run)?;
         let (result,) = run.call_async(&mut *store, (arguments.as_str(),)).await?;
-        let result_bytes_max = result_bytes_max(store);
+        let result_bytes_max = store.data().result_bytes_max();
         Ok(match result {
             Ok(ScriptOutput::Json(text)) => json_output(text, result_bytes_max),
             Ok(ScriptOutput::Bytes(binary)) => {
@@ -157,10 +179,6 @@ fn json_output(text: String, bytes_max: usize) -> Ended {
         Ok(json) => Ended::Ok(Output::Json(json)),
         Err(error) => Ended::Error(RunError::new("InvalidResult", format!("the script returned text that is not JSON: {error}"))),
     }
-}
-
-fn result_bytes_max<H>(store: &Store<Guest<H>>) -> usize {
-    usize::try_from(store.data().core.limits.result_bytes).unwrap_or(usize::MAX)
 }
 
 fn fault(message: &str) -> wasmtime::Error {

@@ -1,4 +1,4 @@
-//! What a component exports of the script contract, looked up and checked once.
+//! What a component exports that a host calls, looked up and checked once.
 
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower,
@@ -6,7 +6,7 @@ use wasmtime::component::{
 };
 
 use crate::{
-    bindings::{DescribeResults, LoadParams, LoadResults, PreprocessParams, PreprocessResults, RunParams, RunResults},
+    bindings::{CommandResults, DescribeResults, LoadParams, LoadResults, PreprocessParams, PreprocessResults, RunParams, RunResults},
     error::Error,
 };
 
@@ -14,25 +14,27 @@ const MAIN: &str = "sandmill:script/main@0.1.0";
 const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
 const SCHEMA: &str = "sandmill:script/schema@0.1.0";
 const LOADER: &str = "sandmill:runtime/loader@0.1.0";
+/// Of any version that is compatible with it.
+const COMMAND: &str = "wasi:cli/run@0.2.0";
 
 pub(crate) struct Exports {
-    pub(crate) run: ComponentExportIndex,
+    pub(crate) run: Option<ComponentExportIndex>,
     pub(crate) preprocess: Option<ComponentExportIndex>,
     pub(crate) describe: Option<ComponentExportIndex>,
+    pub(crate) command: Option<ComponentExportIndex>,
     /// Only a language runtime has one.
     pub(crate) load: Option<ComponentExportIndex>,
 }
 
 impl Exports {
     /// # Errors
-    /// If it is no script, or if a function of the contract has another type than it should.
+    /// If a function has another type than it should.
     pub(crate) fn of<T: 'static>(pre: &InstancePre<T>) -> Result<Self, Error> {
-        let run = typed::<T, RunParams<'_>, RunResults>(pre, MAIN, "run")?;
-        let run = run.ok_or_else(|| Error::NotAScript(format!("the component exports no `{MAIN}`, which every script has")))?;
         Ok(Self {
-            run,
+            run: typed::<T, RunParams<'_>, RunResults>(pre, MAIN, "run")?,
             preprocess: typed::<T, PreprocessParams<'_>, PreprocessResults>(pre, PREPROCESSOR, "preprocess")?,
             describe: typed::<T, (), DescribeResults>(pre, SCHEMA, "describe")?,
+            command: typed::<T, (), CommandResults>(pre, COMMAND, "run")?,
             load: typed::<T, LoadParams<'_>, LoadResults>(pre, LOADER, "load")?,
         })
     }

@@ -11,7 +11,7 @@ use sandmill_model::{Clock, JsonText, Limits, LogLevel, LogStream, RunId, Timest
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{filesystem::WasiFilesystemCtx, sockets::WasiSocketsCtx};
 
-use crate::{admission::Admission, control::Control, limiter::Limiter, log};
+use crate::{admission::Admission, command::Pipes, control::Control, limiter::Limiter, log};
 
 /// Handles that a guest may hold at once: streams, pollables.
 const HANDLES_MAX: usize = 4_096;
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) sockets: Option<WasiSocketsCtx>,
     /// What the preprocessor made of the event.
     pub(crate) arguments: Option<JsonText>,
+    /// Of a command, whose stdin and stdout are not what they are for a script.
+    pub(crate) pipes: Option<Box<Pipes>>,
 }
 
 impl Core {
@@ -52,6 +54,7 @@ impl Core {
             filesystem: WasiFilesystemCtx::default(),
             sockets: None,
             arguments: None,
+            pipes: None,
         }
     }
 
@@ -91,6 +94,16 @@ impl<H> Guest<H> {
     /// The run's log for what goes on beside the guest: a host function's tasks.
     pub fn run_log(&self) -> RunLog {
         RunLog { control: Arc::clone(&self.core.control), clock: Arc::clone(&self.core.clock) }
+    }
+
+    /// Drops all handles that the guest holds, once it has returned: whoever waits for one of them need not wait any longer.
+    pub fn forget_handles(&mut self) {
+        self.core.table = ResourceTable::new();
+    }
+
+    /// Bytes that a result may have.
+    pub fn result_bytes_max(&self) -> usize {
+        usize::try_from(self.core.limits.result_bytes).unwrap_or(usize::MAX)
     }
 
     /// The table of handles, for interfaces whose resources are another library's.

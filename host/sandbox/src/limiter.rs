@@ -28,6 +28,19 @@ impl Limiter {
         self.peak_bytes
     }
 
+    /// Counts what the host holds for the run against its limit, as memory of its own.
+    pub(crate) async fn charge(&mut self, bytes: u64) -> Result<()> {
+        self.grow(bytes).await?;
+        self.last_bytes = 0;
+        Ok(())
+    }
+
+    /// What was charged is no longer held.
+    pub(crate) fn discharge(&mut self, bytes: u64) {
+        self.used_bytes -= bytes;
+        self.admission.discharge(bytes);
+    }
+
     async fn grow(&mut self, bytes: u64) -> Result<()> {
         let used_bytes = self.used_bytes.saturating_add(bytes);
         if used_bytes > self.limit_bytes {

@@ -3,7 +3,7 @@
 use sandmill_model::Digest;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::{engine::instance_weight, error::Error, exports::Exports, guest::Guest};
+use crate::{engine::instance_weight, error::Error, exports::Exports, function::PlainFunction, guest::Guest};
 
 /// Weight of a component whose needs cannot be told before it is instantiated.
 const UNKNOWN_WEIGHT: u32 = 8;
@@ -20,6 +20,9 @@ impl<H: 'static> Program<H> {
     pub(crate) fn link(key: Digest, component: &Component, linker: &Linker<Guest<H>>) -> Result<Self, Error> {
         let pre = linker.instantiate_pre(component).map_err(|_| Error::Unlinkable(unlinkable(component, linker)))?;
         let exports = Exports::of(&pre)?;
+        if component.component_type().exports(component.engine()).len() == 0 {
+            return Err(Error::NotAScript("the component exports nothing that could be called".to_owned()));
+        }
         let weight = component.resources_required().map_or(UNKNOWN_WEIGHT, |needs| instance_weight(needs.num_memories, needs.num_tables));
         // Else the first run would pay for it.
         component.initialize_copy_on_write_image().map_err(|error| Error::Incompatible(format!("{error:#}")))?;
@@ -29,6 +32,15 @@ impl<H: 'static> Program<H> {
     /// The digest that it was installed under.
     pub fn key(&self) -> &Digest {
         &self.key
+    }
+
+    /// Its plain function of this name; it is called in instances of this program only.
+    ///
+    /// # Errors
+    /// If there is none, or none that can be called with JSON.
+    pub fn function(&self, name: &str) -> Result<PlainFunction, Error> {
+        let component = self.pre.component();
+        PlainFunction::of(component.engine(), component, Some(name)).map_err(|none| Error::NotAScript(none.to_string()))
     }
 
     /// Whether it takes events.

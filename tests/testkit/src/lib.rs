@@ -1,5 +1,6 @@
 //! What the tests stand on: the built binary, real databases and brokers, guests.
 pub mod binary;
+pub mod foreign;
 pub mod frozen;
 pub mod guests;
 pub mod postgres;

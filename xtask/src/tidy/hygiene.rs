@@ -6,7 +6,7 @@ use super::Fault;
 use crate::tree::Tree;
 
 /// Packages that are no members of the workspace: guests are compiled by another toolchain's rules.
-const OUTSIDE: &[&str] = &["tests/guests/", "runtimes/", "guest-sdk/", "examples/"];
+const OUTSIDE: &[&str] = &["tests/guests/", "tests/foreign/", "runtimes/", "guest-sdk/", "examples/"];
 
 /// Every member obeys the workspace's lints.
 #[must_use]

@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod hosted;
 mod http;
+mod incoming;
 mod keyvalue;
 mod log;
 mod output;

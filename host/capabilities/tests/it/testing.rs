@@ -281,7 +281,7 @@ pub(crate) fn event(trigger_path: Option<&str>, payload: &'static [u8]) -> Input
 }
 
 impl Testbed {
-    fn program(&self, name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Program<Host>> {
+    pub(crate) fn program(&self, name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Program<Host>> {
         let key = Digest::of(name.as_bytes());
         match self.sandbox.load(&key).unwrap() {
             Some(program) => program,
@@ -289,11 +289,11 @@ impl Testbed {
         }
     }
 
-    fn facts(&self, attempt: &Attempt) -> Arc<RunFacts> {
+    pub(crate) fn facts(&self, attempt: &Attempt) -> Arc<RunFacts> {
         Arc::new(RunFacts::of(attempt.clone(), Arc::new(self.grants.clone())))
     }
 
-    fn host(&self, facts: Arc<RunFacts>) -> Host {
+    pub(crate) fn host(&self, facts: Arc<RunFacts>) -> Host {
         let state: Arc<dyn StatePort> = Arc::<Fake>::clone(&self.ports);
         let output: Arc<dyn OutputPort> = Arc::<Fake>::clone(&self.ports);
         let runs: Arc<dyn Children> = Arc::<Fake>::clone(&self.ports);
@@ -344,7 +344,7 @@ impl Testbed {
     }
 
     /// Runs JavaScript in the shared runtime.
-    pub(crate) async fn javascript(&self, source: &str, parameters: &[&str], input: CallInput, limits: Limits) -> Outcome {
+    pub(crate) async fn javascript(&self, source: &str, parameters: &[&str], input: CallInput<Host>, limits: Limits) -> Outcome {
         let program = self.program("javascript", javascript_runtime);
         assert!(program.has_loader() && program.has_preprocessor());
         let module = HostedModule {
@@ -366,7 +366,7 @@ fn javascript_runtime() -> Vec<u8> {
     zstd::decode_all(&packed[..]).unwrap()
 }
 
-async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(50), future).await.expect("this should have ended long ago")
 }
 

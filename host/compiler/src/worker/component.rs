@@ -1,18 +1,23 @@
 //! Components that users upload: whether they are one, can run here, and what their arguments are.
 
 use sandmill_model::{
-    Digest, JsonText,
+    Digest, JsonText, Manifest,
     build::{BuildError, Built},
     version::{Entry, ProgramSpec},
 };
+use sandmill_sandbox::{NoFunction, PlainFunction};
 use wasmparser::{Parser, Validator};
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower, types::ComponentItem};
 
 use super::{
     closed::{self, Closed, Stopped},
     engines::{self, Engines},
-    guest::{self, DescribeResults, MAIN, PREPROCESSOR, PreprocessResults, RunParams, RunResults, SCHEMA},
+    guest::{
+        self, COMMAND, CommandResults, DescribeResults, HTTP_HANDLER, HandleParams, MAIN, PREPROCESSOR, PreprocessResults, RunParams,
+        RunResults, SCHEMA,
+    },
     hosted::engine_failed,
+    needs,
 };
 use crate::{limits::LOAD_MEMORY_BYTES_MAX, schema};
 
@@ -26,24 +31,55 @@ pub(super) struct Inspected {
     pub(super) code: Vec<u8>,
 }
 
-pub(super) fn inspect(engines: &Engines, bytes: &[u8]) -> Result<Inspected, BuildError> {
+pub(super) fn inspect(engines: &Engines, bytes: &[u8], (file_name, manifest): (&str, &Manifest)) -> Result<Inspected, BuildError> {
     validate(bytes).map_err(invalid)?;
     let component = engines.component(bytes)?;
     let pre = link(engines, &component)?;
-    if guest::export(&component, MAIN, "run").is_none() {
-        return Err(invalid(no_script(engines, &component)));
-    }
-    expect::<RunParams<'_>, RunResults>(&pre, MAIN, "run")?;
-    let has_preprocessor = expect::<RunParams<'_>, PreprocessResults>(&pre, PREPROCESSOR, "preprocess")?;
-    let schema = if expect::<(), DescribeResults>(&pre, SCHEMA, "describe")? {
-        describe(engines, &pre)?
-    } else {
-        JsonText::trusted(r#"{"type":"object"}"#)
+    let entry = entry(engines, &pre, manifest)?;
+    let schema = match &entry {
+        Entry::Function { export } => {
+            let function = function(engines, &component, Some(export)).map_err(|none| invalid(none.to_string()))?;
+            function.schema().map_err(|fault| invalid(format!("`{export}` cannot be called: {fault}")))?
+        }
+        _ if expect::<(), DescribeResults>(&pre, SCHEMA, "describe")? => describe(engines, &pre)?,
+        _ => JsonText::trusted(r#"{"type":"object"}"#),
     };
     let digest = Digest::of(bytes);
-    let program = ProgramSpec::Component { component: digest, entry: Entry::Script { has_preprocessor } };
+    let program = ProgramSpec::Component { component: digest, entry };
     let code = component.serialize().map_err(engine_failed)?;
-    Ok(Inspected { built: Built { program, schema, warnings: Vec::new() }, digest, code })
+    let warnings = needs::warnings(engines, &component, file_name, &manifest.grants);
+    Ok(Inspected { built: Built { program, schema, warnings }, digest, code })
+}
+
+/// What of its exports is called, in the order in which a host looks; the one that the manifest names before all.
+fn entry(engines: &Engines, pre: &InstancePre<Closed>, manifest: &Manifest) -> Result<Entry, BuildError> {
+    let component = pre.component();
+    if let Some(export) = &manifest.export {
+        let function = function(engines, component, Some(export)).map_err(|none| invalid(none.to_string()))?;
+        return Ok(Entry::Function { export: function.name().to_owned() });
+    }
+    let has_preprocessor = expect::<RunParams<'_>, PreprocessResults>(pre, PREPROCESSOR, "preprocess")?;
+    if expect::<RunParams<'_>, RunResults>(pre, MAIN, "run")? {
+        return Ok(Entry::Script { has_preprocessor });
+    }
+    if has_preprocessor {
+        return Err(invalid(format!("the component exports `{PREPROCESSOR}`, but no `{MAIN}` that is given what it makes of events")));
+    }
+    if expect::<HandleParams, ()>(pre, HTTP_HANDLER, "handle")? {
+        return Ok(Entry::Http);
+    }
+    if expect::<(), CommandResults>(pre, COMMAND, "run")? {
+        return Ok(Entry::Command);
+    }
+    match function(engines, component, None) {
+        Ok(function) => Ok(Entry::Function { export: function.name().to_owned() }),
+        Err(NoFunction::None) => Err(invalid(no_entry(engines, component))),
+        Err(none) => Err(invalid(none.to_string())),
+    }
+}
+
+fn function(engines: &Engines, component: &Component, export: Option<&str>) -> Result<PlainFunction, NoFunction> {
+    PlainFunction::of(&engines.engine, component, export)
 }
 
 fn invalid(message: impl AsRef<str>) -> BuildError {
@@ -66,11 +102,14 @@ fn validate(bytes: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message()))
 }
 
-fn no_script(engines: &Engines, component: &Component) -> String {
+fn no_entry(engines: &Engines, component: &Component) -> String {
     let ty = component.component_type();
     let names: Vec<_> = ty.exports(&engines.engine).take(NAMES_MAX).map(|(name, _)| format!("`{name}`")).collect();
     let exports = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    format!("the component is not a script: a script exports `{MAIN}` with a function `run`, and this one exports {exports}")
+    format!(
+        "the component exports nothing that can be called: a script exports `{MAIN}` with a function `run`, an HTTP handler `{HTTP_HANDLER}`, a \
+         command `{COMMAND}`, anything else a function of its own; this one exports {exports}"
+    )
 }
 
 fn link(engines: &Engines, component: &Component) -> Result<InstancePre<Closed>, BuildError> {

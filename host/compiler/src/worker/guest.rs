@@ -3,14 +3,18 @@
 use sandmill_model::version::HostedModule;
 use wasmtime::{
     Result, Store,
-    component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower},
+    component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, Resource},
 };
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 use super::closed::Closed;
 
 pub(super) const MAIN: &str = "sandmill:script/main@0.1.0";
 pub(super) const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
 pub(super) const SCHEMA: &str = "sandmill:script/schema@0.1.0";
+/// Of any version that is compatible with it.
+pub(super) const COMMAND: &str = "wasi:cli/run@0.2.0";
+pub(super) const HTTP_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 pub(super) const LOADER: &str = "sandmill:runtime/loader@0.1.0";
 
 #[derive(Clone, Debug, ComponentType, Lift)]
@@ -55,6 +59,8 @@ pub(super) type RunParams<'a> = (&'a str,);
 pub(super) type RunResults = (std::result::Result<ScriptOutput, ScriptError>,);
 pub(super) type PreprocessResults = (std::result::Result<Option<String>, ScriptError>,);
 pub(super) type DescribeResults = (String,);
+pub(super) type CommandResults = (std::result::Result<(), ()>,);
+pub(super) type HandleParams = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
 type LoadResults = (std::result::Result<(), ScriptError>,);
 
 /// Evaluates the module's top level.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, Language,
+    Digest, Language, Manifest,
     build::{BuildError, Built},
     version::{HostedModule, ProgramSpec},
 };
@@ -58,7 +58,7 @@ impl Server {
                     .map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
                 done()
             }
-            Request::Build { language: Language::Component, .. } => self.inspect(body),
+            Request::Build { file_name, language: Language::Component, manifest } => self.inspect(body, (file_name, manifest)),
             Request::Build { language: Language::Identity, .. } => {
                 Err(BuildError::InvalidComponent("`identity` is built in and needs no build".to_owned()))
             }
@@ -97,8 +97,8 @@ impl Server {
         Response::of_built(&Built { program, schema: translated.schema, warnings: translated.warnings })
     }
 
-    fn inspect(&mut self, body: &Bytes) -> Answer {
-        let Inspected { built, digest, code } = component::inspect(self.engines()?, body)?;
+    fn inspect(&mut self, body: &Bytes, about: (&str, &Manifest)) -> Answer {
+        let Inspected { built, digest, code } = component::inspect(self.engines()?, body, about)?;
         self.inspected = Some((digest, code.into()));
         Response::of_built(&built)
     }

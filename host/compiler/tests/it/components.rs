@@ -143,9 +143,9 @@ fn what_is_no_component() {
     check_refused(b"", &["not a WebAssembly component"]);
     check_refused(b"export function main() {}", &["not a WebAssembly component"]);
     check_refused(&wat("(module (func (export \"main\")))"), &["core module", "wasm32-wasip2", "wasm-tools component new"]);
-    check_refused(&wat("(component)"), &["not a script", "sandmill:script/main@0.1.0", "exports nothing"]);
+    check_refused(&wat("(component)"), &["nothing that can be called", "sandmill:script/main@0.1.0", "this one exports nothing"]);
     let other = r#"(component (component $c) (instance $i (instantiate $c)) (export "acme:things/api@1.0.0" (instance $i)))"#;
-    check_refused(&wat(other), &["not a script", "`acme:things/api@1.0.0`"]);
+    check_refused(&wat(other), &["nothing that can be called", "`acme:things/api@1.0.0`"]);
 }
 
 fn snapshot() -> Vec<u8> {

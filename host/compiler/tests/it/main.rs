@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod components;
+mod entries;
 mod hostile;
+mod hostile_components;
 mod scripts;
 mod snapshots;
 mod workers;

@@ -1,4 +1,4 @@
-//! `wasi:cli`: an empty environment, stdio, and an exit that ends the run.
+//! `wasi:cli`: an empty environment, no arguments, stdio, and an exit that ends the run.
 
 use sandmill_model::LogStream;
 use wasmtime::{Result, component::Resource};
@@ -9,8 +9,11 @@ use wasmtime_wasi::p2::{
     },
 };
 
-use super::stdio::{Closed, LogWriter};
+use super::stdio::{Closed, log_writer, result_writer};
 use crate::{guest::Core, stop::Stop};
+
+/// What every program finds itself called.
+const PROGRAM_NAME: &str = "script";
 
 impl environment::Host for Core {
     fn get_environment(&mut self) -> Result<Vec<(String, String)>> {
@@ -18,7 +21,8 @@ impl environment::Host for Core {
     }
 
     fn get_arguments(&mut self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+        // Programs take for granted that there is a name before their arguments.
+        Ok(vec![PROGRAM_NAME.to_owned()])
     }
 
     fn initial_cwd(&mut self) -> Result<Option<String>> {
@@ -38,20 +42,27 @@ impl exit::Host for Core {
 
 impl stdin::Host for Core {
     fn get_stdin(&mut self) -> Result<Resource<DynInputStream>> {
-        let stream: DynInputStream = Box::new(Closed);
+        let stream: DynInputStream = match &self.pipes {
+            Some(pipes) => Box::new(pipes.stdin.clone()),
+            None => Box::new(Closed),
+        };
         Ok(self.table.push(stream)?)
     }
 }
 
 impl Core {
     fn writer(&mut self, stream: LogStream) -> Result<Resource<DynOutputStream>> {
-        let stream: DynOutputStream = Box::new(LogWriter::new(self, stream));
+        let stream = log_writer(self, stream);
         Ok(self.table.push(stream)?)
     }
 }
 
 impl stdout::Host for Core {
     fn get_stdout(&mut self) -> Result<Resource<DynOutputStream>> {
+        if let Some(pipes) = &self.pipes {
+            let stream = result_writer(self, &pipes.stdout);
+            return Ok(self.table.push(stream)?);
+        }
         self.writer(LogStream::Stdout)
     }
 }

@@ -4,7 +4,9 @@
 
 mod cache;
 mod cancel;
+mod commands;
 mod fairness;
+mod functions;
 mod isolation;
 mod leaks;
 mod limits;

@@ -69,7 +69,7 @@ impl Testbed {
         }
     }
 
-    pub(crate) fn call(&self, guest: &str, input: CallInput, limits: Limits) -> Call<()> {
+    pub(crate) fn call(&self, guest: &str, input: CallInput<()>, limits: Limits) -> Call<()> {
         Call { run: run_id(), workspace: workspace(1), program: self.program(guest), module: None, input, limits, host: () }
     }
 

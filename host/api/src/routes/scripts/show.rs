@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use sandmill_model::{
     JsonText, Manifest, ScriptPath,
     auth::{Action, Domain},
-    version::{Deployment, ProgramSpec, Selector, Version},
+    version::{Deployment, Entry, ProgramSpec, Selector, Version},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +33,10 @@ pub(crate) struct Script {
     #[schema(value_type = Object)]
     schema: JsonText,
     has_preprocessor: bool,
+    /// Of a component, what of its exports is called: `script`, `http`, `command` or `function`.
+    entry: Option<&'static str>,
+    /// The function, where it is one.
+    export: Option<String>,
     created_at: String,
     created_by: String,
 }
@@ -43,16 +47,19 @@ pub(crate) struct Script {
     responses((status = 200, body = Script)))]
 pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, target: ScriptRef) -> Result<Json<Script>, Problem> {
     let (deployment, version) = find(&app, &caller, &target.path, target.selector).await?;
-    let component = match &version.program {
-        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
-        ProgramSpec::Component { component, .. } => Some(component.to_string()),
+    let (component, entry) = match &version.program {
+        ProgramSpec::Hosted(_) | ProgramSpec::Identity => (None, None),
+        ProgramSpec::Component { component, entry } => (Some(component.to_string()), Some(entry)),
     };
+    let export = entry.and_then(|entry| if let Entry::Function { export } = entry { Some(export.clone()) } else { None });
     Ok(Json(Script {
         path: deployment.path.to_string(),
         number: deployment.number,
         version: version.digest.to_string(),
         language: version.language.name(),
         has_preprocessor: version.program.has_preprocessor(),
+        entry: entry.map(Entry::name),
+        export,
         description: version.manifest.description.clone(),
         source: version.source,
         component,

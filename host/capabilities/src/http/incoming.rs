@@ -1,0 +1,141 @@
+//! `wasi:http/incoming-handler`: a run that is one request to a component which knows nothing of scripts.
+//!
+//! An event that came as an HTTP request is that request, and its answer is answered as it is. Anything else is a CloudEvent that is
+//! POSTed, whose answer is the result, or the run's error if its status is one.
+
+mod answer;
+mod request;
+
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use sandmill_model::{BoxFuture, RunError};
+use sandmill_sandbox::{Ended, Guest, HostCall};
+use tokio::sync::oneshot;
+use wasmtime::{
+    Result, Store,
+    component::{Instance, Resource},
+};
+use wasmtime_wasi_http::p2::{
+    bindings::http::types::{ErrorCode, Scheme},
+    body::HyperOutgoingBody,
+    types::{HostIncomingRequest, HostResponseOutparam},
+};
+
+pub use self::request::{Asked, Incoming};
+use super::host::view;
+use crate::Host;
+
+/// Of any version that is compatible with it.
+pub const INTERFACE: &str = "wasi:http/incoming-handler@0.2.0";
+pub const FUNCTION: &str = "handle";
+
+/// Arguments of the function, for whoever checks a component's.
+pub type Params = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
+
+/// One request to the program's handler.
+pub struct Handle(pub Incoming);
+
+/// An answer, all of it.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Why there is none.
+enum NoAnswer {
+    /// The handler returned without one.
+    None,
+    /// The handler said that it failed.
+    Code(ErrorCode),
+    /// The body broke off.
+    Broken(String),
+    TooLarge {
+        bytes: usize,
+    },
+}
+
+type Told = std::result::Result<Response<HyperOutgoingBody>, ErrorCode>;
+
+impl HostCall<Host> for Handle {
+    fn call<'a>(self: Box<Self>, store: &'a mut Store<Guest<Host>>, instance: &'a Instance) -> BoxFuture<'a, Result<Ended>> {
+        Box::pin(async move {
+            let Incoming { request, asked } = self.0;
+            let interface = instance.get_export_index(&mut *store, None, INTERFACE);
+            let function = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), FUNCTION));
+            let function = function.ok_or_else(|| wasmtime::format_err!("the component exports no `{INTERFACE}`"))?;
+            let handle = instance.get_typed_func::<Params, ()>(&mut *store, function)?;
+            let bytes_max = store.data().result_bytes_max();
+            let (tell, told) = oneshot::channel();
+            let params = {
+                let mut view = view(store.data_mut());
+                (view.new_incoming_request(Scheme::Http, request.map(Full::new))?, view.new_response_outparam(tell)?)
+            };
+            let handling = async {
+                let handled = handle.call_async(&mut *store, params).await;
+                // A response that was not given by now never is, nor the rest of one.
+                store.data_mut().forget_handles();
+                handled
+            };
+            let answer = within(handling, collect(told, bytes_max)).await?;
+            Ok(match answer {
+                Ok(answer) => answer::ended(answer, asked, bytes_max),
+                Err(NoAnswer::TooLarge { bytes }) => Ended::ResultTooLarge { bytes },
+                Err(no_answer) => Ended::Error(error(&no_answer)),
+            })
+        })
+    }
+}
+
+/// Both at once: the handler waits until what it writes is taken. What is too long ends it.
+async fn within<T>(
+    handling: impl Future<Output = Result<()>>,
+    collected: impl Future<Output = std::result::Result<T, NoAnswer>>,
+) -> Result<std::result::Result<T, NoAnswer>> {
+    let (mut handling, mut collected) = (pin!(handling), pin!(collected));
+    tokio::select! {
+        biased;
+        handled = &mut handling => {
+            handled?;
+            Ok(collected.await)
+        }
+        answer = &mut collected => {
+            if answer.is_ok() {
+                // It may have something to do after its answer.
+                handling.await?;
+            }
+            Ok(answer)
+        }
+    }
+}
+
+async fn collect(told: oneshot::Receiver<Told>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer> {
+    let response = told.await.map_err(|_| NoAnswer::None)?.map_err(NoAnswer::Code)?;
+    let (parts, mut body) = response.into_parts();
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| NoAnswer::Broken(error.to_string()))?;
+        // Trailers have no place in a result.
+        let Ok(data) = frame.into_data() else { continue };
+        let bytes = collected.len() + data.len();
+        if bytes > bytes_max {
+            return Err(NoAnswer::TooLarge { bytes });
+        }
+        collected.extend_from_slice(&data);
+    }
+    Ok(Answer { status: parts.status, headers: parts.headers, body: collected.freeze() })
+}
+
+fn error(no_answer: &NoAnswer) -> RunError {
+    let message = match no_answer {
+        NoAnswer::None => "the handler returned without a response".to_owned(),
+        NoAnswer::Code(ErrorCode::InternalError(Some(text))) => format!("the handler failed: {text}"),
+        NoAnswer::Code(code) => format!("the handler failed: {code:?}"),
+        NoAnswer::Broken(text) => format!("the body of the response broke off: {text}"),
+        NoAnswer::TooLarge { bytes } => format!("the response has more than {bytes} bytes"),
+    };
+    RunError::new("HttpHandler", message)
+}
