@@ -7,10 +7,14 @@ mod lift;
 mod lower;
 mod schema;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use sandmill_model::{JsonText, RunError, schema as model_schema};
+use sandmill_model::{
+    JsonText,
+    schema::{Fault, refusal},
+};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use wasmtime::{
     Engine, Store,
     component::{
@@ -19,7 +23,8 @@ use wasmtime::{
     },
 };
 
-use crate::{call::Ended, guest::Guest};
+use self::lower::Budget;
+use crate::{call::Ended, guest::Guest, stop::Stop};
 
 /// Namespaces whose interfaces a host calls by other rules.
 const RESERVED: [&str; 2] = ["sandmill:", "wasi:"];
@@ -29,6 +34,12 @@ const PYTHON_LEFTOVER: &str = "exports";
 const LISTED_MAX: usize = 50;
 /// Parameters of a function: each is a property of its schema.
 const PARAMETERS_MAX: usize = 256;
+
+/// Arguments that become values in well below a millisecond.
+const QUICK_BYTES_MAX: usize = 64 * 1024;
+
+/// Longer ones, which take a multiple of their length while they are read.
+static LONG_CONVERSIONS: Semaphore = Semaphore::const_new(2);
 
 /// An exported function that can be called with JSON.
 pub struct PlainFunction {
@@ -122,38 +133,60 @@ impl PlainFunction {
         schema::of(&self.parameters)
     }
 
-    /// # Errors
-    /// What does not fit the parameters' types, as the error of the run.
-    fn arguments(&self, arguments: &JsonText) -> Result<Vec<Val>, RunError> {
+    /// The arguments as values, and the bytes that they take.
+    fn values(&self, arguments: &JsonText, bytes_max: u64) -> Result<(Vec<Val>, u64), Refused> {
         let mut arguments: Map<String, Value> = arguments.read().map_err(|error| {
             let message = format!("the arguments cannot be read as a JSON object: {error}");
-            model_schema::refusal(vec![model_schema::Fault { pointer: String::new(), message }])
+            Refused::Faults(vec![Fault { pointer: String::new(), message }])
         })?;
+        let budget = Budget::of(bytes_max);
         let (mut values, mut faults) = (Vec::with_capacity(self.parameters.len()), Vec::new());
         for (name, ty) in &self.parameters {
-            match lower::parameter(name, arguments.remove(name), ty) {
+            match lower::parameter(name, arguments.remove(name), ty, &budget) {
                 Ok(value) => values.push(value),
+                Err(_) if budget.is_spent() => return Err(Refused::NoMemory),
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(values) } else { Err(model_schema::refusal(faults)) }
+        if faults.is_empty() { Ok((values, bytes_max - budget.left())) } else { Err(Refused::Faults(faults)) }
+    }
+
+    /// As [`Self::values`], where nobody waits for the thread and not many at once.
+    async fn long_values(self: &Arc<Self>, arguments: &JsonText, bytes_max: u64) -> Result<(Vec<Val>, u64), Refused> {
+        let _turn = LONG_CONVERSIONS.acquire().await;
+        let (function, arguments) = (Arc::clone(self), arguments.clone());
+        let converted = tokio::task::spawn_blocking(move || function.values(&arguments, bytes_max)).await;
+        converted.unwrap_or_else(|error| Err(Refused::Host(error.to_string())))
     }
 
     pub(crate) async fn call<H: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         store: &mut Store<Guest<H>>,
         instance: &Instance,
         arguments: &JsonText,
     ) -> wasmtime::Result<Ended> {
-        let values = match self.arguments(arguments) {
-            Ok(values) => values,
-            Err(error) => return Ok(Ended::InvalidArguments(error)),
+        let limits = store.data().core.limits;
+        let limiter = &mut store.data_mut().core.limiter;
+        let room = limiter.room();
+        let converted = if arguments.as_str().len() <= QUICK_BYTES_MAX {
+            let converted = self.values(arguments, room);
+            limiter.charge(converted.as_ref().map_or(0, |(_, bytes)| *bytes)).await?;
+            converted
+        } else {
+            // Before it is taken, however much that will be.
+            limiter.charge(room).await?;
+            let converted = self.long_values(arguments, room).await;
+            limiter.discharge(room - converted.as_ref().map_or(0, |(_, bytes)| *bytes));
+            converted
+        };
+        let (values, bytes) = match converted {
+            Ok(converted) => converted,
+            Err(Refused::Faults(faults)) => return Ok(Ended::InvalidArguments(refusal(faults))),
+            Err(Refused::NoMemory) => return Err(Stop::OutOfMemory { limit_bytes: limits.memory_bytes }.into()),
+            Err(Refused::Host(error)) => return Err(Stop::HostFault(error).into()),
         };
         let function = instance.get_func(&mut *store, self.index).ok_or_else(|| wasmtime::format_err!("`{}` is no function", self.name))?;
         let mut results = if self.result.is_some() { vec![Val::Bool(false)] } else { Vec::new() };
-        // They are here for as long as the call lasts, and can be many times what they were as text.
-        let bytes = values.iter().map(held_bytes).sum();
-        store.data_mut().core.limiter.charge(bytes).await?;
         function.call_async(&mut *store, &values, &mut results).await?;
         drop(values);
         store.data_mut().core.limiter.discharge(bytes);
@@ -161,20 +194,11 @@ impl PlainFunction {
     }
 }
 
-/// What a value takes in memory.
-fn held_bytes(value: &Val) -> u64 {
-    let all = |values: &[Val]| values.iter().map(held_bytes).sum();
-    let inner = |value: &Option<Box<Val>>| value.as_deref().map_or(0, held_bytes);
-    let more: u64 = match value {
-        Val::String(text) | Val::Enum(text) => text.len() as u64,
-        Val::List(values) | Val::Tuple(values) | Val::FixedLengthList(values) => all(values),
-        Val::Record(fields) => fields.iter().map(|(name, value)| name.len() as u64 + held_bytes(value)).sum(),
-        Val::Variant(name, value) => name.len() as u64 + inner(value),
-        Val::Option(value) | Val::Result(Ok(value) | Err(value)) => inner(value),
-        Val::Flags(names) => names.iter().map(|name| (size_of::<String>() + name.len()) as u64).sum(),
-        _ => 0,
-    };
-    size_of::<Val>() as u64 + more
+/// Why arguments did not become values.
+enum Refused {
+    Faults(Vec<Fault>),
+    NoMemory,
+    Host(String),
 }
 
 /// A function that is exported, whether it can be called or not.

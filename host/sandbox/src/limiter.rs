@@ -35,6 +35,11 @@ impl Limiter {
         Ok(())
     }
 
+    /// Bytes that the run may still take.
+    pub(crate) const fn room(&self) -> u64 {
+        self.limit_bytes - self.used_bytes
+    }
+
     /// What was charged is no longer held.
     pub(crate) fn discharge(&mut self, bytes: u64) {
         self.used_bytes -= bytes;

@@ -1,5 +1,7 @@
 //! JSON to WIT values. The schema has refused most of what does not fit; here it is refused whatever checked before.
 
+use std::cell::Cell;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sandmill_model::schema::Fault;
 use serde_json::{Map, Number, Value};
@@ -10,9 +12,30 @@ use super::schema::{FLOATS, is_option};
 /// Floats up to here are integers that no other float stands for.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Bytes that values may still take: as JSON they can be a fraction of that.
+pub(super) struct Budget {
+    left: Cell<u64>,
+    is_spent: Cell<bool>,
+}
+
+impl Budget {
+    pub(super) const fn of(bytes: u64) -> Self {
+        Self { left: Cell::new(bytes), is_spent: Cell::new(false) }
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.left.get()
+    }
+
+    /// Whether a fault is none of the arguments, but of the memory that they would take.
+    pub(super) const fn is_spent(&self) -> bool {
+        self.is_spent.get()
+    }
+}
+
 /// The value of parameter `name`; what is missing is `none` where that is a value.
-pub(super) fn parameter(name: &str, value: Option<Value>, ty: &Type) -> Result<Val, Fault> {
-    of(value, ty, &Place { outer: None, step: Step::Name(name) })
+pub(super) fn parameter(name: &str, value: Option<Value>, ty: &Type, budget: &Budget) -> Result<Val, Fault> {
+    of(value, ty, &Place { outer: None, step: Step::Name(name), budget })
 }
 
 enum Step<'a> {
@@ -24,6 +47,7 @@ enum Step<'a> {
 struct Place<'a> {
     outer: Option<&'a Place<'a>>,
     step: Step<'a>,
+    budget: &'a Budget,
 }
 
 impl Place<'_> {
@@ -33,6 +57,18 @@ impl Place<'_> {
             Step::Name(name) => format!("{outer}/{}", name.replace('~', "~0").replace('/', "~1")),
             Step::Index(index) => format!("{outer}/{index}"),
         }
+    }
+
+    /// # Errors
+    /// If so many values, and bytes of texts beside them, are more than there is memory for.
+    fn hold(&self, values: usize, text_bytes: usize) -> Result<(), Fault> {
+        let bytes = (values as u64).saturating_mul(size_of::<Val>() as u64).saturating_add(text_bytes as u64);
+        let Some(left) = self.budget.left.get().checked_sub(bytes) else {
+            self.budget.is_spent.set(true);
+            return Err(self.fault("there is no memory for it"));
+        };
+        self.budget.left.set(left);
+        Ok(())
     }
 
     fn fault(&self, message: impl Into<String>) -> Fault {
@@ -63,6 +99,7 @@ fn of(value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> 
         (None, _) => return Err(place.fault("it is missing")),
         (Some(value), _) => value,
     };
+    place.hold(1, value.as_str().map_or(0, str::len))?;
     Ok(match ty {
         Type::Bool => match value {
             Value::Bool(value) => Val::Bool(value),
@@ -99,33 +136,12 @@ fn of(value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> 
             let mut members = object(value, place)?;
             let fields = record.fields().map(|field| {
                 let value = members.remove(field.name);
+                place.hold(0, size_of::<String>() + field.name.len())?;
                 member(field.name, value, &field.ty, place).map(|value| (field.name.to_owned(), value))
             });
             Val::Record(fields.collect::<Result<_, Fault>>()?)
         }
-        Type::Variant(variant) => {
-            let cases: Vec<_> = variant.cases().map(|case| (case.name, case.ty)).collect();
-            let (name, value) = case(value, place)?;
-            match (cases.iter().find(|(case, _)| *case == name), value) {
-                (Some((name, None)), None) => Val::Variant((*name).to_owned(), None),
-                (Some((name, Some(ty))), Some(value)) => {
-                    Val::Variant((*name).to_owned(), Some(Box::new(member(name, Some(value), ty, place)?)))
-                }
-                (Some((_, None)), Some(_)) => return Err(place.fault("this case has no value: its name alone is expected")),
-                (Some((_, Some(_))), None) => return Err(place.fault("this case has a value: an object of its name is expected")),
-                (None, _) => return Err(one_of(cases.iter().map(|(name, _)| *name), place)),
-            }
-        }
-        Type::Result(result) => {
-            let (name, value) = case(value, place)?;
-            let (ty, is_ok) = match name.as_str() {
-                "ok" => (result.ok(), true),
-                "err" => (result.err(), false),
-                _ => return Err(one_of(["ok", "err"].into_iter(), place)),
-            };
-            let value = ty.map(|ty| member(if is_ok { "ok" } else { "err" }, value, &ty, place)).transpose()?.map(Box::new);
-            Val::Result(if is_ok { Ok(value) } else { Err(value) })
-        }
+        Type::Variant(_) | Type::Result(_) => with_case(value, ty, place)?,
         Type::Enum(names) => {
             let Value::String(name) = value else { return Err(place.expected("a string", &value)) };
             if !names.names().any(|known| known == name) {
@@ -141,8 +157,37 @@ fn of(value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> 
     })
 }
 
+/// A variant or a result.
+fn with_case(value: Value, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
+    let (name, value) = case(value, place)?;
+    if let Type::Result(result) = ty {
+        let (inner, is_ok) = match name.as_str() {
+            "ok" => (result.ok(), true),
+            "err" => (result.err(), false),
+            _ => return Err(one_of(["ok", "err"].into_iter(), place)),
+        };
+        let value = inner.map(|inner| member(&name, value, &inner, place)).transpose()?.map(Box::new);
+        return Ok(Val::Result(if is_ok { Ok(value) } else { Err(value) }));
+    }
+    let cases = || match ty {
+        Type::Variant(variant) => variant.cases().map(|case| (case.name, case.ty)).collect(),
+        _ => Vec::new(),
+    };
+    let found = cases().into_iter().find(|(case, _)| *case == name);
+    match (found, value) {
+        (Some((_, None)), None) => Ok(Val::Variant(name, None)),
+        (Some((_, Some(inner))), Some(value)) => {
+            let value = member(&name, Some(value), &inner, place)?;
+            Ok(Val::Variant(name, Some(Box::new(value))))
+        }
+        (Some((_, None)), Some(_)) => Err(place.fault("this case has no value: its name alone is expected")),
+        (Some((_, Some(_))), None) => Err(place.fault("this case has a value: an object of its name is expected")),
+        (None, _) => Err(one_of(cases().into_iter().map(|(name, _)| name), place)),
+    }
+}
+
 fn member(name: &str, value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
-    of(value, ty, &Place { outer: Some(place), step: Step::Name(name) })
+    of(value, ty, &Place { outer: Some(place), step: Step::Name(name), budget: place.budget })
 }
 
 fn integer<T: TryFrom<i128>>(value: &Value, place: &Place<'_>) -> Result<T, Fault> {
@@ -185,6 +230,7 @@ fn character(value: &Value, place: &Place<'_>) -> Result<char, Fault> {
 fn bytes(value: &Value, place: &Place<'_>) -> Result<Val, Fault> {
     let Value::String(text) = value else { return Err(place.expected("a string of base64", value)) };
     let bytes = STANDARD.decode(text).map_err(|_| place.fault("it is not base64 (RFC 4648, with padding)"))?;
+    place.hold(bytes.len(), 0)?;
     Ok(Val::List(bytes.into_iter().map(Val::U8).collect()))
 }
 
@@ -200,7 +246,7 @@ fn elements(value: Value, ty: impl Fn(usize) -> Option<Type>, place: &Place<'_>)
     let Value::Array(values) = value else { return Err(place.expected("an array", &value)) };
     let each = |(index, value)| {
         let ty = ty(index).ok_or_else(|| place.fault(format!("it has more than {index} elements")))?;
-        of(Some(value), &ty, &Place { outer: Some(place), step: Step::Index(index) })
+        of(Some(value), &ty, &Place { outer: Some(place), step: Step::Index(index), budget: place.budget })
     };
     values.into_iter().enumerate().map(each).collect()
 }
