@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod answers;
+pub(crate) mod build;
 mod filter;
 pub(crate) mod grants;
 pub(crate) mod init;
@@ -15,6 +16,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
+pub(crate) mod test;
 pub(crate) mod variables;
 
 use crate::{ClientCommand, Session, error::CliError};
@@ -23,8 +25,10 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
     match command {
         ClientCommand::Login(with) => login::execute(with.own, session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
+        ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Push(with) => push::execute(with.own, session).await,
         ClientCommand::Run(with) => run::execute(with.own, session).await,
+        ClientCommand::Test(with) => test::execute(with.own, session).await,
         ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,
         ClientCommand::DeadLetters(with) => letters::execute(with.own.command, session).await,
         ClientCommand::Scripts(with) => scripts::execute(with.own.command, session).await,

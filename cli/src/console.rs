@@ -7,6 +7,9 @@ use crate::{
     render::{self, Paint},
 };
 
+/// To the beginning of the line, which becomes empty.
+const LINE_AGAIN: &str = "\r\u{1b}[2K";
+
 pub(crate) struct Console {
     json: bool,
     out: Box<dyn Write + Send>,
@@ -14,6 +17,8 @@ pub(crate) struct Console {
     paint_out: Paint,
     paint_err: Paint,
     is_watched: bool,
+    /// Whether a line is shown that the next one replaces.
+    has_status: bool,
 }
 
 impl Console {
@@ -27,6 +32,7 @@ impl Console {
             paint_out: paint(io::stdout().is_terminal()),
             paint_err: paint(is_watched),
             is_watched,
+            has_status: false,
         }
     }
 
@@ -41,6 +47,7 @@ impl Console {
             paint_out: Paint::Plain,
             paint_err: Paint::Plain,
             is_watched: false,
+            has_status: false,
         };
         (console, out, err)
     }
@@ -76,6 +83,23 @@ impl Console {
     pub(crate) fn progress(&mut self, line: &str) {
         if self.is_watched && !self.json {
             self.note(&self.paint_err.dim(line));
+        }
+    }
+
+    /// The same in the place of what was said so before, until [`Self::status_ends`].
+    pub(crate) fn status(&mut self, line: &str) {
+        if self.is_watched && !self.json {
+            let line = self.paint_err.dim(line);
+            let _gone = write!(self.err, "{LINE_AGAIN}{line}").and_then(|()| self.err.flush());
+            self.has_status = true;
+        }
+    }
+
+    /// Nothing stays of it.
+    pub(crate) fn status_ends(&mut self) {
+        if self.has_status {
+            let _gone = write!(self.err, "{LINE_AGAIN}").and_then(|()| self.err.flush());
+            self.has_status = false;
         }
     }
 

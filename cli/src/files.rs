@@ -36,6 +36,28 @@ impl ScriptFile {
         Ok(Self { file: file.to_owned(), language, source, manifest })
     }
 
+    /// A component that comes from elsewhere: its source follows. `manifest` is a file that holds what would stand beside it.
+    pub(crate) fn of_component(name: &str, manifest: Option<&Path>) -> Result<Self, CliError> {
+        let manifest = match manifest {
+            Some(place) => parsed(&read_settings(place).map_err(|error| cannot(place, &error))?, place)?,
+            None => Manifest::default(),
+        };
+        // Not `with_extension`: a name may have points of its own.
+        Ok(Self { file: PathBuf::from(format!("{name}.wasm")), language: Language::Component, source: Vec::new(), manifest })
+    }
+
+    /// Says which function of a component is called, instead of what its manifest says.
+    ///
+    /// # Errors
+    /// If it is no component: a source has one `main`.
+    pub(crate) fn choose(&mut self, export: Option<String>) -> Result<(), CliError> {
+        if export.is_some() && self.language != Language::Component {
+            return Err(CliError::input("--export is for components; of a source it is `main` that is called"));
+        }
+        self.manifest.export = export.or_else(|| self.manifest.export.take());
+        Ok(())
+    }
+
     /// Its last part, for diagnostics and stack traces.
     pub(crate) fn file_name(&self) -> String {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -61,7 +83,11 @@ fn manifest(file: &Path, source: &[u8]) -> Result<Manifest, CliError> {
         },
         (Err(error), _) => return Err(cannot(&beside, &error)),
     };
-    let manifest: Manifest = toml::from_str(&text).map_err(|error| CliError::input(format!("{}: {error}", place.display())))?;
+    parsed(&text, &place)
+}
+
+fn parsed(text: &str, place: &Path) -> Result<Manifest, CliError> {
+    let manifest: Manifest = toml::from_str(text).map_err(|error| CliError::input(format!("{}: {error}", place.display())))?;
     manifest.check().map_err(|fault| CliError::input(format!("{}: {fault}", place.display())))?;
     Ok(manifest)
 }
@@ -97,6 +123,11 @@ fn header(source: &[u8]) -> Result<Option<String>, String> {
         }
     }
     Err(format!("its manifest, which begins with `// {BEGIN}`, is not ended by a line `// {END}`"))
+}
+
+/// Bytes of a component, or of a module that is to become one.
+pub(crate) fn read_component(file: &Path) -> Result<Vec<u8>, CliError> {
+    read(file, COMPONENT_BYTES_MAX).map_err(|error| cannot(file, &error))
 }
 
 /// Text of a file that holds settings.

@@ -1,13 +1,15 @@
-//! The client commands of the `sandmill` binary. They talk HTTP to a server; only `run FILE` works without one, through a
+//! The client commands of the `sandmill` binary. They talk HTTP to a server; only `run FILE` and `test` work without one, through a
 //! [`LocalRunner`] that the binary hands in, so that nothing here links the sandbox.
 
 mod arguments;
 mod client;
 mod commands;
+mod componentize;
 mod console;
 mod error;
 mod files;
 mod local;
+mod oci;
 mod options;
 mod profile;
 mod project;
@@ -18,7 +20,10 @@ use std::process::ExitCode;
 
 use crate::console::Console;
 pub use crate::{
-    local::{LocalRunError, LocalRunRequest, LocalRunner, Outbound},
+    local::{
+        FakeAnswer, FakeResource, LocalCase, LocalCaseEnd, LocalDeployment, LocalFakes, LocalRunError, LocalRunRequest, LocalRunner,
+        LocalScript, LocalScriptId, LocalSession, LocalSetting, Outbound,
+    },
     options::{ClientCommand, Globals},
     reference::reference,
 };

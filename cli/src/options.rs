@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use crate::commands::{grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, variables};
+use crate::commands::{
+    build, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+};
 
 /// Under this heading `--help` lists what all commands share.
 pub(crate) const SHARED_HEADING: &str = "Server";
@@ -37,12 +39,16 @@ pub struct With<T: Args> {
 pub enum ClientCommand {
     /// Save a server, a token and a workspace for later commands
     Login(With<login::Options>),
-    /// Make a project folder: sandmill.toml, an example script, editor types
+    /// Make a project folder: sandmill.toml, an example script with cases, editor types or the SDK
     Init(With<init::Options>),
+    /// Compile a project to a component, or make one of a core module
+    Build(With<build::Options>),
     /// Deploy a script, a component or every script of a project folder
     Push(With<push::Options>),
     /// Run a deployed script, or a file in a local sandbox without any server
     Run(With<run::Options>),
+    /// Run the cases of scripts in a local sandbox without any server
+    Test(With<test::Options>),
     /// Follow and steer runs
     Runs(With<runs::Options>),
     /// Look at runs that failed for good, start them again or forget them
@@ -68,8 +74,10 @@ impl ClientCommand {
         match self {
             Self::Login(with) => &with.globals,
             Self::Init(with) => &with.globals,
+            Self::Build(with) => &with.globals,
             Self::Push(with) => &with.globals,
             Self::Run(with) => &with.globals,
+            Self::Test(with) => &with.globals,
             Self::Runs(with) => &with.globals,
             Self::DeadLetters(with) => &with.globals,
             Self::Scripts(with) => &with.globals,

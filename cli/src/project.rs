@@ -11,6 +11,10 @@ use serde::Deserialize;
 
 use crate::{error::CliError, files::read_settings};
 
+mod build;
+
+pub(crate) use build::{Build, Compiled};
+
 pub(crate) const FILE_NAME: &str = "sandmill.toml";
 /// Scripts in one project.
 const SCRIPTS_MAX: usize = 1_000;
@@ -26,6 +30,8 @@ struct Settings {
     source: Option<PathBuf>,
     /// Single files and their paths; they count more than the rule.
     paths: BTreeMap<PathBuf, ScriptPath>,
+    /// How a script of a compiled language becomes a component.
+    build: Option<Build>,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,26 @@ impl Project {
                 file.display()
             )));
         }
+        if let Some(Err(fault)) = settings.build.as_ref().map(Build::check) {
+            return Err(CliError::input(format!("{}: [build]: {fault}", file.display())));
+        }
         Ok(Self { root: root.to_owned(), settings })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// None if there is nothing to build.
+    pub(crate) fn build(&self) -> Option<&Build> {
+        self.settings.build.as_ref()
+    }
+
+    /// Whether the file is what its build makes.
+    pub(crate) fn makes(&self, file: &Path) -> bool {
+        let Some(build) = &self.settings.build else { return false };
+        let whole = (std::path::absolute(self.root.join(&build.output)), std::path::absolute(file));
+        matches!(whole, (Ok(output), Ok(file)) if same(&output, &file))
     }
 
     /// The project that the file belongs to: the nearest folder upwards with a `sandmill.toml`.

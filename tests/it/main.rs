@@ -5,6 +5,7 @@
 mod api;
 mod asynchronous;
 mod backup;
+mod building;
 mod cancelling;
 mod children;
 mod commands;
@@ -22,6 +23,8 @@ mod grants;
 mod hostile;
 mod isolation;
 mod nodes;
+mod oci;
+mod project_tests;
 mod read_only;
 mod resources;
 mod restart;

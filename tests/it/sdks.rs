@@ -10,7 +10,8 @@ use sandmill_testkit::binary::root;
 /// Where cargo puts what these tests build: beside what they are built into themselves.
 fn target(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map_or_else(|| root().join("target"), Path::to_owned);
+    let target =
+        test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map_or_else(|| root().join("target"), Path::to_owned);
     target.join(name)
 }
 

@@ -40,6 +40,33 @@ pub fn moto_server() -> Result<PathBuf> {
     moto.installed()
 }
 
+/// Tells tests where the registry of OCI artifacts is.
+pub(crate) const REGISTRY_VARIABLE: &str = "SANDMILL_DOCKER_REGISTRY";
+
+/// The registry that Debian has, out of its package, without installing it as a service.
+///
+/// # Errors
+/// If the package cannot be had.
+pub fn docker_registry() -> Result<PathBuf> {
+    let folder = cache::folder("tools")?.join("docker-registry");
+    let program = folder.join("usr/bin/docker-registry");
+    if runs(&program) {
+        return Ok(program);
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let download = || exec::run(command("apt-get").args(["download", "docker-registry"]).current_dir(&folder));
+    if download().is_err() {
+        // The list of packages may be missing, or older than the package.
+        exec::run(command("apt-get").arg("update"))?;
+        download()?;
+    }
+    let packages = std::fs::read_dir(&folder).context("cannot list what was downloaded")?;
+    let package = packages.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    let package = package.context("apt-get downloaded no package")?;
+    exec::run(command("dpkg").arg("-x").arg(package).arg(&folder))?;
+    Ok(program)
+}
+
 /// Tells tests where components of other people's toolchains are.
 pub(crate) const FOREIGN_VARIABLE: &str = "SANDMILL_FOREIGN";
 

@@ -1,4 +1,7 @@
-//! `sandmill init [DIR] [--lang …]`: a folder that can be edited, run and pushed at once.
+//! `sandmill init [DIR] [--lang …]`: a folder that can be edited, built, tested and pushed at once.
+
+mod sdk;
+mod templates;
 
 use std::{
     fs::{self, OpenOptions},
@@ -6,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::ValueEnum;
 use sandmill_model::ScriptPath;
 
+pub(crate) use self::sdk::SDK_FOLDER;
+use self::templates::Lang;
 use crate::{Session, error::CliError};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -21,28 +25,15 @@ pub struct Options {
     lang: Lang,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Lang {
-    #[value(alias = "ts")]
-    Typescript,
-    #[value(alias = "js")]
-    Javascript,
-}
-
-const TYPES: &str = include_str!("../../../guest-sdk/typescript/sandmill.d.ts");
-const TYPESCRIPT: &str = include_str!("../../templates/hello.ts");
-const JAVASCRIPT: &str = include_str!("../../templates/hello.js");
-const ARGUMENTS: &str = include_str!("../../templates/hello.args.json");
-const TSCONFIG: &str = include_str!("../../templates/tsconfig.json");
-const SETTINGS: &str = include_str!("../../templates/sandmill.toml");
-/// In the template of the settings.
-const FOLDER_MARK: &str = "FOLDER";
+/// What a folder may have before; it is left as it is.
+const KEPT: &[&str] = &[".gitignore", "README.md"];
 /// Where nothing better can be made of the folder's name.
 const FOLDER_DEFAULT: &str = "demo";
 
 pub(crate) fn execute(options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let folder = deploy_folder(&options.dir);
-    let files = files(options.lang, &folder);
+    let mut files = templates::files(options.lang, &folder);
+    files.retain(|(name, _)| !(KEPT.contains(&name.as_str()) && options.dir.join(name).exists()));
     let existing: Vec<_> = files.iter().map(|(name, _)| options.dir.join(name)).filter(|file| file.exists()).collect();
     if let Some(first) = existing.first() {
         return Err(CliError::input(format!("{} is there already; init overwrites nothing", first.display())));
@@ -50,29 +41,24 @@ pub(crate) fn execute(options: &Options, session: &mut Session<'_>) -> Result<()
     for (name, text) in &files {
         create(&options.dir.join(name), text)?;
     }
-    let (dir, script) = (options.dir.display(), files[0].0);
     if session.console.is_json() {
-        let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = files.iter().map(|(name, _)| name).collect();
         session.console.json(&serde_json::json!({"dir": options.dir, "files": names, "folder": folder}));
     } else {
-        session.console.say(&format!("made {dir}; now try\n\n  cd {dir}\n  sandmill run ./{script} --args @scripts/hello.args.json\n  sandmill push .\n  sandmill run {folder}/hello --arg name=you"));
+        session.console.say(&next_steps(options, &folder));
     }
     Ok(())
 }
 
-/// Names relative to the project, the script first.
-fn files(lang: Lang, folder: &str) -> Vec<(&'static str, String)> {
-    let script = match lang {
-        Lang::Typescript => ("scripts/hello.ts", TYPESCRIPT.to_owned()),
-        Lang::Javascript => ("scripts/hello.js", JAVASCRIPT.to_owned()),
+/// What to try.
+fn next_steps(options: &Options, folder: &str) -> String {
+    let (dir, script) = (options.dir.display(), options.lang.script());
+    let begin = match options.lang.compiled() {
+        None => format!("sandmill run ./{script} --args @scripts/hello.args.json"),
+        Some(_) => "sandmill build".to_owned(),
     };
-    vec![
-        script,
-        ("scripts/hello.args.json", ARGUMENTS.to_owned()),
-        ("sandmill.toml", SETTINGS.replace(FOLDER_MARK, folder)),
-        ("sandmill.d.ts", TYPES.to_owned()),
-        ("tsconfig.json", TSCONFIG.to_owned()),
-    ]
+    let end = format!("sandmill push .\n  sandmill run {folder}/hello --arg name=you");
+    format!("made {dir}; now try\n\n  cd {dir}\n  {begin}\n  sandmill test\n  {end}")
 }
 
 fn create(file: &Path, text: &str) -> Result<(), CliError> {
@@ -107,22 +93,54 @@ mod tests {
         fn run(&self, _: crate::LocalRunRequest) -> sandmill_model::BoxFuture<'_, Result<sandmill_model::Outcome, crate::LocalRunError>> {
             Box::pin(async { Err(crate::LocalRunError::Setup("none here".into())) })
         }
+
+        fn open(&self, _: crate::Outbound) -> sandmill_model::BoxFuture<'_, Result<Box<dyn crate::LocalSession>, crate::LocalRunError>> {
+            Box::pin(async { Err(crate::LocalRunError::Setup("none here".into())) })
+        }
+    }
+
+    fn made(options: &Options) -> Result<(), CliError> {
+        let mut session = Session { globals: Globals::default(), console: Console::of_process(true), local: &NoRunner };
+        execute(options, &mut session)
     }
 
     #[test]
     fn the_folder_is_whole_and_nothing_is_overwritten() {
-        for (lang, script) in [(Lang::Typescript, "scripts/hello.ts"), (Lang::Javascript, "scripts/hello.js")] {
+        for (lang, deployed) in [
+            (Lang::Typescript, "scripts/hello.ts"),
+            (Lang::Javascript, "scripts/hello.js"),
+            (Lang::Rust, "dist/hello.wasm"),
+            (Lang::Go, "dist/hello.wasm"),
+            (Lang::C, "dist/hello.wasm"),
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let options = Options { dir: folder.path().join("My App"), lang };
-            let mut session = Session { globals: Globals::default(), console: Console::of_process(true), local: &NoRunner };
-            execute(&options, &mut session).unwrap();
-            let entries = Project::open(&options.dir).unwrap().entries().unwrap();
+            made(&options).unwrap();
+            let project = Project::open(&options.dir).unwrap();
+            assert_eq!(project.build().is_some(), lang.compiled().is_some(), "{lang:?}");
+            assert_eq!(project.makes(&options.dir.join(deployed)), lang.compiled().is_some(), "{lang:?}");
+            let entries = project.entries().unwrap();
             assert_eq!(entries.len(), 1);
-            assert_eq!((entries[0].path.as_str(), entries[0].file.ends_with(script)), ("f/my-app/hello", true));
-            fs::write(options.dir.join(script), "mine").unwrap();
-            assert!(matches!(execute(&options, &mut session), Err(CliError::Input(_))));
-            assert_eq!(fs::read_to_string(options.dir.join(script)).unwrap(), "mine");
+            assert_eq!((entries[0].path.as_str(), entries[0].file.ends_with(deployed)), ("f/my-app/hello", true));
+            let readme = fs::read_to_string(options.dir.join("README.md")).unwrap();
+            assert!(readme.contains(lang.script()) && readme.contains("f/my-app/hello"), "{readme}");
+            fs::write(options.dir.join(lang.script()), "mine").unwrap();
+            assert!(matches!(made(&options), Err(CliError::Input(_))));
+            assert_eq!(fs::read_to_string(options.dir.join(lang.script())).unwrap(), "mine");
         }
+    }
+
+    #[test]
+    fn a_repository_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in KEPT {
+            fs::write(folder.path().join(name), "mine").unwrap();
+        }
+        made(&Options { dir: folder.path().to_owned(), lang: Lang::C }).unwrap();
+        for name in KEPT {
+            assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), "mine");
+        }
+        assert!(folder.path().join(SDK_FOLDER).join("include/sandmill.h").is_file());
     }
 
     #[test]

@@ -1,16 +1,23 @@
-//! `sandmill push FILE|DIR [--path …]`
+//! `sandmill push FILE|DIR|oci://… [--path …]`
 
-use std::path::{Path, PathBuf};
+mod artifact;
+mod upload;
 
-use reqwest::{Method, RequestBuilder, header};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use reqwest::{Method, header};
 use sandmill_model::{Grant, Language, ScriptPath};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
+use self::upload::Parcel;
 use crate::{
     Session,
     client::{Deployed, Instance, Server},
     commands::{
-        answers,
+        answers, build,
         grants::{self, Choice},
     },
     error::{CliError, Exit},
@@ -23,8 +30,9 @@ const MANIFEST_HEADER: &str = "sandmill-manifest";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A script (.ts, .js), a component (.wasm), or a folder with a sandmill.toml
-    #[arg(value_name = "FILE|DIR")]
+    /// A script (.ts, .js), a component (.wasm), a folder with a sandmill.toml, or a component in a registry,
+    /// e.g. `oci://registry.example.com/team/hello:1.2.0`
+    #[arg(value_name = "FILE|DIR|oci://REFERENCE")]
     what: PathBuf,
     /// Where to deploy a single file [default: where sandmill.toml says, else u/<me>/<stem>]
     #[arg(long)]
@@ -32,12 +40,32 @@ pub struct Options {
     /// Give the script what its manifest asks for, e.g. `runs:f/demo/*`, or `all` of it; you must be allowed to do that yourself
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<Choice>,
+    /// Of a component with several functions of its own: which to call, e.g. `area` or `acme:shapes/ops#area`
+    #[arg(long, value_name = "FUNCTION")]
+    export: Option<String>,
+    /// Deploy what is there, without building a project that has [build]
+    #[arg(long)]
+    no_build: bool,
+    #[command(flatten)]
+    tools: build::Tools,
+    #[command(flatten)]
+    artifact: artifact::ArtifactOptions,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
+    if let Some(reference) = artifact::reference(&options.what)? {
+        return artifact::execute(&reference, options, session).await;
+    }
+    options.artifact.refuse()?;
     let is_folder = options.what.is_dir();
     if is_folder && options.path.is_some() {
         return Err(CliError::input("--path is for a single file; a folder's paths are in its sandmill.toml"));
+    }
+    if is_folder && options.export.is_some() {
+        return Err(CliError::input("--export is for a single component; in a folder it is `export` in the manifest beside each"));
+    }
+    if !options.no_build {
+        build::before_use(&options.what, &options.tools, session)?;
     }
     if is_folder {
         let entries = Project::open(&options.what)?.entries()?;
@@ -45,7 +73,8 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         return push_all(&server, entries, &options.grants, session).await;
     }
     // The file first: what is wrong with it needs no server to be said.
-    let script = ScriptFile::read(&options.what)?;
+    let mut script = ScriptFile::read(&options.what)?;
+    script.choose(options.export)?;
     let known = match options.path {
         Some(path) => Some(path),
         None => Project::around(&options.what)?.map(|project| project.path_of(&options.what)).transpose()?.flatten(),
@@ -55,7 +84,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         Some(path) => path,
         None => own_path(&server, &options.what).await?,
     };
-    push(&server, Pushed { script: &script, path: &path, grants: &options.grants }, session).await
+    push(&server, Pushed { script: &script, path: &path, grants: &options.grants, artifact: None }, session).await
 }
 
 /// Goes on after a fault, so that one push shows them all. The exit code is the worst one's.
@@ -63,7 +92,7 @@ async fn push_all(server: &Server, entries: Vec<Entry>, grants: &[Choice], sessi
     let mut worst: Option<Exit> = None;
     for Entry { file, path } in entries {
         let done = match ScriptFile::read(&file) {
-            Ok(script) => push(server, Pushed { script: &script, path: &path, grants }, session).await,
+            Ok(script) => push(server, Pushed { script: &script, path: &path, grants, artifact: None }, session).await,
             Err(error) => Err(error),
         };
         if let Err(error) = done {
@@ -93,19 +122,27 @@ struct Pushed<'a> {
     path: &'a ScriptPath,
     /// What of the manifest's wishes is granted with it.
     grants: &'a [Choice],
+    /// What it was pulled as, by its digest.
+    artifact: Option<&'a str>,
 }
 
 async fn push(server: &Server, pushed: Pushed<'_>, session: &mut Session<'_>) -> Result<(), CliError> {
-    let Pushed { script, path, grants } = pushed;
+    let Pushed { script, path, grants, artifact } = pushed;
     let asked: Vec<Grant> = script.manifest.grants.iter().collect();
     let given = grants::chosen(grants, &asked)?;
-    let body = server.bytes(request(server, script, path)?).await?;
+    let body = upload::send(server, parcel(server, script, path)?, session).await?;
     let deployed: Deployed = server.parsed(&body)?;
     session.console.diagnostics(Severity::Warning, &deployed.warnings);
     if session.console.is_json() {
-        answers::say_as_it_came(&body, session);
+        match artifact {
+            Some(artifact) => session.console.say(&with_artifact(server.parsed(&body)?, artifact)?),
+            None => answers::say_as_it_came(&body, session),
+        }
     } else {
         session.console.say(&format!("{}@{}", deployed.path, deployed.number));
+        if let Some(artifact) = artifact {
+            session.console.say(&format!("from {artifact}"));
+        }
     }
     // After it, not before: what is given works for the newest deployment and those to come, and so for nothing that others deployed here.
     let missing = if given.is_empty() { deployed.missing } else { grants::give(server, path, &given).await?.missing };
@@ -125,25 +162,32 @@ async fn ask_for_missing(server: &Server, path: &ScriptPath, missing: &[String],
     Ok(())
 }
 
-fn request(server: &Server, script: &ScriptFile, path: &ScriptPath) -> Result<RequestBuilder, CliError> {
+/// The server's answer, every digit as it was, and where the component came from.
+fn with_artifact(mut answer: BTreeMap<String, Box<RawValue>>, artifact: &str) -> Result<String, CliError> {
+    let failed = |error: serde_json::Error| CliError::input(error.to_string());
+    answer.insert("artifact".to_owned(), serde_json::value::to_raw_value(artifact).map_err(failed)?);
+    serde_json::to_string(&answer).map_err(failed)
+}
+
+fn parcel(server: &Server, script: &ScriptFile, path: &ScriptPath) -> Result<Parcel, CliError> {
     let request = server.request(Method::PUT, &format!("scripts/{path}"));
+    let name = script.file_name();
     if script.language == Language::Component {
         let manifest = serde_json::to_string(&script.manifest).map_err(|error| CliError::input(error.to_string()))?;
         let manifest =
             header::HeaderValue::from_bytes(manifest.as_bytes()).map_err(|error| CliError::input(format!("the manifest: {error}")))?;
-        let name = [("file_name", script.file_name())];
-        return Ok(request
-            .query(&name)
-            .header(header::CONTENT_TYPE, "application/wasm")
-            .header(MANIFEST_HEADER, manifest)
-            .body(script.source.clone()));
+        let request = request.query(&[("file_name", name.as_str())]);
+        let request = request.header(header::CONTENT_TYPE, "application/wasm").header(MANIFEST_HEADER, manifest);
+        return Ok(Parcel { request, name, body: script.source.clone() });
     }
     let source =
         std::str::from_utf8(&script.source).map_err(|error| CliError::input(format!("{} is not UTF-8: {error}", script.file.display())))?;
-    Ok(request.json(&json!({
+    let submission = json!({
         "language": script.language.name(),
         "source": source,
         "manifest": script.manifest,
-        "file_name": script.file_name(),
-    })))
+        "file_name": name,
+    });
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    Ok(Parcel { request, name, body: submission.to_string().into_bytes() })
 }

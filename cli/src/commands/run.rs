@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sandmill_model::{Grant, JsonText, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, build::BuildError, version::Selector};
+use sandmill_model::{Grant, JsonText, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, version::Selector};
 use serde_json::json;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
     error::CliError,
     files::ScriptFile,
-    local::{LocalRunError, LocalRunRequest, Outbound},
+    local::{LocalRunRequest, Outbound},
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +34,9 @@ pub struct Options {
     /// For a file: give it what its manifest asks for, e.g. `runs:u/local/script`, or `all` of it
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<Choice>,
+    /// For a component with several functions of its own: which to call, e.g. `area` or `acme:shapes/ops#area`
+    #[arg(long, value_name = "FUNCTION")]
+    export: Option<String>,
     #[command(flatten)]
     terms: Terms,
     #[command(flatten)]
@@ -60,6 +63,9 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         return Err(CliError::input(
             "--grant is for a file; what a deployed script was given is changed with `sandmill grants give PATH GRANT`",
         ));
+    }
+    if options.export.is_some() {
+        return Err(CliError::input("--export is for a file; of a deployed script it was chosen when it was pushed"));
     }
     Selector::split(&options.what)
         .map_err(|error| CliError::input(format!("{:?}: {error}. A file is named with ./ in front", options.what)))?;
@@ -131,16 +137,14 @@ fn is_file(what: &str) -> bool {
 }
 
 async fn local(file: PathBuf, arguments: JsonText, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
-    let ScriptFile { file, language, source, manifest } = ScriptFile::read(&file)?;
+    let mut script = ScriptFile::read(&file)?;
+    script.choose(options.export.clone())?;
+    let ScriptFile { file, language, source, manifest } = script;
     let asked: Vec<Grant> = manifest.grants.iter().collect();
     let given = grants::chosen(&options.grants, &asked)?;
     let outbound = options.outbound.clone();
     let request = LocalRunRequest { file, language, source, manifest, given, arguments, outbound };
-    let outcome = session.local.run(request).await.map_err(|error| match error {
-        LocalRunError::Build(BuildError::Diagnostics(faults)) => CliError::Diagnostics(faults),
-        LocalRunError::Build(error) => CliError::input(error.to_string()),
-        LocalRunError::Setup(text) => CliError::Unreachable(text),
-    })?;
+    let outcome = session.local.run(request).await?;
     report(outcome, session)
 }
 
@@ -165,7 +169,7 @@ fn report(outcome: Outcome, session: &mut Session<'_>) -> Result<(), CliError> {
     }
 }
 
-fn line(entry: &LogEntry) -> LogLine {
+pub(crate) fn line(entry: &LogEntry) -> LogLine {
     LogLine {
         at: entry.at.to_string(),
         level: name(&entry.level),

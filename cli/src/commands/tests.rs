@@ -12,7 +12,7 @@ use tokio::{
 mod resources;
 mod steering;
 
-use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, Session, console::Console};
+use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, LocalSession, Outbound, Session, console::Console};
 
 const RUN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -65,6 +65,10 @@ impl LocalRunner for Local {
     fn run(&self, request: LocalRunRequest) -> BoxFuture<'_, Result<Outcome, LocalRunError>> {
         let outcome = (self.0)(request);
         Box::pin(async { outcome })
+    }
+
+    fn open(&self, _: Outbound) -> BoxFuture<'_, Result<Box<dyn LocalSession>, LocalRunError>> {
+        Box::pin(async { Err(LocalRunError::Setup("no sandbox here".into())) })
     }
 }
 

@@ -66,9 +66,30 @@ fn what_is_wrong_is_said() {
         ("folder = \"f/demo\"\nsource = \".\"", &["a.ts", "a.js"], "both go to"),
         ("folder = \"f/demo\"\nsource = \"gone\"", &[], "cannot list"),
         ("[paths]\n\"a.ts\" = \"demo/a\"", &["a.ts"], "`f` or `u`"),
+        ("[build]\nlanguage = \"rust\"", &[], "output"),
+        ("[build]\nlanguage = \"rust\"\noutput = \"a.wasm\"\ntarget = \"x\"", &[], "unknown field"),
+        ("[build]\nlanguage = \"cobol\"\noutput = \"a.wasm\"", &[], "unknown variant"),
+        ("[build]\nlanguage = \"go\"\noutput = \"../a.wasm\"", &[], "inside of the project"),
+        ("[build]\nlanguage = \"go\"\noutput = \"/a.wasm\"", &[], "inside of the project"),
+        ("[build]\nlanguage = \"go\"\noutput = \".\"", &[], "inside of the project"),
+        ("[build]\nlanguage = \"go\"\noutput = \"dist/a\"", &[], "ends in .wasm"),
+        ("[build]\nlanguage = \"go\"\noutput = \"a.wasm\"\nsources = [\"a.go\"]", &[], "`sources` is for C"),
     ] {
         let (_folder, project) = project(settings, files);
         let error = project.and_then(|project| project.entries()).unwrap_err();
         assert!(format!("{error:?}").contains(expected), "{settings}: {error:?}");
     }
+}
+
+#[test]
+fn a_build_and_what_it_makes() {
+    let settings = "[build]\nlanguage = \"c\"\noutput = \"./dist/a.wasm\"\nsources = [\"a.c\"]\n[paths]\n\"dist/a.wasm\" = \"f/demo/a\"\n";
+    let (folder, project) = project(settings, &[]);
+    let project = project.unwrap();
+    let expected = Build { language: Compiled::C, output: "./dist/a.wasm".into(), sources: vec!["a.c".into()] };
+    assert_eq!(project.build(), Some(&expected));
+    for (file, is_made) in [("dist/a.wasm", true), ("./dist/./a.wasm", true), ("a.wasm", false), ("dist/b.wasm", false)] {
+        assert_eq!(project.makes(&folder.path().join(file)), is_made, "{file}");
+    }
+    assert_eq!(project.entries().unwrap()[0].path.as_str(), "f/demo/a");
 }

@@ -1,20 +1,30 @@
-//! `sandmill run FILE`: a whole node for one run. The run is accepted, executed and recorded as on a server; only nothing listens, and
-//! the data folder is gone afterwards.
+//! `sandmill run FILE` and `sandmill test`: a whole node for one run or for many. A run is accepted, executed and recorded as on a server;
+//! only nothing listens, and the data folder is gone afterwards.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod session;
+mod web;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
-use sandmill_capabilities::blob::Place;
-use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner};
-use sandmill_dispatch::{Dispatch, Role, StartRequest, StartTerms, Waited};
+use bytes::Bytes;
+use sandmill_capabilities::{blob::Place, http::OutboundOptions};
+use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner, LocalScript, LocalSession};
+use sandmill_compiler::Compiler;
+use sandmill_dispatch::{Dispatch, Role, Service, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    BoxFuture, Grant, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
+    BoxFuture, Clock, Digest, Grant, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
     auth::{Principal, Scope},
     build::{BuildRequest, Builder},
     code::Refusal,
     version::{ProgramSpec, Selector, Version, version_digest},
 };
-use sandmill_store::{grants::GrantChange, scripts::NewDeployment, workspaces::Workspace};
+use sandmill_runner::Runner;
+use sandmill_store::{Store, grants::GrantChange, scripts::NewDeployment, seal::Sealing, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -28,6 +38,8 @@ const WAIT_LIMIT: Duration = Duration::from_secs(48 * 3600);
 const BACKLOG_MAX: u64 = 1_000;
 /// Compiled code kept from one local run to the next, in MiB.
 const CODE_CACHE_MIB: u64 = 512;
+/// Who runs and deploys here.
+const IDENTITY: &str = "u/local";
 
 pub(crate) struct Local;
 
@@ -35,65 +47,148 @@ impl LocalRunner for Local {
     fn run(&self, request: LocalRunRequest) -> BoxFuture<'_, Result<Outcome, LocalRunError>> {
         Box::pin(run(request))
     }
+
+    fn open(&self, outbound: sandmill_cli::Outbound) -> BoxFuture<'_, Result<Box<dyn LocalSession>, LocalRunError>> {
+        Box::pin(session::open(outbound))
+    }
+}
+
+/// The parts of a node that runs need.
+struct Parts {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    compiler: Compiler,
+    runner: Runner,
+    dispatch: Dispatch,
+}
+
+/// A script that was built.
+#[derive(Clone)]
+struct Prepared {
+    version: Version,
+    /// Bytes of a component.
+    component: Option<(Digest, Bytes)>,
 }
 
 async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
-    let setup = |error: anyhow::Error| LocalRunError::Setup(format!("{error:#}"));
+    let LocalRunRequest { file, language, source, manifest, given, arguments, outbound } = request;
     let folder = tempfile::tempdir().context("no temporary folder").map_err(setup)?;
+    let outbound = crate::outbound::options(&outbound).map_err(setup)?;
+    let (parts, service) = compose(folder.path(), None, outbound).await.map_err(setup)?;
+    let workspace = workspace(&parts, DEFAULT_WORKSPACE).await.map_err(setup)?;
+    if language != Language::Component {
+        // From the cache, before the build: else the build worker compiles the language runtime, which takes a second.
+        parts.runner.warm_up().await.map_err(LocalRunError::Setup)?;
+    }
+    let path: ScriptPath = ScriptPath::LOCAL.parse().context("the path of local runs").map_err(setup)?;
+    let prepared = prepare(&parts, LocalScript { file, language, source, manifest }).await?;
+    deploy(&parts, &workspace, &path, prepared, &given).await?;
+    let stop = CancellationToken::new();
+    let service = TaskTracker::new().spawn(service.run(stop.clone()));
+    let start = start(&parts, &workspace, path, Input::Arguments(arguments));
+    let outcome = ended(&parts, start).await?.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
+    stop.cancel();
+    service.await.context("dispatch ended badly").map_err(setup)?;
+    parts.store.health.close().await;
+    Ok(outcome)
+}
+
+fn setup(error: anyhow::Error) -> LocalRunError {
+    LocalRunError::Setup(format!("{error:#}"))
+}
+
+/// A node whose data is in the folder; it works once its service runs.
+async fn compose(folder: &Path, sealing: Option<Sealing>, outbound: OutboundOptions) -> anyhow::Result<(Parts, Service)> {
     let node = Node::compose(NodeOptions {
         name: "local".into(),
         role: Role::All,
         tags: Vec::new(),
         backlog_max: BACKLOG_MAX,
         store: sandmill_store::Options {
-            url: format!("sqlite:{}", folder.path().join("local.db").display()),
+            url: format!("sqlite:{}", folder.join("local.db").display()),
             durability: sandmill_store::Durability::Normal,
         },
         objects: None,
-        sealing: None,
-        data: folder.path().to_owned(),
-        blobs: Place::Folder(folder.path().join("blobs")),
-        code_cache: code_cache().unwrap_or_else(|| node::code_cache(folder.path())),
+        sealing,
+        data: folder.to_owned(),
+        blobs: Place::Folder(folder.join("blobs")),
+        code_cache: code_cache().unwrap_or_else(|| node::code_cache(folder)),
         code_cache_bytes_max: node::mib(CODE_CACHE_MIB),
         slots: None,
         guest_memory_bytes_max: None,
         snapshot_after_runs: u32::MAX,
-        outbound: crate::outbound::options(&request.outbound).map_err(setup)?,
+        outbound,
     })
-    .await
-    .map_err(setup)?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let workspace = workspace(&node).await.map_err(setup)?;
-    if request.language != Language::Component {
-        // From the cache, before the build: else the build worker compiles the language runtime, which takes a second.
-        node.runner.warm_up().await.map_err(LocalRunError::Setup)?;
-    }
-    let path = deploy(&node, &workspace, &request).await?;
-    let dispatch = node.dispatch.clone();
-    let service = tasks.spawn(node.service.run(stop.clone()));
+    .await?;
+    let Node { store, clock, compiler, runner, dispatch, service } = node;
+    Ok((Parts { store, clock, compiler, runner, dispatch }, service))
+}
+
+async fn workspace(parts: &Parts, name: &str) -> anyhow::Result<Workspace> {
+    let now = parts.clock.now();
+    Ok(parts.store.workspaces.ensure(WorkspaceId::new(now), name, now).await?)
+}
+
+async fn prepare(parts: &Parts, script: LocalScript) -> Result<Prepared, LocalRunError> {
+    let LocalScript { file, language, source, manifest } = script;
+    let file_name = file.file_name().map_or_else(|| "script".to_owned(), |name| name.to_string_lossy().into_owned());
+    let source = Bytes::from(source);
+    let build = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };
+    let built = parts.compiler.build(build).await.map_err(LocalRunError::Build)?;
+    let digest = version_digest(language, &source, &manifest).context("the manifest").map_err(setup)?;
+    let component = match &built.program {
+        ProgramSpec::Component { component, .. } => Some((*component, source.clone())),
+        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
+    };
+    let version = Version {
+        digest,
+        language,
+        source: component.is_none().then(|| String::from_utf8_lossy(&source).into_owned()),
+        manifest,
+        schema: built.schema,
+        program: built.program,
+        created_at: parts.clock.now(),
+    };
+    Ok(Prepared { version, component })
+}
+
+async fn deploy(parts: &Parts, workspace: &Workspace, path: &ScriptPath, prepared: Prepared, given: &[Grant]) -> Result<(), LocalRunError> {
+    let Prepared { version, component } = prepared;
+    let (by, now): (Arc<str>, _) = (IDENTITY.into(), parts.clock.now());
+    let new = NewDeployment { workspace: workspace.id, path: path.clone(), version, component, created_by: Arc::clone(&by), now };
+    parts.store.scripts.deploy(new).await.context("the script cannot be stored").map_err(setup)?;
+    let given = GrantChange { give: given.iter().map(Grant::to_string).collect(), take: Vec::new(), by, now };
+    parts.store.grants.change(workspace.id, path, given).await.context("what is granted cannot be stored").map_err(setup)?;
+    Ok(())
+}
+
+fn start(parts: &Parts, workspace: &Workspace, path: ScriptPath, input: Input) -> StartRequest {
     let principal = Principal {
-        token: TokenId::new(node.clock.now()),
+        token: TokenId::new(parts.clock.now()),
         workspace: Some(workspace.id),
-        identity: "u/local".into(),
+        identity: IDENTITY.into(),
         scopes: vec![Scope::all()],
     };
-    let input = Input::Arguments(request.arguments);
-    let start = StartRequest {
+    StartRequest {
         principal: Arc::new(principal),
         workspace: workspace.clone(),
         path,
         selector: Selector::Newest,
         input,
         terms: StartTerms::default(),
+    }
+}
+
+/// How the run ended, with its log; or why there was none.
+async fn ended(parts: &Parts, start: StartRequest) -> Result<Result<Outcome, Refusal>, LocalRunError> {
+    let workspace = start.workspace.id;
+    let waited = match parts.dispatch.run(start, WAIT_LIMIT).await {
+        Ok(waited) => waited,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    let waited = dispatch.run(start, WAIT_LIMIT).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
     let Waited::Ended { run, outcome, .. } = waited else { return Err(LocalRunError::Setup("the run does not end".to_owned())) };
-    let log = log(&dispatch, workspace.id, run).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
-    stop.cancel();
-    service.await.context("dispatch ended badly").map_err(setup)?;
-    node.store.health.close().await;
-    Ok(Outcome { log, ..Outcome::clone(&outcome) })
+    let log = log(&parts.dispatch, workspace, run).await.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
+    Ok(Ok(Outcome { log, ..Outcome::clone(&outcome) }))
 }
 
 async fn log(dispatch: &Dispatch, workspace: WorkspaceId, run: RunId) -> Result<Vec<LogEntry>, Refusal> {
@@ -104,40 +199,6 @@ async fn log(dispatch: &Dispatch, workspace: WorkspaceId, run: RunId) -> Result<
         }
     }
     Ok(entries)
-}
-
-async fn workspace(node: &Node) -> anyhow::Result<Workspace> {
-    let now = node.clock.now();
-    Ok(node.store.workspaces.ensure(WorkspaceId::new(now), DEFAULT_WORKSPACE, now).await?)
-}
-
-async fn deploy(node: &Node, workspace: &Workspace, request: &LocalRunRequest) -> Result<ScriptPath, LocalRunError> {
-    let setup = |error: anyhow::Error| LocalRunError::Setup(format!("{error:#}"));
-    let file_name = request.file.file_name().map_or_else(|| "script".to_owned(), |name| name.to_string_lossy().into_owned());
-    let (language, manifest) = (request.language, request.manifest.clone());
-    let build = BuildRequest { file_name, language, source: request.source.clone().into(), manifest: manifest.clone() };
-    let built = node.compiler.build(build).await.map_err(LocalRunError::Build)?;
-    let digest = version_digest(language, &request.source, &manifest).context("the manifest").map_err(setup)?;
-    let component = match &built.program {
-        ProgramSpec::Component { component, .. } => Some((*component, request.source.clone().into())),
-        ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
-    };
-    let path: ScriptPath = ScriptPath::LOCAL.parse().context("the path of local runs").map_err(setup)?;
-    let now = node.clock.now();
-    let version = Version {
-        digest,
-        language,
-        source: component.is_none().then(|| String::from_utf8_lossy(&request.source).into_owned()),
-        manifest,
-        schema: built.schema,
-        program: built.program,
-        created_at: now,
-    };
-    let new = NewDeployment { workspace: workspace.id, path: path.clone(), version, component, created_by: "u/local".into(), now };
-    node.store.scripts.deploy(new).await.context("the script cannot be stored").map_err(setup)?;
-    let given = GrantChange { give: request.given.iter().map(Grant::to_string).collect(), take: Vec::new(), by: "u/local".into(), now };
-    node.store.grants.change(workspace.id, &path, given).await.context("what is granted cannot be stored").map_err(setup)?;
-    Ok(path)
 }
 
 /// Compiled code that stays from one local run to the next, where the system keeps such things.

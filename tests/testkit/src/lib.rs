@@ -5,6 +5,7 @@ pub mod frozen;
 pub mod guests;
 pub mod postgres;
 pub mod process;
+pub mod registry;
 pub mod s3;
 pub mod server;
 pub mod sqlite;

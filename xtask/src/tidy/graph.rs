@@ -35,7 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What only some crates may depend on directly: name or prefix (ending in `-`) of the dependency, who may, why.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (
-        &["wasmtime", "wasmtime-", "cranelift-", "wasmparser", "wit-component", "wit-parser"],
+        &["wasmtime", "wasmtime-", "cranelift-"],
         &[
             "sandmill-sandbox",
             "sandmill-capabilities",
@@ -46,6 +46,20 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "sandmill-runtimes-harness",
         ],
         "wasmtime takes minutes to build and knows nothing that others need; talk to it through `Executor` or `Builder` of the model",
+    ),
+    (
+        &["wasmparser", "wit-component", "wit-parser"],
+        &[
+            "sandmill-sandbox",
+            "sandmill-capabilities",
+            "sandmill-compiler",
+            "sandmill-runner",
+            "sandmill-cli",
+            "sandmill",
+            "sandmill-benches",
+            "sandmill-runtimes-harness",
+        ],
+        "components are read where they are compiled, and made of modules where `sandmill build` does (ADR 13)",
     ),
     (
         &["sqlx", "sqlx-", "rusqlite", "tokio-postgres"],

@@ -1,0 +1,266 @@
+//! Case files: one case or a list of them, beside a script or in its project.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use sandmill_model::{Event, Input, JsonText, event::TriggerRef, predicate::Predicate};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::{Map, Value, json, value::RawValue};
+
+use super::fakes::{self, Fakes};
+use crate::{error::CliError, local::LocalFakes};
+
+/// Bytes of a case file.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The kind of event that a request to a script's own URL is.
+const BY_HTTP: &str = "http";
+
+/// A run, and what is expected of it.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) input: Input,
+    pub(super) idempotency_key: Option<String>,
+    /// It runs in what the case before it left.
+    pub(super) continues: bool,
+    pub(super) fakes: LocalFakes,
+    pub(super) expected: Expected,
+}
+
+/// What is not said is not looked at; only that the run ends well is expected of all that say nothing else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    pub(super) result: Option<Value>,
+    pub(super) result_where: Vec<Predicate>,
+    pub(super) fails: Option<Fails>,
+    /// The status over HTTP that the outcome has.
+    pub(super) status: Option<u16>,
+    pub(super) log: Vec<String>,
+    /// Null: there is no such key, or it is null.
+    pub(super) state: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fails {
+    /// The outcome, e.g. `error`, `denied` or `timeout`.
+    pub(super) code: Option<String>,
+    /// The error's own name.
+    pub(super) name: Option<String>,
+    /// A part of its message.
+    pub(super) message: Option<String>,
+}
+
+/// A case as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Option<String>,
+    args: Option<JsonText>,
+    event: Option<WrittenEvent>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    continues: bool,
+    #[serde(default)]
+    fakes: Option<Fakes>,
+    #[serde(default, deserialize_with = "given")]
+    expect: Option<Value>,
+    #[serde(default)]
+    expect_where: Vec<Predicate>,
+    fails: Option<Fails>,
+    status: Option<u16>,
+    #[serde(default)]
+    log: Vec<String>,
+    #[serde(default)]
+    expect_state: BTreeMap<String, Value>,
+    // What tests over HTTP look at; a run in the sandbox has none of it.
+    #[serde(rename = "stream")]
+    _stream: Option<IgnoredAny>,
+    #[serde(rename = "labels")]
+    _labels: Option<IgnoredAny>,
+    #[serde(rename = "handler")]
+    _handler: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenEvent {
+    kind: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    #[serde(default, deserialize_with = "given")]
+    payload: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
+    body: Option<Value>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+/// Null is a value, too.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// The cases of a file, in order.
+///
+/// # Errors
+/// What is wrong in which case.
+pub(super) fn read(file: &Path) -> Result<Vec<Case>, CliError> {
+    let cannot = |error: std::io::Error| CliError::input(format!("cannot read {}: {error}", file.display()));
+    let found = fs::metadata(file).map_err(cannot)?;
+    if !found.is_file() || found.len() > FILE_BYTES_MAX {
+        return Err(CliError::input(format!("{} is no regular file of at most {FILE_BYTES_MAX} bytes", file.display())));
+    }
+    let text = fs::read_to_string(file).map_err(cannot)?;
+    parse(&text).map_err(|fault| CliError::input(format!("{}: {fault}", file.display())))
+}
+
+fn parse(text: &str) -> Result<Vec<Case>, String> {
+    sandmill_model::json::check(text).map_err(|error| format!("it is not valid JSON: {error}"))?;
+    let is_list = text.trim_start().starts_with('[');
+    let texts: Vec<&RawValue> = if is_list {
+        serde_json::from_str(text).map_err(|error| error.to_string())?
+    } else {
+        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
+    };
+    if texts.is_empty() {
+        return Err("there is no case in it; write one, e.g. [{\"args\": {}, \"expect\": null}]".to_owned());
+    }
+    let mut cases = Vec::new();
+    for (index, text) in texts.into_iter().enumerate() {
+        let number = index + 1;
+        let case = one(text.get(), number).map_err(|fault| format!("case {number}: {fault}"))?;
+        if number == 1 && case.continues {
+            return Err("case 1: `continues` is for a case that has another before it".to_owned());
+        }
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
+fn one(text: &str, number: usize) -> Result<Case, String> {
+    let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Written { name, args, event, headers, continues, fakes, expect, expect_where, fails, status, log, expect_state, .. } = written;
+    for predicate in &expect_where {
+        predicate.check().map_err(|fault| format!("expect_where: {fault}"))?;
+    }
+    if fails.is_some() && (expect.is_some() || !expect_where.is_empty()) {
+        return Err("`fails` goes with neither `expect` nor `expect_where`: a run that fails has no result".to_owned());
+    }
+    if continues && fakes.is_some() {
+        return Err("a case that `continues` has the fakes of the case before it; it cannot have its own".to_owned());
+    }
+    let input = match (args, event) {
+        (Some(_), Some(_)) => return Err("`args` and `event` exclude each other".to_owned()),
+        (Some(args), None) if args.is_object() => Input::Arguments(args),
+        (Some(_), None) => return Err("`args` is an object: arguments have names".to_owned()),
+        (None, Some(event)) => Input::Event(event.read()?),
+        (None, None) => return Err("it has neither `args` nor `event`; a script without arguments is called with \"args\": {}".to_owned()),
+    };
+    let fakes = fakes::read(fakes.unwrap_or_default()).map_err(|fault| format!("fakes: {fault}"))?;
+    let expected = Expected { result: expect, result_where: expect_where, fails, status, log, state: expect_state };
+    let name = name.unwrap_or_else(|| format!("case {number}"));
+    Ok(Case { name, input, idempotency_key: idempotency_key(headers)?, continues, fakes, expected })
+}
+
+/// Of headers beside `args` one means something to a run.
+fn idempotency_key(headers: BTreeMap<String, String>) -> Result<Option<String>, String> {
+    let mut key = None;
+    for (name, value) in headers {
+        if !name.eq_ignore_ascii_case(IDEMPOTENCY_KEY) {
+            return Err(format!("headers: `{name}` means nothing beside `args`; headers of a request go into `event`"));
+        }
+        key = Some(value);
+    }
+    Ok(key)
+}
+
+impl WrittenEvent {
+    fn read(self) -> Result<Event, String> {
+        let Self { kind, mut metadata, payload, body, headers } = self;
+        if payload.is_some() && body.is_some() {
+            return Err("event: `payload` and `body` are the same; write one".to_owned());
+        }
+        let kind = kind.unwrap_or_else(|| BY_HTTP.to_owned());
+        if !headers.is_empty() {
+            let headers: BTreeMap<String, String> = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+            metadata.insert("headers".to_owned(), json!(headers));
+        }
+        if kind == BY_HTTP {
+            for (key, value) in [("method", json!("POST")), ("headers", json!({})), ("query", json!({}))] {
+                metadata.entry(key).or_insert(value);
+            }
+        }
+        let payload = match payload.or(body) {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.into_bytes(),
+            Some(value) => value.to_string().into_bytes(),
+        };
+        let metadata = JsonText::of(&metadata).map_err(|error| error.to_string())?;
+        let trigger = TriggerRef { kind: kind.into(), path: None };
+        Ok(Event { trigger, metadata, payload: payload.into(), dedup_key: None, ordering_key: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        parse(text).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn one_case_or_a_list() {
+        let cases = parse(r#"{"args": {"n": 12345678901234567890123}, "expect": null}"#).unwrap();
+        assert_eq!(cases[0].name, "case 1");
+        assert_eq!(cases[0].input.arguments().as_str(), r#"{"n": 12345678901234567890123}"#, "digits stay");
+        assert_eq!(cases[0].expected.result, Some(Value::Null));
+        let cases = parse(r#"[{"args": {}}, {"name": "again", "args": {}, "continues": true, "log": ["x"]}]"#).unwrap();
+        assert_eq!((cases.len(), cases[1].name.as_str(), cases[1].continues), (2, "again", true));
+        assert_eq!(cases[0].expected.result, None);
+    }
+
+    #[test]
+    fn what_tests_over_http_look_at_is_taken() {
+        let text = r#"{"headers": {"Idempotency-Key": "o-1"}, "args": {}, "status": 500, "fails": {"code": "error"}, "labels": {}, "stream": ["end"], "handler": "x"}"#;
+        let cases = parse(text).unwrap();
+        assert_eq!(cases[0].idempotency_key.as_deref(), Some("o-1"));
+        assert_eq!(cases[0].expected.status, Some(500));
+    }
+
+    #[test]
+    fn events() {
+        let cases = parse(r#"{"event": {"headers": {"X-A": "1"}, "body": "text"}}"#).unwrap();
+        let Input::Event(event) = &cases[0].input else { panic!("an event") };
+        assert_eq!((&*event.trigger.kind, &event.payload[..]), ("http", &b"text"[..]));
+        let metadata: Value = event.metadata.read().unwrap();
+        assert_eq!(metadata, json!({"headers": {"x-a": "1"}, "method": "POST", "query": {}}));
+        let cases = parse(r#"{"event": {"kind": "kafka", "metadata": {"topic": "t"}, "payload": {"a": 1}}}"#).unwrap();
+        let Input::Event(event) = &cases[0].input else { panic!("an event") };
+        assert_eq!((&event.payload[..], event.metadata.as_str()), (&br#"{"a":1}"#[..], r#"{"topic":"t"}"#));
+    }
+
+    #[test]
+    fn faults_name_the_key_and_the_case() {
+        for (text, parts) in [
+            ("", vec!["not valid JSON"]),
+            ("[]", vec!["no case"]),
+            (r#"[{"args": {}}, {"args": {}, "expects": 1}]"#, vec!["case 2", "expects"]),
+            (r#"{"args": {}, "fakes": {"variable": {}}}"#, vec!["case 1", "variable"]),
+            (r#"{"args": {}, "fails": {"kind": "error"}}"#, vec!["case 1", "kind"]),
+            (r#"{"args": []}"#, vec!["case 1", "args"]),
+            (r#"{}"#, vec!["neither"]),
+            (r#"{"args": {}, "event": {}}"#, vec!["exclude"]),
+            (r#"{"event": {"body": 1, "payload": 2}}"#, vec!["payload"]),
+            (r#"{"args": {}, "headers": {"x": "1"}}"#, vec!["`x`"]),
+            (r#"{"args": {}, "continues": true}"#, vec!["continues"]),
+            (r#"[{"args": {}}, {"args": {}, "continues": true, "fakes": {}}]"#, vec!["case 2", "continues"]),
+            (r#"{"args": {}, "fails": {}, "expect": 1}"#, vec!["fails"]),
+            (r#"{"args": {}, "expect_where": [{"pointer": "x", "operator": "exists"}]}"#, vec!["expect_where", "pointer"]),
+        ] {
+            let fault = fault(text);
+            assert!(!fault.is_empty() && parts.iter().all(|part| fault.contains(part)), "{text}: {fault}");
+        }
+    }
+}
