@@ -64,7 +64,7 @@ fn a_world_of_ones_own_is_kept() {
 
 #[test]
 fn what_cannot_become_a_component_is_explained() {
-    let other = r#"(func (export "sandmill:script/mian@0.1.0#run"))"#;
+    let other = r#"(func (export "sandmill:script/other@0.1.0#run"))"#;
     let wrong = r#"(func (export "sandmill:script/main@0.1.0#run") (param i64) (result i32) unreachable)"#;
     let foreign = r#"(import "env" "gettimeofday" (func))"#;
     for (bytes, part) in [
@@ -73,7 +73,7 @@ fn what_cannot_become_a_component_is_explained() {
         (wat::parse_str("(component)").unwrap(), "a component already"),
         (module(""), "`sandmill:script/main@0.1.0#run`"),
         (module(r#"(func (export "main"))"#), "`_start`"),
-        (module(other), "mian"),
+        (module(other), "script/other"),
         (module(wrong), "run"),
         (module(&format!("{foreign}{MAIN}")), "env"),
     ] {

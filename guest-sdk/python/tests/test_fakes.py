@@ -156,7 +156,7 @@ class SqlTest(FakesTest):
         db = sql("db")
         for statement in ("BEGIN", " commit", "SELECT 1 AS a, 2 AS a", "SELECT ?"):
             self.refused("invalid", lambda statement=statement: db.query(statement))
-        self.refused("database", lambda: db.query("SELEC"))
+        self.refused("database", lambda: db.query("NO SQL"))
         self.refused("denied", lambda: sql("other").query("SELECT 1"), sandmill.SqlError, "Fakes")
         self.refused("denied", lambda: sql("nowhere"), sandmill.ResourceError, "Fakes")
         many = "WITH RECURSIVE n(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM n LIMIT 100001) SELECT a FROM n"
