@@ -35,6 +35,10 @@ impl Build {
         if self.language != Compiled::C && !self.sources.is_empty() {
             return Err("`sources` is for C; what other compilers read is said in their own files");
         }
+        // They become arguments of a compiler, some of which execute what they name.
+        if self.sources.iter().any(|source| !is_inside(source) || source.extension().is_none_or(|extension| extension != "c")) {
+            return Err("`sources` are files inside of the project that end in .c, e.g. \"lib/text.c\"");
+        }
         Ok(())
     }
 }

@@ -73,6 +73,11 @@ fn what_is_wrong_is_said() {
         ("[build]\nlanguage = \"go\"\noutput = \"/a.wasm\"", &[], "inside of the project"),
         ("[build]\nlanguage = \"go\"\noutput = \".\"", &[], "inside of the project"),
         ("[build]\nlanguage = \"go\"\noutput = \"dist/a\"", &[], "ends in .wasm"),
+        ("[build]\nlanguage = \"c\"\noutput = \"a.wasm\"\nsources = [\"-fplugin=./evil.so\"]", &[], "end in .c"),
+        ("[build]\nlanguage = \"c\"\noutput = \"a.wasm\"\nsources = [\"../x.c\"]", &[], "end in .c"),
+        ("[build]\nlanguage = \"c\"\noutput = \"a.wasm\"\nsources = [\"/etc/x.c\"]", &[], "end in .c"),
+        ("[build]\nlanguage = \"c\"\noutput = \"a.wasm\"\nsources = [\"@flags\"]", &[], "end in .c"),
+        ("[build]\nlanguage = \"c\"\noutput = \"a.wasm\"\nsources = [\"x.o\"]", &[], "end in .c"),
         ("[build]\nlanguage = \"go\"\noutput = \"a.wasm\"\nsources = [\"a.go\"]", &[], "`sources` is for C"),
     ] {
         let (_folder, project) = project(settings, files);

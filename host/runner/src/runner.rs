@@ -21,6 +21,8 @@ use crate::{
 
 /// Long arguments that are read at once.
 const LONG_CHECKS_MAX: usize = 2;
+/// Input that is made a request of at once.
+const QUICK_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -52,7 +54,7 @@ struct Inner {
     javascript: OnceCell<Arc<Program<Host>>>,
     snapshots_waiting: Semaphore,
     /// For checks of long arguments.
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
@@ -70,7 +72,7 @@ impl Runner {
             programs,
             javascript: OnceCell::new(),
             snapshots_waiting,
-            checks: Semaphore::new(LONG_CHECKS_MAX),
+            checks: Arc::new(Semaphore::new(LONG_CHECKS_MAX)),
             tasks: TaskTracker::new(),
         }))
     }
@@ -155,7 +157,7 @@ impl Inner {
             Tier::Identity | Tier::Source(_) => &ComponentEntry::Script,
         };
         if matches!(entry, ComponentEntry::Http) {
-            return Ok(CallInput::Host(Box::new(incoming::Handle(incoming::Incoming::of(attempt)))));
+            return Ok(CallInput::Host(Box::new(incoming::Handle(request(attempt).await?))));
         }
         let arguments: JsonText = match &attempt.input {
             Input::Event(event) if loaded.takes_events => {
@@ -181,10 +183,14 @@ impl Inner {
         if loaded.arguments.is_quick(arguments) {
             return loaded.arguments.check(arguments);
         }
-        let _turn = self.checks.acquire().await;
+        let turn = Arc::clone(&self.checks).acquire_owned().await;
         let (loaded, arguments) = (Arc::clone(loaded), arguments.clone());
-        let checked = tokio::task::spawn_blocking(move || loaded.arguments.check(&arguments)).await;
-        checked.unwrap_or_else(|error| Err(RunError::new(OutcomeKind::HostFault.name(), error.to_string())))
+        let checked = tokio::task::spawn_blocking(move || {
+            // It goes on if nobody waits for it any more.
+            let _turn = turn;
+            loaded.arguments.check(&arguments)
+        });
+        checked.await.unwrap_or_else(|error| Err(RunError::new(OutcomeKind::HostFault.name(), error.to_string())))
     }
 
     async fn load(&self, workspace: WorkspaceId, version: Digest) -> Result<Arc<Loaded>, String> {
@@ -209,7 +215,11 @@ impl Inner {
                     Entry::Http => ComponentEntry::Http,
                     Entry::Command => ComponentEntry::Command,
                     Entry::Function { export } => {
-                        ComponentEntry::Function(Arc::new(program.function(&export).map_err(|error| error.to_string())?))
+                        // Its types are looked at, which may be many.
+                        let of = Arc::clone(&program);
+                        let function = tokio::task::spawn_blocking(move || of.function(&export)).await;
+                        let function = function.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+                        ComponentEntry::Function(Arc::new(function))
                     }
                 };
                 Tier::Component { program, entry }
@@ -302,6 +312,16 @@ impl Inner {
         let code = self.compiler.snapshot(HostedModule::clone(module)).await.map_err(|error| error.to_string())?;
         self.install(key, code).await
     }
+}
+
+/// The run as a request, made where nobody waits for the thread if it is long.
+async fn request(attempt: &Attempt) -> Result<incoming::Incoming, RunError> {
+    if attempt.input.len_bytes() <= QUICK_REQUEST_BYTES_MAX {
+        return Ok(incoming::Incoming::of(attempt));
+    }
+    let attempt = attempt.clone();
+    let made = tokio::task::spawn_blocking(move || incoming::Incoming::of(&attempt)).await;
+    made.map_err(|error| RunError::new(OutcomeKind::HostFault.name(), error.to_string()))
 }
 
 /// The result of the program that is built in.

@@ -79,7 +79,12 @@ pub(crate) async fn call<H: Send + 'static>(
     if written.count > written.bytes_max {
         return Ok(Ended::ResultTooLarge { bytes: written.count });
     }
-    Ok(Ended::Ok(result(std::mem::take(&mut written.bytes))))
+    let output = result(std::mem::take(&mut written.bytes));
+    // Control characters take six bytes in JSON.
+    if output.len_bytes() > written.bytes_max {
+        return Ok(Ended::ResultTooLarge { bytes: output.len_bytes() });
+    }
+    Ok(Ended::Ok(output))
 }
 
 /// What a command wrote that has no result.

@@ -7,7 +7,13 @@ mod lift;
 mod lower;
 mod schema;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use sandmill_model::{
     JsonText,
@@ -24,7 +30,7 @@ use wasmtime::{
 };
 
 use self::lower::Budget;
-use crate::{call::Ended, guest::Guest, stop::Stop};
+use crate::{call::Ended, guest::Guest, limiter::Held, stop::Stop};
 
 /// Namespaces whose interfaces a host calls by other rules.
 const RESERVED: [&str; 2] = ["sandmill:", "wasi:"];
@@ -37,6 +43,9 @@ const PARAMETERS_MAX: usize = 256;
 
 /// Arguments that become values in well below a millisecond.
 const QUICK_BYTES_MAX: usize = 64 * 1024;
+
+/// What they may take as values; a few bytes of JSON can be thousands of values.
+const QUICK_VALUES_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Longer ones, which take a multiple of their length while they are read.
 static LONG_CONVERSIONS: Semaphore = Semaphore::const_new(2);
@@ -134,29 +143,47 @@ impl PlainFunction {
     }
 
     /// The arguments as values, and the bytes that they take.
-    fn values(&self, arguments: &JsonText, bytes_max: u64) -> Result<(Vec<Val>, u64), Refused> {
+    fn values(&self, arguments: &JsonText, budget: &Budget<'_>) -> Result<Vec<Val>, Refused> {
+        if self.parameters.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut arguments: Map<String, Value> = arguments.read().map_err(|error| {
             let message = format!("the arguments cannot be read as a JSON object: {error}");
             Refused::Faults(vec![Fault { pointer: String::new(), message }])
         })?;
-        let budget = Budget::of(bytes_max);
         let (mut values, mut faults) = (Vec::with_capacity(self.parameters.len()), Vec::new());
         for (name, ty) in &self.parameters {
-            match lower::parameter(name, arguments.remove(name), ty, &budget) {
+            match lower::parameter(name, arguments.remove(name), ty, budget) {
                 Ok(value) => values.push(value),
                 Err(_) if budget.is_spent() => return Err(Refused::NoMemory),
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok((values, bytes_max - budget.left())) } else { Err(Refused::Faults(faults)) }
+        if faults.is_empty() { Ok(values) } else { Err(Refused::Faults(faults)) }
     }
 
-    /// As [`Self::values`], where nobody waits for the thread and not many at once.
-    async fn long_values(self: &Arc<Self>, arguments: &JsonText, bytes_max: u64) -> Result<(Vec<Val>, u64), Refused> {
-        let _turn = LONG_CONVERSIONS.acquire().await;
+    /// Values of what is short and stays small; none where they need more than that.
+    fn quick_values(&self, arguments: &JsonText, bytes_max: u64) -> Option<Result<Vec<Val>, Refused>> {
+        if arguments.as_str().len() > QUICK_BYTES_MAX {
+            return None;
+        }
+        let values = self.values(arguments, &Budget::of(bytes_max, &AtomicBool::new(false)));
+        (!matches!(values, Err(Refused::NoMemory))).then_some(values)
+    }
+
+    /// As [`Self::values`], where nobody waits for the thread and not many at once. What they take is `held` for as long as it is taken, also if the run ends meanwhile.
+    async fn long_values(self: &Arc<Self>, arguments: &JsonText, held: Held) -> Result<(Vec<Val>, Held), Refused> {
+        // The semaphore is never closed.
+        let turn = LONG_CONVERSIONS.acquire().await.map_err(|error| Refused::Host(error.to_string()))?;
         let (function, arguments) = (Arc::clone(self), arguments.clone());
-        let converted = tokio::task::spawn_blocking(move || function.values(&arguments, bytes_max)).await;
-        converted.unwrap_or_else(|error| Err(Refused::Host(error.to_string())))
+        let stop = Arc::new(AtomicBool::new(false));
+        let _ends = SetOnDrop(Arc::clone(&stop));
+        let converted = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let values = function.values(&arguments, &Budget::of(held.bytes(), &stop))?;
+            Ok((values, held))
+        });
+        converted.await.unwrap_or_else(|error| Err(Refused::Host(error.to_string())))
     }
 
     pub(crate) async fn call<H: Send + 'static>(
@@ -165,33 +192,67 @@ impl PlainFunction {
         instance: &Instance,
         arguments: &JsonText,
     ) -> wasmtime::Result<Ended> {
-        let limits = store.data().core.limits;
         let limiter = &mut store.data_mut().core.limiter;
-        let room = limiter.room();
-        let converted = if arguments.as_str().len() <= QUICK_BYTES_MAX {
-            let converted = self.values(arguments, room);
-            limiter.charge(converted.as_ref().map_or(0, |(_, bytes)| *bytes)).await?;
-            converted
-        } else {
-            // Before it is taken, however much that will be.
-            limiter.charge(room).await?;
-            let converted = self.long_values(arguments, room).await;
-            limiter.discharge(room - converted.as_ref().map_or(0, |(_, bytes)| *bytes));
-            converted
+        // Before it is taken, however much of it will be.
+        let mut charged = limiter.room().min(QUICK_VALUES_BYTES_MAX);
+        limiter.charge(charged).await?;
+        let converted = match self.quick_values(arguments, charged) {
+            Some(converted) => converted,
+            None => {
+                limiter.discharge(charged);
+                charged = limiter.room();
+                limiter.charge(charged).await?;
+                let held = limiter.hand_over(charged);
+                self.long_values(arguments, held).await.map(|(values, held)| {
+                    store.data_mut().core.limiter.take_over(held);
+                    values
+                })
+            }
         };
-        let (values, bytes) = match converted {
-            Ok(converted) => converted,
+        let values = match converted {
+            Ok(values) => values,
             Err(Refused::Faults(faults)) => return Ok(Ended::InvalidArguments(refusal(faults))),
-            Err(Refused::NoMemory) => return Err(Stop::OutOfMemory { limit_bytes: limits.memory_bytes }.into()),
+            Err(Refused::NoMemory) => {
+                return Err(Stop::OutOfMemory { limit_bytes: store.data().core.limits.memory_bytes }.into());
+            }
             Err(Refused::Host(error)) => return Err(Stop::HostFault(error).into()),
         };
+        // The guest needs room for them too.
+        let bytes: u64 = values.iter().map(held_bytes).sum();
+        store.data_mut().core.limiter.discharge(charged.saturating_sub(bytes));
+        let charged = charged.min(bytes);
         let function = instance.get_func(&mut *store, self.index).ok_or_else(|| wasmtime::format_err!("`{}` is no function", self.name))?;
         let mut results = if self.result.is_some() { vec![Val::Bool(false)] } else { Vec::new() };
         function.call_async(&mut *store, &values, &mut results).await?;
         drop(values);
-        store.data_mut().core.limiter.discharge(bytes);
+        store.data_mut().core.limiter.discharge(charged);
         Ok(lift::result(results.pop().zip(self.result.as_ref()), store.data().result_bytes_max()))
     }
+}
+
+/// Tells a conversion that the run has ended.
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a value takes in memory.
+fn held_bytes(value: &Val) -> u64 {
+    let all = |values: &[Val]| values.iter().map(held_bytes).sum();
+    let inner = |value: &Option<Box<Val>>| value.as_deref().map_or(0, held_bytes);
+    let more: u64 = match value {
+        Val::String(text) | Val::Enum(text) => text.len() as u64,
+        Val::List(values) | Val::Tuple(values) | Val::FixedLengthList(values) => all(values),
+        Val::Record(fields) => fields.iter().map(|(name, value)| (lower::FIELD_BYTES + name.len()) as u64 + held_bytes(value)).sum(),
+        Val::Variant(name, value) => name.len() as u64 + inner(value),
+        Val::Option(value) | Val::Result(Ok(value) | Err(value)) => inner(value),
+        Val::Flags(names) => names.iter().map(|name| (size_of::<String>() + name.len()) as u64).sum(),
+        _ => 0,
+    };
+    size_of::<Val>() as u64 + more
 }
 
 /// Why arguments did not become values.
@@ -225,12 +286,13 @@ impl Exported {
         if self.function.params().len() > PARAMETERS_MAX {
             return unsupported("it", &format!("has more than {PARAMETERS_MAX} parameters"));
         }
+        let mut size = schema::Size::none();
         for (name, ty) in self.function.params() {
-            if let Err(what) = schema::check(&ty) {
+            if let Err(what) = schema::check(&ty, &mut size) {
                 return unsupported(&format!("its parameter `{name}`"), &what);
             }
         }
-        self.function.results().try_for_each(|ty| schema::check(&ty).or_else(|what| unsupported("its result", &what)))
+        self.function.results().try_for_each(|ty| schema::check(&ty, &mut size).or_else(|what| unsupported("its result", &what)))
     }
 }
 

@@ -19,6 +19,24 @@ pub(crate) struct Limiter {
     last_bytes: u64,
 }
 
+/// Memory that the host has for a run, counted among that of all runs.
+pub(crate) struct Held {
+    admission: Arc<Admission>,
+    bytes: u64,
+}
+
+impl Held {
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.admission.discharge(self.bytes);
+    }
+}
+
 impl Limiter {
     pub(crate) fn new(admission: Arc<Admission>, limit_bytes: u64) -> Self {
         Self { admission, limit_bytes, used_bytes: 0, peak_bytes: 0, last_bytes: 0 }
@@ -33,6 +51,17 @@ impl Limiter {
         self.grow(bytes).await?;
         self.last_bytes = 0;
         Ok(())
+    }
+
+    /// Bytes that were charged, as a value of their own: they stay counted until it is dropped, whatever becomes of the run.
+    pub(crate) fn hand_over(&mut self, bytes: u64) -> Held {
+        self.used_bytes -= bytes;
+        Held { admission: Arc::clone(&self.admission), bytes }
+    }
+
+    /// They are the run's again.
+    pub(crate) fn take_over(&mut self, mut held: Held) {
+        self.used_bytes += std::mem::take(&mut held.bytes);
     }
 
     /// Bytes that the run may still take.

@@ -31,7 +31,8 @@ pub(super) fn module(root: &Path, sources: &[PathBuf], tools: &Tools, module: &P
     let words = compiler(tools)?;
     let mut words = words.iter();
     let mut command = Command::new(words.next().map_or("zig", String::as_str));
-    // Relative to the project's folder, as its author knows them from what the compiler says of them.
+    // Relative to the project's folder, as its author knows them from what the compiler says of them; no file's name is an option.
+    let own = own.iter().map(|file| Path::new(".").join(file));
     command.args(words).args(FLAGS).arg("-I").arg(sdk.join("include")).arg("-o").arg(module).args(own);
     command.args(files_of(root, &sdk.join("src"))?).arg(sdk.join("bindings").join("imports.c")).current_dir(root);
     tool::run(&mut command, &NEED)

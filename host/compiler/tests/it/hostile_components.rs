@@ -117,13 +117,13 @@ fn deep_and_wide_types() {
             (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0))) (core instance $i (instantiate $m))
             (func $f (param "x" $e29) (canon lift (core func $i "f") (memory (core memory $i "m")) (realloc (core func $i "r")))) (export "run" (func $f)))"#
     );
-    check("types that double", wat::parse_str(&doubling).unwrap(), Some(""));
+    check("types that double", wat::parse_str(&doubling).unwrap(), Some("made of more than 10000 types"));
     let cases: String = (0..5_000).map(|case| format!("(case \"c{case}\")")).collect();
     let wide = format!(
         r#"(component (type $v (variant {cases})) (export $e "v" (type $v)) (core module $m (func (export "f") (param i32))) (core instance $i (instantiate $m))
             (func $f (param "x" $e) (canon lift (core func $i "f"))) (export "run" (func $f)))"#
     );
-    check("a variant of 5,000 cases", wat::parse_str(&wide).unwrap(), None);
+    check("a variant of 5,000 cases", wat::parse_str(&wide).unwrap(), Some("more than 256 cases"));
 }
 
 #[test]
@@ -183,5 +183,5 @@ fn generated_components() {
             break;
         }
     }
-    assert!(built + refused >= 20, "{built} built, {refused} refused in {:?}", began.elapsed());
+    assert!(built + refused >= 20 && refused > 0, "{built} built, {refused} refused in {:?}", began.elapsed());
 }

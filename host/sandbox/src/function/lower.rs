@@ -1,6 +1,9 @@
 //! JSON to WIT values. The schema has refused most of what does not fit; here it is refused whatever checked before.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sandmill_model::schema::Fault;
@@ -12,19 +15,20 @@ use super::schema::{FLOATS, is_option};
 /// Floats up to here are integers that no other float stands for.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// What a field of a record takes beside its value: its name is on the heap, for each record anew.
+pub(super) const FIELD_BYTES: usize = size_of::<(String, Val)>() - size_of::<Val>() + 32;
+
 /// Bytes that values may still take: as JSON they can be a fraction of that.
-pub(super) struct Budget {
+pub(super) struct Budget<'a> {
     left: Cell<u64>,
     is_spent: Cell<bool>,
+    /// Set once nobody waits for the values any more.
+    stop: &'a AtomicBool,
 }
 
-impl Budget {
-    pub(super) const fn of(bytes: u64) -> Self {
-        Self { left: Cell::new(bytes), is_spent: Cell::new(false) }
-    }
-
-    pub(super) const fn left(&self) -> u64 {
-        self.left.get()
+impl<'a> Budget<'a> {
+    pub(super) const fn of(bytes: u64, stop: &'a AtomicBool) -> Self {
+        Self { left: Cell::new(bytes), is_spent: Cell::new(false), stop }
     }
 
     /// Whether a fault is none of the arguments, but of the memory that they would take.
@@ -34,7 +38,7 @@ impl Budget {
 }
 
 /// The value of parameter `name`; what is missing is `none` where that is a value.
-pub(super) fn parameter(name: &str, value: Option<Value>, ty: &Type, budget: &Budget) -> Result<Val, Fault> {
+pub(super) fn parameter(name: &str, value: Option<Value>, ty: &Type, budget: &Budget<'_>) -> Result<Val, Fault> {
     of(value, ty, &Place { outer: None, step: Step::Name(name), budget })
 }
 
@@ -47,7 +51,7 @@ enum Step<'a> {
 struct Place<'a> {
     outer: Option<&'a Place<'a>>,
     step: Step<'a>,
-    budget: &'a Budget,
+    budget: &'a Budget<'a>,
 }
 
 impl Place<'_> {
@@ -63,7 +67,8 @@ impl Place<'_> {
     /// If so many values, and bytes of texts beside them, are more than there is memory for.
     fn hold(&self, values: usize, text_bytes: usize) -> Result<(), Fault> {
         let bytes = (values as u64).saturating_mul(size_of::<Val>() as u64).saturating_add(text_bytes as u64);
-        let Some(left) = self.budget.left.get().checked_sub(bytes) else {
+        let left = self.budget.left.get().checked_sub(bytes).filter(|_| !self.budget.stop.load(Ordering::Relaxed));
+        let Some(left) = left else {
             self.budget.is_spent.set(true);
             return Err(self.fault("there is no memory for it"));
         };
@@ -136,7 +141,7 @@ fn of(value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> 
             let mut members = object(value, place)?;
             let fields = record.fields().map(|field| {
                 let value = members.remove(field.name);
-                place.hold(0, size_of::<String>() + field.name.len())?;
+                place.hold(0, FIELD_BYTES + field.name.len())?;
                 member(field.name, value, &field.ty, place).map(|value| (field.name.to_owned(), value))
             });
             Val::Record(fields.collect::<Result<_, Fault>>()?)
@@ -169,11 +174,8 @@ fn with_case(value: Value, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
         let value = inner.map(|inner| member(&name, value, &inner, place)).transpose()?.map(Box::new);
         return Ok(Val::Result(if is_ok { Ok(value) } else { Err(value) }));
     }
-    let cases = || match ty {
-        Type::Variant(variant) => variant.cases().map(|case| (case.name, case.ty)).collect(),
-        _ => Vec::new(),
-    };
-    let found = cases().into_iter().find(|(case, _)| *case == name);
+    let Type::Variant(variant) = ty else { return Err(place.fault("its type has no cases")) };
+    let found = variant.cases().find(|case| case.name == name).map(|case| (case.name, case.ty));
     match (found, value) {
         (Some((_, None)), None) => Ok(Val::Variant(name, None)),
         (Some((_, Some(inner))), Some(value)) => {
@@ -182,7 +184,7 @@ fn with_case(value: Value, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
         }
         (Some((_, None)), Some(_)) => Err(place.fault("this case has no value: its name alone is expected")),
         (Some((_, Some(_))), None) => Err(place.fault("this case has a value: an object of its name is expected")),
-        (None, _) => Err(one_of(cases().into_iter().map(|(name, _)| name), place)),
+        (None, _) => Err(one_of(variant.cases().map(|case| case.name), place)),
     }
 }
 

@@ -6,6 +6,8 @@ use wasmtime::component::Type;
 
 /// Types that one schema is made of. WIT types are shared, JSON Schemas are trees: what is small there can be endless here.
 const TYPES_MAX: usize = 10_000;
+/// Cases of a variant, names of an enum or of flags: each value is held against them.
+const CASES_MAX: usize = 256;
 /// Bytes of one schema.
 const BYTES_MAX: usize = 256 * 1024;
 
@@ -36,28 +38,52 @@ pub(super) const fn is_option(ty: &Type) -> bool {
     matches!(ty, Type::Option(_))
 }
 
-/// # Errors
-/// What in it JSON has nothing for.
-pub(super) fn check(ty: &Type) -> Result<(), String> {
-    let mut budget = TYPES_MAX;
-    check_within(ty, &mut budget)
+/// Counts what the types of one function are made of, each as often as it is used.
+pub(super) struct Size(usize);
+
+impl Size {
+    pub(super) const fn none() -> Self {
+        Self(0)
+    }
+
+    fn add(&mut self, types: usize) -> Result<(), String> {
+        self.0 = self.0.saturating_add(types);
+        if self.0 > TYPES_MAX {
+            Err(format!("is, with the others of the function, made of more than {TYPES_MAX} types and names"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A value's case is looked for among all.
+    fn cases(&mut self, cases: usize, what: &str) -> Result<(), String> {
+        if cases > CASES_MAX {
+            return Err(format!("holds {what} with more than {CASES_MAX} cases or names"));
+        }
+        self.add(cases)
+    }
 }
 
-fn check_within(ty: &Type, budget: &mut usize) -> Result<(), String> {
-    let Some(left) = budget.checked_sub(1) else { return Err(format!("is made of more than {TYPES_MAX} types")) };
-    *budget = left;
-    let mut each = |ty: Option<Type>| ty.map_or(Ok(()), |ty| check_within(&ty, budget));
+/// # Errors
+/// What in it JSON has nothing for, or is too large.
+pub(super) fn check(ty: &Type, size: &mut Size) -> Result<(), String> {
+    size.add(1)?;
     match ty {
         Type::Own(_) | Type::Borrow(_) => Err("holds a resource, which lives in one run only".to_owned()),
         Type::Future(_) | Type::Stream(_) | Type::ErrorContext => Err("holds a stream, a future or an error context".to_owned()),
         Type::Map(_) => Err("holds a map; use a list of tuples".to_owned()),
-        Type::List(list) => each(Some(list.ty())),
-        Type::FixedLengthList(list) => each(Some(list.ty())),
-        Type::Option(option) => each(Some(option.ty())),
-        Type::Record(record) => record.fields().try_for_each(|field| each(Some(field.ty))),
-        Type::Tuple(tuple) => tuple.types().try_for_each(|ty| each(Some(ty))),
-        Type::Variant(variant) => variant.cases().try_for_each(|case| each(case.ty)),
-        Type::Result(result) => each(result.ok()).and_then(|()| each(result.err())),
+        Type::List(list) => check(&list.ty(), size),
+        Type::FixedLengthList(list) => check(&list.ty(), size),
+        Type::Option(option) => check(&option.ty(), size),
+        Type::Record(record) => record.fields().try_for_each(|field| check(&field.ty, size)),
+        Type::Tuple(tuple) => tuple.types().try_for_each(|ty| check(&ty, size)),
+        Type::Enum(names) => size.cases(names.names().len(), "an enum"),
+        Type::Flags(flags) => size.cases(flags.names().len(), "flags"),
+        Type::Variant(variant) => {
+            size.cases(variant.cases().len(), "a variant")?;
+            variant.cases().filter_map(|case| case.ty).try_for_each(|ty| check(&ty, size))
+        }
+        Type::Result(result) => [result.ok(), result.err()].into_iter().flatten().try_for_each(|ty| check(&ty, size)),
         _ => Ok(()),
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use sandmill_model::{JsonText, Limits, Outcome, OutcomeKind, schema::Schema};
-use sandmill_sandbox::{CallInput, PlainFunction};
+use sandmill_sandbox::{Call, CallInput, PlainFunction, Program};
 use serde_json::{Value, json};
 
-use crate::testing::{Testbed, assert_kind, json as result, message, soon, testbed};
+use crate::testing::{Testbed, assert_kind, json as result, key, message, run_id, soon, testbed, until, workspace};
 
 fn function(bed: &Testbed, name: &str) -> Arc<PlainFunction> {
     Arc::new(bed.program("functions").function(name).unwrap())
@@ -200,4 +200,47 @@ async fn functions_are_found_by_their_names() {
         assert!(refused(name).contains("holds a resource"), "{}", refused(name));
     }
     assert!(refused("[constructor]canvas").contains("there is no function"));
+}
+
+/// `run(x: list<record>)` whose record has so many fields that may be left out: `{}` is that many values.
+fn expanding(bed: &Testbed) -> Arc<Program<()>> {
+    let fields: String = (0..2_000).map(|field| format!("(field \"f{field}\" (option bool))")).collect();
+    let text = format!(
+        r#"(component (type $r (record {fields})) (export $e "r" (type $r))
+            (core module $m (memory (export "m") 200) (func (export "f") (param i32 i32))
+                (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func $f (param "x" (list $e)) (canon lift (core func $i "f") (memory (core memory $i "m")) (realloc (core func $i "r"))))
+            (export "run" (func $f)))"#
+    );
+    let engine = wasmtime::Engine::new(&sandmill_sandbox::engine_config(None)).unwrap();
+    let code = engine.precompile_component(&wat::parse_str(text).unwrap()).unwrap();
+    bed.sandbox.install(&key("expanding"), &code).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expands_is_charged_before_it_is_made() {
+    let bed = testbed(|_| {});
+    let program = expanding(&bed);
+    let function = Arc::new(program.function("run").unwrap());
+    let call = |count: usize, limits: Limits| {
+        let arguments = JsonText::parse(format!("{{\"x\":[{}{{}}]}}", "{},".repeat(count - 1))).unwrap();
+        let input = CallInput::Function { function: Arc::clone(&function), arguments };
+        Call { run: run_id(), workspace: workspace(1), program: Arc::clone(&program), module: None, input, limits, host: () }
+    };
+    let small = Limits { memory_bytes: 32 * 1024 * 1024, ..Limits::default() };
+    assert_kind(&soon(bed.sandbox.run(call(1, small))).await, OutcomeKind::Ok);
+    // Short, and long: each of them would be gigabytes.
+    for count in [20_000, 100_000] {
+        let outcome = soon(bed.sandbox.run(call(count, small))).await;
+        assert_kind(&outcome, OutcomeKind::OutOfMemory);
+        assert!(outcome.usage.wall_ns < 5_000_000_000, "{outcome:?}");
+    }
+    // A run that ends meanwhile takes its conversion with it.
+    let hurried = Limits { memory_bytes: 1024 * 1024 * 1024, wall_ms: 30, ..Limits::default() };
+    for _ in 0..3 {
+        let outcome = soon(bed.sandbox.run(call(100_000, hurried))).await;
+        assert!(matches!(outcome.kind, OutcomeKind::Timeout | OutcomeKind::OutOfMemory), "{outcome:?}");
+    }
+    until("all memory is given back", || bed.sandbox.guest_memory_bytes() == 0).await;
 }

@@ -20,8 +20,15 @@ use sandmill_model::BoxFuture;
 use tokio::{net::TcpListener, sync::OwnedSemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Where no other program listens, if there is such an address: of loopback, Linux has all of 127.0.0.0/8.
-const ADDRESS: Ipv4Addr = if cfg!(target_os = "linux") { Ipv4Addr::new(127, 83, 77, 1) } else { Ipv4Addr::LOCALHOST };
+/// Where no other program listens, if there is such an address: of loopback, Linux has all of 127.0.0.0/8, and each process takes one of its own.
+fn address() -> Ipv4Addr {
+    if !cfg!(target_os = "linux") {
+        return Ipv4Addr::LOCALHOST;
+    }
+    let [.., high, low] = std::process::id().to_be_bytes();
+    // Not the first and the last of 256, which others may take for the net's own.
+    Ipv4Addr::new(127, 83, high, low.clamp(1, 254))
+}
 /// Bytes of a request's body; scripts send no more in a run.
 const BODY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
@@ -48,13 +55,13 @@ struct Here;
 impl Resolver for Here {
     fn resolve(&self, _name: String, permit: OwnedSemaphorePermit) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         drop(permit);
-        Box::pin(async { Ok(vec![IpAddr::V4(ADDRESS)]) })
+        Box::pin(async { Ok(vec![IpAddr::V4(address())]) })
     }
 }
 
 /// What the user allows, with all names at the faked answers.
 pub(super) fn directed(mut given: sandmill_cli::Outbound) -> anyhow::Result<OutboundOptions> {
-    given.outbound_allow.push(ADDRESS.to_string());
+    given.outbound_allow.push(address().to_string());
     Ok(OutboundOptions { resolver: Arc::new(Here), ..crate::outbound::options(&given)? })
 }
 
@@ -64,7 +71,8 @@ impl Web {
         for answer in &answers {
             self.listen(answer.origin.port).await.map_err(|error| {
                 LocalRunError::Input(format!(
-                    "fakes: http: nothing can listen on {ADDRESS}:{} to answer for {}: {error}; ports below 1024 may need rights that you do not have",
+                    "fakes: http: nothing can listen on {}:{} to answer for {}: {error}; ports below 1024 may need rights that you do not have",
+                    address(),
                     answer.origin.port,
                     answer.origin.authority()
                 ))
@@ -79,7 +87,7 @@ impl Web {
         if self.ports.contains(&port) {
             return Ok(());
         }
-        let listener = TcpListener::bind((ADDRESS, port)).await?;
+        let listener = TcpListener::bind((address(), port)).await?;
         self.ports.insert(port);
         let router = Router::new().fallback(answer).with_state(self.answers.clone());
         let stop = self.stop.clone();

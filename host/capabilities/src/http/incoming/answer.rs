@@ -108,7 +108,8 @@ fn refused(answer: &Answer) -> RunError {
     let shown = text(&answer.body).map(|text| &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]).unwrap_or_default();
     let colon = if shown.is_empty() { "" } else { ": " };
     let mut error = RunError::new("HttpStatus", format!("the handler answered {}{colon}{shown}", answer.status));
-    let body = text(&answer.body).and_then(|text| serde_json::from_str(text).ok());
+    let body = text(&answer.body).filter(|text| sandmill_model::json::check(text).is_ok());
+    let body = body.and_then(|text| serde_json::from_str(text).ok());
     error.details = JsonText::of(&Details { status: answer.status.as_u16(), body }).ok();
     error
 }

@@ -44,7 +44,6 @@ struct HttpMetadata<'a> {
     target: Option<Cow<'a, str>>,
     #[serde(default)]
     query: BTreeMap<String, Values>,
-    #[serde(default)]
     headers: BTreeMap<String, String>,
 }
 
@@ -120,7 +119,7 @@ fn cloud_event(attempt: &Attempt) -> Request<Bytes> {
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::builder().scheme("http").authority(AUTHORITY).path_and_query(ROOT).build().unwrap_or_default();
-    let content_type = content_type(request.body());
+    let content_type = if metadata.is_some() { content_type(request.body()) } else { "application/json" };
     let attributes = [
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", attempt.run.to_string()),
@@ -142,6 +141,9 @@ fn cloud_event(attempt: &Attempt) -> Request<Bytes> {
 
 /// JSON as CloudEvents write texts in headers; none if it is too long for one.
 fn told(metadata: &JsonText) -> Option<String> {
+    if metadata.as_str().len() > METADATA_BYTES_MAX {
+        return None;
+    }
     let encoded = utf8_percent_encode(metadata.as_str(), ENCODED).to_string();
     (encoded.len() <= METADATA_BYTES_MAX).then_some(encoded)
 }
