@@ -24,8 +24,9 @@ async fn globals_and_memory_are_fresh_in_every_run() {
 async fn no_environment_no_files_no_sockets() {
     let bed = testbed(|_| {});
     let outcome = bed.run(r#"{"mode":"outside"}"#).await;
+    // The one argument is the name that every program is given.
     let expected = serde_json::json!({
-        "env": 0, "args": 0, "cwd": false, "root": false, "file": false,
+        "env": 0, "args": 1, "cwd": false, "root": false, "file": false,
         "tcp": false, "listen": false, "udp": false, "dns": false, "stdin": 0,
     });
     assert_eq!(json(&outcome), expected);
