@@ -10,6 +10,7 @@ use std::{
 use sandmill_testkit::{
     binary::{binary, root},
     foreign::zig,
+    toolchain::is_here,
 };
 use serde_json::{Value, json};
 
@@ -45,16 +46,6 @@ fn project(language: &str) -> (tempfile::TempDir, PathBuf) {
     ends(sandmill(folder.path(), &["init", "app", "--lang", language]), 0);
     let project = folder.path().join("app");
     (folder, project)
-}
-
-/// Whether the program is here; says so where it is not.
-fn is_here(program: &str, arguments: &[&str]) -> bool {
-    let is_here = Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success());
-    if !is_here {
-        assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"), "`{program} {}` fails, in CI", arguments.join(" "));
-        eprintln!("SKIPPED: `{program} {}` fails", arguments.join(" "));
-    }
-    is_here
 }
 
 /// Builds a new project and holds its component against what the read-me says.

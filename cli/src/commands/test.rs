@@ -203,7 +203,7 @@ impl Bench {
         let (input, idempotency_key) = (case.input.clone(), case.idempotency_key.clone());
         let end = self.local.run(LocalCase { setting, path: path.clone(), input, idempotency_key, state_keys }).await?;
         let check::Held { faults, log } = check::hold(&case.expected, &end);
-        Ok(Tested { name: case.name.clone(), took: end.took, faults, log })
+        Ok(Tested { name: case.name.clone(), took: end.took, faults, unseen: case.unseen.clone(), log })
     }
 }
 

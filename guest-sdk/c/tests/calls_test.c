@@ -1,18 +1,9 @@
 /* Every call of the host, against the fake. */
 #include "sandmill_fake.h"
+#include "check.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int faults;
-
-#define CHECK(condition)                                              \
-    do {                                                              \
-        if (!(condition)) {                                           \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            faults++;                                                 \
-        }                                                             \
-    } while (0)
 
 SANDMILL_SCHEMA("{\"type\":\"object\"}")
 

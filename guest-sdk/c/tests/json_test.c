@@ -1,20 +1,11 @@
 /* The reader and the writer of JSON. */
 #include "sandmill_json.h"
+#include "check.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int faults;
-
-#define CHECK(condition)                                              \
-    do {                                                              \
-        if (!(condition)) {                                           \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            faults++;                                                 \
-        }                                                             \
-    } while (0)
 
 /* Read from memory of exactly that size, so that a sanitizer sees what reads beyond it. */
 static bool reads(const char *text) {

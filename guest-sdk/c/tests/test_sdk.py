@@ -5,6 +5,7 @@
 CC chooses the compiler, `cc` where nothing is said. With ZIG, e.g. `ZIG="python3 -m ziglang"`, every script is compiled for wasm as well.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -75,6 +76,12 @@ class Sdk(unittest.TestCase):
             sources = [str(script), *SOURCES, str(SDK / "bindings/imports.c")]
             code, _, said = command([*shlex.split(os.environ["ZIG"]), "cc", *WASM, "-o", str(self.folder / "script.core.wasm"), *sources])
             self.assertEqual(code, 0, said)
+
+    def test_bindings_are_of_this_wit(self):
+        packages = sorted((SDK.parent.parent / "wit").glob("*/*.wit"))
+        self.assertGreater(len(packages), 5)
+        digest = hashlib.sha256(b"".join(package.read_bytes() for package in packages)).hexdigest()
+        self.assertEqual((SDK / "bindings/wit.sha256").read_text().strip(), digest, "generate bindings/ anew, as the read-me says, and write this digest")
 
     def test_json(self):
         self.passes(str(SDK / "tests/json_test.c"), *(source for source in SOURCES if "json" in source))

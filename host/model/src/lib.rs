@@ -9,6 +9,7 @@ pub mod clock;
 pub mod code;
 pub mod digest;
 pub mod event;
+pub mod exports;
 pub mod grants;
 pub mod idempotency;
 pub mod ids;

@@ -1,5 +1,6 @@
 //! What a component exports that a host calls, looked up and checked once.
 
+use sandmill_model::exports::{COMMAND, LOADER, MAIN, PREPROCESSOR, SCHEMA};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower,
     types::{ComponentFunc, ComponentItem},
@@ -9,13 +10,6 @@ use crate::{
     bindings::{CommandResults, DescribeResults, LoadParams, LoadResults, PreprocessParams, PreprocessResults, RunParams, RunResults},
     error::Error,
 };
-
-const MAIN: &str = "sandmill:script/main@0.1.0";
-const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
-const SCHEMA: &str = "sandmill:script/schema@0.1.0";
-const LOADER: &str = "sandmill:runtime/loader@0.1.0";
-/// Of any version that is compatible with it.
-const COMMAND: &str = "wasi:cli/run@0.2.0";
 
 pub(crate) struct Exports {
     pub(crate) run: Option<ComponentExportIndex>,

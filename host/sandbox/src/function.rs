@@ -142,7 +142,7 @@ impl PlainFunction {
         schema::of(&self.parameters)
     }
 
-    /// The arguments as values, and the bytes that they take.
+    /// The arguments as values; the budget knows what they take.
     fn values(&self, arguments: &JsonText, budget: &Budget<'_>) -> Result<Vec<Val>, Refused> {
         if self.parameters.is_empty() {
             return Ok(Vec::new());
@@ -163,16 +163,20 @@ impl PlainFunction {
     }
 
     /// Values of what is short and stays small; none where they need more than that.
-    fn quick_values(&self, arguments: &JsonText, bytes_max: u64) -> Option<Result<Vec<Val>, Refused>> {
+    fn quick_values(&self, arguments: &JsonText, bytes_max: u64) -> Option<Result<Converted, Refused>> {
         if arguments.as_str().len() > QUICK_BYTES_MAX {
             return None;
         }
-        let values = self.values(arguments, &Budget::of(bytes_max, &AtomicBool::new(false)));
-        (!matches!(values, Err(Refused::NoMemory))).then_some(values)
+        let stop = AtomicBool::new(false);
+        let budget = Budget::of(bytes_max, &stop);
+        match self.values(arguments, &budget) {
+            Err(Refused::NoMemory) => None,
+            values => Some(values.map(|values| Converted { values, spare: budget.left() })),
+        }
     }
 
     /// As [`Self::values`], where nobody waits for the thread and not many at once. What they take is `held` for as long as it is taken, also if the run ends meanwhile.
-    async fn long_values(self: &Arc<Self>, arguments: &JsonText, held: Held) -> Result<(Vec<Val>, Held), Refused> {
+    async fn long_values(self: &Arc<Self>, arguments: &JsonText, held: Held) -> Result<(Converted, Held), Refused> {
         // The semaphore is never closed.
         let turn = LONG_CONVERSIONS.acquire().await.map_err(|error| Refused::Host(error.to_string()))?;
         let (function, arguments) = (Arc::clone(self), arguments.clone());
@@ -180,8 +184,10 @@ impl PlainFunction {
         let _ends = SetOnDrop(Arc::clone(&stop));
         let converted = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let values = function.values(&arguments, &Budget::of(held.bytes(), &stop))?;
-            Ok((values, held))
+            let budget = Budget::of(held.bytes(), &stop);
+            let values = function.values(&arguments, &budget)?;
+            let spare = budget.left();
+            Ok((Converted { values, spare }, held))
         });
         converted.await.unwrap_or_else(|error| Err(Refused::Host(error.to_string())))
     }
@@ -203,14 +209,14 @@ impl PlainFunction {
                 charged = limiter.room();
                 limiter.charge(charged).await?;
                 let held = limiter.hand_over(charged);
-                self.long_values(arguments, held).await.map(|(values, held)| {
+                self.long_values(arguments, held).await.map(|(converted, held)| {
                     store.data_mut().core.limiter.take_over(held);
-                    values
+                    converted
                 })
             }
         };
-        let values = match converted {
-            Ok(values) => values,
+        let Converted { values, spare } = match converted {
+            Ok(converted) => converted,
             Err(Refused::Faults(faults)) => return Ok(Ended::InvalidArguments(refusal(faults))),
             Err(Refused::NoMemory) => {
                 return Err(Stop::OutOfMemory { limit_bytes: store.data().core.limits.memory_bytes }.into());
@@ -218,14 +224,12 @@ impl PlainFunction {
             Err(Refused::Host(error)) => return Err(Stop::HostFault(error).into()),
         };
         // The guest needs room for them too.
-        let bytes: u64 = values.iter().map(held_bytes).sum();
-        store.data_mut().core.limiter.discharge(charged.saturating_sub(bytes));
-        let charged = charged.min(bytes);
+        store.data_mut().core.limiter.discharge(spare);
         let function = instance.get_func(&mut *store, self.index).ok_or_else(|| wasmtime::format_err!("`{}` is no function", self.name))?;
         let mut results = if self.result.is_some() { vec![Val::Bool(false)] } else { Vec::new() };
         function.call_async(&mut *store, &values, &mut results).await?;
         drop(values);
-        store.data_mut().core.limiter.discharge(charged);
+        store.data_mut().core.limiter.discharge(charged - spare);
         Ok(lift::result(results.pop().zip(self.result.as_ref()), store.data().result_bytes_max()))
     }
 }
@@ -239,20 +243,10 @@ impl Drop for SetOnDrop {
     }
 }
 
-/// What a value takes in memory.
-fn held_bytes(value: &Val) -> u64 {
-    let all = |values: &[Val]| values.iter().map(held_bytes).sum();
-    let inner = |value: &Option<Box<Val>>| value.as_deref().map_or(0, held_bytes);
-    let more: u64 = match value {
-        Val::String(text) | Val::Enum(text) => text.len() as u64,
-        Val::List(values) | Val::Tuple(values) | Val::FixedLengthList(values) => all(values),
-        Val::Record(fields) => fields.iter().map(|(name, value)| (lower::FIELD_BYTES + name.len()) as u64 + held_bytes(value)).sum(),
-        Val::Variant(name, value) => name.len() as u64 + inner(value),
-        Val::Option(value) | Val::Result(Ok(value) | Err(value)) => inner(value),
-        Val::Flags(names) => names.iter().map(|name| (size_of::<String>() + name.len()) as u64).sum(),
-        _ => 0,
-    };
-    size_of::<Val>() as u64 + more
+/// Arguments as values, and what of the memory that was charged for them they did not need.
+struct Converted {
+    values: Vec<Val>,
+    spare: u64,
 }
 
 /// Why arguments did not become values.
@@ -286,7 +280,7 @@ impl Exported {
         if self.function.params().len() > PARAMETERS_MAX {
             return unsupported("it", &format!("has more than {PARAMETERS_MAX} parameters"));
         }
-        let mut size = schema::Size::none();
+        let mut size = schema::Size::default();
         for (name, ty) in self.function.params() {
             if let Err(what) = schema::check(&ty, &mut size) {
                 return unsupported(&format!("its parameter `{name}`"), &what);

@@ -76,10 +76,6 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
     let outbound = crate::outbound::options(&outbound).map_err(setup)?;
     let (parts, service) = compose(folder.path(), None, outbound).await.map_err(setup)?;
     let workspace = workspace(&parts, DEFAULT_WORKSPACE).await.map_err(setup)?;
-    if language != Language::Component {
-        // From the cache, before the build: else the build worker compiles the language runtime, which takes a second.
-        parts.runner.warm_up().await.map_err(LocalRunError::Setup)?;
-    }
     let path: ScriptPath = ScriptPath::LOCAL.parse().context("the path of local runs").map_err(setup)?;
     let prepared = prepare(&parts, LocalScript { file, language, source, manifest }).await?;
     deploy(&parts, &workspace, &path, prepared, &given).await?;
@@ -131,6 +127,10 @@ async fn workspace(parts: &Parts, name: &str) -> anyhow::Result<Workspace> {
 
 async fn prepare(parts: &Parts, script: LocalScript) -> Result<Prepared, LocalRunError> {
     let LocalScript { file, language, source, manifest } = script;
+    if language != Language::Component {
+        // From the cache, before the first build: else the build worker compiles the language runtime, which takes a second.
+        parts.runner.warm_up().await.map_err(LocalRunError::Setup)?;
+    }
     let file_name = file.file_name().map_or_else(|| "script".to_owned(), |name| name.to_string_lossy().into_owned());
     let source = Bytes::from(source);
     let build = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };

@@ -9,6 +9,7 @@ pub mod registry;
 pub mod s3;
 pub mod server;
 pub mod sqlite;
+pub mod toolchain;
 pub mod wasmtime;
 
 /// Says loudly that something cannot be tested here.

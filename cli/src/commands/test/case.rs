@@ -24,6 +24,8 @@ pub(super) struct Case {
     pub(super) continues: bool,
     pub(super) fakes: LocalFakes,
     pub(super) expected: Expected,
+    /// Keys whose expectations only a test over HTTP can look at.
+    pub(super) unseen: Vec<&'static str>,
 }
 
 /// What is not said is not looked at; only that the run ends well is expected of all that say nothing else.
@@ -73,13 +75,10 @@ struct Written {
     log: Vec<String>,
     #[serde(default)]
     expect_state: BTreeMap<String, Value>,
-    // What tests over HTTP look at; a run in the sandbox has none of it.
-    #[serde(rename = "stream")]
-    _stream: Option<IgnoredAny>,
-    #[serde(rename = "labels")]
-    _labels: Option<IgnoredAny>,
-    #[serde(rename = "handler")]
-    _handler: Option<IgnoredAny>,
+    // What tests over HTTP look at; a run in the sandbox has none of it, and whoever reads the answer is told.
+    stream: Option<IgnoredAny>,
+    labels: Option<IgnoredAny>,
+    handler: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +139,23 @@ fn parse(text: &str) -> Result<Vec<Case>, String> {
 
 fn one(text: &str, number: usize) -> Result<Case, String> {
     let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Written { name, args, event, headers, continues, fakes, expect, expect_where, fails, status, log, expect_state, .. } = written;
+    let Written {
+        name,
+        args,
+        event,
+        headers,
+        continues,
+        fakes,
+        expect,
+        expect_where,
+        fails,
+        status,
+        log,
+        expect_state,
+        stream,
+        labels,
+        handler,
+    } = written;
     for predicate in &expect_where {
         predicate.check().map_err(|fault| format!("expect_where: {fault}"))?;
     }
@@ -160,7 +175,9 @@ fn one(text: &str, number: usize) -> Result<Case, String> {
     let fakes = fakes::read(fakes.unwrap_or_default()).map_err(|fault| format!("fakes: {fault}"))?;
     let expected = Expected { result: expect, result_where: expect_where, fails, status, log, state: expect_state };
     let name = name.unwrap_or_else(|| format!("case {number}"));
-    Ok(Case { name, input, idempotency_key: idempotency_key(headers)?, continues, fakes, expected })
+    let unseen = [("stream", stream), ("labels", labels), ("handler", handler)];
+    let unseen = unseen.into_iter().filter_map(|(key, value)| value.map(|_| key)).collect();
+    Ok(Case { name, input, idempotency_key: idempotency_key(headers)?, continues, fakes, expected, unseen })
 }
 
 /// Of headers beside `args` one means something to a run.

@@ -22,6 +22,8 @@ pub(super) struct Tested {
     pub(super) took: Duration,
     /// What is not as expected; none: it passed.
     pub(super) faults: Vec<String>,
+    /// What it expects that was not looked at.
+    pub(super) unseen: Vec<&'static str>,
     pub(super) log: Vec<LogLine>,
 }
 
@@ -39,7 +41,8 @@ pub(super) fn say(script: &str, tested: &Tested, session: &mut Session<'_>) {
     let paint = session.console.paint();
     let label = if tested.passed() { paint.green("ok    ") } else { paint.red("FAILED") };
     let name = clean_line(&tested.name);
-    session.console.say(&format!("{label} {}: {name} ({} ms)", clean_line(script), tested.took.as_millis()));
+    let unseen = if tested.unseen.is_empty() { String::new() } else { format!("; not looked at: {}", tested.unseen.join(", ")) };
+    session.console.say(&format!("{label} {}: {name} ({} ms{unseen})", clean_line(script), tested.took.as_millis()));
     if tested.passed() {
         return;
     }
@@ -86,6 +89,7 @@ fn whole(reports: &[Report]) -> Value {
                 "passed": tested.passed(),
                 "ms": tested.took.as_secs_f64() * 1_000.0,
                 "faults": tested.faults,
+                "not_looked_at": tested.unseen,
                 "log": tested.log,
             }));
         }
@@ -99,11 +103,18 @@ mod tests {
 
     #[test]
     fn numbers_and_json() {
-        let tested = |faults: Vec<String>| Tested { name: "n".into(), took: Duration::from_millis(2), faults, log: Vec::new() };
+        let tested = |faults: Vec<String>| Tested {
+            name: "n".into(),
+            took: Duration::from_millis(2),
+            faults,
+            unseen: vec!["stream"],
+            log: Vec::new(),
+        };
         let reports = [Report { script: "a.ts".into(), cases: vec![tested(Vec::new()), tested(vec!["x".into()])] }];
         assert_eq!(counts(&reports), (1, 1));
         let whole = whole(&reports);
         assert_eq!((&whole["passed"], &whole["cases"][1]["faults"]), (&json!(1), &json!(["x"])));
+        assert_eq!(whole["cases"][0]["not_looked_at"], json!(["stream"]));
         assert_eq!(indented("a\nb"), "  a\n  b");
     }
 }

@@ -11,7 +11,7 @@ use std::pin::pin;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use sandmill_model::{BoxFuture, RunError};
+use sandmill_model::{BoxFuture, RunError, exports::HTTP_HANDLER};
 use sandmill_sandbox::{Ended, Guest, HostCall};
 use tokio::sync::oneshot;
 use wasmtime::{
@@ -28,12 +28,7 @@ pub use self::request::{Asked, Incoming};
 use super::host::view;
 use crate::Host;
 
-/// Of any version that is compatible with it.
-pub const INTERFACE: &str = "wasi:http/incoming-handler@0.2.0";
-pub const FUNCTION: &str = "handle";
-
-/// Arguments of the function, for whoever checks a component's.
-pub type Params = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
+type Params = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
 
 /// One request to the program's handler.
 pub struct Handle(pub Incoming);
@@ -64,9 +59,9 @@ impl HostCall<Host> for Handle {
     fn call<'a>(self: Box<Self>, store: &'a mut Store<Guest<Host>>, instance: &'a Instance) -> BoxFuture<'a, Result<Ended>> {
         Box::pin(async move {
             let Incoming { request, asked } = self.0;
-            let interface = instance.get_export_index(&mut *store, None, INTERFACE);
-            let function = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), FUNCTION));
-            let function = function.ok_or_else(|| wasmtime::format_err!("the component exports no `{INTERFACE}`"))?;
+            let interface = instance.get_export_index(&mut *store, None, HTTP_HANDLER);
+            let function = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "handle"));
+            let function = function.ok_or_else(|| wasmtime::format_err!("the component exports no `{HTTP_HANDLER}`"))?;
             let handle = instance.get_typed_func::<Params, ()>(&mut *store, function)?;
             let bytes_max = store.data().result_bytes_max();
             let (tell, told) = oneshot::channel();

@@ -3,6 +3,7 @@
 use sandmill_model::{
     Digest, JsonText, Manifest,
     build::{BuildError, Built},
+    exports::{COMMAND, HTTP_HANDLER, MAIN, PREPROCESSOR, SCHEMA},
     version::{Entry, ProgramSpec},
 };
 use sandmill_sandbox::{NoFunction, PlainFunction};
@@ -12,10 +13,7 @@ use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lowe
 use super::{
     closed::{self, Closed, Stopped},
     engines::{self, Engines},
-    guest::{
-        self, COMMAND, CommandResults, DescribeResults, HTTP_HANDLER, HandleParams, MAIN, PREPROCESSOR, PreprocessResults, RunParams,
-        RunResults, SCHEMA,
-    },
+    guest::{self, CommandResults, DescribeResults, HandleParams, PreprocessResults, RunParams, RunResults},
     hosted::engine_failed,
     needs,
 };

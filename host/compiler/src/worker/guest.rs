@@ -1,6 +1,6 @@
 //! The shapes of `sandmill:script` and of `sandmill:runtime/loader` as they cross the border, and the runtime's `load`.
 
-use sandmill_model::version::HostedModule;
+use sandmill_model::{exports::LOADER, version::HostedModule};
 use wasmtime::{
     Result, Store,
     component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, Resource},
@@ -8,14 +8,6 @@ use wasmtime::{
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 use super::closed::Closed;
-
-pub(super) const MAIN: &str = "sandmill:script/main@0.1.0";
-pub(super) const PREPROCESSOR: &str = "sandmill:script/preprocessor@0.1.0";
-pub(super) const SCHEMA: &str = "sandmill:script/schema@0.1.0";
-/// Of any version that is compatible with it.
-pub(super) const COMMAND: &str = "wasi:cli/run@0.2.0";
-pub(super) const HTTP_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
-pub(super) const LOADER: &str = "sandmill:runtime/loader@0.1.0";
 
 #[derive(Clone, Debug, ComponentType, Lift)]
 #[component(record)]

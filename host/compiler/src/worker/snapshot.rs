@@ -1,13 +1,17 @@
 //! A component of a script's own: the runtime with the module loaded, its memory as it was then.
 
-use sandmill_model::{build::BuildError, version::HostedModule};
+use sandmill_model::{
+    build::BuildError,
+    exports::{LOADER, PREPROCESSOR},
+    version::HostedModule,
+};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wizer::{ComponentContext, WasmtimeWizerComponent, Wizer};
 
 use super::{
     closed::{self, Closed},
     engines::Engines,
-    guest::{self, LOADER, PREPROCESSOR},
+    guest,
     hosted::{engine_failed, stopped, thrown},
     rewrite,
 };

@@ -16,7 +16,7 @@ use super::schema::{FLOATS, is_option};
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// What a field of a record takes beside its value: its name is on the heap, for each record anew.
-pub(super) const FIELD_BYTES: usize = size_of::<(String, Val)>() - size_of::<Val>() + 32;
+const FIELD_BYTES: usize = size_of::<(String, Val)>() - size_of::<Val>() + 32;
 
 /// Bytes that values may still take: as JSON they can be a fraction of that.
 pub(super) struct Budget<'a> {
@@ -29,6 +29,10 @@ pub(super) struct Budget<'a> {
 impl<'a> Budget<'a> {
     pub(super) const fn of(bytes: u64, stop: &'a AtomicBool) -> Self {
         Self { left: Cell::new(bytes), is_spent: Cell::new(false), stop }
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.left.get()
     }
 
     /// Whether a fault is none of the arguments, but of the memory that they would take.

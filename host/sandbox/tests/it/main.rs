@@ -5,6 +5,7 @@
 mod cache;
 mod cancel;
 mod commands;
+mod demanding;
 mod fairness;
 mod functions;
 mod isolation;

@@ -33,7 +33,6 @@ struct Session {
     space: Option<Workspace>,
     /// Cases with a workspace of their own so far.
     spaces: u64,
-    is_warm: bool,
     web: web::Web,
     stop: CancellationToken,
     service: JoinHandle<()>,
@@ -54,7 +53,6 @@ pub(super) async fn open(outbound: sandmill_cli::Outbound) -> Result<Box<dyn Loc
         stand_ins: BTreeMap::new(),
         space: None,
         spaces: 0,
-        is_warm: false,
         web: web::Web::default(),
         stop,
         service,
@@ -65,7 +63,7 @@ pub(super) async fn open(outbound: sandmill_cli::Outbound) -> Result<Box<dyn Loc
 impl LocalSession for Session {
     fn build(&mut self, script: LocalScript) -> BoxFuture<'_, Result<LocalScriptId, LocalRunError>> {
         Box::pin(async move {
-            let prepared = self.prepared(script).await?;
+            let prepared = prepare(&self.parts, script).await?;
             self.scripts.push(prepared);
             Ok(LocalScriptId(self.scripts.len() - 1))
         })
@@ -88,15 +86,6 @@ impl LocalSession for Session {
 }
 
 impl Session {
-    async fn prepared(&mut self, script: LocalScript) -> Result<Prepared, LocalRunError> {
-        if script.language != Language::Component && !self.is_warm {
-            // From the cache, before the first build: else the build worker compiles the language runtime, which takes a second.
-            self.parts.runner.warm_up().await.map_err(LocalRunError::Setup)?;
-            self.is_warm = true;
-        }
-        prepare(&self.parts, script).await
-    }
-
     async fn run_case(&mut self, case: LocalCase) -> Result<LocalCaseEnd, LocalRunError> {
         let LocalCase { setting, path, input, idempotency_key, state_keys } = case;
         if let LocalSetting::Fresh { deployments, fakes } = setting {
@@ -192,7 +181,7 @@ impl Session {
         let quoted = serde_json::to_string(returned.as_str()).context("what a faked run returns").map_err(setup)?;
         let source = format!("export function main() {{ return JSON.parse({quoted}); }}\n").into_bytes();
         let (file, language) = (PathBuf::from("fake.js"), Language::JavaScript);
-        let prepared = self.prepared(LocalScript { file, language, source, manifest: Manifest::default() }).await?;
+        let prepared = prepare(&self.parts, LocalScript { file, language, source, manifest: Manifest::default() }).await?;
         self.stand_ins.insert(returned.as_str().to_owned(), prepared.clone());
         Ok(prepared)
     }
