@@ -21,6 +21,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Whether nothing was said.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.args.is_none() && self.arg.is_empty()
+    }
+
     /// One JSON object. Text that the user wrote as JSON is passed on as written: no number loses a digit.
     pub(crate) fn read(&self) -> Result<JsonText, CliError> {
         let all = read_object(self.args.as_deref().unwrap_or("{}"))?;

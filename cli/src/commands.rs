@@ -2,6 +2,7 @@
 
 mod answers;
 pub(crate) mod build;
+pub(crate) mod dev;
 mod filter;
 pub(crate) mod grants;
 pub(crate) mod init;
@@ -27,6 +28,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Push(with) => push::execute(with.own, session).await,
+        ClientCommand::Dev(with) => Box::pin(dev::execute(with.own, session)).await,
         ClientCommand::Run(with) => run::execute(with.own, session).await,
         ClientCommand::Test(with) => test::execute(with.own, session).await,
         ClientCommand::Runs(with) => runs::execute(with.own.command, session).await,

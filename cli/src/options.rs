@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+    build, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -45,6 +45,8 @@ pub enum ClientCommand {
     Build(With<build::Options>),
     /// Deploy a script, a component or every script of a project folder
     Push(With<push::Options>),
+    /// Watch a folder: deploy what is saved, show compile errors, results and what runs log
+    Dev(With<dev::Options>),
     /// Run a deployed script, or a file in a local sandbox without any server
     Run(With<run::Options>),
     /// Run the cases of scripts in a local sandbox without any server
@@ -76,6 +78,7 @@ impl ClientCommand {
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
             Self::Push(with) => &with.globals,
+            Self::Dev(with) => &with.globals,
             Self::Run(with) => &with.globals,
             Self::Test(with) => &with.globals,
             Self::Runs(with) => &with.globals,

@@ -34,7 +34,7 @@ struct Settings {
     build: Option<Build>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Project {
     root: PathBuf,
     settings: Settings,
@@ -156,6 +156,13 @@ fn derive(folder: &str, relative: &Path) -> Result<ScriptPath, CliError> {
     text.parse().map_err(|error| {
         CliError::input(format!("{} would go to {text:?}, but {error}; rename it or name it under [paths]", relative.display()))
     })
+}
+
+/// The scripts in a folder itself, in the order of their names.
+pub(crate) fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    scan(folder, 0, &mut files)?;
+    Ok(files)
 }
 
 /// Whether a file with this name is deployed; declarations and tests are not scripts.

@@ -12,6 +12,7 @@ mod commands;
 mod components;
 mod connections;
 mod databases;
+mod dev;
 mod disk;
 mod dispatching;
 mod events;

@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::{
     Session,
     componentize::componentize,
+    console::Console,
     error::CliError,
     files,
     project::{Build, Compiled, FILE_NAME, Project},
@@ -60,7 +61,7 @@ pub(crate) fn execute(options: &Options, session: &mut Session<'_>) -> Result<()
         return Ok(());
     }
     let project = Project::open(&options.dir)?;
-    match of_project(&project, &options.tools, session)? {
+    match of_project(&project, &options.tools, &mut session.console)? {
         Some(built) => say(&built, session),
         None if session.console.is_json() => session.console.json(&json!({"output": null})),
         None => session.console.say(&format!(
@@ -75,18 +76,18 @@ pub(crate) fn execute(options: &Options, session: &mut Session<'_>) -> Result<()
 pub(crate) fn before_use(what: &Path, tools: &Tools, session: &mut Session<'_>) -> Result<(), CliError> {
     let project = if what.is_dir() { Some(Project::open(what)?) } else { Project::around(what)?.filter(|project| project.makes(what)) };
     if let Some(project) = project {
-        of_project(&project, tools, session)?;
+        of_project(&project, tools, &mut session.console)?;
     }
     Ok(())
 }
 
 /// None if the project has nothing to build.
-pub(crate) fn of_project(project: &Project, tools: &Tools, session: &mut Session<'_>) -> Result<Option<Built>, CliError> {
+pub(crate) fn of_project(project: &Project, tools: &Tools, console: &mut Console) -> Result<Option<Built>, CliError> {
     let Some(build) = project.build() else { return Ok(None) };
     let root = project.root();
-    session.console.progress(&format!("building {}", build.output.display()));
+    console.progress(&format!("building {}", build.output.display()));
     let component = match build.language {
-        Compiled::Rust => rust::component(root, session)?,
+        Compiled::Rust => rust::component(root, console)?,
         Compiled::Go => of_module(build, |module| go::module(root, module))?,
         Compiled::C => of_module(build, |module| c::module(root, &build.sources, tools, module))?,
     };

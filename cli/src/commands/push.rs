@@ -27,6 +27,7 @@ use crate::{
 };
 
 const MANIFEST_HEADER: &str = "sandmill-manifest";
+pub(crate) const NOBODY: &str = "the server does not say who this token belongs to";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -109,11 +110,22 @@ async fn push_all(server: &Server, entries: Vec<Entry>, grants: &[Choice], sessi
 /// `u/<me>/<stem>`
 async fn own_path(server: &Server, file: &Path) -> Result<ScriptPath, CliError> {
     let ask = |why: String| CliError::input(format!("{why}; say where it goes with --path f/<folder>/<name>"));
-    let instance: Instance = server.read(server.request_at(Method::GET, "api/instance/version")).await?;
-    let me = instance.identity.ok_or_else(|| ask("the server does not say who this token belongs to".to_owned()))?;
+    let me = identity(server).await?.ok_or_else(|| ask(NOBODY.to_owned()))?;
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     // An identity is the path prefix of what belongs to it.
     format!("{me}/{stem}").parse().map_err(|error| ask(format!("{me}/{stem} is no path: {error}")))
+}
+
+/// Whom the token belongs to, e.g. `u/ann`; none if the server does not say.
+pub(crate) async fn identity(server: &Server) -> Result<Option<String>, CliError> {
+    let instance: Instance = server.read(server.request_at(Method::GET, "api/instance/version")).await?;
+    Ok(instance.identity)
+}
+
+/// Deploys a script and says nothing of it.
+pub(crate) async fn deploy(server: &Server, script: &ScriptFile, path: &ScriptPath) -> Result<Deployed, CliError> {
+    let Parcel { request, body, .. } = parcel(server, script, path)?;
+    server.read(request.body(body)).await
 }
 
 /// A script on its way.

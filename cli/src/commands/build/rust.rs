@@ -9,21 +9,21 @@ use std::{
 use serde::Deserialize;
 
 use super::tool::{self, Need};
-use crate::{Session, error::CliError, files};
+use crate::{console::Console, error::CliError, files};
 
 const NEED: Need = Need { purpose: "compile Rust", remedy: "get it from https://rustup.rs" };
 const TARGET: &str = "wasm32-wasip2";
 /// Kinds of targets that become components.
 const KINDS: &[&str] = &["cdylib", "bin"];
 
-pub(super) fn component(root: &Path, session: &mut Session<'_>) -> Result<Vec<u8>, CliError> {
+pub(super) fn component(root: &Path, console: &mut Console) -> Result<Vec<u8>, CliError> {
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]).current_dir(root);
     let output = tool::read(&mut command, &NEED)?;
     let messages = String::from_utf8_lossy(&output.stdout);
     // What others wrote there, e.g. macros while they ran.
     for line in messages.lines().filter(|line| !line.starts_with('{')) {
-        session.console.note(line);
+        console.note(line);
     }
     if !output.status.success() {
         return Err(if is_target_absent(root) { target_absent() } else { tool::failed(&command, output.status) });
