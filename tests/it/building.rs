@@ -1,7 +1,7 @@
 //! Projects in compiled languages, from `init` to a run, with the compilers that are here.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},

@@ -68,7 +68,7 @@ impl LogBuffer {
     pub(crate) fn finish(&self, outcome: &mut Outcome) {
         if outcome.kind == OutcomeKind::Error
             && let Some(error) = &outcome.error
-            && self.denials.iter().any(|words| error.message.contains(words))
+            && self.denials.iter().any(|words| error.name == *words || error.message.contains(words))
         {
             outcome.kind = OutcomeKind::Denied;
         }

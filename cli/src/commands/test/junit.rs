@@ -93,9 +93,10 @@ mod tests {
             message: "<hi>".into(),
             fields: None,
         };
-        let good = Tested { name: "a & b".into(), took: Duration::from_millis(12), faults: Vec::new(), log: Vec::new() };
+        let good =
+            Tested { name: "a & b".into(), took: Duration::from_millis(12), faults: Vec::new(), log: Vec::new(), unseen: Vec::new() };
         let faults = vec!["/x: expected 1, got \"2\"".to_owned(), "more".to_owned()];
-        let bad = Tested { name: "c".into(), took: Duration::from_millis(1), faults, log: vec![line] };
+        let bad = Tested { name: "c".into(), took: Duration::from_millis(1), faults, log: vec![line], unseen: Vec::new() };
         let text = document(&[Report { script: "hello.ts".into(), cases: vec![good, bad] }]);
         for part in [
             "<testsuite name=\"hello.ts\" tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\" time=\"0.013\">",
