@@ -184,3 +184,26 @@ async fn a_registry_may_want_a_login() {
         assert!(!out.contains(auth) && !err.contains(auth) && !err.contains("wrong"), "{out}{err}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tls_a_login_is_sent_only_if_that_is_said() {
+    let Some(registry) = Registry::start(Visitors::Known) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    Pusher::new(&registry, "hello").artifact("1", COMPONENT, &fs::read(guest("hello")).unwrap()).await;
+    // It leads here, and is no address of loopback.
+    let elsewhere = registry.address.replace("127.0.0.1", "0.0.0.0");
+    fs::create_dir(folder.path().join("docker")).unwrap();
+    let config = json!({"auths": {&elsewhere: {"auth": "YW5uOmxldC1tZS1wdWxs"}}});
+    fs::write(folder.path().join("docker/config.json"), config.to_string()).unwrap();
+    let reference = format!("oci://{elsewhere}/hello:1");
+    for (flags, code, says) in [
+        (&["--insecure-registry"][..], 3, "--insecure-login"),
+        (&[], 3, "0.0.0.0"),
+        (&["--insecure-login"], 2, "--insecure-registry"),
+        (&["--insecure-registry", "--insecure-login"], 0, ""),
+    ] {
+        let arguments = [&["push", reference.as_str(), "--path", "f/oci/insecure"], flags].concat();
+        let (_, err) = exits(&sandmill(folder.path(), &arguments), code);
+        assert!(err.contains(says), "{flags:?}: {err}");
+    }
+}

@@ -49,10 +49,6 @@ fn every_example_passes() {
             assert!(command.status().unwrap().success(), "{}", example.display());
         }
         let name = example.file_name().unwrap().to_string_lossy().into_owned();
-        if name == "tracker" {
-            // It asks by https, which no fake answers.
-            continue;
-        }
         let output = test(root(), &[&format!("examples/{name}")]);
         let (out, _) = exits(&output, 0);
         assert!(out.contains(", 0 failed") && !out.contains("0 passed"), "{name}: {out}");
@@ -170,16 +166,20 @@ export async function main(what: string) {
   if (what === 'http') {
     const answers = [];
     for (let n = 0; n < 2; n++) {
-      const answer = await fetch('http://api.example.com:18089/users?page=1');
+      const answer = await fetch('https://api.example.com/users?page=1');
       answers.push([answer.status, answer.headers.get('x-n'), await answer.text()]);
     }
     return answers;
   }
+  if (what === 'schemes') {
+    const ask = async (url: string) => { const answer = await fetch(url); return [answer.status, (await answer.text()).trim()]; };
+    return Promise.all(['https://a.example/', 'http://a.example/', 'http://10.1.2.3:81/', 'https://a.example/other'].map(ask));
+  }
   return null;
 }
 ";
-    let manifest = "[grants]\nvariables = [\"f/demo/*\"]\nsecrets = [\"f/demo/key\"]\nresources = [\"f/demo/*\"]\nsql = [\"read f/demo/*\"]\nruns = [\"f/demo/*\"]\nhttp = [\"http://*:18089\"]\n";
-    let request = "GET http://api.example.com:18089/users";
+    let manifest = "[grants]\nvariables = [\"f/demo/*\"]\nsecrets = [\"f/demo/key\"]\nresources = [\"f/demo/*\"]\nsql = [\"read f/demo/*\"]\nruns = [\"f/demo/*\"]\nhttp = [\"https://*\", \"http://*\", \"http://10.1.2.3:81\"]\n";
+    let request = "GET https://api.example.com/users";
     let cases = json!([
         {"name": "variable", "args": {"what": "variable"}, "fakes": {"variables": {"f/demo/region": "eu"}}, "expect": "eu"},
         {"name": "secret", "args": {"what": "secret"}, "fakes": {"secrets": {"f/demo/key": "a long secret"}}, "expect": 13, "log": ["key *************"]},
@@ -187,13 +187,17 @@ export async function main(what: string) {
         {"name": "sql", "args": {"what": "sql"}, "fakes": {"resources": {"f/demo/database": {"type": "sqlite", "value": {"name": "x"}}}}, "expect": [{"n": 42}]},
         {"name": "runs", "args": {"what": "runs"}, "fakes": {"runs": {"f/demo/child": {"a": [null]}}}, "expect": {"a": [null]}},
         {"name": "http", "args": {"what": "http"}, "fakes": {"http": [{"request": request, "status": 503}, {"request": request, "headers": {"x-n": "2"}, "body": "hi"}]}, "expect": [[503, null, ""], [200, "2", "hi"]]},
+        {"name": "schemes", "args": {"what": "schemes"}, "fakes": {"http": [
+            {"request": "GET http://a.example/", "body": "plain"}, {"request": "GET https://a.example/", "body": "with TLS"}, {"request": "GET http://10.1.2.3:81/", "body": "by address"}
+        ]}, "expect": [[200, "with TLS"], [200, "plain"], [200, "by address"], [501, "no fake answers GET https://a.example/other"]]},
+        {"name": "not faked: a scheme", "args": {"what": "http"}, "fakes": {"http": [{"request": "GET http://api.example.com/users"}]}, "fails": {"code": "denied"}, "log": ["http"]},
         {"name": "not faked: variable", "args": {"what": "variable"}, "fails": {"message": "variables:f/demo/*"}},
         {"name": "not faked: runs", "args": {"what": "runs"}, "fails": {"message": "runs:f/demo/*"}},
         {"name": "not faked: http", "args": {"what": "http"}, "fails": {"code": "denied"}, "log": ["http"]}
     ]);
     let folder = folder(&[("fakes.ts", source), ("fakes.script.toml", manifest), ("fakes.case.json", &cases.to_string())]);
     let (out, _) = exits(&test(folder.path(), &[]), 0);
-    assert!(out.contains("9 passed, 0 failed"), "{out}");
+    assert!(out.contains("11 passed, 0 failed"), "{out}");
     let impossible = json!([
         {"args": {"what": ""}, "fakes": {"resources": {"f/demo/x": {"type": "sqlite", "value": {}}}}},
         {"args": {"what": ""}, "continues": true},
@@ -202,10 +206,9 @@ export async function main(what: string) {
     fs::write(folder.path().join("fakes.case.json"), impossible.to_string()).unwrap();
     let (out, err) = exits(&test(folder.path(), &[]), 2);
     assert!(err.contains("case 1") && err.contains("f/demo/x") && out.contains("1 passed, 0 failed"), "{out}\n{err}");
-    fs::write(folder.path().join("fakes.case.json"), r#"{"args": {}, "fakes": {"http": [{"request": "GET https://a.example/"}]}}"#)
-        .unwrap();
+    fs::write(folder.path().join("fakes.case.json"), r#"{"args": {}, "fakes": {"http": [{"request": "GET ftp://a.example/"}]}}"#).unwrap();
     let (_, err) = exits(&test(folder.path(), &[]), 2);
-    assert!(err.contains("http://"), "{err}");
+    assert!(err.contains("https:// or http://"), "{err}");
 }
 
 #[test]

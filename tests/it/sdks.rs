@@ -1,16 +1,34 @@
 //! The SDKs for guests: each one's own tests, as whoever works on it runs them; and what is written with them on a server.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use axum::{
+    Json, Router, extract,
+    http::{HeaderMap, StatusCode},
+    routing::get,
+};
 use reqwest::Method;
 use sandmill_testkit::{
     binary::{binary, root},
     foreign::zig,
+    server::Server,
     toolchain::is_here,
 };
 use serde_json::{Value, json};
 
-use crate::shared::server;
+use crate::{
+    shared::server,
+    site::{ALLOWED, Site},
+};
+
+/// What the supplier of the examples called `warehouse` wants to see: one that the host adds, and one in the place of its placeholder.
+const TOKEN: &str = "a token of the warehouse";
+const KEY: &str = "the key of the warehouse";
+const PRICE: f64 = 2.5;
 
 fn command(program: &str, arguments: &[&str], folder: &str) -> Command {
     let mut command = Command::new(program);
@@ -63,19 +81,116 @@ fn rust() {
     }
 }
 
-/// What the SDK's own tests have built, deployed; it is given what it asks for.
-async fn deployed(component: &str, path: &str, grants: Value) {
-    let built = rust_target().join("tmp/components/wasm32-wasip2/release").join(component);
-    let server = server();
+/// What the SDK's own tests have built.
+fn of_rust(component: &str) -> PathBuf {
+    rust_target().join("tmp/components/wasm32-wasip2/release").join(component)
+}
+
+/// A component, deployed; it is given what it asks for.
+async fn deployed_on(server: &Server, component: &Path, path: &str, grants: Value) {
     let request = server.request(Method::PUT, &format!("/api/w/default/scripts/{path}")).header("content-type", "application/wasm");
     let request = request.header("sandmill-manifest", json!({"grants": grants}).to_string());
-    let response = request.body(fs::read(built).unwrap()).send().await.unwrap();
-    assert!(response.status().is_success(), "{component}: {:?}", response.text().await);
-    for grant in grants["runs"].as_array().into_iter().flatten() {
-        let request = server.request(Method::PATCH, &format!("/api/w/default/grants/{path}"));
-        let response = request.json(&json!({"give": [format!("runs:{}", grant.as_str().unwrap())]})).send().await.unwrap();
-        assert!(response.status().is_success(), "{grant}: {:?}", response.text().await);
+    let response = request.body(fs::read(component).unwrap()).send().await.unwrap();
+    assert!(response.status().is_success(), "{path}: {:?}", response.text().await);
+    let mut give: Vec<String> = Vec::new();
+    for (kind, texts) in grants.as_object().unwrap() {
+        give.extend(texts.as_array().unwrap().iter().map(|text| format!("{kind}:{}", text.as_str().unwrap())));
     }
+    if !give.is_empty() {
+        let request = server.request(Method::PATCH, &format!("/api/w/default/grants/{path}"));
+        let response = request.json(&json!({ "give": give })).send().await.unwrap();
+        assert!(response.status().is_success(), "{give:?}: {:?}", response.text().await);
+    }
+}
+
+async fn deployed(component: &str, path: &str, grants: Value) {
+    deployed_on(server(), &of_rust(component), path, grants).await;
+}
+
+/// Has a price for everything but `nothing`.
+async fn supplier() -> Site {
+    async fn price(headers: HeaderMap, extract::Path(item): extract::Path<String>) -> Result<Json<f64>, StatusCode> {
+        let has = |name: &str, value: &str| headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes());
+        match item.as_str() {
+            _ if !has("authorization", &format!("Bearer {TOKEN}")) || !has("x-key", KEY) => Err(StatusCode::UNAUTHORIZED),
+            "nothing" => Err(StatusCode::NOT_FOUND),
+            _ => Ok(Json(PRICE)),
+        }
+    }
+    Site::start(Router::new().route("/prices/{item}", get(price))).await
+}
+
+/// A server with what the examples called `warehouse` need, and one of them.
+async fn warehouse(component: &Path, supplier: &Site) -> Server {
+    let server = Server::start(&ALLOWED).unwrap();
+    for (path, body) in [
+        ("resources/f/demo/warehouse", json!({"type": "sqlite", "value": {"name": "warehouse"}})),
+        ("resources/f/demo/supplier", json!({"type": "http", "value": {"origin": supplier.origin, "bearer": TOKEN}})),
+        ("variables/f/demo/currency", json!({"text": "EUR", "secret": false})),
+        ("variables/f/demo/key", json!({"text": KEY, "secret": true})),
+    ] {
+        let answer = server.request(Method::PUT, &format!("/api/w/default/{path}")).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}: {:?}", answer.text().await);
+    }
+    let prices = format!("GET {}/prices with f/demo", supplier.origin);
+    let grants = json!({
+        "sql": ["write f/demo/warehouse"], "blob": ["write receipts/"], "resources": ["f/demo/supplier"], "variables": ["f/demo/*"],
+        "http": [format!("{prices}/supplier"), format!("{prices}/key")],
+    });
+    deployed_on(&server, component, "f/demo/books", grants).await;
+    server
+}
+
+/// Its databases, objects, resources and variables; and its requests, if it asks for prices.
+async fn holds_a_warehouse(component: &Path, price: Option<f64>) {
+    let supplier = supplier().await;
+    let server = warehouse(component, &supplier).await;
+    let failed = async |item: &str, count: i64| {
+        let id = server.start_run("f/demo/books", &json!({"item": item, "count": count})).await.unwrap();
+        server.ended_run(&id).await.unwrap()["error"]["name"].clone()
+    };
+    let receipts = [&["nails"][..], &["nails", "screws"], &["nails", "screws"], &["screws"], &[]];
+    for ((item, count, left, before), kept) in [
+        ("nails", 5, 5, json!(null)),
+        ("screws", 1, 1, json!(null)),
+        ("nails", -2, 3, json!(5)),
+        ("nails", -3, 0, json!(3)),
+        ("screws", -1, 0, json!(1)),
+    ]
+    .into_iter()
+    .zip(receipts)
+    {
+        if left == 0 {
+            // What was booked before it was refused is undone, or there would not be so much left.
+            assert_eq!(failed(item, count - 1).await, "StockError");
+        }
+        let answer = server.call("f/demo/books", &json!({"item": item, "count": count})).await.unwrap();
+        let mut receipt = json!({"item": item, "count": left, "currency": "EUR", "supplier": supplier.origin});
+        if let Some(price) = price {
+            receipt["price"] = json!(price);
+        }
+        let receipts: Vec<String> = kept.iter().map(|item| format!("receipts/{item}.json")).collect();
+        assert_eq!(answer.json().unwrap(), json!({"receipt": receipt, "before": before, "receipts": receipts}), "{answer:?}");
+    }
+    if price.is_some() {
+        assert_eq!(failed("nothing", 1).await, "PriceError");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_on_a_server() {
+    if !is_here("go", &["version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [core, component] = ["warehouse.core.wasm", "warehouse.wasm"].map(|name| folder.path().join(name));
+    let mut compile = command("go", &["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"], "guest-sdk/go");
+    compile.arg(&core).arg("./examples/warehouse").env("GOOS", "wasip1").env("GOARCH", "wasm");
+    check(compile);
+    let mut encode = Command::new(binary());
+    encode.args(["build", "--module"]).arg(&core).arg("-o").arg(&component).env("XDG_CONFIG_HOME", folder.path());
+    check(encode);
+    holds_a_warehouse(&component, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,4 +230,6 @@ async fn rust_here_and_on_a_server() {
     deployed("examples/children.wasm", "f/sdk-rust/children", json!({"runs": ["f/demo/count"]})).await;
     let answer = call("f/sdk-rust/children", json!({"texts": ["a", "bc", ""]})).await;
     assert_eq!(answer.json().unwrap(), json!([1, 2, 0]));
+
+    holds_a_warehouse(&of_rust("examples/warehouse.wasm"), Some(PRICE)).await;
 }

@@ -53,18 +53,33 @@ pub fn docker_registry() -> Result<PathBuf> {
     if runs(&program) {
         return Ok(program);
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let download = || exec::run(command("apt-get").args(["download", "docker-registry"]).current_dir(&folder));
-    if download().is_err() {
+    let download = || debian_package("docker-registry", &folder.join("download"));
+    let package = download().or_else(|_| {
         // The list of packages may be missing, or older than the package.
         exec::run(command("apt-get").arg("update"))?;
-        download()?;
-    }
-    let packages = std::fs::read_dir(&folder).context("cannot list what was downloaded")?;
-    let package = packages.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    let package = package.context("apt-get downloaded no package")?;
+        download()
+    })?;
     exec::run(command("dpkg").arg("-x").arg(package).arg(&folder))?;
     Ok(program)
+}
+
+/// Downloads a package of Debian into a folder of its own, which is empty before: apt-get names the file only while it is not there.
+fn debian_package(name: &str, folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let said = exec::read(command("apt-get").args(["download", "--print-uris", name]).current_dir(folder))?;
+    let package = folder.join(package_file(&said).with_context(|| format!("apt-get names no file of {name}: {said}"))?);
+    exec::run(command("apt-get").args(["download", name]).current_dir(folder))?;
+    anyhow::ensure!(package.is_file(), "apt-get did not download {}", package.display());
+    Ok(package)
+}
+
+/// `'http://…/x_1%2b2_amd64.deb' x_1+2_amd64.deb 4954916 SHA256:…`
+fn package_file(said: &str) -> Option<&str> {
+    let mut words = said.lines().find(|line| line.starts_with('\''))?.split(' ');
+    words.nth(1).filter(|file| file.ends_with(".deb") && !file.contains('/'))
 }
 
 /// Tells tests where components of other people's toolchains are.
@@ -123,4 +138,22 @@ pub(crate) fn cargo_tool(name: &str, version: &str, options: &[&str]) -> Result<
 /// A cached tool that does not even start is as good as none.
 fn runs(program: &Path) -> bool {
     program.to_str().is_some_and(|program| answers(program, "--version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_file;
+
+    #[test]
+    fn the_file_that_apt_get_names() {
+        for (said, file) in [
+            ("'http://d.test/x_1%2b2_amd64.deb' x_1+2_amd64.deb 4954916 SHA256:a9bd\n", Some("x_1+2_amd64.deb")),
+            ("Note: nothing\n'http://d.test/x_1_all.deb' x_1_all.deb 1 SHA256:0\n", Some("x_1_all.deb")),
+            ("'http://d.test/x_1_all.deb' ../x_1_all.deb 1 SHA256:0\n", None),
+            ("'http://d.test/x_1.tar' x_1.tar 1 SHA256:0\n", None),
+            ("", None),
+        ] {
+            assert_eq!(package_file(said), file, "{said}");
+        }
+    }
 }

@@ -59,7 +59,7 @@ struct Reason {
 
 impl<'a> Registry<'a> {
     pub(super) fn new(reference: &'a Reference, access: &'a Access) -> Result<Self, CliError> {
-        let is_plain = access.plain == PlainHttp::Anywhere || reference.is_local();
+        let is_plain = access.plain != PlainHttp::Local || reference.is_local();
         let scheme = if is_plain { "http" } else { "https" };
         let is_docker = DOCKER.contains(&reference.registry.as_str());
         let host = if is_docker { DOCKER_HOST } else { &reference.registry };
@@ -165,6 +165,7 @@ impl<'a> Registry<'a> {
         let name = if DOCKER.contains(&self.reference.registry.as_str()) { DOCKER_LOGIN } else { &self.reference.registry };
         let credentials = credentials::of(self.access.docker.as_deref(), name).await.map_err(Broken::For)?;
         if credentials.is_some() {
+            self.transport.check_login(&self.base)?;
             self.login = Login::Refused;
         }
         match challenge {
@@ -197,7 +198,7 @@ impl<'a> Registry<'a> {
         let token = token.and_then(|token| token.token.or(token.access_token));
         let header = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
         let mut header = header.ok_or_else(|| Broken::For("who gives tokens gave none".to_owned()))?;
-        header.set_sensitive(true);
+        header.set_sensitive(credentials.is_some());
         Ok(Some(header))
     }
 }

@@ -88,14 +88,22 @@ fn blob_path(bytes: &[u8]) -> String {
 }
 
 async fn pull_from(fake: &Fake, end: &str, docker: Option<PathBuf>) -> Result<Artifact, String> {
-    let reference: Reference = format!("oci://{}/a/hello{end}", fake.address).parse().unwrap();
-    pull(&reference, &Access { plain: PlainHttp::Local, docker }).await.map_err(|error| format!("{error:?}"))
+    pull_at(&fake.address, end, Access { plain: PlainHttp::Local, docker }).await
+}
+
+async fn pull_at(address: &str, end: &str, access: Access) -> Result<Artifact, String> {
+    let reference: Reference = format!("oci://{address}/a/hello{end}").parse().unwrap();
+    pull(&reference, &access).await.map_err(|error| format!("{error:?}"))
 }
 
 /// A folder with a login for the registry.
 fn logged_in(fake: &Fake) -> tempfile::TempDir {
+    logged_in_at(&fake.address)
+}
+
+fn logged_in_at(address: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let config = json!({"auths": {&fake.address: {"auth": "YW5uOng="}}});
+    let config = json!({"auths": {address: {"auth": "YW5uOng="}}});
     fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     folder
 }
@@ -223,4 +231,48 @@ async fn a_token_is_fetched_for_pulling_and_nothing_else() {
     assert_eq!(tokens.asked(), ["/token?service=the+registry&scope=repository%3Aa%2Fhello%3Apull Basic YW5uOng="]);
     let why = pull_from(&registry, ":1", None).await.unwrap_err();
     assert!(why.contains("docker login"), "{why}");
+}
+
+/// The registry by an address that leads here, and is none of loopback.
+fn elsewhere(fake: &Fake) -> String {
+    fake.address.replace("127.0.0.1", "0.0.0.0")
+}
+
+#[tokio::test]
+async fn without_tls_no_login_is_sent_unless_that_is_said_too() {
+    let basic = Fake::start("127.0.0.1", |path, authorization| match authorization {
+        "" => (401, "www-authenticate: Basic realm=\"x\"\r\n".to_owned(), Vec::new()),
+        _ if path.contains("/manifests/") => ok(manifest(&layer(COMPONENT))),
+        _ => ok(COMPONENT),
+    });
+    // Its answer may be anybody's: who gives tokens is not told the password either, wherever that is.
+    let tokens = Fake::start("127.0.0.1", |_, _| ok(r#"{"token": "t"}"#));
+    let wish = format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", tokens.address);
+    let bearer = Fake::start("127.0.0.1", move |path, authorization| match authorization {
+        "Bearer t" if path.contains("/manifests/") => ok(manifest(&layer(COMPONENT))),
+        "Bearer t" => ok(COMPONENT),
+        _ => (401, wish.clone(), Vec::new()),
+    });
+    for registry in [&basic, &bearer] {
+        let address = elsewhere(registry);
+        let docker = logged_in_at(&address);
+        let access = |plain| Access { plain, docker: Some(docker.path().to_owned()) };
+        let why = pull_at(&address, ":1", access(PlainHttp::Anywhere)).await.unwrap_err();
+        assert!(why.contains("--insecure-login"), "{why}");
+        assert!(registry.asked().iter().chain(&tokens.asked()).all(|request| !request.contains(' ')), "{:?}", registry.asked());
+        pull_at(&address, ":1", access(PlainHttp::AnywhereWithLogins)).await.unwrap();
+    }
+    assert_eq!(tokens.asked(), ["/token?scope=repository%3Aa%2Fhello%3Apull Basic YW5uOng="]);
+
+    // A token that anybody gets is nobody's login.
+    pull_at(&elsewhere(&bearer), ":1", Access { plain: PlainHttp::Anywhere, docker: None }).await.unwrap();
+
+    // A registry on this machine is asked as always, and may not send on the password to where it can be read.
+    let wish = format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", elsewhere(&tokens));
+    let sending_on = Fake::start("127.0.0.1", move |_, _| (401, wish.clone(), Vec::new()));
+    let docker = logged_in(&sending_on);
+    let access = Access { plain: PlainHttp::Anywhere, docker: Some(docker.path().to_owned()) };
+    let why = pull_at(&sending_on.address, ":1", access).await.unwrap_err();
+    assert!(why.contains("--insecure-login"), "{why}");
+    assert_eq!(tokens.asked().len(), 2, "{:?}", tokens.asked());
 }

@@ -31,8 +31,10 @@ const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) enum PlainHttp {
     /// With registries on this machine.
     Local,
-    /// With any, as somebody asked for.
+    /// With any, as somebody asked for; what shows who asks stays on this machine.
     Anywhere,
+    /// With any, logins and all.
+    AnywhereWithLogins,
 }
 
 /// Why there is no answer.
@@ -47,6 +49,7 @@ pub(super) enum Broken {
 pub(super) struct Get<'a> {
     pub(super) url: Url,
     pub(super) accept: &'a str,
+    /// Sensitive, if it is somebody's.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) bytes_max: u64,
 }
@@ -102,6 +105,9 @@ impl Transport {
 
     async fn one(&self, get: &Get<'_>) -> Result<Answer, Broken> {
         self.check(&get.url)?;
+        if get.authorization.as_ref().is_some_and(HeaderValue::is_sensitive) {
+            self.check_login(&get.url)?;
+        }
         let mut request = Request::get(get.url.as_str()).header(header::ACCEPT, get.accept).header(header::USER_AGENT, "sandmill");
         if let Some(authorization) = &get.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
@@ -131,13 +137,26 @@ impl Transport {
         Ok(())
     }
 
+    /// Whether it may see a login, or be believed where to take one: who is on the way to it reads and writes as they like where there is no TLS.
+    pub(super) fn check_login(&self, url: &Url) -> Result<(), Broken> {
+        let is_private = url.scheme() == "https" || url.host_str().is_some_and(is_loopback);
+        if is_private || self.plain == PlainHttp::AnywhereWithLogins {
+            return Ok(());
+        }
+        Err(Broken::For(format!(
+            "{} is asked without TLS, and whoever is on the way could read the password that Docker has for the registry: it was not sent. \
+             Use HTTPS, or give --insecure-login as well if you trust the whole way, or `docker logout` if no login is needed",
+            who(url)
+        )))
+    }
+
     fn check(&self, url: &Url) -> Result<(), Broken> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Broken::For(format!("{} comes with credentials in its address", who(url))));
         }
         let is_allowed = match url.scheme() {
             "https" => true,
-            "http" => self.plain == PlainHttp::Anywhere || url.host_str().is_some_and(is_loopback),
+            "http" => self.plain != PlainHttp::Local || url.host_str().is_some_and(is_loopback),
             _ => false,
         };
         if is_allowed {
@@ -180,6 +199,28 @@ async fn collected(mut body: Incoming, bytes_max: u64) -> Result<Vec<u8>, Broken
                 return Err(Broken::TooLarge);
             }
             bytes.extend_from_slice(&data);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_see_logins() {
+        for (url, by_default, with_logins) in [
+            ("https://r.test/v2/", true, true),
+            ("http://127.0.0.1:5000/v2/", true, true),
+            ("http://localhost/v2/", true, true),
+            ("http://[::1]:5000/v2/", true, true),
+            ("http://r.test/v2/", false, true),
+            ("http://10.0.0.1:5000/v2/", false, true),
+            ("http://localhost.r.test/v2/", false, true),
+        ] {
+            let may = |plain| Transport::new(plain).unwrap().check_login(&Url::parse(url).unwrap()).is_ok();
+            assert_eq!((may(PlainHttp::Local), may(PlainHttp::Anywhere)), (by_default, by_default), "{url}");
+            assert_eq!(may(PlainHttp::AnywhereWithLogins), with_logins, "{url}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `wasi:http/outgoing-handler`: requests that scripts make, from the grant to the socket; and [`incoming`] ones.
 //!
 //! A request is judged by its run's grants, which know origins; each connection is judged by [`AddressPolicy`] once its name has been
-//! resolved, and goes to an address that was judged. Connections belong to one workspace. Nothing is made before a guest asks for it.
+//! resolved, and goes to an address that was judged; in tests of scripts all go to a [`StandIn`]. Connections belong to one workspace. Nothing is made before a guest asks for it.
 
 mod addresses;
 mod body;
@@ -14,6 +14,7 @@ pub mod incoming;
 mod limits;
 mod paced;
 mod resolve;
+mod stand_in;
 mod target;
 mod tls;
 
@@ -24,4 +25,5 @@ pub use host::HttpState;
 pub(crate) use host::link;
 pub use limits::HttpLimits;
 pub use resolve::{Resolver, SystemResolver};
+pub use stand_in::StandIn;
 pub use tls::InvalidAuthorities;

@@ -36,6 +36,7 @@ mod tests {
         for bad in ["", "10", "10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0/8 "] {
             assert!(block(bad).is_err(), "{bad:?}");
         }
+        assert!(options(&Outbound::default()).unwrap().stand_in.is_none(), "nothing that an operator says fakes answers");
         let missing = Outbound { outbound_ca: Some("/no/such/file".into()), ..Outbound::default() };
         assert!(options(&missing).err().unwrap().to_string().contains("/no/such/file"));
     }

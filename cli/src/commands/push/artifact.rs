@@ -22,6 +22,9 @@ pub(crate) struct ArtifactOptions {
     /// Ask the registry by plain HTTP, without TLS; one on this machine is asked so anyway
     #[arg(long)]
     insecure_registry: bool,
+    /// Send a login to such a registry, too: whoever is on the way can read the password
+    #[arg(long, requires = "insecure_registry")]
+    insecure_login: bool,
 }
 
 impl ArtifactOptions {
@@ -56,7 +59,11 @@ pub(super) async fn execute(reference: &Reference, options: Options, session: &m
         Some(path) => path,
         None => own_path(&server, &script.file).await?,
     };
-    let plain = if artifact.insecure_registry { PlainHttp::Anywhere } else { PlainHttp::Local };
+    let plain = match (artifact.insecure_registry, artifact.insecure_login) {
+        (false, _) => PlainHttp::Local,
+        (true, false) => PlainHttp::Anywhere,
+        (true, true) => PlainHttp::AnywhereWithLogins,
+    };
     session.console.progress(&format!("pulling {reference}"));
     let pulled = oci::pull(reference, &Access::of_process(plain)).await?;
     script.source = pulled.component;

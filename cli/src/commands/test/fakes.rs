@@ -6,7 +6,7 @@ use sandmill_model::{
     Grant, Grants, JsonText, ScriptPath, TypeName,
     grants::{
         Access, HttpGrant, PathPattern,
-        origin::{Host, Origin, Scheme},
+        origin::{Origin, Scheme},
     },
 };
 use serde::Deserialize;
@@ -89,19 +89,14 @@ fn answer(written: WrittenAnswer) -> Result<FakeAnswer, String> {
     Ok(FakeAnswer { method, origin, path, status, headers, body })
 }
 
-/// `GET http://api.example.com:8080/x?y=1`
+/// `GET https://api.example.com/x?y=1`
 fn target(request: &str) -> Result<(String, Origin, String), String> {
-    let (method, url) = request.split_once(' ').ok_or("it is written as method and URL, e.g. GET http://api.example.com:8080/users")?;
-    let (scheme, rest) = url.trim().split_once("://").ok_or("its URL begins with http://")?;
-    if scheme != Scheme::Http.name() {
-        return Err("only http:// can be faked; have the script take its origin from a variable or an argument".to_owned());
-    }
+    let (method, url) = request.split_once(' ').ok_or("it is written as method and URL, e.g. GET https://api.example.com/users")?;
+    let parts = url.trim().split_once("://").and_then(|(scheme, rest)| Some((Scheme::from_name(scheme)?, rest)));
+    let (scheme, rest) = parts.ok_or("its URL begins with https:// or http://")?;
     let split = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(split);
-    let origin = Origin::of(Scheme::Http, authority).map_err(|error| error.to_string())?;
-    if matches!(origin.host, Host::Address(_)) {
-        return Err("its host is an address; only names can be faked".to_owned());
-    }
+    let origin = Origin::of(scheme, authority).map_err(|error| error.to_string())?;
     let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok((method.to_ascii_uppercase(), origin, path))
@@ -173,7 +168,10 @@ mod tests {
             "secrets": {"f/demo/key": "long enough"},
             "resources": {"f/demo/db": {"type": "sqlite", "value": {"name": "x"}}},
             "runs": {"f/demo/child": 1},
-            "http": [{"request": "GET http://api.example.com:8080/x?y=1", "body": {"a": 1}}]
+            "http": [
+                {"request": "GET http://api.example.com:8080/x?y=1", "body": {"a": 1}},
+                {"request": "GET https://api.example.com/issues", "body": []}
+            ]
         }))
         .unwrap();
         for (asked, given) in [
@@ -186,6 +184,8 @@ mod tests {
             ("blob:write reports/", vec!["blob:write reports/"]),
             ("http:GET http://*:8080", vec!["http:http://api.example.com:8080"]),
             ("http:POST http://*:8080", vec![]),
+            ("http:https://*", vec!["http:https://api.example.com"]),
+            ("http:https://*:8080", vec![]),
             ("http:http://api.example.com:8080 with f/demo/missing", vec![]),
             ("http:http://api.example.com:8080/x with f/demo/db", vec!["http:http://api.example.com:8080 with f/demo/db"]),
         ] {
@@ -199,7 +199,16 @@ mod tests {
         assert_eq!((method.as_str(), origin.authority().as_str(), path.as_str()), ("GET", "api.example.com", "/a?b=c"));
         assert_eq!(target("GET http://a.example:81").unwrap().2, "/");
         assert_eq!(target("GET http://a.example:81?x=1").unwrap().2, "/?x=1");
-        for bad in ["http://a.example", "GET a.example", "GET https://a.example/", "GET http://127.0.0.1:80/", "GET ftp://a/"] {
+        for (request, origin) in [
+            ("GET https://a.example:443/", (Scheme::Https, "a.example")),
+            ("GET http://a.example:443/", (Scheme::Http, "a.example:443")),
+            ("GET http://127.0.0.1:80/", (Scheme::Http, "127.0.0.1")),
+            ("GET https://[::1]:8443/", (Scheme::Https, "[::1]:8443")),
+        ] {
+            let (_, read, _) = target(request).unwrap();
+            assert_eq!((read.scheme, read.authority().as_str()), origin, "{request}");
+        }
+        for bad in ["https://a.example", "GET a.example", "GET HTTPS://a.example/", "GET https:///x", "GET ftp://a/"] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

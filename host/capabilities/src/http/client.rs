@@ -23,12 +23,13 @@ use tokio::{
 use super::{
     addresses::AddressPolicy,
     body::{Activity, UpBody},
-    connect::Connector,
+    connect::{Connector, Dial},
     fault::Fault,
     limits::{
         CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
     },
     resolve::{Resolver, SystemResolver},
+    stand_in::StandIn,
     tls::{self, InvalidAuthorities},
 };
 
@@ -38,11 +39,19 @@ pub struct OutboundOptions {
     pub authorities: Option<Vec<u8>>,
     pub limits: HttpLimits,
     pub resolver: Arc<dyn Resolver>,
+    /// None outside of tests of scripts.
+    pub stand_in: Option<StandIn>,
 }
 
 impl Default for OutboundOptions {
     fn default() -> Self {
-        Self { policy: AddressPolicy::default(), authorities: None, limits: HttpLimits::default(), resolver: Arc::new(SystemResolver) }
+        Self {
+            policy: AddressPolicy::default(),
+            authorities: None,
+            limits: HttpLimits::default(),
+            resolver: Arc::new(SystemResolver),
+            stand_in: None,
+        }
     }
 }
 
@@ -52,6 +61,7 @@ pub struct Outbound {
     resolver: Arc<dyn Resolver>,
     tls: ClientConfig,
     limits: HttpLimits,
+    stand_in: Option<StandIn>,
     clients: Mutex<HashMap<WorkspaceId, Kept>>,
 }
 
@@ -64,8 +74,9 @@ impl Outbound {
     /// # Errors
     /// What is wrong with the operator's certificates.
     pub fn new(options: OutboundOptions) -> Result<Self, InvalidAuthorities> {
-        let OutboundOptions { policy, authorities, limits, resolver } = options;
-        Ok(Self { policy, resolver, tls: tls::config(authorities.as_deref())?, limits, clients: Mutex::default() })
+        let OutboundOptions { policy, authorities, limits, resolver, stand_in } = options;
+        let tls = tls::config(authorities.as_deref())?;
+        Ok(Self { policy, resolver, tls, limits, stand_in, clients: Mutex::default() })
     }
 
     #[must_use]
@@ -107,8 +118,8 @@ pub(super) struct Timeouts {
 impl WorkspaceClient {
     fn new(outbound: &Outbound) -> Self {
         let limits = &outbound.limits;
-        let (policy, resolver, tls) = (outbound.policy.clone(), Arc::clone(&outbound.resolver), outbound.tls.clone());
-        let connector = Connector::new(policy, resolver, tls, limits.connections_per_workspace, limits.connect);
+        let dial = Dial::new(outbound.policy.clone(), Arc::clone(&outbound.resolver), limits.connect);
+        let connector = Connector::new(dial, outbound.tls.clone(), outbound.stand_in, limits.connections_per_workspace);
         let header_bytes = u32::try_from(limits.response_header_bytes).unwrap_or(u32::MAX);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

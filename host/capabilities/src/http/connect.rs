@@ -11,7 +11,7 @@ use std::{
 
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
@@ -32,6 +32,7 @@ use super::{
     addresses::{AddressPolicy, Denied},
     limits::{ADDRESSES_MAX, ADDRESSES_TRIED, LOOKUPS_PER_WORKSPACE, WAIT_FOR_CONNECTION},
     resolve::Resolver,
+    stand_in::StandIn,
 };
 
 /// Why there is no connection.
@@ -55,16 +56,16 @@ pub(super) enum ConnectError {
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Dial>,
+    stand_in: Option<StandIn>,
     connections: Arc<Semaphore>,
     limit: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(policy: AddressPolicy, resolver: Arc<dyn Resolver>, tls: ClientConfig, connections: usize, limit: Duration) -> Self {
-        let lookups = Arc::new(Semaphore::new(LOOKUPS_PER_WORKSPACE));
-        let dial = Dial { policy, resolver, lookups, limit };
+    pub(super) fn new(dial: Dial, tls: ClientConfig, stand_in: Option<StandIn>, connections: usize) -> Self {
+        let limit = dial.limit;
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(dial);
-        Self { https, connections: Arc::new(Semaphore::new(connections)), limit }
+        Self { https, stand_in, connections: Arc::new(Semaphore::new(connections)), limit }
     }
 }
 
@@ -78,14 +79,25 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { mut https, connections, limit } = self.clone();
+        let Self { https, stand_in, connections, limit } = self.clone();
         Box::pin(async move {
             let permit = timeout(WAIT_FOR_CONNECTION, connections.acquire_owned()).await;
             let permit = permit.map_err(|_| ConnectError::Exhausted)?.map_err(|_| ConnectError::Exhausted)?;
             let host = uri.host().unwrap_or_default().to_owned();
-            let io = timeout(limit, https.call(uri)).await.map_err(|_| ConnectError::Timeout(host))??;
+            let io = timeout(limit, connected(https, stand_in, uri)).await.map_err(|_| ConnectError::Timeout(host))??;
             Ok(Held { io, _permit: permit })
         })
+    }
+}
+
+async fn connected(
+    mut https: HttpsConnector<Dial>,
+    stand_in: Option<StandIn>,
+    uri: Uri,
+) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, Box<dyn std::error::Error + Send + Sync>> {
+    match stand_in {
+        Some(stand_in) => Ok(MaybeHttpsStream::Http(stand_in.connect(&uri).await?)),
+        None => https.call(uri).await,
     }
 }
 
@@ -99,6 +111,10 @@ pub(super) struct Dial {
 }
 
 impl Dial {
+    pub(super) fn new(policy: AddressPolicy, resolver: Arc<dyn Resolver>, limit: Duration) -> Self {
+        Self { policy, resolver, lookups: Arc::new(Semaphore::new(LOOKUPS_PER_WORKSPACE)), limit }
+    }
+
     async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
         let origin = origin(&uri).ok_or_else(|| ConnectError::Address(format!("{uri} is no origin")))?;
         let host = origin.host.to_string();

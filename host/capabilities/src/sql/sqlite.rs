@@ -15,13 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior};
 use sandmill_model::{WorkspaceId, grants::Mode};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::guard::Guard;
-use super::{Answered, Call, Error, Wants, databases::Common, rows::Rows};
+use super::{Answered, Call, Error, PARAMETERS_MAX, Wants, databases::Common, rows::Rows};
 use crate::{bindings::sql::DatabaseError, resources::Revealed};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -184,19 +184,32 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
+/// Which of the parameters belongs into a place: to SQLite `$2` is but a name, and the first place is whatever comes first.
+fn number_at(statement: &Statement<'_>, place: usize) -> Result<usize, String> {
+    let Some(name) = statement.parameter_name(place) else { return Ok(place) };
+    if name.starts_with('?') {
+        return Ok(place);
+    }
+    let number = name.strip_prefix('$').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = number.and_then(|digits| digits.parse().ok()).filter(|number| (1..=PARAMETERS_MAX).contains(number));
+    number.ok_or_else(|| format!("parameters are `$1`, `$2`, … up to `${PARAMETERS_MAX}`, or `?`; `{name}` is none"))
+}
+
 fn run(connection: &Connection, call: &Call) -> Result<Answered, Failed> {
     let invalid = |text: String| Failed::Here(Error::Invalid(text));
     let mut statement = connection.prepare(&call.statement)?;
     if call.mode == Mode::Read && !statement.readonly() {
         return Err(Failed::Here(Error::ReadOnly("the statement writes".to_owned())));
     }
-    let wanted = statement.parameter_count();
+    let numbers = (1..=statement.parameter_count()).map(|place| number_at(&statement, place)).collect::<Result<Vec<_>, _>>();
+    let numbers = numbers.map_err(invalid)?;
+    let wanted = numbers.iter().copied().max().unwrap_or(0);
     if wanted != call.parameters.len() {
         return Err(invalid(format!("the statement has {wanted} parameters; {} were given", call.parameters.len())));
     }
-    for (number, value) in (1..).zip(&call.parameters) {
-        let value = values::from_json(value.get()).map_err(|fault| invalid(format!("${number}: {fault}")))?;
-        statement.raw_bind_parameter(number, value)?;
+    for (place, number) in (1..).zip(numbers) {
+        let value = values::from_json(call.parameters[number - 1].get()).map_err(|fault| invalid(format!("${number}: {fault}")))?;
+        statement.raw_bind_parameter(place, value)?;
     }
     let columns: Vec<(String, String)> = statement
         .columns()

@@ -8,13 +8,13 @@ pub(crate) mod server;
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
 use sandmill_capabilities::{
     RunFacts,
-    http::{AddressPolicy, HttpLimits, NoCredentials, OutboundOptions, Resolver},
+    http::{AddressPolicy, HttpLimits, NoCredentials, OutboundOptions, Resolver, StandIn},
 };
 use sandmill_model::{BoxFuture, Grants, Input, JsonText, LogLevel, LogStream, Outcome};
 use serde_json::{Value, json};
@@ -226,6 +226,31 @@ async fn two_hundred_at_once_over_one_connection() {
     ]);
     let (results, outcome) = requests(&bed, &any(server.port()), asked).await;
     assert_eq!((&results[1], server.connections()), (&json!({ "200": 200 }), 1), "{:?}", outcome.log);
+}
+
+#[tokio::test]
+async fn a_stand_in_answers_for_everybody_and_the_grants_are_asked_before() {
+    let (names, http, https) = (Names::here(), Server::start().await, Server::start().await);
+    let here = |server: &Server| SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
+    let stand_in = Some(StandIn { http: here(&http), https: here(&https) });
+    let resolver = Arc::new(Asking(Arc::clone(&names)));
+    let bed = testbed_with("http", OutboundOptions { stand_in, resolver, ..OutboundOptions::default() }, Arc::new(NoCredentials));
+    let grants = ["https://api.test", "http://api.test", "http://10.0.0.1:81"].map(str::to_owned);
+    let asked = json!([
+        { "scheme": "https", "authority": "api.test", "path": "/echo?x", "alone": true },
+        { "authority": "api.test", "path": "/echo", "alone": true },
+        { "authority": "10.0.0.1:81", "path": "/echo", "alone": true },
+        { "scheme": "https", "authority": "other.test", "path": "/echo", "alone": true },
+    ]);
+    let (results, outcome) = requests(&bed, &grants, asked).await;
+    for (at, host) in ["api.test", "api.test", "10.0.0.1:81"].into_iter().enumerate() {
+        let body = results[at]["body"].as_str().unwrap_or_else(|| panic!("{results} {:?}", outcome.log));
+        let echoed: Value = serde_json::from_str(body).unwrap();
+        assert_eq!((echoed["version"].as_str(), &echoed["headers"]), (Some("HTTP/1.1"), &json!([["host", host]])));
+    }
+    assert_eq!(results[3], json!({ "error": "HttpRequestDenied" }));
+    assert_eq!((https.connections(), http.connections()), (1, 2));
+    assert!(names.asked().is_empty());
 }
 
 #[tokio::test]

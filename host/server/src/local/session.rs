@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use sandmill_capabilities::http::OutboundOptions;
 use sandmill_cli::{
     LocalCase, LocalCaseEnd, LocalDeployment, LocalFakes, LocalRunError, LocalScript, LocalScriptId, LocalSession, LocalSetting,
 };
@@ -43,7 +44,9 @@ struct Session {
 pub(super) async fn open(outbound: sandmill_cli::Outbound) -> Result<Box<dyn LocalSession>, LocalRunError> {
     let folder = tempfile::tempdir().context("no temporary folder").map_err(setup)?;
     let sealing = Sealing { source: KeySource::File(folder.path().join("instance-key")), now: SystemClock.now() };
-    let outbound = web::directed(outbound).map_err(setup)?;
+    let web = web::Web::open().await.context("nothing can listen on this machine to answer requests").map_err(setup)?;
+    let outbound = crate::outbound::options(&outbound).map_err(setup)?;
+    let outbound = OutboundOptions { stand_in: Some(web.stand_in), ..outbound };
     let (parts, service) = compose(folder.path(), Some(sealing), outbound).await.map_err(setup)?;
     let stop = CancellationToken::new();
     let service = TaskTracker::new().spawn(service.run(stop.clone()));
@@ -53,7 +56,7 @@ pub(super) async fn open(outbound: sandmill_cli::Outbound) -> Result<Box<dyn Loc
         stand_ins: BTreeMap::new(),
         space: None,
         spaces: 0,
-        web: web::Web::default(),
+        web,
         stop,
         service,
         _folder: folder,
@@ -118,7 +121,7 @@ impl Session {
         self.spaces += 1;
         let space = workspace(&self.parts, &format!("case-{}", self.spaces)).await.map_err(setup)?;
         let LocalFakes { variables, secrets, resources, state, runs, http } = fakes;
-        self.web.set(http).await?;
+        self.web.set(http);
         for (path, text) in variables {
             self.put_variable(&space, path, Text::Plain(text)).await?;
         }

@@ -54,6 +54,34 @@ async fn writes_and_reads_values_of_all_kinds() {
     assert_eq!(results[11][0]["name"], "id");
 }
 
+/// To SQLite `$2` is a name like any other, and the first that comes has the first place.
+#[tokio::test]
+async fn parameters_have_the_numbers_that_they_say() {
+    let bed = lite();
+    let results = calls(
+        &bed,
+        LITE,
+        &json!([
+            ["query", 0, "SELECT $2 AS b, $1 AS a", "[\"one\", \"two\"]"],
+            ["query", 0, "SELECT $1 AS a, $1 || $2 AS b", "[\"x\", \"y\"]"],
+            ["query", 0, "SELECT ?2 AS b, ?1 AS a", "[\"one\", \"two\"]"],
+            ["query", 0, "SELECT $3 AS c", "[1, 2, 3]"],
+            ["query", 0, "SELECT $3 AS c", "[1]"],
+            ["query", 0, "SELECT :name", "[1]"],
+            ["query", 0, "SELECT $0", "[1]"],
+            ["query", 0, "SELECT $99999999999999999999", "[1]"]
+        ]),
+    )
+    .await;
+    let both = json!([{ "a": "one", "b": "two" }]);
+    assert_eq!((&results[0], &results[2]), (&both, &both));
+    assert_eq!((&results[1], &results[3]), (&json!([{ "a": "x", "b": "xy" }]), &json!([{ "c": 3 }])));
+    assert!(results[4]["invalid"].as_str().unwrap().contains("has 3 parameters; 1 were given"), "{results}");
+    for at in 5..8 {
+        assert!(results[at]["invalid"].as_str().unwrap().contains("parameters are `$1`"), "{results}");
+    }
+}
+
 #[tokio::test]
 async fn a_transaction_is_all_or_nothing() {
     let bed = lite();
