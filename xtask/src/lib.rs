@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cache;
 pub mod codegen;
 pub mod exec;
+pub mod fuzz;
 pub mod lint;
 pub mod runtimes;
 pub mod serve;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, builder::BoolishValueParser};
-use xtask::{bench, codegen, exec::Strictness, lint, runtimes, serve, setup, test, tidy};
+use xtask::{bench, codegen, exec::Strictness, fuzz, lint, runtimes, serve, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything that is done to this repository")]
@@ -28,6 +28,8 @@ enum Command {
     Test(test::Options),
     /// Build what is shipped (20 minutes from cold) and run one benchmark, or list them
     Bench(bench::Options),
+    /// Look for inputs for which a property of tests/properties does not hold
+    Fuzz(fuzz::Options),
     /// Check the invariants of ARCHITECTURE.md that can be read off the files
     Tidy,
     /// Write the generated files again: OpenAPI, the command-line reference, the manifest's JSON Schema
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::ServeExamples(options) => serve::examples(&options),
         Command::Test(options) => test::run(&options, strictness),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Tidy => tidy::run(),
         Command::Codegen { check } => codegen::run(if check { codegen::Mode::Check } else { codegen::Mode::Write }),
         Command::Runtimes { check } => runtimes::run(check),

@@ -12,4 +12,6 @@ pub mod stack;
 mod worker;
 
 pub use compiler::{Compiler, Options};
+#[doc(hidden)]
+pub use worker::Unconfined;
 pub use worker::worker_main;

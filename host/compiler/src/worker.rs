@@ -12,6 +12,7 @@ mod rewrite;
 mod serve;
 mod snapshot;
 mod standalone;
+mod unconfined;
 
 use std::{
     io::{self, Write as _},
@@ -22,6 +23,8 @@ use std::{
 
 use bytes::Bytes;
 
+#[doc(hidden)]
+pub use self::unconfined::Unconfined;
 use crate::{
     limits::WORKER_STACK_BYTES,
     protocol::{self, Request},

@@ -23,11 +23,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sandmill", &["*"]),
     ("sandmill-tests", &["sandmill-testkit"]),
     ("sandmill-testkit", &[]),
-    // They ship nothing: one measures parts on their own, the other exercises runtimes without the host.
+    // They ship nothing: one measures parts on their own, one is for fuzzing (ADR 15), one exercises runtimes without the host.
     (
         "sandmill-benches",
         &["sandmill-model", "sandmill-sandbox", "sandmill-capabilities", "sandmill-compiler", "sandmill-runner", "sandmill-testkit"],
     ),
+    ("sandmill-properties", &["sandmill-model", "sandmill-sandbox", "sandmill-compiler"]),
     ("sandmill-runtimes-harness", &[]),
     ("xtask", &[]),
 ];
@@ -43,6 +44,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "sandmill-runner",
             "sandmill",
             "sandmill-benches",
+            "sandmill-properties",
             "sandmill-runtimes-harness",
         ],
         "wasmtime takes minutes to build and knows nothing that others need; talk to it through `Executor` or `Builder` of the model",
@@ -93,6 +95,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "sandmill-tests",
             "sandmill-testkit",
             "sandmill-benches",
+            "sandmill-properties",
             "sandmill-runtimes-harness",
         ],
         "the model, flows and xtask do no I/O through a runtime; define a trait in the model and implement it where the I/O is",

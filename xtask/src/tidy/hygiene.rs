@@ -5,8 +5,8 @@ use regex::Regex;
 use super::Fault;
 use crate::tree::Tree;
 
-/// Packages that are no members of the workspace: guests are compiled by another toolchain's rules.
-const OUTSIDE: &[&str] = &["tests/guests/", "tests/foreign/", "runtimes/", "guest-sdk/", "examples/"];
+/// Packages that are no members of the workspace: guests are compiled by another toolchain's rules, fuzz targets are a macro each.
+const OUTSIDE: &[&str] = &["tests/guests/", "tests/foreign/", "runtimes/", "guest-sdk/", "examples/", "fuzz/"];
 
 /// Every member obeys the workspace's lints.
 #[must_use]

@@ -58,7 +58,11 @@ struct Place<'a> {
     budget: &'a Budget<'a>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    const fn within(&'a self, name: &'a str) -> Self {
+        Place { outer: Some(self), step: Step::Name(name), budget: self.budget }
+    }
+
     fn pointer(&self) -> String {
         let outer = self.outer.map_or_else(String::new, Place::pointer);
         match self.step {
@@ -120,8 +124,8 @@ fn of(value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> 
         Type::U16 => Val::U16(integer(&value, place)?),
         Type::S32 => Val::S32(integer(&value, place)?),
         Type::U32 => Val::U32(integer(&value, place)?),
-        Type::S64 => Val::S64(integer(&digits(&value), place)?),
-        Type::U64 => Val::U64(integer(&digits(&value), place)?),
+        Type::S64 => Val::S64(long(&value, place)?),
+        Type::U64 => Val::U64(long(&value, place)?),
         Type::Float32 => Val::Float32(float(&value, place)? as f32),
         Type::Float64 => Val::Float64(float(&value, place)?),
         Type::Char => Val::Char(character(&value, place)?),
@@ -175,7 +179,12 @@ fn with_case(value: Value, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
             "err" => (result.err(), false),
             _ => return Err(one_of(["ok", "err"].into_iter(), place)),
         };
-        let value = inner.map(|inner| member(&name, value, &inner, place)).transpose()?.map(Box::new);
+        let Some(value) = value else { return Err(place.within(&name).fault("it is missing")) };
+        let value = match inner {
+            Some(inner) => Some(Box::new(member(&name, Some(value), &inner, place)?)),
+            None if value.is_null() => None,
+            None => return Err(place.within(&name).expected("null", &value)),
+        };
         return Ok(Val::Result(if is_ok { Ok(value) } else { Err(value) }));
     }
     let Type::Variant(variant) = ty else { return Err(place.fault("its type has no cases")) };
@@ -193,7 +202,7 @@ fn with_case(value: Value, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
 }
 
 fn member(name: &str, value: Option<Value>, ty: &Type, place: &Place<'_>) -> Result<Val, Fault> {
-    of(value, ty, &Place { outer: Some(place), step: Step::Name(name), budget: place.budget })
+    of(value, ty, &place.within(name))
 }
 
 fn integer<T: TryFrom<i128>>(value: &Value, place: &Place<'_>) -> Result<T, Fault> {
@@ -207,11 +216,15 @@ fn exact(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(float)
 }
 
-/// A string of digits as their number; 64 bits are more than many can write as one.
-fn digits(value: &Value) -> Value {
-    let Value::String(text) = value else { return value.clone() };
-    let number = text.parse::<i64>().map(Value::from).or_else(|_| text.parse::<u64>().map(Value::from));
-    number.unwrap_or_else(|_| value.clone())
+/// An integer of 64 bits, or a string of its digits: that is more than many can write as a number.
+fn long<T: TryFrom<i128>>(value: &Value, place: &Place<'_>) -> Result<T, Fault> {
+    let Value::String(text) = value else { return integer(value, place) };
+    // As many as the schema takes: one more without a sign.
+    let (digits, digits_max) = if T::try_from(-1).is_ok() { (text.strip_prefix('-').unwrap_or(text), 19) } else { (text.as_str(), 20) };
+    if !(1..=digits_max).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(place.fault("an integer is expected, or a string of its digits"));
+    }
+    text.parse::<i128>().ok().and_then(|integer| T::try_from(integer).ok()).ok_or_else(|| place.fault("it is out of range"))
 }
 
 fn float(value: &Value, place: &Place<'_>) -> Result<f64, Fault> {
@@ -278,11 +291,8 @@ fn names<'a, I: Iterator<Item = &'a str>>(value: Value, known: impl Fn() -> I, p
     let mut found: Vec<String> = Vec::new();
     for value in values {
         match value {
-            Value::String(name) if known().any(|known| known == name) => {
-                if !found.contains(&name) {
-                    found.push(name);
-                }
-            }
+            Value::String(name) if found.contains(&name) => return Err(place.fault("a name is in it twice")),
+            Value::String(name) if known().any(|known| known == name) => found.push(name),
             _ => return Err(one_of(known(), place)),
         }
     }
