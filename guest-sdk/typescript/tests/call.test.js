@@ -54,7 +54,7 @@ test("dates are named", async () => {
   assert.deepEqual(await call(main, { day: "2026-01-31" }, { dates: ["day"] }), [true, null]);
   assert.deepEqual(await call(main, { day: null }, { dates: ["day"] }), [false, null]);
   await assert.rejects(call(main, { day: "soon" }, { dates: ["day"] }), (error) => error instanceof InvalidArguments && error.faults[0].pointer === "/day");
-  await assert.rejects(call(main, {}, { dates: ["dya"] }), /dya/);
+  await assert.rejects(call(main, {}, { dates: ["night"] }), /night/);
 });
 
 test("a call in a world", async () => {

@@ -21,7 +21,7 @@ test("nothing is there without a world, and nothing is faked by itself", async (
     });
   });
   assert.throws(() => new Fakes({ variable: {} }), /no fake called variable/);
-  assert.throws(() => new Fakes({ context: { atempt: 1 } }), /atempt/);
+  assert.throws(() => new Fakes({ context: { tries: 1 } }), /tries/);
   assert.equal(sandmill.state, state);
 });
 
