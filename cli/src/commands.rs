@@ -2,6 +2,7 @@
 
 mod answers;
 pub(crate) mod build;
+pub(crate) mod bundle;
 pub(crate) mod dev;
 mod filter;
 pub(crate) mod grants;
@@ -27,6 +28,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Login(with) => login::execute(with.own, session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
+        ClientCommand::Bundle(with) => bundle::execute(with.own, session).await,
         ClientCommand::Push(with) => push::execute(with.own, session).await,
         ClientCommand::Dev(with) => Box::pin(dev::execute(with.own, session)).await,
         ClientCommand::Run(with) => run::execute(with.own, session).await,

@@ -1,6 +1,7 @@
 //! Scripts on disk: source, language, and the manifest beside them.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -8,7 +9,10 @@ use std::{
 
 use sandmill_model::{Language, Manifest};
 
-use crate::error::CliError;
+use crate::{
+    bundle::{self, Bundled, Source},
+    error::CliError,
+};
 
 /// Bytes of one source; the server's compiler takes no more.
 const SOURCE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -26,7 +30,30 @@ pub(crate) struct ScriptFile {
 }
 
 impl ScriptFile {
-    pub(crate) fn read(file: &Path) -> Result<Self, CliError> {
+    /// As it is used: with what it imports.
+    pub(crate) async fn load(file: &Path, bundler: &bundle::Bundler) -> Result<Self, CliError> {
+        Self::load_with_inputs(file, bundler).await.0
+    }
+
+    /// The same, and the other files that it is made of, or that may mend what is wrong with it.
+    pub(crate) async fn load_with_inputs(file: &Path, bundler: &bundle::Bundler) -> (Result<Self, CliError>, BTreeSet<PathBuf>) {
+        let mut script = match Self::read(file) {
+            Ok(script) => script,
+            Err(error) => return (Err(error), BTreeSet::new()),
+        };
+        let source = Source { file, language: script.language, bytes: &script.source, bytes_max: SOURCE_BYTES_MAX };
+        let Bundled { source, inputs } = bundle::bundle(source, bundler).await;
+        let loaded = source.map(|bundled| {
+            if let Some(bundled) = bundled {
+                script.source = bundled;
+            }
+            script
+        });
+        (loaded, inputs)
+    }
+
+    /// As it is on disk.
+    fn read(file: &Path) -> Result<Self, CliError> {
         let language = Language::of_file(file).ok_or_else(|| {
             CliError::input(format!("{}: the extension tells the language, and it is none of .ts, .mts, .js, .mjs, .wasm", file.display()))
         })?;
@@ -56,6 +83,17 @@ impl ScriptFile {
         }
         self.manifest.export = export.or_else(|| self.manifest.export.take());
         Ok(())
+    }
+
+    /// Its source, which is a module of JavaScript or TypeScript.
+    ///
+    /// # Errors
+    /// If it is a component.
+    pub(crate) fn into_module(self) -> Result<Vec<u8>, CliError> {
+        match self.language {
+            Language::TypeScript | Language::JavaScript => Ok(self.source),
+            _ => Err(CliError::input(format!("{} is a component, which imports no modules", self.file.display()))),
+        }
     }
 
     /// Its last part, for diagnostics and stack traces.

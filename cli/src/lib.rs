@@ -2,6 +2,7 @@
 //! [`LocalRunner`] that the binary hands in, so that nothing here links the sandbox.
 
 mod arguments;
+mod bundle;
 mod client;
 mod commands;
 mod componentize;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+    build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -43,6 +43,8 @@ pub enum ClientCommand {
     Init(With<init::Options>),
     /// Compile a project to a component, or make one of a core module
     Build(With<build::Options>),
+    /// Make one module of a script and what it imports, as push, dev, test and run do by themselves
+    Bundle(With<bundle::Options>),
     /// Deploy a script, a component or every script of a project folder
     Push(With<push::Options>),
     /// Watch a folder: deploy what is saved, show compile errors, results and what runs log
@@ -77,6 +79,7 @@ impl ClientCommand {
             Self::Login(with) => &with.globals,
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
+            Self::Bundle(with) => &with.globals,
             Self::Push(with) => &with.globals,
             Self::Dev(with) => &with.globals,
             Self::Run(with) => &with.globals,

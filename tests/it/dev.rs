@@ -27,13 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const EVENTS_MAX: usize = 1_000;
 
 /// The command while it watches a folder; killed when this is dropped.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     events: Receiver<Value>,
 }
 
 impl Dev {
-    fn watch(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn watch(folder: &Path, arguments: &[&str]) -> Self {
         let mut command: Command = mortal(binary().as_os_str());
         command.args(["dev", "--json"]).args(arguments).current_dir(folder);
         command.env("SANDMILL_SERVER", &server().url).env("SANDMILL_TOKEN", &server().token);
@@ -52,7 +52,7 @@ impl Dev {
     }
 
     /// The next event that fits; those before it are passed over.
-    fn until(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut passed = Vec::new();
         loop {

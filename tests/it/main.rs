@@ -6,6 +6,7 @@ mod api;
 mod asynchronous;
 mod backup;
 mod building;
+mod bundling;
 mod cancelling;
 mod children;
 mod commands;

@@ -50,6 +50,15 @@ fn python() {
 }
 
 #[test]
+fn typescript() {
+    if is_here("node", &["--version"]) && is_here("npm", &["--version"]) {
+        let folder = "guest-sdk/typescript";
+        check(command("npm", &["ci", "--no-audit", "--no-fund", "--loglevel=error"], folder));
+        check(command("node", &["--test"], folder));
+    }
+}
+
+#[test]
 fn c() {
     if is_here("cc", &["--version"]) && is_here("python3", &["--version"]) {
         let mut tests = command("python3", &["-m", "unittest", "discover", "-s", "guest-sdk/c/tests"], ".");

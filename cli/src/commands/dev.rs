@@ -15,7 +15,7 @@ use std::{
 
 use self::{
     call::Call,
-    deploy::{Deployer, Work},
+    deploy::{Deployer, Tools, Work},
     desk::Desk,
     scope::Scope,
     tail::Tail,
@@ -24,6 +24,7 @@ use super::{build, push};
 use crate::{
     Session,
     arguments::Arguments,
+    bundle,
     client::Server,
     console::Console,
     error::{CliError, Exit},
@@ -47,6 +48,8 @@ pub struct Options {
     once: bool,
     #[command(flatten)]
     tools: build::Tools,
+    #[command(flatten)]
+    bundler: bundle::Bundler,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -69,7 +72,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
 
 async fn once(desk: &Desk, options: &Options, call: Option<&Call>) -> Result<(), CliError> {
     let identity = if scope::has_settings(&options.dir) { None } else { Some(identity(desk).await?) };
-    let mut deployer = Deployer::new(desk, Scope::open(&options.dir, identity)?, options.tools.clone());
+    let mut deployer = Deployer::new(desk, Scope::open(&options.dir, identity)?, tools(options));
     match (deployer.work().await, call) {
         (Work::Deployed(since), Some(call)) => call::execute(desk, call, since).await.map_err(CliError::Said),
         (Work::Deployed(_) | Work::Nothing, _) => Ok(()),
@@ -78,11 +81,15 @@ async fn once(desk: &Desk, options: &Options, call: Option<&Call>) -> Result<(),
     }
 }
 
+fn tools(options: &Options) -> Tools {
+    Tools { build: options.tools.clone(), bundler: options.bundler.clone() }
+}
+
 async fn watch(desk: &Desk, options: &Options, call: Option<&Call>) -> Result<(), CliError> {
     let identity = patient_identity(desk, &options.dir).await?;
     let scope = Scope::open(&options.dir, identity)?;
     desk.watching(&options.dir, scope.entries());
-    let mut deployer = Deployer::new(desk, scope, options.tools.clone());
+    let mut deployer = Deployer::new(desk, scope, tools(options));
     // Runs from now on are followed, that of the first call among them.
     let tail = Tail::begin(desk).await;
     let never = tokio::select! {

@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 
 use self::upload::Parcel;
 use crate::{
-    Session,
+    Session, bundle,
     client::{Deployed, Instance, Server},
     commands::{
         answers, build,
@@ -50,6 +50,8 @@ pub struct Options {
     #[command(flatten)]
     tools: build::Tools,
     #[command(flatten)]
+    bundler: bundle::Bundler,
+    #[command(flatten)]
     artifact: artifact::ArtifactOptions,
 }
 
@@ -71,10 +73,10 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     if is_folder {
         let entries = Project::open(&options.what)?.entries()?;
         let server = Server::of(&session.globals)?;
-        return push_all(&server, entries, &options.grants, session).await;
+        return push_all(&server, entries, &options, session).await;
     }
     // The file first: what is wrong with it needs no server to be said.
-    let mut script = ScriptFile::read(&options.what)?;
+    let mut script = ScriptFile::load(&options.what, &options.bundler).await?;
     script.choose(options.export)?;
     let known = match options.path {
         Some(path) => Some(path),
@@ -89,11 +91,14 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
 }
 
 /// Goes on after a fault, so that one push shows them all. The exit code is the worst one's.
-async fn push_all(server: &Server, entries: Vec<Entry>, grants: &[Choice], session: &mut Session<'_>) -> Result<(), CliError> {
+async fn push_all(server: &Server, entries: Vec<Entry>, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let mut worst: Option<Exit> = None;
     for Entry { file, path } in entries {
-        let done = match ScriptFile::read(&file) {
-            Ok(script) => push(server, Pushed { script: &script, path: &path, grants, artifact: None }, session).await,
+        let done = match ScriptFile::load(&file, &options.bundler).await {
+            Ok(script) => {
+                let pushed = Pushed { script: &script, path: &path, grants: &options.grants, artifact: None };
+                push(server, pushed, session).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = done {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     Session,
     arguments::Arguments,
+    bundle,
     client::{Answer, LogLine, Order, Server, Terms},
     commands::{
         grants::{self, Choice},
@@ -39,6 +40,8 @@ pub struct Options {
     export: Option<String>,
     #[command(flatten)]
     terms: Terms,
+    #[command(flatten)]
+    bundler: bundle::Bundler,
     #[command(flatten)]
     outbound: Outbound,
 }
@@ -137,7 +140,7 @@ fn is_file(what: &str) -> bool {
 }
 
 async fn local(file: PathBuf, arguments: JsonText, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
-    let mut script = ScriptFile::read(&file)?;
+    let mut script = ScriptFile::load(&file, &options.bundler).await?;
     script.choose(options.export.clone())?;
     let ScriptFile { file, language, source, manifest } = script;
     let asked: Vec<Grant> = manifest.grants.iter().collect();

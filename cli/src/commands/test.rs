@@ -17,7 +17,7 @@ use std::{
 use sandmill_model::{Manifest, ScriptPath, grants::PathPattern};
 
 use crate::{
-    Session,
+    Session, bundle,
     commands::build,
     error::{CliError, Exit},
     files::ScriptFile,
@@ -45,6 +45,8 @@ pub struct Options {
     #[command(flatten)]
     tools: build::Tools,
     #[command(flatten)]
+    bundler: bundle::Bundler,
+    #[command(flatten)]
     outbound: Outbound,
 }
 
@@ -71,7 +73,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     let mut reports = Vec::new();
     if !ready.is_empty() {
         let local = session.local.open(options.outbound.clone()).await?;
-        let mut bench = Bench { local, built: BTreeMap::new() };
+        let mut bench = Bench { local, bundler: options.bundler, built: BTreeMap::new() };
         for (suite, cases) in ready {
             if let Err(fault) = bench.hold(&suite, cases, &mut reports, session).await {
                 say_fault(&fault, &mut worst, session);
@@ -120,6 +122,7 @@ fn cases(suite: &Suite, filter: Option<&str>) -> Result<Vec<Case>, CliError> {
 /// One sandbox for all, and what it has built.
 struct Bench {
     local: Box<dyn LocalSession>,
+    bundler: bundle::Bundler,
     built: BTreeMap<PathBuf, (LocalScriptId, Manifest)>,
 }
 
@@ -188,7 +191,7 @@ impl Bench {
         if let Some(known) = self.built.get(file) {
             return Ok(known.clone());
         }
-        let ScriptFile { file: named, language, source, manifest } = ScriptFile::read(file)?;
+        let ScriptFile { file: named, language, source, manifest } = ScriptFile::load(file, &self.bundler).await?;
         let id = self.local.build(LocalScript { file: named, language, source, manifest: manifest.clone() }).await?;
         self.built.insert(file.to_owned(), (id, manifest.clone()));
         Ok((id, manifest))

@@ -127,7 +127,7 @@ impl<H> Guest<H> {
         self.core.control.log().conceal_whole(secret);
     }
 
-    /// Tells the log that the run was denied something; if its error says so in the same words, that is its outcome.
+    /// Tells the log that the run was denied something; if the name of its error is that, or its message says it, that is its outcome.
     pub fn denied(&self, text: &str) {
         self.log(LogLevel::Warn, LogStream::Host, text.to_owned(), None);
         self.core.control.log().denied(text.to_owned());

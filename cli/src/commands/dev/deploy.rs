@@ -18,6 +18,7 @@ use super::{
     watch::{Change, Watch, snapshot},
 };
 use crate::{
+    bundle,
     commands::{build, push},
     console::Console,
     error::{CliError, Exit},
@@ -41,6 +42,13 @@ pub(super) enum Work {
     Failed(Exit),
     /// The server cannot be reached; what is left is kept.
     Away,
+}
+
+/// What others made, and scripts are made with.
+#[derive(Clone)]
+pub(super) struct Tools {
+    pub(super) build: build::Tools,
+    pub(super) bundler: bundle::Bundler,
 }
 
 /// What is to be deployed.
@@ -70,7 +78,7 @@ type Calling<'a> = Pin<Box<dyn Future<Output = Result<(), Exit>> + 'a>>;
 
 pub(super) struct Deployer<'a> {
     desk: &'a Desk,
-    tools: build::Tools,
+    tools: Tools,
     scope: Scope,
     watch: Watch,
     todo: Todo,
@@ -88,7 +96,7 @@ pub(super) struct Deployer<'a> {
 
 impl<'a> Deployer<'a> {
     /// Everything is to be deployed.
-    pub(super) fn new(desk: &'a Desk, scope: Scope, tools: build::Tools) -> Self {
+    pub(super) fn new(desk: &'a Desk, scope: Scope, tools: Tools) -> Self {
         desk.set_paths(scope.entries());
         let now = Instant::now();
         let todo = Todo { since: Some(now), build: scope.build().is_some(), entries: scope.entries().to_vec() };
@@ -154,6 +162,10 @@ impl<'a> Deployer<'a> {
             self.reopen(since);
             return;
         }
+        let users: Vec<Entry> = self.scope.users_of(&file).cloned().collect();
+        for entry in &users {
+            self.todo.add(entry, since);
+        }
         let entry = self.scope.entry_of(&file).cloned();
         let is_script = entry.as_ref().is_some_and(|entry| entry.file == file) || self.deployed.contains_key(&file);
         match entry {
@@ -164,6 +176,7 @@ impl<'a> Deployer<'a> {
                 }
             }
             Some(entry) => self.todo.add(&entry, since),
+            None if !users.is_empty() => {}
             None if self.scope.build().is_some() => self.todo.add_build(since),
             None => {}
         }
@@ -230,7 +243,11 @@ impl<'a> Deployer<'a> {
     }
 
     async fn deploy(&mut self, entry: &Entry, since: Instant) -> Result<(), CliError> {
-        let script = ScriptFile::read(&entry.file)?;
+        let (script, inputs) = ScriptFile::load_with_inputs(&entry.file, &self.tools.bundler).await;
+        // They were read as they are now.
+        let news = self.scope.set_inputs(&entry.file, inputs);
+        self.watch.forgive(&news);
+        let script = script?;
         let deployed = push::deploy(self.desk.server(), &script, &entry.path).await?;
         self.desk.back();
         let was_failing = self.failing.remove(&entry.file);
@@ -245,7 +262,7 @@ impl<'a> Deployer<'a> {
     async fn build(&mut self, since: Instant) -> Result<(), Exit> {
         self.todo.build = false;
         let Some(project) = self.scope.project().cloned() else { return Ok(()) };
-        let (tools, mut console) = (self.tools.clone(), Console::of_process(self.desk.is_json()));
+        let (tools, mut console) = (self.tools.build.clone(), Console::of_process(self.desk.is_json()));
         let output = project.root().join(project.build().map(|build| build.output.clone()).unwrap_or_default());
         let built = tokio::task::spawn_blocking(move || build::of_project(&project, &tools, &mut console).map(|_| ())).await;
         match built.unwrap_or_else(|error| Err(CliError::input(format!("the build broke off: {error}")))) {

@@ -1,7 +1,7 @@
-//! What is watched: the scripts of a folder with their manifests, its `sandmill.toml`, and what its build reads.
+//! What is watched: the scripts of a folder with their manifests and what they import, its `sandmill.toml`, and what its build reads.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -27,6 +27,8 @@ pub(super) struct Scope {
     identity: Option<String>,
     project: Option<Project>,
     entries: Vec<Entry>,
+    /// What else scripts are made of, by their files.
+    inputs: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     files: BTreeSet<PathBuf>,
 }
 
@@ -63,7 +65,8 @@ fn manifest(script: &Path) -> PathBuf {
 impl Scope {
     pub(super) fn open(dir: &Path, identity: Option<String>) -> Result<Self, CliError> {
         let project = if has_settings(dir) { Some(Project::open(dir)?) } else { None };
-        let mut scope = Self { dir: dir.to_owned(), identity, project, entries: Vec::new(), files: BTreeSet::new() };
+        let (entries, inputs, files) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let mut scope = Self { dir: dir.to_owned(), identity, project, entries, inputs, files };
         match scope.refresh() {
             // What is deployed may be in a folder that only the build makes.
             Err(_) if scope.build().is_some() => Ok(scope),
@@ -74,7 +77,13 @@ impl Scope {
 
     /// The same folder, by what its settings say now.
     pub(super) fn reopened(&self) -> Result<Self, CliError> {
-        Self::open(&self.dir, self.identity.clone())
+        let mut scope = Self::open(&self.dir, self.identity.clone())?;
+        scope.inputs.clone_from(&self.inputs);
+        match scope.refresh() {
+            Err(_) if scope.build().is_some() => Ok(scope),
+            Err(error) => Err(error),
+            Ok(()) => Ok(scope),
+        }
     }
 
     /// Takes up what came and lets go of what went.
@@ -91,6 +100,7 @@ impl Scope {
         for entry in found.as_ref().unwrap_or(&self.entries) {
             files.insert(manifest(&entry.file));
             files.insert(entry.file.clone());
+            files.extend(self.inputs.get(&entry.file).into_iter().flatten().cloned());
         }
         self.files = files;
         self.entries = found?;
@@ -142,6 +152,20 @@ impl Scope {
     /// The script that a change of the file is a change of.
     pub(super) fn entry_of(&self, file: &Path) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.file == file || manifest(&entry.file) == file)
+    }
+
+    /// Scripts that are made of the file, too.
+    pub(super) fn users_of<'a>(&'a self, file: &'a Path) -> impl Iterator<Item = &'a Entry> {
+        let uses = move |entry: &&Entry| self.inputs.get(&entry.file).is_some_and(|inputs| inputs.contains(file));
+        self.entries.iter().filter(uses)
+    }
+
+    /// What else the script is made of from now on; gives what of it was not watched before.
+    pub(super) fn set_inputs(&mut self, script: &Path, inputs: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let news: Vec<PathBuf> = inputs.difference(&self.files).cloned().collect();
+        self.files.extend(news.iter().cloned());
+        self.inputs.insert(script.to_owned(), inputs);
+        news
     }
 
     /// Whether the build makes it.
@@ -203,6 +227,21 @@ mod tests {
         fs::write(folder.path().join("b.js"), "").unwrap();
         assert!(format!("{:?}", scope.refresh().unwrap_err()).contains("both go to u/ann/b"));
         assert_eq!(scope.entries().len(), 2, "as before");
+    }
+
+    #[test]
+    fn what_scripts_import_is_watched() {
+        let folder = folder(&[("a.ts", ""), ("b.ts", ""), ("lib/x.ts", "")]);
+        let mut scope = Scope::open(folder.path(), Some("u/ann".to_owned())).unwrap();
+        let [a, x] = ["a.ts", "lib/x.ts"].map(|file| folder.path().join(file));
+        assert_eq!(scope.set_inputs(&a, BTreeSet::from([x.clone(), folder.path().join("b.ts")])), [x.clone()]);
+        let users: Vec<&str> = scope.users_of(&x).map(|entry| entry.path.as_str()).collect();
+        assert_eq!(users, ["u/ann/a"]);
+        scope.refresh().unwrap();
+        assert!(scope.files().contains(&x));
+        scope.set_inputs(&a, BTreeSet::new());
+        scope.refresh().unwrap();
+        assert!(!scope.files().contains(&x) && scope.users_of(&x).next().is_none());
     }
 
     #[test]

@@ -69,14 +69,14 @@ fn unknown_module(source: &StringLiteral<'_>) -> Fault {
         "Node's own modules do not exist in the sandbox; web APIs such as crypto and TextEncoder do, and so does the module \"sandmill\""
             .to_owned()
     } else if name.starts_with('.') || name.starts_with('/') {
-        format!("a script is one file: bundle it beforehand, for example `esbuild --bundle --format=esm --external:{MODULE} main.ts`")
+        "a script is one module here: `sandmill push` makes one of it and its files, and `sandmill bundle` shows which".to_owned()
     } else {
-        format!("bundle npm dependencies beforehand, for example `esbuild --bundle --format=esm --external:{MODULE} main.ts`")
+        "`sandmill push` bundles npm dependencies into the script; `sandmill bundle` does only that".to_owned()
     };
     Fault::new(source.span.start, format!("cannot import \"{name}\": a script can import \"{MODULE}\" only")).with_help(help)
 }
 
-const ES_MODULE_HELP: &str = "a script is an ES module: write `export function main(…)` and bundle dependencies beforehand";
+const ES_MODULE_HELP: &str = "a script is an ES module: write `import` and `export function main(…)`; `sandmill push` bundles dependencies";
 
 /// `const x = require(…)` and `module.exports = …`, which can only be meant. Deeper ones may be guarded: bundles are full of them.
 fn common_js(statement: &Statement<'_>) -> Vec<Fault> {
@@ -179,7 +179,8 @@ impl<'a> Visit<'a> for Visitor {
             && source.value != MODULE
         {
             // It may never be reached, so it is not an error.
-            self.findings.warnings.push(unknown_module(source));
+            let help = "`sandmill push` bundles what an `import` statement names, and not what a call does";
+            self.findings.warnings.push(unknown_module(source).with_help(help));
         }
         walk::walk_import_expression(self, import);
     }

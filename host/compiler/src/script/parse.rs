@@ -35,7 +35,7 @@ pub(super) fn parse<'a>(allocator: &'a Allocator, text: &'a str, language: Langu
     let mut faults = faults_of(&parsed.diagnostics);
     if parsed.panicked || !faults.is_empty() {
         if is_jsx(text, source_type) {
-            let help = "write plain function calls, or bundle the file beforehand, for example with esbuild";
+            let help = "write plain function calls, or move it to a .tsx file that the script imports";
             let offset = faults.first().map_or(0, |fault| fault.offset);
             return Err(vec![Fault::new(offset, "JSX is not supported in scripts").with_help(help)]);
         }
