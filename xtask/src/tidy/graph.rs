@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sandmill", &["*"]),
     ("sandmill-tests", &["sandmill-testkit"]),
     ("sandmill-testkit", &[]),
-    // They ship nothing: one measures parts on their own, one is for fuzzing (ADR 15), one exercises runtimes without the host.
+    // They ship nothing: one measures parts on their own, one is for fuzzing (ADR 16), one exercises runtimes without the host.
     (
         "sandmill-benches",
         &["sandmill-model", "sandmill-sandbox", "sandmill-capabilities", "sandmill-compiler", "sandmill-runner", "sandmill-testkit"],
