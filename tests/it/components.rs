@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use sandmill_testkit::{guests::guest, wasmtime::wasmtime};
+use sandmill_testkit::{guests::guest, server::Server, wasmtime::wasmtime};
 use serde_json::json;
 
 use crate::{commands::sandmill, shared::server};
@@ -54,6 +54,30 @@ async fn a_script_can_be_taken_away_and_comes_back_as_a_component() {
     server.deploy_component("f/components/back", bytes).await.unwrap();
     let answer = server.call("f/components/back", &json!({"name": "bob"})).await.unwrap();
     assert_eq!(answer.json().unwrap(), json!({"hello": "bob"}));
+}
+
+/// WASI 0.3, where the operator takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_of_wasi_0_3_answers() {
+    let bytes = fs::read(guest("http_async")).unwrap();
+    let server = Server::start(&["--wasi", "0.3"]).unwrap();
+    let shown = server.deploy_component("f/components/later", bytes.clone()).await.unwrap();
+    assert_eq!(shown["entry"], "http", "{shown}");
+    for _ in 0..3 {
+        let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/components/later").body("as it came");
+        let response = request.send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (200, "text/plain"));
+        assert_eq!(response.text().await.unwrap(), "as it came");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("later.wasm"), bytes.clone()).unwrap();
+    let output = sandmill(folder.path(), &server, &["run", "./later.wasm", "--args", "{\"a\":1}"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "\"{\\\"a\\\":1}\"", "{}", String::from_utf8_lossy(&output.stderr));
+    let elsewhere = crate::shared::server();
+    let request = elsewhere.request(reqwest::Method::PUT, "/api/w/default/scripts/f/components/later");
+    let response = request.header("content-type", "application/wasm").body(bytes).send().await.unwrap();
+    let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+    assert!(status == 422 && text.contains("--wasi 0.3"), "{status}: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ pub mod sql;
 mod state;
 mod variables;
 
+use sandmill_model::version::ComponentModel;
 use sandmill_sandbox::Guest;
 use wasmtime::component::{HasData, Linker};
 
@@ -38,11 +39,11 @@ impl HasData for Run {
     type Data<'a> = &'a mut Guest<Host>;
 }
 
-/// Adds every interface.
+/// Adds every interface, in the form of the model.
 ///
 /// # Errors
 /// If one is there already.
-pub fn link(linker: &mut Linker<Guest<Host>>) -> anyhow::Result<()> {
+pub fn link(linker: &mut Linker<Guest<Host>>, model: ComponentModel) -> anyhow::Result<()> {
     fn run(guest: &mut Guest<Host>) -> &mut Guest<Host> {
         guest
     }
@@ -58,5 +59,5 @@ pub fn link(linker: &mut Linker<Guest<Host>>) -> anyhow::Result<()> {
     bindings::variables::add_to_linker::<_, Run>(linker, run)?;
     bindings::keyvalue::add_to_linker::<_, Run>(linker, run)?;
     bindings::config::add_to_linker::<_, Run>(linker, run)?;
-    http::link(linker)
+    http::link(linker, model)
 }

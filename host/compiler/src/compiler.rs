@@ -28,12 +28,14 @@ pub struct Options {
     pub executable: PathBuf,
     /// Clock time of one request; then its worker is killed.
     pub wall: Duration,
+    /// Whether components of WASI 0.3 are taken.
+    pub accepts_async: bool,
 }
 
 impl Options {
     #[must_use]
     pub fn new(executable: PathBuf) -> Self {
-        Self { workers: 2, executable, wall: REQUEST_WALL }
+        Self { workers: 2, executable, wall: REQUEST_WALL, accepts_async: false }
     }
 }
 
@@ -45,6 +47,7 @@ struct Inner {
     interactive: Lane,
     background: Lane,
     shared: Arc<Shared>,
+    accepts_async: bool,
 }
 
 impl Compiler {
@@ -56,6 +59,7 @@ impl Compiler {
             interactive: Lane::new(Arc::clone(&shared), options.workers, NICE_INTERACTIVE),
             background: Lane::new(Arc::clone(&shared), 1, NICE_BACKGROUND),
             shared,
+            accepts_async: options.accepts_async,
         }))
     }
 
@@ -133,13 +137,13 @@ impl Builder for Compiler {
     fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
         Box::pin(async move {
             let BuildRequest { file_name, language, source, manifest } = request;
-            let manifest = Box::new(manifest);
+            let (manifest, accepts_async) = (Box::new(manifest), self.0.accepts_async);
             match language {
                 Language::Component => check_component_size(&source)?,
                 Language::TypeScript | Language::JavaScript => check_source_size(&source)?,
                 Language::Identity => return identity(&source),
             }
-            let (_, body) = self.0.interactive.call(&Request::Build { file_name, language, manifest }, &source).await?;
+            let (_, body) = self.0.interactive.call(&Request::Build { file_name, language, manifest, accepts_async }, &source).await?;
             serde_json::from_slice(&body).map_err(|error| BuildError::Unavailable(format!("a build worker's answer is broken: {error}")))
         })
     }

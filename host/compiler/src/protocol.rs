@@ -27,8 +27,8 @@ pub(crate) enum Artefact {
 pub(crate) enum Request {
     /// The first request to a worker: how far it stands back for others.
     Settle { nice: i32 },
-    /// Body: source or component. Answer: `Built`.
-    Build { file_name: String, language: Language, manifest: Box<Manifest> },
+    /// Body: source or component. Answer: `Built`. `accepts_async`: whether it may be made of WASI 0.3.
+    Build { file_name: String, language: Language, manifest: Box<Manifest>, accepts_async: bool },
     /// Body: a component. Answer: machine code.
     Compile,
     /// Body: `HostedModule` as JSON. Answer: machine code of the component of its own.

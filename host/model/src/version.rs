@@ -38,7 +38,7 @@ pub struct HostedModule {
 pub enum Entry {
     /// It exports `sandmill:script/main`.
     Script { has_preprocessor: bool },
-    /// It exports `wasi:http/incoming-handler`: its run is a request.
+    /// It exports `wasi:http/incoming-handler`, or `wasi:http/handler` of 0.3: its run is a request.
     Http,
     /// It exports `wasi:cli/run`: arguments are stdin, stdout is the result.
     Command,
@@ -58,6 +58,24 @@ impl Entry {
     }
 }
 
+/// What a component may be made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentModel {
+    /// WASI 0.2 and what goes with it: a function that was called has returned before anything else of the component goes on.
+    #[default]
+    Sync,
+    /// WASI 0.3 too: functions that wait for others meanwhile, futures, streams.
+    Async,
+}
+
+impl ComponentModel {
+    #[must_use]
+    pub const fn is_sync(&self) -> bool {
+        matches!(self, Self::Sync)
+    }
+}
+
 /// What a version executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +85,8 @@ pub enum ProgramSpec {
     Component {
         component: Digest,
         entry: Entry,
+        #[serde(default, skip_serializing_if = "ComponentModel::is_sync")]
+        model: ComponentModel,
     },
     /// What the host does itself: the result is the arguments.
     Identity,

@@ -8,7 +8,7 @@ use sandmill_model::{
     Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId, Usage, WorkspaceId,
     version::{Entry, HostedModule, ProgramSpec, Version},
 };
-use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
+use sandmill_sandbox::{Call, CallInput, Program, ProgramKey, Sandbox};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -208,8 +208,8 @@ impl Inner {
         let takes_events = version.program.takes_events();
         let tier = match version.program {
             ProgramSpec::Identity => Tier::Identity,
-            ProgramSpec::Component { component, entry } => {
-                let program = self.component(workspace, component).await?;
+            ProgramSpec::Component { component, entry, model } => {
+                let program = self.component(workspace, ProgramKey { digest: component, model }).await?;
                 let entry = match entry {
                     Entry::Script { .. } => ComponentEntry::Script,
                     Entry::Http => ComponentEntry::Http,
@@ -261,26 +261,27 @@ impl Inner {
         }
     }
 
-    async fn component(&self, workspace: WorkspaceId, digest: Digest) -> Result<Arc<Program<Host>>, String> {
-        if let Some(program) = self.cached(digest).await? {
+    async fn component(&self, workspace: WorkspaceId, key: ProgramKey) -> Result<Arc<Program<Host>>, String> {
+        let digest = key.digest;
+        if let Some(program) = self.cached(key).await? {
             return Ok(program);
         }
         let component = self.versions.component(workspace, digest).await?;
         let component = component.ok_or_else(|| format!("component {digest} is gone"))?;
         let code = self.compiler.compile(component).await.map_err(|error| error.to_string())?;
-        self.install(digest, code).await
+        self.install(key, code).await
     }
 
     /// Reading and mapping compiled code takes milliseconds: not on the threads that answer requests.
-    async fn cached(&self, key: Digest) -> Result<Option<Arc<Program<Host>>>, String> {
-        let sandbox = self.sandbox.clone();
-        let loaded = tokio::task::spawn_blocking(move || sandbox.load(&key)).await;
+    async fn cached(&self, key: impl Into<ProgramKey>) -> Result<Option<Arc<Program<Host>>>, String> {
+        let (sandbox, key) = (self.sandbox.clone(), key.into());
+        let loaded = tokio::task::spawn_blocking(move || sandbox.load(key)).await;
         loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
-    async fn install(&self, key: Digest, code: bytes::Bytes) -> Result<Arc<Program<Host>>, String> {
-        let sandbox = self.sandbox.clone();
-        let installed = tokio::task::spawn_blocking(move || sandbox.install(&key, &code)).await;
+    async fn install(&self, key: impl Into<ProgramKey>, code: bytes::Bytes) -> Result<Arc<Program<Host>>, String> {
+        let (sandbox, key) = (self.sandbox.clone(), key.into());
+        let installed = tokio::task::spawn_blocking(move || sandbox.install(key, &code)).await;
         installed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 

@@ -34,7 +34,6 @@ const TEMPORARY_EXTENSION: &str = "tmp";
 pub(crate) struct CodeCache {
     dir: PathBuf,
     key: Key,
-    compatibility_hash: u64,
     bytes_max: u64,
     index: Mutex<Index>,
     clock: Arc<dyn Clock>,
@@ -49,6 +48,13 @@ pub fn read_compiled(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Compo
     code::read(engine, compiled)
 }
 
+/// What code is for: an engine, and what stands for its version and configuration.
+#[derive(Clone, Copy)]
+pub(crate) struct For<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) compatibility_hash: u64,
+}
+
 /// What a file turned out to be.
 enum Found {
     Whole,
@@ -56,29 +62,22 @@ enum Found {
 }
 
 impl CodeCache {
-    pub(crate) fn open(options: &Options, compatibility_hash: u64) -> Result<Self, Error> {
+    pub(crate) fn open(options: &Options) -> Result<Self, Error> {
         let dir = options.cache_dir.clone();
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.and_then(|()| fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))).map_err(|error| Error::cache(&dir, error))?;
         let key = Key::open(&dir).map_err(|error| Error::cache(&dir, error))?;
         let index = Index::scan(&dir).map_err(|error| Error::cache(&dir, error))?;
-        let cache = Self {
-            dir,
-            key,
-            compatibility_hash,
-            bytes_max: options.cache_bytes_max,
-            index: Mutex::new(index),
-            clock: Arc::clone(&options.clock),
-        };
+        let cache = Self { dir, key, bytes_max: options.cache_bytes_max, index: Mutex::new(index), clock: Arc::clone(&options.clock) };
         cache.make_room("");
         Ok(cache)
     }
 
     /// The code that was installed under `key`; none if there is none, or if it is not what was written.
-    pub(crate) fn load(&self, engine: &Engine, key: &Digest) -> Result<Option<Component>, Error> {
-        let name = self.name(key);
+    pub(crate) fn load(&self, target: For<'_>, key: &Digest) -> Result<Option<Component>, Error> {
+        let name = Self::name(target, key);
         let path = self.dir.join(&name);
-        let found = match File::open(&path).and_then(|file| self.check(file, key)) {
+        let found = match File::open(&path).and_then(|file| self.check(file, target, key)) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.index().remove(&name);
@@ -87,7 +86,7 @@ impl CodeCache {
             Err(error) => return Err(Error::cache(path, error)),
         };
         let component = match found {
-            Found::Whole => code::map_file(engine, &path).map_err(|error| format!("{error:#}")),
+            Found::Whole => code::map_file(target.engine, &path).map_err(|error| format!("{error:#}")),
             Found::Altered => Err("its keyed digest is wrong".to_owned()),
         };
         match component {
@@ -97,15 +96,15 @@ impl CodeCache {
             }
             Err(reason) => {
                 tracing::warn!(file = %path.display(), reason, "a file of compiled code is not what was written; it is removed");
-                self.remove(key);
+                self.remove(target, key);
                 Ok(None)
             }
         }
     }
 
     /// The compiled code itself, to be handed on; none if there is none, or if it is not what was written.
-    pub(crate) fn code(&self, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.dir.join(self.name(key));
+    pub(crate) fn code(&self, target: For<'_>, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.dir.join(Self::name(target, key));
         let mut bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -113,21 +112,21 @@ impl CodeCache {
         };
         let Some(code_bytes) = bytes.len().checked_sub(MAC_BYTES) else { return Ok(None) };
         let written = bytes.split_off(code_bytes);
-        let mut mac = self.mac(key);
+        let mut mac = self.mac(target, key);
         mac.update(&bytes);
         Ok(mac.verify_slice(&written).is_ok().then_some(bytes))
     }
 
     /// Keeps `compiled` under `key`. If the disk does not take it, it lives in memory only.
-    pub(crate) fn install(&self, engine: &Engine, key: &Digest, compiled: &[u8]) -> Result<Component, Error> {
-        let name = self.name(key);
+    pub(crate) fn install(&self, target: For<'_>, key: &Digest, compiled: &[u8]) -> Result<Component, Error> {
+        let name = Self::name(target, key);
         let path = self.dir.join(&name);
-        match self.write(&path, key, compiled) {
+        match self.write(&path, (target, key), compiled) {
             Ok(()) => {
                 let bytes = (compiled.len() + MAC_BYTES) as u64;
                 self.index().insert(&name, bytes, self.clock.now());
-                let component = code::map_file(engine, &path).map_err(|error| {
-                    self.remove(key);
+                let component = code::map_file(target.engine, &path).map_err(|error| {
+                    self.remove(target, key);
                     Error::Incompatible(format!("{error:#}"))
                 });
                 self.make_room(&name);
@@ -135,40 +134,40 @@ impl CodeCache {
             }
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "compiled code cannot be kept on disk; it stays in memory");
-                self.read(engine, compiled)
+                Self::read(target.engine, compiled)
             }
         }
     }
 
     /// The component of compiled code that is not kept.
-    pub(crate) fn read(&self, engine: &Engine, compiled: &[u8]) -> Result<Component, Error> {
+    pub(crate) fn read(engine: &Engine, compiled: &[u8]) -> Result<Component, Error> {
         code::read(engine, compiled).map_err(|error| Error::Incompatible(format!("{error:#}")))
     }
 
-    pub(crate) fn remove(&self, key: &Digest) {
-        self.remove_file(&self.name(key));
+    pub(crate) fn remove(&self, target: For<'_>, key: &Digest) {
+        self.remove_file(&Self::name(target, key));
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn name(&self, key: &Digest) -> String {
-        format!("{}-{:016x}.{EXTENSION}", key.hex(), self.compatibility_hash)
+    fn name(target: For<'_>, key: &Digest) -> String {
+        format!("{}-{:016x}.{EXTENSION}", key.hex(), target.compatibility_hash)
     }
 
     /// What the digest covers beside the code: a file under another name is as wrong as an altered one.
-    fn mac(&self, key: &Digest) -> Hmac<Sha256> {
+    fn mac(&self, target: For<'_>, key: &Digest) -> Hmac<Sha256> {
         let mut mac = self.key.mac();
         mac.update(b"sandmill compiled code 1");
         mac.update(key.as_bytes());
-        mac.update(&self.compatibility_hash.to_be_bytes());
+        mac.update(&target.compatibility_hash.to_be_bytes());
         mac
     }
 
-    fn check(&self, mut file: File, key: &Digest) -> io::Result<Found> {
+    fn check(&self, mut file: File, target: For<'_>, key: &Digest) -> io::Result<Found> {
         let Some(mut left) = file.metadata()?.len().checked_sub(MAC_BYTES as u64) else { return Ok(Found::Altered) };
-        let mut mac = self.mac(key);
+        let mut mac = self.mac(target, key);
         let mut buffer = vec![0; READ_BYTES];
         while left > 0 {
             let part = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
@@ -181,8 +180,8 @@ impl CodeCache {
         Ok(if mac.verify_slice(&written).is_ok() { Found::Whole } else { Found::Altered })
     }
 
-    fn write(&self, path: &Path, key: &Digest, compiled: &[u8]) -> io::Result<()> {
-        let mut mac = self.mac(key);
+    fn write(&self, path: &Path, (target, key): (For<'_>, &Digest), compiled: &[u8]) -> io::Result<()> {
+        let mut mac = self.mac(target, key);
         mac.update(compiled);
         let temporary = self.dir.join(format!("{:032x}.{TEMPORARY_EXTENSION}", u128::from_be_bytes(random::bytes())));
         let written = (|| {

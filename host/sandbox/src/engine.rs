@@ -80,6 +80,18 @@ pub fn engine_config(pooling: Option<&PoolSize>) -> Config {
     config
 }
 
+/// The same for what is made of WASI 0.3. Such an engine makes slower code and slower stores, so it runs nothing else (ADR 15).
+#[must_use]
+pub fn async_engine_config(pooling: Option<&PoolSize>) -> Config {
+    let mut config = engine_config(pooling);
+    config
+        .concurrency_support(true)
+        .wasm_component_model_async(true)
+        // Streams within a guest move its memory at a stretch and for next to no fuel: so time counts, too.
+        .epoch_interruption(true);
+    config
+}
+
 fn pool(size: PoolSize) -> PoolingAllocationConfig {
     let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
     let resident = |bytes: usize| if pagemap { bytes } else { bytes.min(RESIDENT_BYTES_WITHOUT_PAGEMAP) };

@@ -16,6 +16,9 @@ pub enum Error {
     /// It can be linked but not called as a script.
     #[error("{0}")]
     NotAScript(String),
+    /// It was compiled for WASI 0.3, which is off.
+    #[error("the component is made of WASI 0.3, which this node does not run: it is off unless its operator turns it on (`--wasi 0.3`)")]
+    NoAsync,
     /// The engine could not be set up.
     #[error("the sandbox cannot be set up: {0}")]
     Engine(String),

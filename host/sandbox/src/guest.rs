@@ -9,12 +9,12 @@ use std::{
 
 use sandmill_model::{Clock, JsonText, Limits, LogLevel, LogStream, RunId, Timestamp};
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{filesystem::WasiFilesystemCtx, sockets::WasiSocketsCtx};
+use wasmtime_wasi::{WasiCtx, filesystem::WasiFilesystemCtx, sockets::WasiSocketsCtx};
 
 use crate::{admission::Admission, command::Pipes, control::Control, limiter::Limiter, log};
 
 /// Handles that a guest may hold at once: streams, pollables.
-const HANDLES_MAX: usize = 4_096;
+pub(crate) const HANDLES_MAX: usize = 4_096;
 
 /// A run's data. `host` is what the capabilities need; the rest is the sandbox's.
 pub struct Guest<H> {
@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) filesystem: WasiFilesystemCtx,
     /// Without any right; made when a guest first asks.
     pub(crate) sockets: Option<WasiSocketsCtx>,
+    /// What WASI 0.3 has of its own; made when a guest first asks.
+    pub(crate) wasi: Option<Box<WasiCtx>>,
     /// What the preprocessor made of the event.
     pub(crate) arguments: Option<JsonText>,
     /// Of a command, whose stdin and stdout are not what they are for a script.
@@ -53,6 +55,7 @@ impl Core {
             limits,
             filesystem: WasiFilesystemCtx::default(),
             sockets: None,
+            wasi: None,
             arguments: None,
             pipes: None,
         }

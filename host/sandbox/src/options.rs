@@ -29,6 +29,8 @@ pub struct Options {
     /// Threads of the CPU scheduler.
     pub threads: usize,
     pub clock: Arc<dyn Clock>,
+    /// Whether programs of WASI 0.3 run here.
+    pub runs_async: bool,
 }
 
 impl Options {
@@ -44,6 +46,7 @@ impl Options {
             programs_max: PROGRAMS_MAX,
             threads: cores,
             clock: SystemClock::shared(),
+            runs_async: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A program: compiled code in memory, linked, ready to be instantiated.
 
-use sandmill_model::Digest;
+use sandmill_model::{Digest, version::ComponentModel};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{engine::instance_weight, error::Error, exports::Exports, function::PlainFunction, guest::Guest};
@@ -8,8 +8,27 @@ use crate::{engine::instance_weight, error::Error, exports::Exports, function::P
 /// Weight of a component whose needs cannot be told before it is instantiated.
 const UNKNOWN_WEIGHT: u32 = 8;
 
+/// What a program is installed under: the digest of what it was compiled from, and what it was compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProgramKey {
+    pub digest: Digest,
+    pub model: ComponentModel,
+}
+
+impl From<Digest> for ProgramKey {
+    fn from(digest: Digest) -> Self {
+        Self { digest, model: ComponentModel::Sync }
+    }
+}
+
+impl From<&Digest> for ProgramKey {
+    fn from(digest: &Digest) -> Self {
+        Self::from(*digest)
+    }
+}
+
 pub struct Program<H: 'static> {
-    key: Digest,
+    key: ProgramKey,
     pub(crate) pre: InstancePre<Guest<H>>,
     pub(crate) exports: Exports,
     /// Instances' worth of the pool that it takes.
@@ -17,7 +36,7 @@ pub struct Program<H: 'static> {
 }
 
 impl<H: 'static> Program<H> {
-    pub(crate) fn link(key: Digest, component: &Component, linker: &Linker<Guest<H>>) -> Result<Self, Error> {
+    pub(crate) fn link(key: ProgramKey, component: &Component, linker: &Linker<Guest<H>>) -> Result<Self, Error> {
         let pre = linker.instantiate_pre(component).map_err(|_| Error::Unlinkable(unlinkable(component, linker)))?;
         let exports = Exports::of(&pre)?;
         if component.component_type().exports(component.engine()).len() == 0 {
@@ -29,8 +48,8 @@ impl<H: 'static> Program<H> {
         Ok(Self { key, pre, exports, weight })
     }
 
-    /// The digest that it was installed under.
-    pub fn key(&self) -> &Digest {
+    /// What it was installed under.
+    pub fn key(&self) -> &ProgramKey {
         &self.key
     }
 

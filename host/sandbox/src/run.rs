@@ -9,13 +9,13 @@ use std::{
 
 use sandmill_model::{Outcome, Usage};
 use tokio::time::Sleep;
-use wasmtime::{Engine, Store};
+use wasmtime::Store;
 
 use crate::{
     admission::Room,
     call::{Ended, Steps},
     control::Control,
-    guest::{Core, Guest},
+    guest::{Core, Guest, HANDLES_MAX},
     machine,
     outcome::{self, End},
 };
@@ -30,7 +30,6 @@ const HOST_CALL_BYTES_SLACK: u64 = 256 * 1024;
 
 /// Everything that a run starts from.
 pub(crate) struct Start<H: 'static> {
-    pub(crate) engine: Engine,
     pub(crate) core: Core,
     pub(crate) host: H,
     pub(crate) steps: Steps<H>,
@@ -39,9 +38,9 @@ pub(crate) struct Start<H: 'static> {
 
 /// Runs to the end. Dropping the future at any point frees the instance.
 pub(crate) async fn run<H: Send + 'static>(start: Start<H>) -> Outcome {
-    let Start { engine, core, host, steps, room } = start;
+    let Start { core, host, steps, room } = start;
     let (began, limits, control) = (core.began, core.limits, Arc::clone(&core.control));
-    let mut store = Store::new(&engine, Guest { core, host });
+    let mut store = Store::new(steps.program.pre.engine(), Guest { core, host });
     if let Err(error) = bound(&mut store) {
         return Outcome::host_fault(format!("the limits of the run cannot be set: {error}"));
     }
@@ -70,6 +69,13 @@ fn bound<H: Send + 'static>(store: &mut Store<Guest<H>>) -> wasmtime::Result<()>
     store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;
     let host_call_bytes = limits.result_bytes.max(HOST_CALL_BYTES_MIN).saturating_add(HOST_CALL_BYTES_SLACK);
     store.set_hostcall_fuel(usize::try_from(host_call_bytes).unwrap_or(usize::MAX));
+    if let Some(table) = store.concurrent_resource_table() {
+        // Tasks, streams and futures are the engine's, on the host's heap.
+        table.set_max_capacity(HANDLES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+    }
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,26 +10,26 @@ use std::{
     task::Poll,
 };
 
-use sandmill_model::{Clock, Digest, LogEntry, Outcome, OutcomeKind, RunError, RunId};
+use sandmill_model::{Clock, LogEntry, Outcome, OutcomeKind, RunError, RunId, version::ComponentModel};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
-use wasmtime::{Engine, component::Linker};
+use wasmtime::component::Linker;
 
 use crate::{
     admission::{Admission, MEMORY_WAIT_MAX, Permits},
     cache::CodeCache,
     call::{Call, Steps},
     control::{Control, Registry},
-    engine::{PoolSize, engine_config},
+    engine::PoolSize,
     error::Error,
     guest::{Core, Guest},
     log::LogBuffer,
     options::{BLOCKED_RUNS_MAX, Options},
     outcome,
-    program::{self, Program},
+    program::{self, Program, ProgramKey},
+    realm::{Realm, Realms},
     run,
     schedule::Scheduler,
-    wasi,
 };
 
 /// Cheap to clone.
@@ -43,8 +42,7 @@ impl<H: 'static> Clone for Sandbox<H> {
 }
 
 struct Inner<H: 'static> {
-    engine: Engine,
-    linker: Linker<Guest<H>>,
+    realms: Realms<H>,
     cache: CodeCache,
     programs: Programs<H>,
     admission: Arc<Admission>,
@@ -55,25 +53,24 @@ struct Inner<H: 'static> {
 
 impl<H: Send + 'static> Sandbox<H> {
     /// Makes the engine, opens the code cache and starts the scheduler's threads, which enter the calling tokio runtime. `link`
-    /// adds the capabilities; WASI is added here.
+    /// adds the capabilities for one of the component models; WASI is added here.
     ///
     /// # Errors
     /// If the engine cannot be made, the cache not opened, or if no tokio runtime is entered.
-    pub fn new(options: Options, link: impl FnOnce(&mut Linker<Guest<H>>) -> anyhow::Result<()>) -> Result<Self, Error> {
+    pub fn new<L>(options: Options, link: L) -> Result<Self, Error>
+    where
+        L: Fn(&mut Linker<Guest<H>>, ComponentModel) -> anyhow::Result<()> + Send + Sync + 'static,
+    {
         let slots = u32::try_from(options.slots.max(1)).unwrap_or(u32::MAX);
         let instances = slots.saturating_add(u32::try_from(BLOCKED_RUNS_MAX).unwrap_or(u32::MAX));
-        let engine = Engine::new(&engine_config(Some(&PoolSize { instances }))).map_err(setup)?;
-        let mut linker = Linker::new(&engine);
-        wasi::link(&mut linker).map_err(setup)?;
-        link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        let realms = Realms::new(PoolSize { instances }, options.runs_async, Box::new(link))?;
         let runtime = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
         let admission = Admission::new(slots, instances, options.guest_memory_bytes_max, MEMORY_WAIT_MAX);
         let scheduler =
             Scheduler::start(options.threads, Arc::clone(&admission), runtime).map_err(|error| Error::Engine(error.to_string()))?;
-        let cache = CodeCache::open(&options, compatibility_hash(&engine))?;
+        let cache = CodeCache::open(&options)?;
         Ok(Self(Arc::new(Inner {
-            engine,
-            linker,
+            realms,
             cache,
             programs: Programs { loaded: Mutex::default(), uses: AtomicU64::new(0), programs_max: options.programs_max.max(1) },
             admission,
@@ -86,20 +83,22 @@ impl<H: Send + 'static> Sandbox<H> {
     /// Stands for the engine's version and configuration: code that was compiled under another one does not load.
     #[must_use]
     pub fn compatibility_hash(&self) -> u64 {
-        compatibility_hash(&self.0.engine)
+        self.0.realms.sync().compatibility_hash
     }
 
     /// The program that was installed under `key`, from memory or from the cache on disk. None if it is not there, or if its file
     /// was altered or cut short: it is then removed, and must be compiled and installed again. Blocks for milliseconds.
     ///
     /// # Errors
-    /// If the cache cannot be read.
-    pub fn load(&self, key: &Digest) -> Result<Option<Arc<Program<H>>>, Error> {
-        if let Some(program) = self.0.programs.get(key) {
+    /// If the cache cannot be read, or programs of its kind do not run here.
+    pub fn load(&self, key: impl Into<ProgramKey>) -> Result<Option<Arc<Program<H>>>, Error> {
+        let key = key.into();
+        let realm = self.realm(key)?;
+        if let Some(program) = self.0.programs.get(&key) {
             return Ok(Some(program));
         }
-        let Some(component) = self.0.cache.load(&self.0.engine, key)? else { return Ok(None) };
-        let program = Program::link(*key, &component, &self.0.linker)?;
+        let Some(component) = self.0.cache.load(realm.code(), &key.digest)? else { return Ok(None) };
+        let program = Program::link(key, &component, &realm.linker)?;
         Ok(Some(self.0.programs.insert(Arc::new(program))))
     }
 
@@ -107,33 +106,41 @@ impl<H: Send + 'static> Sandbox<H> {
     /// or was altered. Blocks for milliseconds.
     ///
     /// # Errors
-    /// If the cache cannot be read.
-    pub fn code(&self, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        self.0.cache.code(key)
+    /// As of [`Self::load`].
+    pub fn code(&self, key: impl Into<ProgramKey>) -> Result<Option<Vec<u8>>, Error> {
+        let key = key.into();
+        self.0.cache.code(self.realm(key)?.code(), &key.digest)
     }
 
     /// Keeps what a build worker compiled, and makes it ready. Blocks for milliseconds.
     ///
     /// # Errors
     /// If it cannot be written, was compiled for another engine, cannot be linked, or is no script.
-    pub fn install(&self, key: &Digest, compiled: &[u8]) -> Result<Arc<Program<H>>, Error> {
-        let component = self.0.cache.install(&self.0.engine, key, compiled)?;
-        match Program::link(*key, &component, &self.0.linker) {
+    pub fn install(&self, key: impl Into<ProgramKey>, compiled: &[u8]) -> Result<Arc<Program<H>>, Error> {
+        let key = key.into();
+        let realm = self.realm(key)?;
+        let component = self.0.cache.install(realm.code(), &key.digest, compiled)?;
+        match Program::link(key, &component, &realm.linker) {
             Ok(program) => Ok(self.0.programs.insert(Arc::new(program))),
             Err(error) => {
-                self.0.cache.remove(key);
+                self.0.cache.remove(realm.code(), &key.digest);
                 Err(error)
             }
         }
     }
 
-    /// Imports of a compiled component that cannot be linked, each with what is missing; empty if all can.
+    /// Imports of a component, compiled for WASI 0.2, that cannot be linked, each with what is missing; empty if all can.
     ///
     /// # Errors
     /// If it was compiled for another engine.
     pub fn unlinkable(&self, compiled: &[u8]) -> Result<Vec<String>, Error> {
-        let component = self.0.cache.read(&self.0.engine, compiled)?;
-        Ok(program::unlinkable(&component, &self.0.linker))
+        let realm = self.0.realms.sync();
+        let component = CodeCache::read(&realm.engine, compiled)?;
+        Ok(program::unlinkable(&component, &realm.linker))
+    }
+
+    fn realm(&self, key: ProgramKey) -> Result<&Realm<H>, Error> {
+        self.0.realms.of(key.model)
     }
 
     /// Ends a run that is under way here, soon, with the outcome `cancelled`. Returns whether there was one.
@@ -178,7 +185,7 @@ impl<H: Send + 'static> Sandbox<H> {
         let steps = Steps { program, module, input };
         let mut running: sandmill_model::BoxFuture<'static, Outcome> =
             // Threads of the sandbox's own go on with it: what it starts there belongs to the same trace.
-            Box::pin(run::run(run::Start { engine: inner.engine.clone(), core, host, steps, room }).in_current_span());
+            Box::pin(run::run(run::Start { core, host, steps, room }).in_current_span());
         let first = std::future::poll_fn(|cx| {
             if inner.scheduler.is_busy_with(workspace) {
                 return Poll::Ready(Poll::Pending);
@@ -206,19 +213,9 @@ async fn wait_for_start(start: impl Future<Output = Permits>, control: &Control)
     .await
 }
 
-fn setup(error: wasmtime::Error) -> Error {
-    Error::Engine(format!("{error:#}"))
-}
-
-fn compatibility_hash(engine: &Engine) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Programs in memory, the longest unused forgotten first.
 struct Programs<H: 'static> {
-    loaded: Mutex<HashMap<Digest, Loaded<H>>>,
+    loaded: Mutex<HashMap<ProgramKey, Loaded<H>>>,
     /// Counts uses; a program's stamp is the count at its last use.
     uses: AtomicU64,
     programs_max: usize,
@@ -230,11 +227,11 @@ struct Loaded<H: 'static> {
 }
 
 impl<H: 'static> Programs<H> {
-    fn loaded(&self) -> MutexGuard<'_, HashMap<Digest, Loaded<H>>> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<ProgramKey, Loaded<H>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, key: &Digest) -> Option<Arc<Program<H>>> {
+    fn get(&self, key: &ProgramKey) -> Option<Arc<Program<H>>> {
         let mut loaded = self.loaded();
         let found = loaded.get_mut(key)?;
         found.last_use = self.uses.fetch_add(1, Ordering::Relaxed);

@@ -1,15 +1,17 @@
-//! WASI 0.2 for guests: clocks, random numbers, stdio into the log; no arguments, no environment, no directories, no sockets.
+//! WASI for guests: clocks, random numbers, stdio into the log; no arguments, no environment, no directories, no sockets.
 //!
 //! What is ours here is what a run pays for: nothing is made before a guest asks for it, and calls that could keep a thread busy
 //! give others their turn. The rest — files and sockets, which no guest can open — is wasmtime-wasi's, so that programs that
 //! import it can be linked.
 
+mod asynchronous;
 mod cli;
 mod clocks;
 mod poll;
 mod random;
 mod stdio;
 
+use sandmill_model::version::ComponentModel;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
     filesystem::{WasiFilesystem, WasiFilesystemCtxView},
@@ -50,7 +52,10 @@ fn network<H>(guest: &mut Guest<H>) -> WasiSocketsCtxView<'_> {
     WasiSocketsCtxView { ctx: guest.core.sockets.get_or_insert_default(), table: &mut guest.core.table }
 }
 
-pub(crate) fn link<H: Send + 'static>(linker: &mut Linker<Guest<H>>) -> wasmtime::Result<()> {
+pub(crate) fn link<H: Send + 'static>(linker: &mut Linker<Guest<H>>, model: ComponentModel) -> wasmtime::Result<()> {
+    if model == ComponentModel::Async {
+        asynchronous::link(linker)?;
+    }
     io::error::add_to_linker::<_, Handles>(linker, handles)?;
     io::streams::add_to_linker::<_, Handles>(linker, handles)?;
     io::poll::add_to_linker::<_, Own>(linker, own)?;

@@ -49,6 +49,8 @@ pub(crate) struct NodeOptions {
     pub(crate) slots: Option<usize>,
     pub(crate) guest_memory_bytes_max: Option<u64>,
     pub(crate) snapshot_after_runs: u32,
+    /// Whether components of WASI 0.3 are taken and run.
+    pub(crate) runs_async: bool,
     pub(crate) outbound: OutboundOptions,
 }
 
@@ -73,12 +75,15 @@ impl Node {
         let mut sandbox_options = sandmill_sandbox::Options::new(options.code_cache);
         sandbox_options.cache_bytes_max = options.code_cache_bytes_max;
         sandbox_options.clock = Arc::clone(&clock);
+        sandbox_options.runs_async = options.runs_async;
         sandbox_options.slots = options.slots.unwrap_or(sandbox_options.slots);
         sandbox_options.guest_memory_bytes_max = options.guest_memory_bytes_max.unwrap_or(sandbox_options.guest_memory_bytes_max);
         let queued_runs_max = queued_share(sandbox_options.slots);
         let sandbox = Sandbox::new(sandbox_options, sandmill_capabilities::link).context("the sandbox cannot be set up")?;
         let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
-        let compiler = Compiler::new(sandmill_compiler::Options::new(executable));
+        let compiler_options =
+            sandmill_compiler::Options { accepts_async: options.runs_async, ..sandmill_compiler::Options::new(executable) };
+        let compiler = Compiler::new(compiler_options);
         let live = LiveRuns::default();
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());

@@ -180,8 +180,19 @@ pub(crate) struct ServeOptions {
     /// Runs in the shared language runtime after which a script is compiled on its own.
     #[arg(long, env = "SANDMILL_SNAPSHOT_AFTER_RUNS", default_value_t = 5)]
     pub(crate) snapshot_after_runs: u32,
+    /// Newest WASI that components may be made of. What the engine has of 0.3 gets no security releases yet
+    #[arg(long, env = "SANDMILL_WASI", value_enum, default_value_t = Wasi::V0_2)]
+    pub(crate) wasi: Wasi,
     #[command(flatten)]
     pub(crate) outbound: sandmill_cli::Outbound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wasi {
+    #[value(name = "0.2")]
+    V0_2,
+    #[value(name = "0.3")]
+    V0_3,
 }
 
 impl ServeOptions {

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     bootstrap, listen,
     node::{self, Node, NodeOptions},
-    options::{Durability, ServeOptions},
+    options::{Durability, ServeOptions, Wasi},
     telemetry,
 };
 
@@ -113,6 +113,7 @@ fn node_options(options: &ServeOptions, name: Arc<str>) -> anyhow::Result<NodeOp
         slots: options.slots,
         guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
         snapshot_after_runs: options.snapshot_after_runs,
+        runs_async: options.wasi == Wasi::V0_3,
         outbound: crate::outbound::options(&options.outbound)?,
     })
 }

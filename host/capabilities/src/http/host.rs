@@ -16,13 +16,14 @@ use sandmill_model::{
         HttpGrant, denial,
         http::{is_plain_path, is_sent},
     },
+    version::ComponentModel,
 };
 use sandmill_sandbox::Guest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
     Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    p2::bindings::http as bindings,
+    p2::bindings::http as bindings, p3::bindings::http as async_bindings,
 };
 
 use super::{
@@ -76,7 +77,12 @@ struct Gate {
 }
 
 /// Adds the types and the handler of outbound requests.
-pub(crate) fn link(linker: &mut Linker<Guest<Host>>) -> anyhow::Result<()> {
+pub(crate) fn link(linker: &mut Linker<Guest<Host>>, model: ComponentModel) -> anyhow::Result<()> {
+    if model == ComponentModel::Async {
+        // Requests go through the same gate.
+        async_bindings::client::add_to_linker::<_, WasiHttp>(linker, view)?;
+        async_bindings::types::add_to_linker::<_, WasiHttp>(linker, view)?;
+    }
     bindings::outgoing_handler::add_to_linker::<_, WasiHttp>(linker, view)?;
     bindings::types::add_to_linker::<_, WasiHttp>(linker, &bindings::types::LinkOptions::default(), view)?;
     paced::link(linker)?;
@@ -136,6 +142,10 @@ impl WasiHttpHooks for Gate {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
     }
 }

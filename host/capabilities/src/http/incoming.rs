@@ -1,22 +1,24 @@
-//! `wasi:http/incoming-handler`: a run that is one request to a component which knows nothing of scripts.
+//! `wasi:http/incoming-handler`, and `wasi:http/handler` of 0.3: a run that is one request to a component which knows nothing of scripts.
 //!
 //! An event that came as an HTTP request is that request, and its answer is answered as it is. Anything else is a CloudEvent that is
 //! POSTed, whose answer is the result, or the run's error if its status is one.
 
 mod answer;
+mod asynchronous;
 mod request;
 
-use std::pin::pin;
+use std::{fmt::Display, pin::pin};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use sandmill_model::{BoxFuture, RunError, exports::HTTP_HANDLER};
 use sandmill_sandbox::{Ended, Guest, HostCall};
 use tokio::sync::oneshot;
 use wasmtime::{
     Result, Store,
-    component::{Instance, Resource},
+    component::{Instance, Resource, TypedFunc},
 };
 use wasmtime_wasi_http::p2::{
     bindings::http::types::{ErrorCode, Scheme},
@@ -45,7 +47,7 @@ enum NoAnswer {
     /// The handler returned without one.
     None,
     /// The handler said that it failed.
-    Code(ErrorCode),
+    Code(String),
     /// The body broke off.
     Broken(String),
     TooLarge {
@@ -59,23 +61,15 @@ impl HostCall<Host> for Handle {
     fn call<'a>(self: Box<Self>, store: &'a mut Store<Guest<Host>>, instance: &'a Instance) -> BoxFuture<'a, Result<Ended>> {
         Box::pin(async move {
             let Incoming { request, asked } = self.0;
-            let interface = instance.get_export_index(&mut *store, None, HTTP_HANDLER);
-            let function = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "handle"));
-            let function = function.ok_or_else(|| wasmtime::format_err!("the component exports no `{HTTP_HANDLER}`"))?;
-            let handle = instance.get_typed_func::<Params, ()>(&mut *store, function)?;
             let bytes_max = store.data().result_bytes_max();
-            let (tell, told) = oneshot::channel();
-            let params = {
-                let mut view = view(store.data_mut());
-                (view.new_incoming_request(Scheme::Http, request.map(Full::new))?, view.new_response_outparam(tell)?)
+            let interface = instance.get_export_index(&mut *store, None, HTTP_HANDLER);
+            let answer = match interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "handle")) {
+                Some(function) => {
+                    let handle = instance.get_typed_func::<Params, ()>(&mut *store, function)?;
+                    handled(store, handle, request, bytes_max).await?
+                }
+                None => asynchronous::handled(store, instance, request, bytes_max).await?,
             };
-            let handling = async {
-                let handled = handle.call_async(&mut *store, params).await;
-                // A response that was not given by now never is, nor the rest of one.
-                store.data_mut().forget_handles();
-                handled
-            };
-            let answer = within(handling, collect(told, bytes_max)).await?;
             Ok(match answer {
                 Ok(answer) => answer::ended(answer, asked, bytes_max),
                 Err(NoAnswer::TooLarge { bytes }) => Ended::ResultTooLarge { bytes },
@@ -83,6 +77,26 @@ impl HostCall<Host> for Handle {
             })
         })
     }
+}
+
+async fn handled(
+    store: &mut Store<Guest<Host>>,
+    handle: TypedFunc<Params, ()>,
+    request: Request<Bytes>,
+    bytes_max: usize,
+) -> Result<std::result::Result<Answer, NoAnswer>> {
+    let (tell, told) = oneshot::channel();
+    let params = {
+        let mut view = view(store.data_mut());
+        (view.new_incoming_request(Scheme::Http, request.map(Full::new))?, view.new_response_outparam(tell)?)
+    };
+    let handling = async {
+        let handled = handle.call_async(&mut *store, params).await;
+        // A response that was not given by now never is, nor the rest of one.
+        store.data_mut().forget_handles();
+        handled
+    };
+    within(handling, told_of(told, bytes_max)).await
 }
 
 /// Both at once: the handler waits until what it writes is taken. What is too long ends it.
@@ -107,8 +121,19 @@ async fn within<T>(
     }
 }
 
-async fn collect(told: oneshot::Receiver<Told>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer> {
-    let response = told.await.map_err(|_| NoAnswer::None)?.map_err(NoAnswer::Code)?;
+async fn told_of(told: oneshot::Receiver<Told>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer> {
+    let response = told.await.map_err(|_| NoAnswer::None)?;
+    let failed = |code| match code {
+        ErrorCode::InternalError(Some(text)) => text,
+        code => format!("{code:?}"),
+    };
+    collect(response.map_err(|code| NoAnswer::Code(failed(code)))?, bytes_max).await
+}
+
+async fn collect<B>(response: Response<B>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer>
+where
+    B: Body<Data = Bytes, Error: Display> + Unpin,
+{
     let (parts, mut body) = response.into_parts();
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -127,8 +152,7 @@ async fn collect(told: oneshot::Receiver<Told>, bytes_max: usize) -> std::result
 fn error(no_answer: &NoAnswer) -> RunError {
     let message = match no_answer {
         NoAnswer::None => "the handler returned without a response".to_owned(),
-        NoAnswer::Code(ErrorCode::InternalError(Some(text))) => format!("the handler failed: {text}"),
-        NoAnswer::Code(code) => format!("the handler failed: {code:?}"),
+        NoAnswer::Code(text) => format!("the handler failed: {text}"),
         NoAnswer::Broken(text) => format!("the body of the response broke off: {text}"),
         NoAnswer::TooLarge { bytes } => format!("the response has more than {bytes} bytes"),
     };

@@ -25,7 +25,7 @@ use crate::testing::{Testbed, attempt, json, testbed_with};
 
 /// Answers to the names of the tests; of several answers each is given once, the last for ever.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     answers: Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>,
     asked: Mutex<Vec<String>>,
 }
@@ -40,7 +40,7 @@ impl Names {
     }
 
     /// `api.test` and `other.test` are here.
-    fn here() -> Arc<Self> {
+    pub(crate) fn here() -> Arc<Self> {
         Self::with(&[("api.test", &[&["127.0.0.1"]]), ("other.test", &[&["127.0.0.1"]])])
     }
 
@@ -61,7 +61,7 @@ impl Resolver for Asking {
 }
 
 /// 127.0.0.1 is allowed, and nothing else that is not on the open Internet.
-fn options(names: &Arc<Names>) -> OutboundOptions {
+pub(crate) fn options(names: &Arc<Names>) -> OutboundOptions {
     OutboundOptions {
         policy: AddressPolicy::allowing(&["127.0.0.1/32".parse().unwrap()]),
         resolver: Arc::new(Asking(Arc::clone(names))),

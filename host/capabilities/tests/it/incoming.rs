@@ -38,7 +38,7 @@ fn event(metadata: &Value, payload: &'static [u8]) -> Input {
     })
 }
 
-fn request(target: &str) -> Input {
+pub(crate) fn request(target: &str) -> Input {
     event(&json!({"method": "POST", "target": target, "query": {}, "headers": {"host": "example.com", "x-a": "1"}}), b"hi")
 }
 

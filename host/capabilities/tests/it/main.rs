@@ -8,6 +8,7 @@ mod context;
 mod hosted;
 mod http;
 mod incoming;
+mod incoming_async;
 mod keyvalue;
 mod log;
 mod output;

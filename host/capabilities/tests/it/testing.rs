@@ -24,7 +24,7 @@ use sandmill_model::{
     grants::PathPattern,
     version::HostedModule,
 };
-use sandmill_sandbox::{Call, CallInput, Options, Program, Sandbox, engine_config};
+use sandmill_sandbox::{Call, CallInput, Options, Program, ProgramKey, Sandbox, engine_config};
 use sandmill_testkit::{binary::root, guests::guest};
 use tempfile::TempDir;
 
@@ -225,7 +225,9 @@ pub(crate) fn testbed(guest: &'static str) -> Testbed {
 
 pub(crate) fn testbed_with(guest: &'static str, outbound: OutboundOptions, credentials: Arc<dyn CredentialsPort>) -> Testbed {
     let dir = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::new(Options::new(dir.path().join("code")), sandmill_capabilities::link).unwrap();
+    let runs_async = guest == "http-async";
+    let options = Options { runs_async, ..Options::new(dir.path().join("code")) };
+    let sandbox = Sandbox::new(options, sandmill_capabilities::link).unwrap();
     let outbound = Arc::new(Outbound::new(outbound).unwrap());
     let databases = Databases::new(sql_options(&dir));
     let blobs = Blobs::open(&Place::Folder(dir.path().join("blobs"))).unwrap();
@@ -243,11 +245,11 @@ pub(crate) fn workspace(number: u32) -> WorkspaceId {
     format!("00000000-0000-7000-8000-{number:012}").parse().unwrap()
 }
 
-fn compiled(name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Vec<u8>> {
-    static COMPILED: Mutex<Option<HashMap<String, Arc<Vec<u8>>>>> = Mutex::new(None);
+fn compiled(key: ProgramKey, config: &wasmtime::Config, component: impl FnOnce() -> Vec<u8>) -> Arc<Vec<u8>> {
+    static COMPILED: Mutex<Option<HashMap<ProgramKey, Arc<Vec<u8>>>>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().unwrap();
-    let code = compiled.get_or_insert_default().entry(name.to_owned()).or_insert_with(|| {
-        let engine = wasmtime::Engine::new(&engine_config(None)).unwrap();
+    let code = compiled.get_or_insert_default().entry(key).or_insert_with(|| {
+        let engine = wasmtime::Engine::new(config).unwrap();
         Arc::new(engine.precompile_component(&component()).unwrap())
     });
     Arc::clone(code)
@@ -282,10 +284,13 @@ pub(crate) fn event(trigger_path: Option<&str>, payload: &'static [u8]) -> Input
 
 impl Testbed {
     pub(crate) fn program(&self, name: &str, component: impl FnOnce() -> Vec<u8>) -> Arc<Program<Host>> {
-        let key = Digest::of(name.as_bytes());
-        match self.sandbox.load(&key).unwrap() {
+        self.program_at(Digest::of(name.as_bytes()).into(), &engine_config(None), component)
+    }
+
+    pub(crate) fn program_at(&self, key: ProgramKey, config: &wasmtime::Config, component: impl FnOnce() -> Vec<u8>) -> Arc<Program<Host>> {
+        match self.sandbox.load(key).unwrap() {
             Some(program) => program,
-            None => self.sandbox.install(&key, &compiled(name, component)).unwrap(),
+            None => self.sandbox.install(key, &compiled(key, config, component)).unwrap(),
         }
     }
 

@@ -5,6 +5,7 @@ mod refusing;
 use std::{future::Future, time::Duration};
 
 use http::{Request, Response};
+use sandmill_model::version::ComponentModel;
 use tokio::time::timeout;
 use wasmtime::{
     Engine, ResourceLimiter, Result, Store, Trap,
@@ -13,6 +14,7 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, p2::bindings::http as http_bindings,
+    p3::bindings::http as async_http_bindings,
 };
 
 use self::refusing::Imports;
@@ -55,15 +57,22 @@ impl Closed {
         store.limiter(|closed| closed);
         store.set_fuel(LOAD_FUEL_MAX)?;
         store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;
+        // An engine for WASI 0.3 looks at epochs too. Here nobody else waits for the thread, and the worker is killed in the end.
+        store.set_epoch_deadline(u64::MAX / 2);
         Ok(store)
     }
 
     /// All that a script may import, refusing.
-    pub(super) fn linker(engine: &Engine) -> Result<Linker<Self>> {
+    pub(super) fn linker(engine: &Engine, model: ComponentModel) -> Result<Linker<Self>> {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         http_bindings::outgoing_handler::add_to_linker::<_, WasiHttp>(&mut linker, http)?;
         http_bindings::types::add_to_linker::<_, WasiHttp>(&mut linker, &http_bindings::types::LinkOptions::default(), http)?;
+        if model == ComponentModel::Async {
+            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+            async_http_bindings::client::add_to_linker::<_, WasiHttp>(&mut linker, http)?;
+            async_http_bindings::types::add_to_linker::<_, WasiHttp>(&mut linker, http)?;
+        }
         Imports::add_to_linker::<_, HasSelf<Self>>(&mut linker, |closed| closed)?;
         Ok(linker)
     }

@@ -3,12 +3,13 @@
 use sandmill_model::{
     Digest, JsonText, Manifest,
     build::{BuildError, Built},
-    exports::{COMMAND, HTTP_HANDLER, MAIN, PREPROCESSOR, SCHEMA},
-    version::{Entry, ProgramSpec},
+    exports::{ASYNC_HTTP_HANDLER, COMMAND, HTTP_HANDLER, MAIN, PREPROCESSOR, SCHEMA},
+    version::{ComponentModel, Entry, ProgramSpec},
 };
 use sandmill_sandbox::{NoFunction, PlainFunction};
-use wasmparser::{Parser, Validator};
+use wasmparser::Parser;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower, types::ComponentItem};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::{
     closed::{self, Closed, Stopped},
@@ -19,6 +20,8 @@ use super::{
 };
 use crate::{limits::LOAD_MEMORY_BYTES_MAX, schema};
 
+const ASYNC_IS_OFF: &str = "the component is made of WASI 0.3, which this server does not run: build it for WASI 0.2 (`wasm32-wasip2`), or have the server \
+     started with `--wasi 0.3`";
 /// Names listed in a message.
 const NAMES_MAX: usize = 50;
 
@@ -29,31 +32,43 @@ pub(super) struct Inspected {
     pub(super) code: Vec<u8>,
 }
 
-pub(super) fn inspect(engines: &Engines, bytes: &[u8], (file_name, manifest): (&str, &Manifest)) -> Result<Inspected, BuildError> {
-    validate(bytes).map_err(invalid)?;
-    let component = engines.component(bytes)?;
-    let pre = link(engines, &component)?;
-    let entry = entry(engines, &pre, manifest)?;
+/// What comes with a component.
+pub(super) struct About<'a> {
+    pub(super) file_name: &'a str,
+    pub(super) manifest: &'a Manifest,
+    /// Whether it may be made of WASI 0.3.
+    pub(super) accepts_async: bool,
+}
+
+pub(super) fn inspect(engines: &Engines, bytes: &[u8], about: &About<'_>) -> Result<Inspected, BuildError> {
+    let About { file_name, manifest, accepts_async } = *about;
+    let model = validate(bytes).map_err(invalid)?;
+    if model == ComponentModel::Async && !accepts_async {
+        return Err(invalid(ASYNC_IS_OFF));
+    }
+    let component = engines.component(bytes, model)?;
+    let pre = link(&component, model)?;
+    let entry = entry(&pre, manifest)?;
     let schema = match &entry {
         Entry::Function { export } => {
-            let function = function(engines, &component, Some(export)).map_err(|none| invalid(none.to_string()))?;
+            let function = function(&component, Some(export)).map_err(|none| invalid(none.to_string()))?;
             function.schema().map_err(|fault| invalid(format!("`{export}` cannot be called: {fault}")))?
         }
         _ if expect::<(), DescribeResults>(&pre, SCHEMA, "describe")? => describe(engines, &pre)?,
         _ => JsonText::trusted(r#"{"type":"object"}"#),
     };
     let digest = Digest::of(bytes);
-    let program = ProgramSpec::Component { component: digest, entry };
+    let program = ProgramSpec::Component { component: digest, entry, model };
     let code = component.serialize().map_err(engine_failed)?;
-    let warnings = needs::warnings(engines, &component, file_name, &manifest.grants);
+    let warnings = needs::warnings(&component, file_name, &manifest.grants);
     Ok(Inspected { built: Built { program, schema, warnings }, digest, code })
 }
 
 /// What of its exports is called, in the order in which a host looks; the one that the manifest names before all.
-fn entry(engines: &Engines, pre: &InstancePre<Closed>, manifest: &Manifest) -> Result<Entry, BuildError> {
+fn entry(pre: &InstancePre<Closed>, manifest: &Manifest) -> Result<Entry, BuildError> {
     let component = pre.component();
     if let Some(export) = &manifest.export {
-        let function = function(engines, component, Some(export)).map_err(|none| invalid(none.to_string()))?;
+        let function = function(component, Some(export)).map_err(|none| invalid(none.to_string()))?;
         return Ok(Entry::Function { export: function.name().to_owned() });
     }
     let has_preprocessor = expect::<RunParams<'_>, PreprocessResults>(pre, PREPROCESSOR, "preprocess")?;
@@ -66,25 +81,28 @@ fn entry(engines: &Engines, pre: &InstancePre<Closed>, manifest: &Manifest) -> R
     if expect::<HandleParams, ()>(pre, HTTP_HANDLER, "handle")? {
         return Ok(Entry::Http);
     }
+    if handles_async(pre)? {
+        return Ok(Entry::Http);
+    }
     if expect::<(), CommandResults>(pre, COMMAND, "run")? {
         return Ok(Entry::Command);
     }
-    match function(engines, component, None) {
+    match function(component, None) {
         Ok(function) => Ok(Entry::Function { export: function.name().to_owned() }),
-        Err(NoFunction::None) => Err(invalid(no_entry(engines, component))),
+        Err(NoFunction::None) => Err(invalid(no_entry(component))),
         Err(none) => Err(invalid(none.to_string())),
     }
 }
 
-fn function(engines: &Engines, component: &Component, export: Option<&str>) -> Result<PlainFunction, NoFunction> {
-    PlainFunction::of(&engines.engine, component, export)
+fn function(component: &Component, export: Option<&str>) -> Result<PlainFunction, NoFunction> {
+    PlainFunction::of(component.engine(), component, export)
 }
 
 fn invalid(message: impl AsRef<str>) -> BuildError {
     engines::invalid(message.as_ref())
 }
 
-fn validate(bytes: &[u8]) -> Result<(), String> {
+fn validate(bytes: &[u8]) -> Result<ComponentModel, String> {
     if Parser::is_core_wasm(bytes) {
         return Err("this is a core module, not a component: build for the target wasm32-wasip2, or wrap it with \
              `wasm-tools component new module.wasm -o component.wasm`"
@@ -93,16 +111,21 @@ fn validate(bytes: &[u8]) -> Result<(), String> {
     if !Parser::is_component(bytes) {
         return Err("this is not a WebAssembly component: it does not begin as one".to_owned());
     }
-    let mut validator = Validator::new();
-    validator
-        .validate_all(bytes)
-        .map(|_| ())
-        .map_err(|error| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message()))
+    engines::model_of(bytes)
 }
 
-fn no_entry(engines: &Engines, component: &Component) -> String {
+/// Whether it exports a handler of WASI 0.3, which then must be of the contract's type.
+fn handles_async(pre: &InstancePre<Closed>) -> Result<bool, BuildError> {
+    if pre.component().get_export_index(None, ASYNC_HTTP_HANDLER).is_none() {
+        return Ok(false);
+    }
+    let checked = ServicePre::new(pre.clone());
+    checked.map(|_| true).map_err(|error| invalid(format!("`{ASYNC_HTTP_HANDLER}` is of another type than the contract's: {error:#}")))
+}
+
+fn no_entry(component: &Component) -> String {
     let ty = component.component_type();
-    let names: Vec<_> = ty.exports(&engines.engine).take(NAMES_MAX).map(|(name, _)| format!("`{name}`")).collect();
+    let names: Vec<_> = ty.exports(component.engine()).take(NAMES_MAX).map(|(name, _)| format!("`{name}`")).collect();
     let exports = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     format!(
         "the component exports nothing that can be called: a script exports `{MAIN}` with a function `run`, an HTTP handler `{HTTP_HANDLER}`, a \
@@ -110,8 +133,8 @@ fn no_entry(engines: &Engines, component: &Component) -> String {
     )
 }
 
-fn link(engines: &Engines, component: &Component) -> Result<InstancePre<Closed>, BuildError> {
-    let linker = Closed::linker(&engines.engine).map_err(engine_failed)?;
+fn link(component: &Component, model: ComponentModel) -> Result<InstancePre<Closed>, BuildError> {
+    let linker = Closed::linker(component.engine(), model).map_err(engine_failed)?;
     linker.instantiate_pre(component).map_err(|_| {
         let names = sandmill_sandbox::unlinkable(component, &linker);
         let (count, names) = (names.len(), names.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", "));
@@ -137,7 +160,7 @@ where
 
 /// The schema that the component gives of itself.
 fn describe(engines: &Engines, pre: &InstancePre<Closed>) -> Result<JsonText, BuildError> {
-    let mut store = Closed::store(&engines.engine).map_err(engine_failed)?;
+    let mut store = Closed::store(pre.component().engine()).map_err(engine_failed)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         let index = guest::export(pre.component(), SCHEMA, "describe").ok_or_else(|| wasmtime::format_err!("it is not exported"))?;

@@ -1,10 +1,11 @@
 //! The engine of a worker, and the one thread on which its guests run.
 
-use std::future::Future;
+use std::{cell::OnceCell, future::Future};
 
-use sandmill_model::build::BuildError;
-use sandmill_sandbox::engine_config;
+use sandmill_model::{build::BuildError, version::ComponentModel};
+use sandmill_sandbox::{async_engine_config, engine_config};
 use tokio::runtime::{Builder, Runtime};
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{Engine, component::Component};
 
 use super::{fused, hosted::engine_failed};
@@ -13,6 +14,8 @@ use crate::{limits::MESSAGE_CHARS_MAX, script::position::shorten};
 pub(super) struct Engines {
     /// Makes and runs the same code as the sandbox.
     pub(super) engine: Engine,
+    /// The same for what is made of WASI 0.3; most workers never need it.
+    asynchronous: OnceCell<Engine>,
     runtime: Runtime,
 }
 
@@ -21,7 +24,7 @@ impl Engines {
         let engine = Engine::new(&engine_config(None)).map_err(engine_failed)?;
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| BuildError::Unavailable(format!("a build worker has no event loop: {error}")))?;
-        Ok(Self { engine, runtime })
+        Ok(Self { engine, asynchronous: OnceCell::new(), runtime })
     }
 
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
@@ -29,20 +32,46 @@ impl Engines {
     }
 
     /// A component, compiled. With [`Self::compile`] the only way in which a worker makes code of what users sent.
-    pub(super) fn component(&self, component: &[u8]) -> Result<Component, BuildError> {
-        check(component)?;
-        Component::new(&self.engine, component).map_err(|error| invalid(&format!("the component cannot run here: {error:#}")))
+    pub(super) fn component(&self, component: &[u8], model: ComponentModel) -> Result<Component, BuildError> {
+        check(component, model)?;
+        Component::new(self.of(model)?, component).map_err(|error| invalid(&format!("the component cannot run here: {error:#}")))
     }
 
     /// Machine code of a component.
-    pub(super) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, BuildError> {
-        check(component)?;
-        self.engine.precompile_component(component).map_err(|error| invalid(&format!("the component does not compile: {error:#}")))
+    pub(super) fn compile(&self, component: &[u8], model: ComponentModel) -> Result<Vec<u8>, BuildError> {
+        check(component, model)?;
+        self.of(model)?.precompile_component(component).map_err(|error| invalid(&format!("the component does not compile: {error:#}")))
+    }
+
+    fn of(&self, model: ComponentModel) -> Result<&Engine, BuildError> {
+        if model.is_sync() {
+            return Ok(&self.engine);
+        }
+        if let Some(engine) = self.asynchronous.get() {
+            return Ok(engine);
+        }
+        let engine = Engine::new(&async_engine_config(None)).map_err(engine_failed)?;
+        Ok(self.asynchronous.get_or_init(|| engine))
     }
 }
 
-fn check(component: &[u8]) -> Result<(), BuildError> {
-    fused::check(component).map_err(|message| invalid(&message))
+/// What the component is made of.
+///
+/// # Errors
+/// Where it is malformed.
+pub(super) fn model_of(component: &[u8]) -> Result<ComponentModel, String> {
+    let validate = |features| Validator::new_with_features(features).validate_all(component).map(drop);
+    let of_wasi_0_3 = WasmFeatures::default() | WasmFeatures::CM_ASYNC;
+    if validate(of_wasi_0_3 - WasmFeatures::CM_ASYNC).is_ok() {
+        return Ok(ComponentModel::Sync);
+    }
+    validate(of_wasi_0_3)
+        .map(|()| ComponentModel::Async)
+        .map_err(|error| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message()))
+}
+
+fn check(component: &[u8], model: ComponentModel) -> Result<(), BuildError> {
+    fused::check(component, model).map_err(|message| invalid(&message))
 }
 
 pub(super) fn invalid(message: &str) -> BuildError {

@@ -6,6 +6,7 @@
 //! at the outermost level only. What `wasm-tools component new`, `componentize-py`, `componentize-js` and our own snapshots
 //! make keeps to it; their inner components only export again under other types.
 
+use sandmill_model::version::ComponentModel;
 use wasmparser::{BinaryReaderError, CanonicalFunction, ComponentAlias, ComponentExternalKind as Kind, Encoding, Parser, Payload};
 
 const CALLS_ITSELF: &str = "one part of the component calls another part of it, which cannot be metered: compile the parts into one \
@@ -16,9 +17,9 @@ const CALLS_ITSELF: &str = "one part of the component calls another part of it, 
 ///
 /// # Errors
 /// What its author should do instead.
-pub(super) fn check(component: &[u8]) -> Result<(), String> {
+pub(super) fn check(component: &[u8], model: ComponentModel) -> Result<(), String> {
     let malformed = |error: BinaryReaderError| format!("the component is malformed at offset {:#x}: {}", error.offset(), error.message());
-    let (mut encodings, mut root) = (Vec::new(), Root::default());
+    let (mut encodings, mut root) = (Vec::new(), Root { model, ..Root::default() });
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(malformed)? {
             Payload::Version { encoding, .. } => encodings.push(encoding),
@@ -54,7 +55,8 @@ fn inner_allows(payload: &Payload<'_>) -> Result<bool, BinaryReaderError> {
     }
 }
 
-/// What WASI 0.2 has. The others are of the asynchronous component model: streams and futures move data between parts too.
+/// What WASI 0.2 has. The others are of the asynchronous component model: streams and futures move data between parts too. So inner components have none
+/// of them, and the outermost one may have those of WASI 0.3 where that is run, on an engine that counts time beside fuel.
 fn is_plain(function: &CanonicalFunction) -> bool {
     matches!(
         function,
@@ -66,9 +68,45 @@ fn is_plain(function: &CanonicalFunction) -> bool {
     )
 }
 
+/// What WASI 0.3 adds, without threads.
+fn is_async(function: &CanonicalFunction) -> bool {
+    matches!(
+        function,
+        CanonicalFunction::BackpressureInc
+            | CanonicalFunction::BackpressureDec
+            | CanonicalFunction::TaskReturn { .. }
+            | CanonicalFunction::TaskCancel
+            | CanonicalFunction::ContextGet { .. }
+            | CanonicalFunction::ContextSet { .. }
+            | CanonicalFunction::ThreadYield { .. }
+            | CanonicalFunction::SubtaskDrop
+            | CanonicalFunction::SubtaskCancel { .. }
+            | CanonicalFunction::StreamNew { .. }
+            | CanonicalFunction::StreamRead { .. }
+            | CanonicalFunction::StreamWrite { .. }
+            | CanonicalFunction::StreamCancelRead { .. }
+            | CanonicalFunction::StreamCancelWrite { .. }
+            | CanonicalFunction::StreamDropReadable { .. }
+            | CanonicalFunction::StreamDropWritable { .. }
+            | CanonicalFunction::FutureNew { .. }
+            | CanonicalFunction::FutureRead { .. }
+            | CanonicalFunction::FutureWrite { .. }
+            | CanonicalFunction::FutureCancelRead { .. }
+            | CanonicalFunction::FutureCancelWrite { .. }
+            | CanonicalFunction::FutureDropReadable { .. }
+            | CanonicalFunction::FutureDropWritable { .. }
+            | CanonicalFunction::WaitableSetNew
+            | CanonicalFunction::WaitableSetWait { .. }
+            | CanonicalFunction::WaitableSetPoll { .. }
+            | CanonicalFunction::WaitableSetDrop
+            | CanonicalFunction::WaitableJoin
+    )
+}
+
 /// Whose each function and each instance of the outermost level is, by index.
 #[derive(Default)]
 struct Root {
+    model: ComponentModel,
     functions: Vec<Owner>,
     instances: Vec<Owner>,
 }
@@ -129,7 +167,7 @@ impl Root {
                 true
             }
             CanonicalFunction::Lower { func_index, .. } => owner(&self.functions, *func_index) == Owner::Host,
-            other => is_plain(other),
+            other => is_plain(other) || (self.model == ComponentModel::Async && is_async(other)),
         }
     }
 

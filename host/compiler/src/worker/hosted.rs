@@ -2,7 +2,7 @@
 
 use sandmill_model::{
     build::{BuildError, Diagnostic},
-    version::HostedModule,
+    version::{ComponentModel, HostedModule},
 };
 use wasmtime::component::{Component, InstancePre};
 
@@ -21,7 +21,7 @@ pub(super) struct Hosted(InstancePre<Closed>);
 
 impl Hosted {
     pub(super) fn new(engines: &Engines, runtime: &Component) -> wasmtime::Result<Self> {
-        Closed::linker(&engines.engine)?.instantiate_pre(runtime).map(Self)
+        Closed::linker(&engines.engine, ComponentModel::Sync)?.instantiate_pre(runtime).map(Self)
     }
 
     /// # Errors

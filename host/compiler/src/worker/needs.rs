@@ -3,11 +3,10 @@
 use sandmill_model::{Grants, build::Diagnostic};
 use wasmtime::component::Component;
 
-use super::engines::Engines;
-
 /// Interfaces whose functions are denied without grants, the kinds that give them, and what such a grant looks like.
-const NEEDS: [(&str, &[&str], &str); 7] = [
+const NEEDS: [(&str, &[&str], &str); 8] = [
     ("wasi:http/outgoing-handler@", &["http"], r#"http = ["GET https://api.example.com"]"#),
+    ("wasi:http/client@", &["http"], r#"http = ["GET https://api.example.com"]"#),
     ("sandmill:sql/sql@", &["sql"], r#"sql = ["read f/demo/database"]"#),
     ("sandmill:blob/blob@", &["blob"], r#"blob = ["read reports/"]"#),
     ("sandmill:runs/runs@", &["runs"], r#"runs = ["f/demo/*"]"#),
@@ -17,9 +16,9 @@ const NEEDS: [(&str, &[&str], &str); 7] = [
 ];
 
 /// One for each import of which the manifest asks for nothing.
-pub(super) fn warnings(engines: &Engines, component: &Component, file_name: &str, asked: &Grants) -> Vec<Diagnostic> {
+pub(super) fn warnings(component: &Component, file_name: &str, asked: &Grants) -> Vec<Diagnostic> {
     let ty = component.component_type();
-    let needed = ty.imports(&engines.engine).filter_map(|(name, _)| {
+    let needed = ty.imports(component.engine()).filter_map(|(name, _)| {
         let (_, kinds, example) = NEEDS.iter().find(|(interface, ..)| name.starts_with(interface))?;
         (!kinds.iter().any(|kind| asks_for(asked, kind))).then(|| warning(file_name, name, kinds, example))
     });

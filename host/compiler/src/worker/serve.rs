@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, Language, Manifest,
+    Digest, Language,
     build::{BuildError, Built},
-    version::{HostedModule, ProgramSpec},
+    version::{ComponentModel, HostedModule, ProgramSpec},
 };
 use wasmtime::component::Component;
 
 use super::{
-    component::{self, Inspected},
+    component::{self, About, Inspected},
     confine,
     engines::{self, Engines},
     hosted::{Hosted, engine_failed},
@@ -58,7 +58,9 @@ impl Server {
                     .map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
                 done()
             }
-            Request::Build { file_name, language: Language::Component, manifest } => self.inspect(body, (file_name, manifest)),
+            Request::Build { file_name, language: Language::Component, manifest, accepts_async } => {
+                self.inspect(body, &About { file_name, manifest, accepts_async: *accepts_async })
+            }
             Request::Build { language: Language::Identity, .. } => {
                 Err(BuildError::InvalidComponent("`identity` is built in and needs no build".to_owned()))
             }
@@ -66,7 +68,7 @@ impl Server {
             Request::Compile => self.compile(body),
             Request::Snapshot => {
                 let component = self.snapshot(body)?;
-                bytes(self.engines()?.compile(&component)?)
+                bytes(self.engines()?.compile(&component, ComponentModel::Sync)?)
             }
             Request::SnapshotComponent => bytes(self.snapshot(body)?),
             Request::Standalone => bytes(standalone::standalone(body)?),
@@ -97,7 +99,7 @@ impl Server {
         Response::of_built(&Built { program, schema: translated.schema, warnings: translated.warnings })
     }
 
-    fn inspect(&mut self, body: &Bytes, about: (&str, &Manifest)) -> Answer {
+    fn inspect(&mut self, body: &Bytes, about: &About<'_>) -> Answer {
         let Inspected { built, digest, code } = component::inspect(self.engines()?, body, about)?;
         self.inspected = Some((digest, code.into()));
         Response::of_built(&built)
@@ -107,7 +109,10 @@ impl Server {
         let digest = Digest::of(body);
         match self.inspected.take_if(|(known, _)| *known == digest) {
             Some((_, code)) => Ok((Response::Bytes, code)),
-            None => bytes(self.engines()?.compile(body)?),
+            None => {
+                let model = engines::model_of(body).map_err(|fault| engines::invalid(&fault))?;
+                bytes(self.engines()?.compile(body, model)?)
+            }
         }
     }
 
@@ -123,10 +128,10 @@ impl Server {
     fn make(&mut self, artefact: Artefact) -> Answer {
         let engines = self.engines()?;
         let component = match artefact {
-            Artefact::Runtime => engines.component(runtime::bytes()),
+            Artefact::Runtime => engines.component(runtime::bytes(), ComponentModel::Sync),
             Artefact::Instrumented => {
                 let (_, instrumented, _) = snapshot::instrument()?;
-                engines.component(&instrumented)
+                engines.component(&instrumented, ComponentModel::Sync)
             }
         }?;
         let code = component.serialize().map_err(engine_failed)?;

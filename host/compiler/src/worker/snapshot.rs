@@ -3,7 +3,7 @@
 use sandmill_model::{
     build::BuildError,
     exports::{LOADER, PREPROCESSOR},
-    version::HostedModule,
+    version::{ComponentModel, HostedModule},
 };
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wizer::{ComponentContext, WasmtimeWizerComponent, Wizer};
@@ -39,7 +39,9 @@ impl Instrumented {
         component: &Component,
         (context, wizer): (ComponentContext<'static>, Wizer),
     ) -> Result<Self, BuildError> {
-        let pre = Closed::linker(&engines.engine).and_then(|linker| linker.instantiate_pre(component)).map_err(engine_failed)?;
+        let pre = Closed::linker(&engines.engine, ComponentModel::Sync)
+            .and_then(|linker| linker.instantiate_pre(component))
+            .map_err(engine_failed)?;
         Ok(Self { pre, context, wizer })
     }
 

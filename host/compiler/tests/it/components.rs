@@ -4,7 +4,7 @@ use sandmill_model::{
     Digest,
     Language::{Component, TypeScript},
     build::BuildError,
-    version::{Entry, ProgramSpec},
+    version::{ComponentModel, Entry, ProgramSpec},
 };
 
 use wit_parser::Resolve;
@@ -158,7 +158,7 @@ fn a_component_of_the_contract_is_accepted() {
     let bytes = snapshot();
     let built = build(Component, bytes.clone()).unwrap();
     let entry = Entry::Script { has_preprocessor: false };
-    assert_eq!(built.program, ProgramSpec::Component { component: Digest::of(&bytes), entry });
+    assert_eq!(built.program, ProgramSpec::Component { component: Digest::of(&bytes), entry, model: ComponentModel::Sync });
     assert_eq!(built.schema.as_str(), r#"{"type":"object"}"#);
     wait(COMPILER.compile(bytes.into())).unwrap();
 }

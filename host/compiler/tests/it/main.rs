@@ -1,6 +1,7 @@
 //! The compiler through its workers, which are the real ones: this package's own binary.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod asynchronous;
 mod components;
 mod entries;
 mod hostile;

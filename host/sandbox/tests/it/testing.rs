@@ -34,7 +34,7 @@ pub(crate) fn testbed(change: impl FnOnce(&mut Options)) -> Testbed {
 pub(crate) fn open(cache_dir: &std::path::Path, change: impl FnOnce(&mut Options)) -> Sandbox<()> {
     let mut options = Options::new(cache_dir);
     change(&mut options);
-    Sandbox::new(options, |_| Ok(())).unwrap()
+    Sandbox::new(options, |_, _| Ok(())).unwrap()
 }
 
 /// Compiled code of a guest.

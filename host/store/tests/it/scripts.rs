@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sandmill_model::{
     Digest, Language,
-    version::{Entry, ProgramSpec, Selector},
+    version::{ComponentModel, Entry, ProgramSpec, Selector},
 };
 use sandmill_store::{Store, scripts::NewDeployment};
 
@@ -96,7 +96,8 @@ async fn a_component_is_stored_once(database: Database) {
     let mut new = deployment(workspace(), "f/demo/hello", "component");
     new.version.language = Language::Component;
     new.version.source = None;
-    new.version.program = ProgramSpec::Component { component, entry: Entry::Script { has_preprocessor: true } };
+    new.version.program =
+        ProgramSpec::Component { component, entry: Entry::Script { has_preprocessor: true }, model: ComponentModel::Sync };
     new.component = Some((component, bytes.clone()));
     assert_eq!(store.scripts.component(new.workspace, component).await.unwrap(), None);
     store.scripts.deploy(new.clone()).await.unwrap();

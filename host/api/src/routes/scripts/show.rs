@@ -49,7 +49,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, target: Sc
     let (deployment, version) = find(&app, &caller, &target.path, target.selector).await?;
     let (component, entry) = match &version.program {
         ProgramSpec::Hosted(_) | ProgramSpec::Identity => (None, None),
-        ProgramSpec::Component { component, entry } => (Some(component.to_string()), Some(entry)),
+        ProgramSpec::Component { component, entry, .. } => (Some(component.to_string()), Some(entry)),
     };
     let export = entry.and_then(|entry| if let Entry::Function { export } = entry { Some(export.clone()) } else { None });
     Ok(Json(Script {

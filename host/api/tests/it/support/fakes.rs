@@ -11,7 +11,7 @@ use sandmill_model::{
     event::TriggerRef,
     idempotency,
     trigger::{Address, Endpoint, Reply},
-    version::{Entry, HostedModule, ProgramSpec, Selector, Version},
+    version::{ComponentModel, Entry, HostedModule, ProgramSpec, Selector, Version},
 };
 use std::sync::Mutex;
 use tokio::sync::watch;
@@ -171,7 +171,8 @@ impl Builder for Stage {
 
 fn program(request: &BuildRequest, source: String) -> ProgramSpec {
     if request.language == Language::Component {
-        return ProgramSpec::Component { component: Digest::of(&request.source), entry: Entry::Script { has_preprocessor: false } };
+        let entry = Entry::Script { has_preprocessor: false };
+        return ProgramSpec::Component { component: Digest::of(&request.source), entry, model: ComponentModel::Sync };
     }
     ProgramSpec::Hosted(HostedModule {
         file_name: request.file_name.clone(),

@@ -66,7 +66,7 @@ impl Authority {
     }
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     shared: Arc<Shared>,
     port: u16,
     /// Ends with it.
@@ -83,7 +83,7 @@ struct Shared {
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::serve(None).await
     }
 
@@ -107,12 +107,12 @@ impl Server {
         Self { shared, port, _tasks: tasks }
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Connections that were made.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 

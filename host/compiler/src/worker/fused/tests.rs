@@ -15,9 +15,13 @@ const CALLER: &str = r#"(import "f" (func $f (param "s" string)))"#;
 const API: &str = r#"(import "a:b/c" (instance $api (export "f" (func (param "s" string)))))"#;
 
 fn check_wat(text: &str) -> Result<(), String> {
+    check_as(ComponentModel::Sync, text)
+}
+
+fn check_as(model: ComponentModel, text: &str) -> Result<(), String> {
     let component = wat::parse_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&component).unwrap();
-    check(&component)
+    check(&component, model)
 }
 
 #[test]
@@ -121,13 +125,28 @@ fn calls_of_the_host_are_accepted() {
 }
 
 #[test]
+fn wasi_0_3_has_built_ins_at_the_outermost_level() {
+    let stream = "(component (type $s (stream u8)) (core func (canon stream.new $s)))";
+    check_as(ComponentModel::Async, stream).unwrap();
+    check_as(ComponentModel::Async, "(component (core func (canon waitable-set.new)) (core func (canon task.return)))").unwrap();
+    for refused in [
+        format!("(component {stream})"),
+        "(component (component (core func (canon waitable-set.new))))".to_owned(),
+        "(component (core func (canon thread.index)))".to_owned(),
+        format!("(component {LIBC} {LIFTED} {LOWERED})"),
+    ] {
+        assert!(check_as(ComponentModel::Async, &refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
 fn the_runtime_keeps_to_it() {
-    check(crate::runtime::bytes()).unwrap();
+    check(crate::runtime::bytes(), ComponentModel::Sync).unwrap();
 }
 
 #[test]
 fn what_is_cut_off_is_malformed() {
     let component = wat::parse_str(format!("(component {CALLER} {LIBC} {LOWERED})")).unwrap();
-    assert!(check(&component[..component.len() - 3]).unwrap_err().contains("malformed at offset 0x"));
-    assert!(check(b"text").unwrap_err().contains("malformed"));
+    assert!(check(&component[..component.len() - 3], ComponentModel::Sync).unwrap_err().contains("malformed at offset 0x"));
+    assert!(check(b"text", ComponentModel::Sync).unwrap_err().contains("malformed"));
 }
