@@ -21,9 +21,9 @@ use sandmill_model::{
     build::{BuildRequest, Builder},
     children::{ChildError, ChildRequest, Children, Parent, Until},
     grants::PathPattern,
-    version::{HostedModule, ProgramSpec},
+    version::{ComponentModel, HostedModule, ProgramSpec},
 };
-use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
+use sandmill_sandbox::{Call, CallInput, Program, ProgramKey, Sandbox, async_engine_config};
 use serde_json::json;
 
 use crate::{report, scripts};
@@ -113,7 +113,8 @@ pub(crate) struct Bare {
 impl Bare {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let sandbox = Sandbox::new(sandmill_sandbox::Options::new(folder.path().join("code")), sandmill_capabilities::link)?;
+        let options = sandmill_sandbox::Options { runs_async: true, ..sandmill_sandbox::Options::new(folder.path().join("code")) };
+        let sandbox = Sandbox::new(options, sandmill_capabilities::link)?;
         let compiler = Compiler::new(sandmill_compiler::Options::new(crate::server::binary()));
         let ports = Ports {
             state: Arc::new(Nothing),
@@ -144,6 +145,14 @@ impl Bare {
         Ok(self.sandbox.install(&Digest::of(code), code)?)
     }
 
+    /// On the engine for WASI 0.3, which nothing of 0.2 runs on otherwise.
+    fn install_async(&self, component: &[u8]) -> anyhow::Result<Arc<Program<Host>>> {
+        let engine = wasmtime::Engine::new(&async_engine_config(None))?;
+        let code = engine.precompile_component(component)?;
+        let key = ProgramKey { digest: Digest::of(component), model: ComponentModel::Async };
+        Ok(self.sandbox.install(key, &code)?)
+    }
+
     pub(crate) async fn run(&self, program: &Arc<Program<Host>>, module: Option<&Arc<HostedModule>>, arguments: &str) -> Outcome {
         let (run, workspace) = (RunId::new(SystemClock.now()), WorkspaceId::new(SystemClock.now()));
         let arguments = JsonText::trusted(arguments);
@@ -154,7 +163,7 @@ impl Bare {
             workspace,
             workspace_name: "default".into(),
             path: "f/bench/hello".parse().unwrap_or_else(|_| unreachable!("a path")),
-            version: *program.key(),
+            version: program.key().digest,
             input: Input::Arguments(arguments.clone()),
             limits,
             started_at: SystemClock.now(),
@@ -172,12 +181,15 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let mut figures = Vec::new();
 
     let rust = std::fs::read(sandmill_testkit::guests::guest("hello")).context("the Rust guest")?;
+    let elsewhere = bare.install_async(&rust)?;
     let rust = bare.install(&bare.compiler.compile(rust.into()).await?)?;
     let runtime = bare.install(&bare.compiler.runtime_compiled().await?)?;
     let hello = bare.module(scripts::HELLO_TS).await?;
     let snapshot = bare.install(&bare.compiler.snapshot(hello.clone()).await?)?;
 
     measure(&bare, ("Rust component", &rust, None), &mut rows, &mut figures).await?;
+    // What every run would cost if there were one engine for all.
+    measure(&bare, ("the same, on the engine for WASI 0.3", &elsewhere, None), &mut rows, &mut figures).await?;
     measure(&bare, ("TypeScript, snapshotted", &snapshot, None), &mut rows, &mut figures).await?;
     for (name, kibibytes) in [
         ("TypeScript, hosted, hello", 0),

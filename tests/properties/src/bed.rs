@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sandmill_model::{Digest, Limits, Outcome, RunId, SystemClock, WorkspaceId, clock::Clock};
-use sandmill_sandbox::{Call, CallInput, Error, Options, Program, Sandbox, engine_config};
+use sandmill_sandbox::{Call, CallInput, Error, Options, Program, ProgramKey, Sandbox, engine_config};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wasmtime::Engine;
@@ -28,9 +28,14 @@ pub(crate) fn bed() -> MutexGuard<'static, Bed> {
 impl Bed {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { programs_max: PROGRAMS_MAX, cache_bytes_max: CACHE_BYTES_MAX, ..Options::new(folder.path().join("code")) };
+        let options = Options {
+            programs_max: PROGRAMS_MAX,
+            cache_bytes_max: CACHE_BYTES_MAX,
+            runs_async: true,
+            ..Options::new(folder.path().join("code"))
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let sandbox = Sandbox::new(options, |_| Ok(())).unwrap();
+        let sandbox = Sandbox::new(options, |_, _| Ok(())).unwrap();
         Self { runtime, sandbox, compiling: Engine::new(&engine_config(None)).unwrap(), _folder: folder }
     }
 
@@ -41,10 +46,10 @@ impl Bed {
             return program;
         }
         let code = self.compiling.precompile_component(&wat::parse_str(text).unwrap()).unwrap();
-        self.install(&key, &code).unwrap()
+        self.install(key.into(), &code).unwrap()
     }
 
-    pub(crate) fn install(&self, key: &Digest, code: &[u8]) -> Result<Arc<Program<()>>, Error> {
+    pub(crate) fn install(&self, key: ProgramKey, code: &[u8]) -> Result<Arc<Program<()>>, Error> {
         self.sandbox.install(key, code)
     }
 

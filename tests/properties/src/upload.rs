@@ -10,6 +10,7 @@ use sandmill_model::{
     schema::Schema,
     version::{Entry, ProgramSpec},
 };
+use sandmill_sandbox::ProgramKey;
 
 use crate::bed::bed;
 
@@ -33,11 +34,11 @@ fn check(component: &Bytes) -> bool {
     };
     Schema::compile(&built.schema.read().unwrap()).unwrap();
     let digest = Digest::of(component);
-    let ProgramSpec::Component { component: named, entry } = &built.program else { panic!("no component: {built:?}") };
+    let ProgramSpec::Component { component: named, entry, model } = &built.program else { panic!("no component: {built:?}") };
     assert_eq!(named, &digest);
     let code = worker.compile(component).unwrap();
     // More than a run can have of something is found here.
-    let _refused = bed().install(&digest, &code).err();
+    let _refused = bed().install(ProgramKey { digest, model: *model }, &code).err();
     if let Entry::Function { export } = entry {
         let manifest = Manifest { export: Some(export.clone()), ..Manifest::default() };
         assert_eq!(worker.inspect(component, &manifest).unwrap(), built, "by its name it is another one");

@@ -18,7 +18,8 @@ impl Unconfined {
     /// As of a build.
     pub fn inspect(&mut self, component: &Bytes, manifest: &Manifest) -> Result<Built, BuildError> {
         let manifest = Box::new(manifest.clone());
-        let request = Request::Build { file_name: "component.wasm".to_owned(), language: Language::Component, manifest };
+        let request =
+            Request::Build { file_name: "component.wasm".to_owned(), language: Language::Component, manifest, accepts_async: true };
         let built = self.ask(&request, component)?;
         serde_json::from_slice(&built).map_err(|error| BuildError::Unavailable(format!("the answer is broken: {error}")))
     }
