@@ -14,7 +14,6 @@ const MEMORY_BYTES_MAX: usize = 4096 * MIB;
 const MEMORY_GUARD_BYTES: u64 = 32 * MIB as u64;
 /// Elements of one table. `CPython` has some 20,000.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
-const TABLES_PER_MODULE_MAX: u32 = 8;
 /// Linear memories and tables of one component, its parts together.
 const MEMORIES_PER_COMPONENT_MAX: u32 = 8;
 const TABLES_PER_COMPONENT_MAX: u32 = 32;
@@ -36,6 +35,11 @@ const WARM_SLOTS_MAX: u32 = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSize {
     pub instances: u32,
+}
+
+impl PoolSize {
+    /// Room for one component, whichever it is: what does not fit has more than any run can have.
+    pub const ONE: Self = Self { instances: MEMORIES_PER_COMPONENT_MAX };
 }
 
 /// Configuration of every engine that compiles or runs guests. Without a pool it is for compiling only; the code is the same.
@@ -105,7 +109,8 @@ fn pool(size: PoolSize) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)
         .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
-        .max_tables_per_module(TABLES_PER_MODULE_MAX)
+        .max_tables_per_module(TABLES_PER_COMPONENT_MAX)
+        .max_memories_per_module(MEMORIES_PER_COMPONENT_MAX)
         .max_memory_size(MEMORY_BYTES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(resident(MEMORY_RESIDENT_BYTES))

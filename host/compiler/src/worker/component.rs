@@ -1,7 +1,7 @@
 //! Components that users upload: whether they are one, can run here, and what their arguments are.
 
 use sandmill_model::{
-    Digest, JsonText, Manifest,
+    Digest, JsonText, Limits, Manifest,
     build::{BuildError, Built},
     exports::{ASYNC_HTTP_HANDLER, COMMAND, HTTP_HANDLER, MAIN, PREPROCESSOR, SCHEMA},
     version::{ComponentModel, Entry, ProgramSpec},
@@ -22,6 +22,7 @@ use crate::{limits::LOAD_MEMORY_BYTES_MAX, schema};
 
 const ASYNC_IS_OFF: &str = "the component is made of WASI 0.3, which this server does not run: build it for WASI 0.2 (`wasm32-wasip2`), or have the server \
      started with `--wasi 0.3`";
+const WASM_PAGE_BYTES: u64 = 64 * 1024;
 /// Names listed in a message.
 const NAMES_MAX: usize = 50;
 
@@ -47,6 +48,7 @@ pub(super) fn inspect(engines: &Engines, bytes: &[u8], about: &About<'_>) -> Res
         return Err(invalid(ASYNC_IS_OFF));
     }
     let component = engines.component(bytes, model)?;
+    check_memory(&component, manifest.limits.resolve(&Limits::CEILING).memory_bytes)?;
     let pre = link(&component, model)?;
     let entry = entry(&pre, manifest)?;
     let schema = match &entry {
@@ -60,8 +62,21 @@ pub(super) fn inspect(engines: &Engines, bytes: &[u8], about: &About<'_>) -> Res
     let digest = Digest::of(bytes);
     let program = ProgramSpec::Component { component: digest, entry, model };
     let code = component.serialize().map_err(engine_failed)?;
+    engines.check_room(&code, model)?;
     let warnings = needs::warnings(&component, file_name, &manifest.grants);
     Ok(Inspected { built: Built { program, schema, warnings }, digest, code })
+}
+
+/// What its memories begin with counts against the limit of its runs, so that none would begin.
+fn check_memory(component: &Component, bytes_max: u64) -> Result<(), BuildError> {
+    let pages = component.resources_required().and_then(|needs| needs.max_initial_memory_size).unwrap_or(0);
+    let bytes = pages.saturating_mul(WASM_PAGE_BYTES);
+    if bytes > bytes_max {
+        let message =
+            format!("its memory begins with {bytes} bytes, and a run has {bytes_max}: ask for more in its manifest (limits.memory_bytes)");
+        return Err(invalid(message));
+    }
+    Ok(())
 }
 
 /// What of its exports is called, in the order in which a host looks; the one that the manifest names before all.

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, future::Future};
 
 use sandmill_model::{build::BuildError, version::ComponentModel};
-use sandmill_sandbox::{async_engine_config, engine_config};
+use sandmill_sandbox::{PoolSize, async_engine_config, engine_config};
 use tokio::runtime::{Builder, Runtime};
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{Engine, component::Component};
@@ -41,6 +41,19 @@ impl Engines {
     pub(super) fn compile(&self, component: &[u8], model: ComponentModel) -> Result<Vec<u8>, BuildError> {
         check(component, model)?;
         self.of(model)?.precompile_component(component).map_err(|error| invalid(&format!("the component does not compile: {error:#}")))
+    }
+
+    /// Whether runs of it would have the memories, tables and instances that it begins with.
+    pub(super) fn check_room(&self, code: &[u8], model: ComponentModel) -> Result<(), BuildError> {
+        let config = match model {
+            ComponentModel::Sync => engine_config,
+            ComponentModel::Async => async_engine_config,
+        };
+        // Made for this alone: in the engines above, which have no pool, there is room for anything.
+        let pooled = Engine::new(&config(Some(&PoolSize::ONE))).map_err(engine_failed)?;
+        sandmill_sandbox::read_compiled(&pooled, code)
+            .map(drop)
+            .map_err(|error| invalid(&format!("no run could have what the component needs: {error:#}")))
     }
 
     fn of(&self, model: ComponentModel) -> Result<&Engine, BuildError> {

@@ -50,7 +50,7 @@ fn many_of_a_thing() {
     check("100,000 functions", functions(100_000), None);
     check("1,000,001 functions", functions(1_000_001), Some("functions count exceeds limit"));
     let globals = "(global i32 (i32.const 0))".repeat(100_000);
-    check("100,000 globals", with_module(&globals), None);
+    check("100,000 globals", with_module(&globals), Some("exceeds the configured maximum"));
     let body = format!("(func {})", "i32.const 1 drop ".repeat(500_000));
     check("one long function", with_module(&body), None);
     let locals = format!("(func (local {}))", "i64 ".repeat(49_000));
@@ -86,11 +86,15 @@ fn lifted(module: &[u8]) -> Vec<u8> {
 #[test]
 fn large_memories_and_tables() {
     check("64 pages", with_module("(memory 64)"), None);
-    // What a run may have decides when it starts; four gigabytes are never a program's.
-    check("4 GiB", with_module("(memory 65536)"), None);
-    check("a table of 4 G elements", with_module("(table 4294967295 funcref)"), None);
+    check("256 MiB", with_module("(memory 4096)"), None);
+    check("a page more", with_module("(memory 4097)"), Some("a run has 268435456: ask for more"));
+    check("4 GiB", with_module("(memory 65536)"), Some("limits.memory_bytes"));
+    check("a table of 4 G elements", with_module("(table 4294967295 funcref)"), Some("exceeds the limit of 100000"));
+    check("32 tables", with_module(&"(table 1 funcref)".repeat(32)), None);
+    check("33 tables", with_module(&"(table 1 funcref)".repeat(33)), Some("count of 33"));
+    check("8 memories", with_module(&"(memory 1)".repeat(8)), None);
     check("a memory of 64 bits", with_module("(memory i64 1)"), Some("memory64"));
-    check("100 memories", with_module(&"(memory 1)".repeat(100)), None);
+    check("100 memories", with_module(&"(memory 1)".repeat(100)), Some("count of 100"));
     check("shared memory", with_module("(memory 1 2 shared)"), Some("threads"));
 }
 
