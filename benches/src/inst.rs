@@ -133,8 +133,13 @@ impl Bare {
 
     pub(crate) async fn module(&self, source: &str) -> anyhow::Result<HostedModule> {
         let source = Bytes::copy_from_slice(source.as_bytes());
-        let request =
-            BuildRequest { file_name: "bench.ts".to_owned(), language: Language::TypeScript, source, manifest: Manifest::default() };
+        let request = BuildRequest {
+            file_name: "bench.ts".to_owned(),
+            language: Language::TypeScript,
+            source,
+            manifest: Manifest::default(),
+            is_known: false,
+        };
         match self.compiler.build(request).await?.program {
             ProgramSpec::Hosted(module) => Ok(module),
             other => anyhow::bail!("{other:?}"),

@@ -115,9 +115,9 @@ fn globals_stay_globals() {
 #[test]
 fn comparisons_are_not_type_arguments() {
     let script = found("import a from 'x'; a();", Language::TypeScript);
-    let code = "f(a < b, c > (d + e)); g(a < b);";
+    let code = "f(p < q, r > (s + t)); g(p < q);";
     assert_eq!(guard::guard(code, &script, Language::JavaScript).unwrap(), code);
-    assert_eq!(guard::guard(code, &script, Language::TypeScript).unwrap(), "f((a < b), c > (d + e)); g((a < b));");
+    assert_eq!(guard::guard(code, &script, Language::TypeScript).unwrap(), "f((p < q), r > (s + t)); g((p < q));");
     assert!(guard::guard("let = ;", &script, Language::TypeScript).unwrap_err().contains("JavaScript"));
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_model::{
-    BoxFuture, Digest, JsonText, Language,
+    BoxFuture, Digest, JsonText, Language, Manifest,
     build::{BuildError, BuildRequest, Builder, Built},
     version::{HostedModule, ProgramSpec},
 };
@@ -12,17 +12,18 @@ use sandmill_model::{
 use crate::{
     limits::{COMPONENT_BYTES_MAX, REQUEST_WALL, SOURCE_BYTES_MAX},
     pool::{Lane, Shared, Spawner},
-    protocol::{Artefact, Request, Response},
+    protocol::{Artefact, Inspect, Request, Response},
     runtime,
 };
 
-/// How far workers stand back from the server on the processor: builds that someone waits for, and snapshots.
+/// How far workers stand back from the server on the processor: builds of sources that someone waits for, components, and snapshots.
 const NICE_INTERACTIVE: i32 = 5;
+const NICE_COMPONENTS: i32 = 10;
 const NICE_BACKGROUND: i32 = 15;
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Worker processes for builds that someone waits for. One more makes snapshots.
+    /// Worker processes for builds of sources that someone waits for, and as many for components. One more makes snapshots.
     pub workers: usize,
     /// A binary whose subcommand `build-worker` calls [`crate::worker_main`]: this one.
     pub executable: PathBuf,
@@ -45,6 +46,8 @@ pub struct Compiler(Arc<Inner>);
 
 struct Inner {
     interactive: Lane,
+    /// Components take seconds where sources take a millisecond.
+    components: Lane,
     background: Lane,
     shared: Arc<Shared>,
     accepts_async: bool,
@@ -57,10 +60,33 @@ impl Compiler {
         let shared = Arc::new(Shared::new(options.executable, options.wall, Spawner::start()));
         Self(Arc::new(Inner {
             interactive: Lane::new(Arc::clone(&shared), options.workers, NICE_INTERACTIVE),
+            components: Lane::new(Arc::clone(&shared), options.workers, NICE_COMPONENTS),
             background: Lane::new(Arc::clone(&shared), 1, NICE_BACKGROUND),
             shared,
             accepts_async: options.accepts_async,
         }))
+    }
+
+    /// Looks at a component that is uploaded, and compiles it unless its code is `known`, which must be of these bytes.
+    ///
+    /// # Errors
+    /// If it cannot run here, or a limit was met.
+    pub async fn inspect(
+        &self,
+        (file_name, manifest): (String, Manifest),
+        component: Bytes,
+        known: Option<&[u8]>,
+    ) -> Result<Inspected, BuildError> {
+        check_component_size(&component)?;
+        let about = Inspect { file_name, manifest, accepts_async: self.0.accepts_async, component_bytes: component.len() };
+        let body = known.map_or_else(|| component.clone(), |code| [component.as_ref(), code].concat().into());
+        match self.0.components.call(&Request::Inspect(Box::new(about)), &body).await? {
+            (Response::Inspected { built_bytes }, mut body) if built_bytes <= body.len() => {
+                let code = body.split_off(built_bytes);
+                Ok(Inspected { built: read_built(&body)?, code: (!code.is_empty()).then_some(code) })
+            }
+            (other, _) => Err(BuildError::Unavailable(format!("a build worker answered {other:?}"))),
+        }
     }
 
     /// Machine code of a component, for engines made from `sandmill_sandbox::engine_config`.
@@ -69,7 +95,7 @@ impl Compiler {
     /// If it is not a valid component, or a limit was met.
     pub async fn compile(&self, component: Bytes) -> Result<Bytes, BuildError> {
         check_component_size(&component)?;
-        bytes_of(self.0.interactive.call(&Request::Compile, &component).await?)
+        bytes_of(self.0.components.call(&Request::Compile, &component).await?)
     }
 
     /// Machine code of the script's own component: the JavaScript runtime with the module already loaded.
@@ -136,17 +162,29 @@ impl Compiler {
 impl Builder for Compiler {
     fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
         Box::pin(async move {
-            let BuildRequest { file_name, language, source, manifest } = request;
-            let (manifest, accepts_async) = (Box::new(manifest), self.0.accepts_async);
+            let BuildRequest { file_name, language, source, manifest, .. } = request;
             match language {
-                Language::Component => check_component_size(&source)?,
+                Language::Component => return Ok(self.inspect((file_name, manifest), source, None).await?.built),
                 Language::TypeScript | Language::JavaScript => check_source_size(&source)?,
                 Language::Identity => return identity(&source),
             }
-            let (_, body) = self.0.interactive.call(&Request::Build { file_name, language, manifest, accepts_async }, &source).await?;
-            serde_json::from_slice(&body).map_err(|error| BuildError::Unavailable(format!("a build worker's answer is broken: {error}")))
+            let request = Request::Build { file_name, language, manifest: Box::new(manifest) };
+            let (_, body) = self.0.interactive.call(&request, &source).await?;
+            read_built(&body)
         })
     }
+}
+
+/// What came of a component.
+#[derive(Debug)]
+pub struct Inspected {
+    pub built: Built,
+    /// None if it was known.
+    pub code: Option<Bytes>,
+}
+
+fn read_built(json: &[u8]) -> Result<Built, BuildError> {
+    serde_json::from_slice(json).map_err(|error| BuildError::Unavailable(format!("a build worker's answer is broken: {error}")))
 }
 
 /// There is nothing to build, so there must be nothing to read either.

@@ -11,7 +11,7 @@ mod script;
 pub mod stack;
 mod worker;
 
-pub use compiler::{Compiler, Options};
+pub use compiler::{Compiler, Inspected, Options};
 #[doc(hidden)]
 pub use worker::Unconfined;
 pub use worker::worker_main;

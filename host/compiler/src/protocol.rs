@@ -27,8 +27,10 @@ pub(crate) enum Artefact {
 pub(crate) enum Request {
     /// The first request to a worker: how far it stands back for others.
     Settle { nice: i32 },
-    /// Body: source or component. Answer: `Built`. `accepts_async`: whether it may be made of WASI 0.3.
-    Build { file_name: String, language: Language, manifest: Box<Manifest>, accepts_async: bool },
+    /// Body: source. Answer: `Built`.
+    Build { file_name: String, language: Language, manifest: Box<Manifest> },
+    /// Body: a component, then machine code of it if that is known. Answer: `Inspected`.
+    Inspect(Box<Inspect>),
     /// Body: a component. Answer: machine code.
     Compile,
     /// Body: `HostedModule` as JSON. Answer: machine code of the component of its own.
@@ -41,6 +43,17 @@ pub(crate) enum Request {
     Make(Artefact),
     /// Body: machine code that another worker made. Answer: `Done`.
     Adopt(Artefact),
+}
+
+/// What comes with a component.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Inspect {
+    pub(crate) file_name: String,
+    pub(crate) manifest: Manifest,
+    /// Whether it may be made of WASI 0.3.
+    pub(crate) accepts_async: bool,
+    /// What of the body is the component.
+    pub(crate) component_bytes: usize,
 }
 
 impl Request {
@@ -59,6 +72,10 @@ pub(crate) enum Response {
     Done,
     /// The body is `Built` as JSON.
     Built,
+    /// The body is that, and then machine code, unless it was in the request.
+    Inspected {
+        built_bytes: usize,
+    },
     /// The body is the answer.
     Bytes,
     Failed(BuildError),

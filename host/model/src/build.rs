@@ -14,6 +14,9 @@ pub struct BuildRequest {
     /// UTF-8 source, or the bytes of a component.
     pub source: Bytes,
     pub manifest: Manifest,
+    /// Whether whoever builds has these bytes of a component already. Then code that is kept of them may be taken; from how long it takes, nobody else
+    /// may learn that others have them.
+    pub is_known: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

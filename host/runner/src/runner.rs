@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use sandmill_capabilities::{Host, Ports, RunFacts, http::incoming};
-use sandmill_compiler::{Compiler, stack::StackMap};
+use sandmill_compiler::{Compiler, Inspected, stack::StackMap};
 use sandmill_model::{
-    Attempt, BoxFuture, Digest, Executor, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId, Usage, WorkspaceId,
-    version::{Entry, HostedModule, ProgramSpec, Version},
+    Attempt, BoxFuture, Digest, Executor, Input, JsonText, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId, Usage,
+    WorkspaceId,
+    build::{BuildError, BuildRequest, Builder, Built},
+    version::{ComponentModel, Entry, HostedModule, ProgramSpec, Version},
 };
 use sandmill_sandbox::{Call, CallInput, Program, ProgramKey, Sandbox};
 use tokio::sync::{OnceCell, Semaphore};
@@ -116,7 +118,46 @@ impl Executor for Runner {
     }
 }
 
+/// Components are made ready as they are deployed, so that their first run does not compile them again.
+impl Builder for Runner {
+    fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
+        Box::pin(async move {
+            if request.language == Language::Component {
+                self.0.build_component(request).await
+            } else {
+                self.0.compiler.build(request).await
+            }
+        })
+    }
+}
+
 impl Inner {
+    async fn build_component(&self, request: BuildRequest) -> Result<Built, BuildError> {
+        let BuildRequest { file_name, source, manifest, is_known, .. } = request;
+        let known = if is_known { self.known(source.clone()).await } else { None };
+        let Inspected { built, code } = self.compiler.inspect((file_name, manifest), source, known.as_deref()).await?;
+        if let (Some(code), ProgramSpec::Component { component, model, .. }) = (code, &built.program) {
+            let key = ProgramKey { digest: *component, model: *model };
+            if let Err(error) = self.install(key, code).await {
+                // Its first run tries once more, and says so.
+                tracing::warn!(%component, error, "a component that was deployed could not be made ready");
+            }
+        }
+        Ok(built)
+    }
+
+    /// Machine code that is kept of a component.
+    async fn known(&self, component: bytes::Bytes) -> Option<Vec<u8>> {
+        let sandbox = self.sandbox.clone();
+        let known = tokio::task::spawn_blocking(move || {
+            let digest = Digest::of(&component);
+            [ComponentModel::Sync, ComponentModel::Async]
+                .into_iter()
+                .find_map(|model| sandbox.code(ProgramKey { digest, model }).ok().flatten())
+        });
+        known.await.ok().flatten()
+    }
+
     async fn execute(self: &Arc<Self>, attempt: Attempt) -> Outcome {
         let loaded = match self.load(attempt.workspace, attempt.version).await {
             Ok(loaded) => loaded,

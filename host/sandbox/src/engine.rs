@@ -88,6 +88,12 @@ pub fn engine_config(pooling: Option<&PoolSize>) -> Config {
 #[must_use]
 pub fn async_engine_config(pooling: Option<&PoolSize>) -> Config {
     let mut config = engine_config(pooling);
+    if let Some(size) = pooling {
+        let mut pool = pool(*size);
+        // A guest may wait on one while another takes what comes in.
+        pool.total_stacks(size.instances.saturating_mul(2));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
     config
         .concurrency_support(true)
         .wasm_component_model_async(true)

@@ -3,9 +3,9 @@
 use std::any::Any;
 
 use sandmill_model::{JsonText, Limits, Outcome, OutcomeKind, RunError};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 
-use crate::{call::Ended, stop::Stop};
+use crate::{call::Ended, guest::HANDLES_MAX, stop::Stop};
 
 /// What brought a run to its end.
 pub(crate) enum End {
@@ -78,6 +78,9 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> Outcome {
             }
             other => trap(code_of(*other), other.to_string(), error),
         };
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return trap("too_many_handles", format!("the script holds more than {HANDLES_MAX} streams, requests and the like at once"), error);
     }
     if is_too_much_for_the_host(error) {
         return if error.downcast_ref::<WasmBacktrace>().is_some() {

@@ -25,6 +25,8 @@ use crate::{
 pub(crate) const FUEL_YIELD_INTERVAL: u64 = 4_000_000;
 /// Bytes that a guest may pass to one host function, beyond what a result may have.
 const HOST_CALL_BYTES_MIN: u64 = 2 * 1024 * 1024;
+/// The same of WASI 0.3, where as many values of that size can wait for the guest as it has handles. Bodies of requests are streams, which count by themselves.
+const ASYNC_HOST_CALL_BYTES: usize = 128 * 1024;
 /// Room for the other parts of a result: an error's name, message and stack.
 const HOST_CALL_BYTES_SLACK: u64 = 256 * 1024;
 
@@ -70,9 +72,10 @@ fn bound<H: Send + 'static>(store: &mut Store<Guest<H>>) -> wasmtime::Result<()>
     let host_call_bytes = limits.result_bytes.max(HOST_CALL_BYTES_MIN).saturating_add(HOST_CALL_BYTES_SLACK);
     store.set_hostcall_fuel(usize::try_from(host_call_bytes).unwrap_or(usize::MAX));
     if let Some(table) = store.concurrent_resource_table() {
-        // Tasks, streams and futures are the engine's, on the host's heap.
+        // Tasks, streams and futures are the engine's, on the host's heap, and so is what waits in them.
         table.set_max_capacity(HANDLES_MAX);
         store.set_max_component_handles(HANDLES_MAX);
+        store.set_hostcall_fuel(ASYNC_HOST_CALL_BYTES);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }

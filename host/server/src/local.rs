@@ -135,8 +135,8 @@ async fn prepare(parts: &Parts, script: LocalScript) -> Result<Prepared, LocalRu
     }
     let file_name = file.file_name().map_or_else(|| "script".to_owned(), |name| name.to_string_lossy().into_owned());
     let source = Bytes::from(source);
-    let build = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };
-    let built = parts.compiler.build(build).await.map_err(LocalRunError::Build)?;
+    let build = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone(), is_known: true };
+    let built = parts.runner.build(build).await.map_err(LocalRunError::Build)?;
     let digest = version_digest(language, &source, &manifest).context("the manifest").map_err(setup)?;
     let component = match &built.program {
         ProgramSpec::Component { component, .. } => Some((*component, source.clone())),

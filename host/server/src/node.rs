@@ -121,7 +121,7 @@ impl Node {
         ApiState {
             store: self.store.clone(),
             dispatch: self.dispatch.clone(),
-            builder: Arc::new(self.compiler.clone()),
+            builder: Arc::new(self.runner.clone()),
             endpoints: sandmill_triggers::endpoints(),
             clock: Arc::clone(&self.clock),
             options: ApiOptions { wait_limit, ..ApiOptions::default() },

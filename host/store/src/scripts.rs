@@ -44,6 +44,8 @@ pub trait Scripts: Send + Sync + 'static {
     fn version(&self, workspace: WorkspaceId, digest: Digest) -> BoxFuture<'_, Result<Option<Version>, StoreError>>;
 
     fn component(&self, workspace: WorkspaceId, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
+    /// Whether the workspace has it.
+    fn has_component(&self, workspace: WorkspaceId, digest: Digest) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Scripts in order of path, after `after`, at most `limit`; only those whose path starts with `prefix`.
     fn list<'a>(

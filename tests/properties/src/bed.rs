@@ -35,7 +35,9 @@ impl Bed {
             ..Options::new(folder.path().join("code"))
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let entered = runtime.enter();
         let sandbox = Sandbox::new(options, |_, _| Ok(())).unwrap();
+        drop(entered);
         Self { runtime, sandbox, compiling: Engine::new(&engine_config(None)).unwrap(), _folder: folder }
     }
 

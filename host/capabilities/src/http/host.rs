@@ -82,6 +82,7 @@ pub(crate) fn link(linker: &mut Linker<Guest<Host>>, model: ComponentModel) -> a
         // Requests go through the same gate.
         async_bindings::client::add_to_linker::<_, WasiHttp>(linker, view)?;
         async_bindings::types::add_to_linker::<_, WasiHttp>(linker, view)?;
+        paced::link_async(linker)?;
     }
     bindings::outgoing_handler::add_to_linker::<_, WasiHttp>(linker, view)?;
     bindings::types::add_to_linker::<_, WasiHttp>(linker, &bindings::types::LinkOptions::default(), view)?;

@@ -26,6 +26,9 @@ pub(super) const REQUEST_HEADER_BYTES: usize = 32 * KIB;
 pub(super) const REPLACED_HEADER_BYTES: usize = 64 * KIB;
 /// Bytes that placeholders may add to one part of a request's body.
 pub(super) const REPLACED_BODY_BYTES: usize = 64 * KIB;
+/// Bytes of a request's method that HTTP does not name itself, and of its host and port: a name of DNS has 253.
+pub(super) const METHOD_BYTES: usize = 64;
+pub(super) const AUTHORITY_BYTES: usize = 320;
 /// Bytes of a request's path and query, also once placeholders in it are replaced.
 pub(super) const TARGET_BYTES: usize = 16 * KIB;
 /// Bytes of a request's body that wait to be sent, twice.

@@ -9,16 +9,18 @@ use sandmill_model::{
 use sandmill_sandbox::{NoFunction, PlainFunction};
 use wasmparser::Parser;
 use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Lower, types::ComponentItem};
-use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::{
     closed::{self, Closed, Stopped},
     engines::{self, Engines},
-    guest::{self, CommandResults, DescribeResults, HandleParams, PreprocessResults, RunParams, RunResults},
+    guest::{
+        self, AsyncHandleParams, AsyncHandleResults, CommandResults, DescribeResults, HandleParams, PreprocessResults, RunParams,
+        RunResults,
+    },
     hosted::engine_failed,
     needs,
 };
-use crate::{limits::LOAD_MEMORY_BYTES_MAX, schema};
+use crate::{limits::LOAD_MEMORY_BYTES_MAX, protocol::Inspect, schema};
 
 const ASYNC_IS_OFF: &str = "the component is made of WASI 0.3, which this server does not run: build it for WASI 0.2 (`wasm32-wasip2`), or have the server \
      started with `--wasi 0.3`";
@@ -26,31 +28,23 @@ const WASM_PAGE_BYTES: u64 = 64 * 1024;
 /// Names listed in a message.
 const NAMES_MAX: usize = 50;
 
-/// What was found out, and the machine code that was made on the way.
+/// What was found out, and the machine code that was made on the way: none if it was known.
 pub(super) struct Inspected {
     pub(super) built: Built,
-    pub(super) digest: Digest,
-    pub(super) code: Vec<u8>,
+    pub(super) code: Option<Vec<u8>>,
 }
 
-/// What comes with a component.
-pub(super) struct About<'a> {
-    pub(super) file_name: &'a str,
-    pub(super) manifest: &'a Manifest,
-    /// Whether it may be made of WASI 0.3.
-    pub(super) accepts_async: bool,
-}
-
-pub(super) fn inspect(engines: &Engines, bytes: &[u8], about: &About<'_>) -> Result<Inspected, BuildError> {
-    let About { file_name, manifest, accepts_async } = *about;
+/// `known` is machine code of the component, or nothing.
+pub(super) fn inspect(engines: &Engines, bytes: &[u8], known: &[u8], about: &Inspect) -> Result<Inspected, BuildError> {
+    let Inspect { file_name, manifest, accepts_async, .. } = about;
     let model = validate(bytes).map_err(invalid)?;
     if model == ComponentModel::Async && !accepts_async {
         return Err(invalid(ASYNC_IS_OFF));
     }
-    let component = engines.component(bytes, model)?;
+    let component = if known.is_empty() { engines.component(bytes, model)? } else { engines.adopt(known, model)? };
     check_memory(&component, manifest.limits.resolve(&Limits::CEILING).memory_bytes)?;
     let pre = link(&component, model)?;
-    let entry = entry(&pre, manifest)?;
+    let entry = entry(&pre, manifest, model)?;
     let schema = match &entry {
         Entry::Function { export } => {
             let function = function(&component, Some(export)).map_err(|none| invalid(none.to_string()))?;
@@ -59,12 +53,13 @@ pub(super) fn inspect(engines: &Engines, bytes: &[u8], about: &About<'_>) -> Res
         _ if expect::<(), DescribeResults>(&pre, SCHEMA, "describe")? => describe(engines, &pre)?,
         _ => JsonText::trusted(r#"{"type":"object"}"#),
     };
-    let digest = Digest::of(bytes);
-    let program = ProgramSpec::Component { component: digest, entry, model };
-    let code = component.serialize().map_err(engine_failed)?;
-    engines.check_room(&code, model)?;
+    let program = ProgramSpec::Component { component: Digest::of(bytes), entry, model };
     let warnings = needs::warnings(&component, file_name, &manifest.grants);
-    Ok(Inspected { built: Built { program, schema, warnings }, digest, code })
+    let code = if known.is_empty() { Some(component.serialize().map_err(engine_failed)?) } else { None };
+    if let Some(code) = &code {
+        engines.check_room(code, model)?;
+    }
+    Ok(Inspected { built: Built { program, schema, warnings }, code })
 }
 
 /// What its memories begin with counts against the limit of its runs, so that none would begin.
@@ -80,7 +75,7 @@ fn check_memory(component: &Component, bytes_max: u64) -> Result<(), BuildError>
 }
 
 /// What of its exports is called, in the order in which a host looks; the one that the manifest names before all.
-fn entry(pre: &InstancePre<Closed>, manifest: &Manifest) -> Result<Entry, BuildError> {
+fn entry(pre: &InstancePre<Closed>, manifest: &Manifest, model: ComponentModel) -> Result<Entry, BuildError> {
     let component = pre.component();
     if let Some(export) = &manifest.export {
         let function = function(component, Some(export)).map_err(|none| invalid(none.to_string()))?;
@@ -96,7 +91,10 @@ fn entry(pre: &InstancePre<Closed>, manifest: &Manifest) -> Result<Entry, BuildE
     if expect::<HandleParams, ()>(pre, HTTP_HANDLER, "handle")? {
         return Ok(Entry::Http);
     }
-    if handles_async(pre)? {
+    if expect::<AsyncHandleParams, AsyncHandleResults>(pre, ASYNC_HTTP_HANDLER, "handle")? {
+        if model.is_sync() {
+            return Err(invalid(format!("`{ASYNC_HTTP_HANDLER}` has a function `handle` that is not asynchronous")));
+        }
         return Ok(Entry::Http);
     }
     if expect::<(), CommandResults>(pre, COMMAND, "run")? {
@@ -119,23 +117,14 @@ fn invalid(message: impl AsRef<str>) -> BuildError {
 
 fn validate(bytes: &[u8]) -> Result<ComponentModel, String> {
     if Parser::is_core_wasm(bytes) {
-        return Err("this is a core module, not a component: build for the target wasm32-wasip2, or wrap it with \
-             `wasm-tools component new module.wasm -o component.wasm`"
+        return Err("this is a core module, not a component: build for the target wasm32-wasip2, or make one of it with \
+             `sandmill build --module module.wasm -o component.wasm`, or `wasm-tools component new`"
             .to_owned());
     }
     if !Parser::is_component(bytes) {
         return Err("this is not a WebAssembly component: it does not begin as one".to_owned());
     }
     engines::model_of(bytes)
-}
-
-/// Whether it exports a handler of WASI 0.3, which then must be of the contract's type.
-fn handles_async(pre: &InstancePre<Closed>) -> Result<bool, BuildError> {
-    if pre.component().get_export_index(None, ASYNC_HTTP_HANDLER).is_none() {
-        return Ok(false);
-    }
-    let checked = ServicePre::new(pre.clone());
-    checked.map(|_| true).map_err(|error| invalid(format!("`{ASYNC_HTTP_HANDLER}` is of another type than the contract's: {error:#}")))
 }
 
 fn no_entry(component: &Component) -> String {

@@ -56,6 +56,11 @@ impl Engines {
             .map_err(|error| invalid(&format!("no run could have what the component needs: {error:#}")))
     }
 
+    /// A component whose machine code is known, because this installation has made it.
+    pub(super) fn adopt(&self, code: &[u8], model: ComponentModel) -> Result<Component, BuildError> {
+        adopt(self.of(model)?, code)
+    }
+
     fn of(&self, model: ComponentModel) -> Result<&Engine, BuildError> {
         if model.is_sync() {
             return Ok(&self.engine);

@@ -5,7 +5,10 @@ use wasmtime::{
     Result, Store,
     component::{Component, ComponentExportIndex, ComponentType, Instance, Lift, Lower, Resource},
 };
-use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
+use wasmtime_wasi_http::{
+    p2::types::{HostIncomingRequest, HostResponseOutparam},
+    p3::{Request as AsyncRequest, Response as AsyncResponse, bindings::http::types::ErrorCode as AsyncErrorCode},
+};
 
 use super::closed::Closed;
 
@@ -53,6 +56,8 @@ pub(super) type PreprocessResults = (std::result::Result<Option<String>, ScriptE
 pub(super) type DescribeResults = (String,);
 pub(super) type CommandResults = (std::result::Result<(), ()>,);
 pub(super) type HandleParams = (Resource<HostIncomingRequest>, Resource<HostResponseOutparam>);
+pub(super) type AsyncHandleParams = (Resource<AsyncRequest>,);
+pub(super) type AsyncHandleResults = (std::result::Result<Resource<AsyncResponse>, AsyncErrorCode>,);
 type LoadResults = (std::result::Result<(), ScriptError>,);
 
 /// Evaluates the module's top level.

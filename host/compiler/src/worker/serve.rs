@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, Language,
+    Language,
     build::{BuildError, Built},
     version::{ComponentModel, HostedModule, ProgramSpec},
 };
 use wasmtime::component::Component;
 
 use super::{
-    component::{self, About, Inspected},
+    component::{self, Inspected},
     confine,
     engines::{self, Engines},
     hosted::{Hosted, engine_failed},
@@ -19,7 +19,7 @@ use super::{
     standalone,
 };
 use crate::{
-    protocol::{Artefact, Request, Response},
+    protocol::{Artefact, Inspect, Request, Response},
     runtime, script,
 };
 
@@ -31,8 +31,6 @@ pub(super) struct Server {
     engines: Option<Engines>,
     hosted: Option<Hosted>,
     instrumented: Option<Instrumented>,
-    /// Machine code of the component inspected last: whoever uploads one wants it compiled next.
-    inspected: Option<(Digest, Bytes)>,
     is_broken: bool,
 }
 
@@ -58,11 +56,9 @@ impl Server {
                     .map_err(|error| BuildError::Unavailable(format!("a build worker could not stand back: {error}")))?;
                 done()
             }
-            Request::Build { file_name, language: Language::Component, manifest, accepts_async } => {
-                self.inspect(body, &About { file_name, manifest, accepts_async: *accepts_async })
-            }
-            Request::Build { language: Language::Identity, .. } => {
-                Err(BuildError::InvalidComponent("`identity` is built in and needs no build".to_owned()))
+            Request::Inspect(about) => self.inspect(body, about),
+            Request::Build { language: Language::Component | Language::Identity, .. } => {
+                Err(BuildError::Unavailable("a build worker was given no source".to_owned()))
             }
             Request::Build { file_name, language, .. } => self.translate(file_name, *language, body),
             Request::Compile => self.compile(body),
@@ -99,21 +95,21 @@ impl Server {
         Response::of_built(&Built { program, schema: translated.schema, warnings: translated.warnings })
     }
 
-    fn inspect(&mut self, body: &Bytes, about: &About<'_>) -> Answer {
-        let Inspected { built, digest, code } = component::inspect(self.engines()?, body, about)?;
-        self.inspected = Some((digest, code.into()));
-        Response::of_built(&built)
+    fn inspect(&mut self, body: &Bytes, about: &Inspect) -> Answer {
+        if about.component_bytes > body.len() {
+            return Err(BuildError::Unavailable("a build worker was given half a component".to_owned()));
+        }
+        let (component, known) = (body.slice(..about.component_bytes), body.slice(about.component_bytes..));
+        let Inspected { built, code } = component::inspect(self.engines()?, &component, &known, about)?;
+        let (_, mut answer) = Response::of_built(&built).map(|(response, json)| (response, Vec::from(json)))?;
+        let built_bytes = answer.len();
+        answer.extend(code.unwrap_or_default());
+        Ok((Response::Inspected { built_bytes }, answer.into()))
     }
 
     fn compile(&mut self, body: &Bytes) -> Answer {
-        let digest = Digest::of(body);
-        match self.inspected.take_if(|(known, _)| *known == digest) {
-            Some((_, code)) => Ok((Response::Bytes, code)),
-            None => {
-                let model = engines::model_of(body).map_err(|fault| engines::invalid(&fault))?;
-                bytes(self.engines()?.compile(body, model)?)
-            }
-        }
+        let model = engines::model_of(body).map_err(|fault| engines::invalid(&fault))?;
+        bytes(self.engines()?.compile(body, model)?)
     }
 
     fn snapshot(&self, body: &Bytes) -> Result<Vec<u8>, BuildError> {

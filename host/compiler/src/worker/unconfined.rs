@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use sandmill_model::{
-    Language, Manifest,
+    Manifest,
     build::{BuildError, Built},
 };
 
 use super::serve::Server;
-use crate::protocol::{Request, Response};
+use crate::protocol::{Inspect, Request, Response};
 
 /// Answers as a build worker does. What users sent goes to [`Compiler`](crate::Compiler) instead.
 #[derive(Default)]
@@ -17,11 +17,18 @@ impl Unconfined {
     /// # Errors
     /// As of a build.
     pub fn inspect(&mut self, component: &Bytes, manifest: &Manifest) -> Result<Built, BuildError> {
-        let manifest = Box::new(manifest.clone());
-        let request =
-            Request::Build { file_name: "component.wasm".to_owned(), language: Language::Component, manifest, accepts_async: true };
-        let built = self.ask(&request, component)?;
-        serde_json::from_slice(&built).map_err(|error| BuildError::Unavailable(format!("the answer is broken: {error}")))
+        let about = Inspect {
+            file_name: "component.wasm".to_owned(),
+            manifest: manifest.clone(),
+            accepts_async: true,
+            component_bytes: component.len(),
+        };
+        match self.0.serve(&Request::Inspect(Box::new(about)), component) {
+            (Response::Inspected { built_bytes }, answer) => serde_json::from_slice(&answer[..built_bytes])
+                .map_err(|error| BuildError::Unavailable(format!("the answer is broken: {error}"))),
+            (Response::Failed(error), _) => Err(error),
+            (other, _) => Err(BuildError::Unavailable(format!("the answer is {other:?}"))),
+        }
     }
 
     /// # Errors

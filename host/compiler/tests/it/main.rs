@@ -35,7 +35,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 
 fn request(language: Language, source: impl Into<Vec<u8>>) -> BuildRequest {
     let file_name = format!("case.{}", language.extension());
-    BuildRequest { file_name, language, source: source.into().into(), manifest: Manifest::default() }
+    BuildRequest { file_name, language, source: source.into().into(), manifest: Manifest::default(), is_known: false }
 }
 
 fn build(language: Language, source: impl Into<Vec<u8>>) -> Result<Built, BuildError> {

@@ -56,6 +56,15 @@ impl Scripts for Sql {
         }))
     }
 
+    fn has_component(&self, workspace: WorkspaceId, digest: Digest) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.db.read((workspace, digest), |(workspace, digest), mut conn| {
+            Box::pin(async move {
+                let row = conn.row("SELECT 1 FROM components WHERE workspace = $1 AND digest = $2", values![*workspace, *digest]).await?;
+                Ok(row.is_some())
+            })
+        }))
+    }
+
     fn list<'a>(
         &'a self,
         workspace: WorkspaceId,

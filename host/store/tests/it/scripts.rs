@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, Language,
+    Digest, Language, Timestamp, WorkspaceId,
     version::{ComponentModel, Entry, ProgramSpec, Selector},
 };
 use sandmill_store::{Store, scripts::NewDeployment};
@@ -104,6 +104,9 @@ async fn a_component_is_stored_once(database: Database) {
     let elsewhere = NewDeployment { path: path("f/demo/other"), ..new.clone() };
     store.scripts.deploy(elsewhere).await.unwrap();
     assert!(store.scripts.component(new.workspace, component).await.unwrap() == Some(bytes), "the bytes that were stored");
+    let of_nobody = WorkspaceId::new(Timestamp::from_micros(1));
+    assert!(store.scripts.has_component(new.workspace, component).await.unwrap());
+    assert!(!store.scripts.has_component(of_nobody, component).await.unwrap(), "it is another workspace's");
     assert_eq!(store.scripts.version(new.workspace, new.version.digest).await.unwrap(), Some(new.version));
 }
 

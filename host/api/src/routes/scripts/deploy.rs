@@ -108,7 +108,14 @@ async fn build(
 ) -> Result<(NewDeployment, Vec<Diagnostic>), Problem> {
     let Submission { language, source, text, manifest, file_name } = submission;
     let file_name = file_name.unwrap_or_else(|| format!("{}.{}", to.path.name(), language.extension()));
-    let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone() };
+    let is_known = language == Language::Component && {
+        let component = hashed({
+            let source = source.clone();
+            move || Digest::of(&source)
+        });
+        app.store.scripts.has_component(to.caller.workspace.id, component.await?).await?
+    };
+    let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone(), is_known };
     let built = app.builder.build(request).await?;
     let component = match &built.program {
         ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
@@ -139,12 +146,11 @@ fn location(caller: &Caller, path: &ScriptPath, number: i64) -> String {
 
 /// The version's digest, off the threads that answer requests: a component may be large.
 async fn name(language: Language, source: Bytes, manifest: Manifest) -> Result<Digest, Problem> {
-    let digest = tokio::task::spawn_blocking(move || version_digest(language, &source, &manifest)).await;
-    match digest {
-        Ok(Ok(digest)) => Ok(digest),
-        Ok(Err(error)) => Err(Problem::internal(error.to_string())),
-        Err(error) => Err(Problem::internal(error.to_string())),
-    }
+    hashed(move || version_digest(language, &source, &manifest)).await?.map_err(|error| Problem::internal(error.to_string()))
+}
+
+async fn hashed<T: Send + 'static>(hash: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(hash).await.map_err(|error| Problem::internal(error.to_string()))
 }
 
 /// What whoever deploys is told beside.

@@ -15,6 +15,21 @@ fn granted() -> Vec<String> {
     GRANTED.map(str::to_owned).to_vec()
 }
 
+/// A guest may hold thousands of requests that it never sends: what each of them keeps has a length.
+#[tokio::test]
+async fn what_a_request_keeps_is_short() {
+    let bed = testbed_with("http", options(&Names::here()), Arc::new(NoCredentials));
+    let asked = json!([
+        { "authority": "api.test", "method": "X".repeat(65) },
+        { "authority": "a".repeat(321) },
+        { "authority": "api.test", "path": format!("/{}", "x".repeat(16 * 1024)) },
+    ]);
+    let (results, _) = requests(&bed, &granted(), asked).await;
+    for (at, part) in ["method", "authority", "path"].into_iter().enumerate() {
+        assert_eq!(results[at]["error"], part, "it is refused where it is set: {results}");
+    }
+}
+
 #[tokio::test]
 async fn addresses_that_are_denied_in_any_spelling() {
     let names = Names::here();
