@@ -1,6 +1,6 @@
 //! Uploaded components, and scripts taken away as components.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use sandmill_testkit::{guests::guest, server::Server, wasmtime::wasmtime};
 use serde_json::json;
@@ -56,12 +56,36 @@ async fn a_script_can_be_taken_away_and_comes_back_as_a_component() {
     assert_eq!(answer.json().unwrap(), json!({"hello": "bob"}));
 }
 
+/// Whoever deploys waits for the compiler, and nobody after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn code_is_kept_as_a_component_is_deployed() {
+    let server = Server::start(&[]).unwrap();
+    let kept = || {
+        let names = fs::read_dir(server.data().join("code")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".code")).collect::<BTreeSet<_>>()
+    };
+    let before = kept();
+    let bytes = fs::read(guest("hello")).unwrap();
+    server.deploy_component("f/components/one", bytes.clone()).await.unwrap();
+    server.deploy_component("f/components/other", fs::read(guest("preprocess")).unwrap()).await.unwrap();
+    let after = kept();
+    assert_eq!(after.len(), before.len() + 2, "before any run: {after:?}");
+    // Known bytes are not compiled again, whatever is said of them.
+    server.deploy_component("f/components/again", bytes).await.unwrap();
+    let shown = server.get_json("/api/w/default/scripts/f/components/again").await.unwrap();
+    assert_eq!((shown["entry"].as_str(), kept()), (Some("script"), after));
+    for path in ["f/components/one", "f/components/again"] {
+        assert_eq!(server.call(path, &json!({"name": "bob"})).await.unwrap().json().unwrap()["hello"], "bob");
+    }
+}
+
 /// WASI 0.3, where the operator takes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_of_wasi_0_3_answers() {
     let bytes = fs::read(guest("http_async")).unwrap();
     let server = Server::start(&["--wasi", "0.3"]).unwrap();
-    let shown = server.deploy_component("f/components/later", bytes.clone()).await.unwrap();
+    server.deploy_component("f/components/later", bytes.clone()).await.unwrap();
+    let shown = server.get_json("/api/w/default/scripts/f/components/later").await.unwrap();
     assert_eq!(shown["entry"], "http", "{shown}");
     for _ in 0..3 {
         let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/components/later").body("as it came");
