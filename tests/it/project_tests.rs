@@ -95,6 +95,57 @@ fn junit_can_be_read() {
     assert!(fs::read_dir(folder.path()).unwrap().all(|entry| entry.unwrap().file_name() != "local.db"));
 }
 
+#[test]
+fn junit_has_what_could_not_be_run() {
+    let good = r#"{"args": {"name": "x"}}"#;
+    let impossible = json!([
+        {"name": "no such fields", "args": {"name": "x"}, "fakes": {"resources": {"f/demo/x": {"type": "sqlite", "value": {}}}}},
+        {"args": {"name": "x"}}
+    ])
+    .to_string();
+    let files = [
+        ("good.ts", HELLO),
+        ("good.case.json", good),
+        ("cut.ts", HELLO),
+        ("cut.case.json", "[{\"args\": {\"name\": \"x\"}}\n"),
+        ("broken.ts", "export function main( {"),
+        ("broken.case.json", good),
+        ("manifest.ts", HELLO),
+        ("manifest.script.toml", "[limits]\nwall_sm = 1\n"),
+        ("manifest.case.json", good),
+        ("impossible.ts", HELLO),
+        ("impossible.case.json", impossible.as_str()),
+    ];
+    let folder = folder(&files);
+    let report = || fs::read_to_string(folder.path().join("out/of/it/report.xml")).unwrap();
+    let (out, err) = exits(&test(folder.path(), &["--junit", "out/of/it/report.xml"]), 2);
+    assert!(out.contains("2 passed, 0 failed") && err.contains("--> cut.case.json:1:"), "{out}\n{err}");
+    let text = report();
+    well_formed(&text);
+    for file in ["cut.case.json", "broken.ts", "manifest.ts"] {
+        let suite = format!("<testsuite name=\"{file}\" tests=\"1\" failures=\"0\" errors=\"1\"");
+        assert!(
+            text.contains(&suite) && text.contains(&format!("name=\"{file}\" time=\"0.000\">\n      <error message=")),
+            "{file}: {text}"
+        );
+    }
+    for part in [
+        "<testsuites tests=\"6\" failures=\"0\" errors=\"4\"",
+        "<testsuite name=\"good.ts\" tests=\"1\" failures=\"0\" errors=\"0\"",
+        "<testsuite name=\"impossible.ts\" tests=\"2\" failures=\"0\" errors=\"1\"",
+        "name=\"no such fields\"",
+        "wall_sm",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // What came before it does not stay, whatever happens.
+    exits(&test(folder.path(), &["missing", "--junit", "out/of/it/report.xml"]), 2);
+    assert!(report().contains("errors=\"1\"") && !report().contains("good.ts"), "{}", report());
+    // Nothing is run if there cannot be a report.
+    let (out, err) = exits(&test(folder.path(), &["good.ts", "--junit", "good.ts/report.xml"]), 2);
+    assert!(out.is_empty() && err.contains("cannot write good.ts/report.xml"), "{out}\n{err}");
+}
+
 /// Every element is closed in order, and there is nothing that XML cannot hold.
 fn well_formed(text: &str) {
     assert!(text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)), "{text}");
@@ -129,7 +180,8 @@ fn bad_files_and_sources_are_told_and_the_rest_is_run() {
     let folder = folder(&files);
     let (out, err) = exits(&test(folder.path(), &[]), 2);
     assert!(out.contains("good.ts: case 1") && out.contains("1 passed, 0 failed"), "{out}");
-    for part in ["misspelt.case.json: case 2", "expects", "broken.ts:1:", "orphan.case.json"] {
+    let line = "1 | [{\"args\": {\"name\": \"x\"}}, {\"args\": {\"name\": \"x\"}, \"expects\": 1}]";
+    for part in ["error: case 2: unknown field `expects`", " --> misspelt.case.json:1:", line, "broken.ts:1:", "orphan.case.json"] {
         assert!(err.contains(part), "{part}: {err}");
     }
     let (_, err) = exits(&test(folder.path(), &["missing"]), 2);
@@ -198,6 +250,10 @@ export async function main(what: string) {
     let folder = folder(&[("fakes.ts", source), ("fakes.script.toml", manifest), ("fakes.case.json", &cases.to_string())]);
     let (out, _) = exits(&test(folder.path(), &[]), 0);
     assert!(out.contains("11 passed, 0 failed"), "{out}");
+    let hints = json!([{"args": {"what": "variable"}}, {"args": {"what": "http"}, "expect": 1}, {"args": {"what": ""}, "expect": 1}]);
+    fs::write(folder.path().join("fakes.case.json"), hints.to_string()).unwrap();
+    let (out, _) = exits(&test(folder.path(), &[]), 1);
+    assert!(out.matches("hint: in a test").count() == 2 && out.contains("`fakes` of the case"), "{out}");
     let impossible = json!([
         {"args": {"what": ""}, "fakes": {"resources": {"f/demo/x": {"type": "sqlite", "value": {}}}}},
         {"args": {"what": ""}, "continues": true},

@@ -10,7 +10,6 @@ mod report;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -26,7 +25,7 @@ use crate::{
 };
 use case::Case;
 use find::{Found, Suite};
-use report::{Report, Tested};
+use report::{Broken, Report, Tested};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -51,63 +50,88 @@ pub struct Options {
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
+    // That there cannot be one is told before anything runs.
+    let sheet = options.junit.as_deref().map(junit::Sheet::open).transpose()?;
+    let mut course = Course::default();
+    let done = run(options, &mut course, session).await;
+    if let Err(fault) = &done {
+        course.reports.push(Report::broken("sandmill test".to_owned(), fault));
+    }
+    let written = sheet.map_or(Ok(()), |sheet| sheet.write(&course.reports));
+    done.and(written)?;
+    course.worst.map_or(Ok(()), |exit| Err(CliError::Said(exit)))
+}
+
+/// What came of it so far.
+#[derive(Default)]
+struct Course {
+    reports: Vec<Report>,
+    worst: Option<Exit>,
+}
+
+impl Course {
+    fn say(&mut self, fault: &CliError, session: &mut Session<'_>) {
+        session.console.error(fault);
+        self.worst = self.worst.max(Some(fault.exit()));
+    }
+
+    /// A file of which nothing can be run; the others go on.
+    fn broken(&mut self, file: &Path, fault: &CliError, session: &mut Session<'_>) {
+        self.say(fault, session);
+        self.reports.push(Report::broken(find::shown(file), fault));
+    }
+}
+
+async fn run(options: Options, course: &mut Course, session: &mut Session<'_>) -> Result<(), CliError> {
     let Found { suites, faults } = find::suites(&options.paths)?;
-    let mut worst: Option<Exit> = None;
-    for fault in &faults {
-        say_fault(fault, &mut worst, session);
+    for (file, fault) in &faults {
+        course.broken(file, fault, session);
     }
     let mut ready = Vec::new();
     for suite in suites {
         if !options.no_build
             && let Err(fault) = build::before_use(&suite.script, &options.tools, session)
         {
-            say_fault(&fault, &mut worst, session);
+            course.broken(&suite.script, &fault, session);
             continue;
         }
-        match cases(&suite, options.filter.as_deref()) {
-            Ok(cases) if cases.is_empty() => {}
-            Ok(cases) => ready.push((suite, cases)),
-            Err(fault) => say_fault(&fault, &mut worst, session),
+        let cases = cases(&suite, options.filter.as_deref(), course, session);
+        if !cases.is_empty() {
+            ready.push((suite, cases));
         }
     }
-    let mut reports = Vec::new();
     if !ready.is_empty() {
-        let local = session.local.open(options.outbound.clone()).await?;
+        let local = session.local.open(options.outbound).await?;
         let mut bench = Bench { local, bundler: options.bundler, built: BTreeMap::new() };
         for (suite, cases) in ready {
-            if let Err(fault) = bench.hold(&suite, cases, &mut reports, session).await {
-                say_fault(&fault, &mut worst, session);
+            if let Err(fault) = bench.hold(&suite, cases, course, session).await {
+                course.broken(&suite.script, &fault, session);
                 if matches!(fault, CliError::Unreachable(_)) {
                     break;
                 }
             }
         }
         bench.local.close().await?;
-    } else if worst.is_none() {
+    } else if course.worst.is_none() {
         return Err(CliError::input("no case fits --filter; without it all are run"));
     }
-    report::conclude(&reports, session);
-    if let Some(file) = &options.junit {
-        fs::write(file, junit::document(&reports)).map_err(|error| CliError::input(format!("cannot write {}: {error}", file.display())))?;
+    report::conclude(&course.reports, session);
+    if report::counts(&course.reports).1 > 0 {
+        course.worst = course.worst.max(Some(Exit::RunFailed));
     }
-    if report::counts(&reports).1 > 0 {
-        worst = worst.max(Some(Exit::RunFailed));
-    }
-    worst.map_or(Ok(()), |exit| Err(CliError::Said(exit)))
+    Ok(())
 }
 
-fn say_fault(fault: &CliError, worst: &mut Option<Exit>, session: &mut Session<'_>) {
-    session.console.error(fault);
-    *worst = (*worst).max(Some(fault.exit()));
-}
-
-/// Of all its files, in order; those that the filter leaves, with the ones before them that they continue.
-fn cases(suite: &Suite, filter: Option<&str>) -> Result<Vec<Case>, CliError> {
+/// Of all its files that can be read, in order; those that the filter leaves, with the ones before them that they continue.
+fn cases(suite: &Suite, filter: Option<&str>, course: &mut Course, session: &mut Session<'_>) -> Vec<Case> {
     let mut all = Vec::new();
     for file in &suite.case_files {
-        all.extend(case::read(file)?);
+        match case::read(file) {
+            Ok(cases) => all.extend(cases),
+            Err(fault) => course.broken(file, &fault, session),
+        }
     }
-    let Some(filter) = filter else { return Ok(all) };
+    let Some(filter) = filter else { return all };
     let script = find::shown(&suite.script);
     let fits: Vec<bool> = all.iter().map(|case| script.contains(filter) || case.name.contains(filter)).collect();
     let continues: Vec<bool> = all.iter().map(|case| case.continues).collect();
@@ -116,7 +140,7 @@ fn cases(suite: &Suite, filter: Option<&str>) -> Result<Vec<Case>, CliError> {
         (index..fits.len()).take_while(|next| *next == index || continues[*next]).any(|next| fits[next])
     };
     let kept = all.into_iter().enumerate().filter(|(index, _)| is_kept(*index));
-    Ok(kept.map(|(_, case)| case).collect())
+    kept.map(|(_, case)| case).collect()
 }
 
 /// One sandbox for all, and what it has built.
@@ -135,16 +159,10 @@ struct Placed {
 
 impl Bench {
     /// Runs the cases of one script. A case whose fakes are not possible is said, and the others go on.
-    async fn hold(
-        &mut self,
-        suite: &Suite,
-        cases: Vec<Case>,
-        reports: &mut Vec<Report>,
-        session: &mut Session<'_>,
-    ) -> Result<(), CliError> {
+    async fn hold(&mut self, suite: &Suite, cases: Vec<Case>, course: &mut Course, session: &mut Session<'_>) -> Result<(), CliError> {
         let placed = self.place(suite).await?;
-        reports.push(Report { script: find::shown(&suite.script), cases: Vec::new() });
-        let (mut worst, mut is_broken) = (None, false);
+        let mut report = Report { script: find::shown(&suite.script), cases: Vec::new(), broken: Vec::new() };
+        let (mut end, mut is_broken) = (Ok(()), false);
         for case in cases {
             // What it continues is not there.
             if is_broken && case.continues {
@@ -153,19 +171,23 @@ impl Bench {
             is_broken = false;
             match self.run(&suite.path, &placed, &case).await {
                 Ok(tested) => {
-                    let Some(report) = reports.last_mut() else { continue };
                     report::say(&report.script, &tested, session);
                     report.cases.push(tested);
                 }
                 Err(CliError::Input(fault)) => {
-                    let fault = CliError::input(format!("{}: {}: {fault}", find::shown(&suite.script), case.name));
-                    say_fault(&fault, &mut worst, session);
+                    let fault = CliError::input(format!("{}: {}: {fault}", report.script, case.name));
+                    course.say(&fault, session);
+                    report.broken.push(Broken::of(case.name, &fault));
                     is_broken = true;
                 }
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    end = Err(fault);
+                    break;
+                }
             }
         }
-        worst.map_or(Ok(()), |exit| Err(CliError::Said(exit)))
+        course.reports.push(report);
+        end
     }
 
     /// The script, and after it those of its project that runs of it may start.
@@ -205,8 +227,8 @@ impl Bench {
         let state_keys = case.expected.state.keys().cloned().collect();
         let (input, idempotency_key) = (case.input.clone(), case.idempotency_key.clone());
         let end = self.local.run(LocalCase { setting, path: path.clone(), input, idempotency_key, state_keys }).await?;
-        let check::Held { faults, log } = check::hold(&case.expected, &end);
-        Ok(Tested { name: case.name.clone(), took: end.took, faults, unseen: case.unseen.clone(), log })
+        let check::Held { faults, hint, log } = check::hold(&case.expected, &end);
+        Ok(Tested { name: case.name.clone(), took: end.took, faults, hint, unseen: case.unseen.clone(), log })
     }
 }
 

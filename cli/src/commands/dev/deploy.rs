@@ -151,7 +151,7 @@ impl<'a> Deployer<'a> {
         self.desk.set_paths(self.scope.entries());
         let text = fault.as_ref().map(|fault| render::error(fault, Paint::Plain));
         if let Some(fault) = fault.filter(|_| text != self.fault) {
-            self.desk.failed(&self.scope.settings(), &fault, Duration::ZERO);
+            self.desk.failed(&self.scope.place(), &fault, Duration::ZERO);
         }
         self.fault = text;
     }

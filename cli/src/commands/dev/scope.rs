@@ -132,6 +132,11 @@ impl Scope {
         self.dir.join(FILE_NAME)
     }
 
+    /// That file, or the folder where there is none.
+    pub(super) fn place(&self) -> PathBuf {
+        if self.project.is_some() { self.settings() } else { self.dir.clone() }
+    }
+
     pub(super) fn project(&self) -> Option<&Project> {
         self.project.as_ref()
     }
@@ -227,6 +232,7 @@ mod tests {
         fs::write(folder.path().join("b.js"), "").unwrap();
         assert!(format!("{:?}", scope.refresh().unwrap_err()).contains("both go to u/ann/b"));
         assert_eq!(scope.entries().len(), 2, "as before");
+        assert_eq!(scope.place(), folder.path());
     }
 
     #[test]
@@ -250,6 +256,7 @@ mod tests {
         let scope = Scope::open(folder.path(), None).unwrap();
         let paths: Vec<&str> = scope.entries().iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(paths, ["f/demo/a", "f/demo/sub/c"]);
+        assert_eq!(scope.place(), scope.settings());
         fs::remove_file(scope.settings()).unwrap();
         assert!(scope.reopened().is_err());
     }

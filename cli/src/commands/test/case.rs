@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use sandmill_model::{Event, Input, JsonText, event::TriggerRef, predicate::Predicate};
+use sandmill_model::{Event, Input, JsonText, build::Diagnostic, event::TriggerRef, predicate::Predicate};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::fakes::{self, Fakes};
+use super::{
+    fakes::{self, Fakes},
+    find,
+};
 use crate::{error::CliError, local::LocalFakes};
 
 /// Bytes of a case file.
@@ -111,34 +114,74 @@ pub(super) fn read(file: &Path) -> Result<Vec<Case>, CliError> {
         return Err(CliError::input(format!("{} is no regular file of at most {FILE_BYTES_MAX} bytes", file.display())));
     }
     let text = fs::read_to_string(file).map_err(cannot)?;
-    parse(&text).map_err(|fault| CliError::input(format!("{}: {fault}", file.display())))
+    parse(&text).map_err(|fault| CliError::Diagnostics(vec![fault.diagnostic(file, &text)]))
 }
 
-fn parse(text: &str) -> Result<Vec<Case>, String> {
-    sandmill_model::json::check(text).map_err(|error| format!("it is not valid JSON: {error}"))?;
+/// What is wrong with a file.
+#[derive(Debug)]
+struct Fault {
+    message: String,
+    /// Bytes of the file before it.
+    at: usize,
+}
+
+impl Fault {
+    /// Of a part of the file that begins at `base`.
+    fn of_json(error: &serde_json::Error, text: &str, base: usize, head: &str) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let whole = error.to_string();
+        let message = whole.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&whole);
+        let part = text.get(base..).unwrap_or_default();
+        let within = if error.is_eof() {
+            part.trim_end().len()
+        } else {
+            // Columns are bytes, from 1; it is 0 where nothing of the line was looked at.
+            let lines: usize = part.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            lines + column.saturating_sub(1)
+        };
+        Self { message: format!("{head}{message}"), at: base + within }
+    }
+
+    fn diagnostic(self, file: &Path, text: &str) -> Diagnostic {
+        let at = (0..=self.at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (before, start) = (&text[..at], text[..at].rfind('\n').map_or(0, |end| end + 1));
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        Diagnostic {
+            file: find::shown(file),
+            line: number(before.matches('\n').count()),
+            column: number(before[start..].chars().count()),
+            message: self.message,
+            source_line: text[start..].lines().next().unwrap_or_default().to_owned(),
+            help: None,
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Case>, Fault> {
+    sandmill_model::json::check(text).map_err(|error| Fault::of_json(&error, text, 0, "it is not valid JSON: "))?;
     let is_list = text.trim_start().starts_with('[');
-    let texts: Vec<&RawValue> = if is_list {
-        serde_json::from_str(text).map_err(|error| error.to_string())?
-    } else {
-        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
-    };
-    if texts.is_empty() {
-        return Err("there is no case in it; write one, e.g. [{\"args\": {}, \"expect\": null}]".to_owned());
+    let listed = if is_list { serde_json::from_str(text) } else { serde_json::from_str(text).map(|one| vec![one]) };
+    let parts: Vec<&RawValue> = listed.map_err(|error| Fault::of_json(&error, text, 0, ""))?;
+    if parts.is_empty() {
+        let message = "there is no case in it; write one, e.g. [{\"args\": {}, \"expect\": null}]".to_owned();
+        return Err(Fault { message, at: 0 });
     }
     let mut cases = Vec::new();
-    for (index, text) in texts.into_iter().enumerate() {
+    for (index, part) in parts.into_iter().map(RawValue::get).enumerate() {
         let number = index + 1;
-        let case = one(text.get(), number).map_err(|fault| format!("case {number}: {fault}"))?;
+        // It lies in the text.
+        let at = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        let written = serde_json::from_str(part).map_err(|error| Fault::of_json(&error, text, at, &format!("case {number}: ")))?;
+        let case = one(written, number).map_err(|fault| Fault { message: format!("case {number}: {fault}"), at })?;
         if number == 1 && case.continues {
-            return Err("case 1: `continues` is for a case that has another before it".to_owned());
+            return Err(Fault { message: "case 1: `continues` is for a case that has another before it".to_owned(), at });
         }
         cases.push(case);
     }
     Ok(cases)
 }
 
-fn one(text: &str, number: usize) -> Result<Case, String> {
-    let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+fn one(written: Written, number: usize) -> Result<Case, String> {
     let Written {
         name,
         args,
@@ -224,7 +267,28 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> String {
-        parse(text).err().unwrap_or_default()
+        parse(text).err().map(|fault| fault.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn faults_have_a_place() {
+        for (text, line, column, source_line) in [
+            ("", 1, 1, ""),
+            ("[\n  {\"args\": {}}\n", 2, 15, "  {\"args\": {}}"),
+            ("[\n  {\"args\": {},}\n]\n", 2, 15, "  {\"args\": {},}"),
+            (
+                "[{\"args\": {}},\r\n {\"name\": \"ü\", \"args\": {}, \"expects\": 1}]",
+                2,
+                36,
+                " {\"name\": \"ü\", \"args\": {}, \"expects\": 1}]",
+            ),
+            ("[{\"args\": {}},\n\n  {\n    \"name\": 1}]", 4, 13, "    \"name\": 1}]"),
+            ("[{\"args\": {}},\n  {}]", 2, 3, "  {}]"),
+        ] {
+            let fault = parse(text).err().unwrap().diagnostic(Path::new("hello.case.json"), text);
+            assert_eq!((fault.line, fault.column, fault.source_line.as_str()), (line, column, source_line), "{text}: {}", fault.message);
+            assert!(!fault.message.contains(" column ") && fault.file.ends_with("hello.case.json"), "{}", fault.message);
+        }
     }
 
     #[test]

@@ -10,11 +10,16 @@ use super::{
 use crate::{client::LogLine, commands::run, local::LocalCaseEnd};
 
 const OK: u16 = 200;
+/// What the host says of a denial is about scripts that are deployed.
+const DENIED_HINT: &str = "in a test nothing is granted by a command: the manifest asks for it under [grants], and `fakes` of the case has it \
+                           (variables, secrets, resources, runs, http)";
 
 /// A case that was run.
 pub(super) struct Held {
     /// What is not as expected, a line or more each; none: it passed.
     pub(super) faults: Vec<String>,
+    /// What to do about them, where that is known.
+    pub(super) hint: Option<&'static str>,
     pub(super) log: Vec<LogLine>,
 }
 
@@ -60,7 +65,9 @@ pub(super) fn hold(expected: &Expected, end: &LocalCaseEnd) -> Held {
         let lines = diff::lines(value, &actual);
         faults.extend(lines.into_iter().map(|line| format!("state {}: {line}", diff::shown(&json!(key)))));
     }
-    Held { faults, log }
+    let is_denied = matches!(&ended, End::Badly(failure) if failure.code == OutcomeKind::Denied.name());
+    let hint = (is_denied && !faults.is_empty()).then_some(DENIED_HINT);
+    Held { faults, hint, log }
 }
 
 fn held_well(expected: &Expected, result: &Value, status: u16, faults: &mut Vec<String>) {
@@ -216,6 +223,18 @@ mod tests {
         let refusal = Refusal::new(Code::IdempotencyMismatch, "another request");
         let refused = LocalCaseEnd { outcome: Err(refusal), state: BTreeMap::new(), took: Duration::ZERO };
         check(&Expected { status: Some(422), ..fails("idempotency_mismatch", "") }, &refused, &[]);
+    }
+
+    #[test]
+    fn a_denial_is_cured_in_the_case() {
+        let denied = |expected: &Expected, kind: OutcomeKind| {
+            let outcome = Outcome::failed(kind, RunError::new("VariableError", "deploy it again with --grant"));
+            hold(expected, &LocalCaseEnd { outcome: Ok(outcome), state: BTreeMap::new(), took: Duration::ZERO })
+        };
+        assert!(denied(&Expected::default(), OutcomeKind::Denied).hint.is_some_and(|hint| hint.contains("`fakes`")));
+        assert!(denied(&fails("timeout", ""), OutcomeKind::Denied).hint.is_some());
+        assert!(denied(&fails("denied", ""), OutcomeKind::Denied).hint.is_none(), "as it was expected");
+        assert!(denied(&Expected::default(), OutcomeKind::Error).hint.is_none());
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub(super) struct Suite {
 
 pub(super) struct Found {
     pub(super) suites: Vec<Suite>,
-    /// Case files without a script, and the like.
-    pub(super) faults: Vec<CliError>,
+    /// Case files without a script, and the like; what is wrong with each.
+    pub(super) faults: Vec<(PathBuf, CliError)>,
 }
 
 /// # Errors
@@ -63,7 +63,7 @@ pub(super) fn suites(paths: &[PathBuf]) -> Result<Found, CliError> {
         seen.push(whole);
         match suite(&file) {
             Ok(suite) => add(suite, &mut found.suites)?,
-            Err(fault) => found.faults.push(fault),
+            Err(fault) => found.faults.push((file, fault)),
         }
     }
     if seen.is_empty() {

@@ -7,14 +7,38 @@ use serde_json::{Value, json};
 use crate::{
     Session,
     client::LogLine,
-    render::{clean, clean_line, log_line},
+    error::CliError,
+    render::{self, Paint, clean, clean_line, log_line},
 };
 
-/// The cases of one script.
+/// The cases of one script, or a file of which nothing could be run.
 pub(super) struct Report {
-    /// Its file, as it is shown.
+    /// The file, as it is shown.
     pub(super) script: String,
     pub(super) cases: Vec<Tested>,
+    pub(super) broken: Vec<Broken>,
+}
+
+impl Report {
+    /// Of a file with faults.
+    pub(super) fn broken(file: String, fault: &CliError) -> Self {
+        let broken = vec![Broken::of(file.clone(), fault)];
+        Self { script: file, cases: Vec::new(), broken }
+    }
+}
+
+/// What did not run: a case, or a whole file.
+pub(super) struct Broken {
+    pub(super) name: String,
+    /// What is wrong, as it was said.
+    pub(super) text: String,
+}
+
+impl Broken {
+    pub(super) fn of(name: String, fault: &CliError) -> Self {
+        let text = render::error(fault, Paint::Plain);
+        Self { name, text: text.strip_prefix("error: ").unwrap_or(&text).to_owned() }
+    }
 }
 
 pub(super) struct Tested {
@@ -22,6 +46,8 @@ pub(super) struct Tested {
     pub(super) took: Duration,
     /// What is not as expected; none: it passed.
     pub(super) faults: Vec<String>,
+    /// What to do about it, where that is known.
+    pub(super) hint: Option<&'static str>,
     /// What it expects that was not looked at.
     pub(super) unseen: Vec<&'static str>,
     pub(super) log: Vec<LogLine>,
@@ -48,6 +74,9 @@ pub(super) fn say(script: &str, tested: &Tested, session: &mut Session<'_>) {
     }
     for fault in &tested.faults {
         session.console.say(&indented(&clean(fault)));
+    }
+    if let Some(hint) = tested.hint {
+        session.console.say(&indented(&format!("{} {hint}", paint.bold("hint:"))));
     }
     if !tested.log.is_empty() {
         session.console.say(&indented("log:"));
@@ -89,6 +118,7 @@ fn whole(reports: &[Report]) -> Value {
                 "passed": tested.passed(),
                 "ms": tested.took.as_secs_f64() * 1_000.0,
                 "faults": tested.faults,
+                "hint": tested.hint,
                 "not_looked_at": tested.unseen,
                 "log": tested.log,
             }));
@@ -107,10 +137,11 @@ mod tests {
             name: "n".into(),
             took: Duration::from_millis(2),
             faults,
+            hint: None,
             unseen: vec!["stream"],
             log: Vec::new(),
         };
-        let reports = [Report { script: "a.ts".into(), cases: vec![tested(Vec::new()), tested(vec!["x".into()])] }];
+        let reports = [Report { script: "a.ts".into(), cases: vec![tested(Vec::new()), tested(vec!["x".into()])], broken: Vec::new() }];
         assert_eq!(counts(&reports), (1, 1));
         let whole = whole(&reports);
         assert_eq!((&whole["passed"], &whole["cases"][1]["faults"]), (&json!(1), &json!(["x"])));
