@@ -143,6 +143,31 @@ fn faults_are_shown_where_they_are() {
 }
 
 #[test]
+fn files_from_elsewhere_are_refused() {
+    let Some(folder) = project("bundled-elsewhere") else { return };
+    fs::create_dir(folder.path().join(".git")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = fs::canonicalize(elsewhere.path()).unwrap().join("config.json");
+    let config = config.to_str().unwrap();
+    fs::write(config, r#"{"token": "swordfish"}"#).unwrap();
+    symlink(config, folder.path().join("lib/link.json")).unwrap();
+    let import = |module: &str| {
+        let source = format!("import c from \"{module}\";\nexport const main = () => c;\n");
+        fs::write(folder.path().join("scripts/elsewhere.ts"), source).unwrap();
+    };
+    for module in [config, &format!("{config}?x"), "../lib/link.json"] {
+        import(module);
+        let (out, err) = ends(folder.path(), &["bundle", "scripts/elsewhere.ts"], 2);
+        assert!(err.contains(config) && err.contains("copy it into the project"), "{module}: {err}");
+        assert!(!out.contains("swordfish") && !err.contains("swordfish"), "{module}: {out} {err}");
+    }
+    // As it says.
+    fs::copy(config, folder.path().join("lib/copied.json")).unwrap();
+    import("../lib/copied.json");
+    assert!(ends(folder.path(), &["bundle", "scripts/elsewhere.ts"], 0).0.contains("swordfish"));
+}
+
+#[test]
 fn what_is_not_installed_is_said() {
     let folder = tempfile::tempdir().unwrap();
     copied(&root().join("tests/bundled"), folder.path());

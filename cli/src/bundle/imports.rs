@@ -93,12 +93,12 @@ pub(super) fn find(text: &str, language: Language) -> Option<Found> {
     })
 }
 
+/// With one underscore more than follow it anywhere.
 fn prefix(text: &str) -> String {
-    let mut prefix = "__sandmill".to_owned();
-    while text.contains(&prefix) {
-        prefix.push('_');
-    }
-    prefix
+    const BEGIN: &str = "__sandmill";
+    let runs = text.match_indices(BEGIN).map(|(at, _)| text[at + BEGIN.len()..].bytes().take_while(|byte| *byte == b'_').count());
+    let underscores = runs.max().map_or(0, |longest| longest + 1);
+    format!("{BEGIN}{}", "_".repeat(underscores))
 }
 
 /// Names of the script that `export { … }` gives away as values.

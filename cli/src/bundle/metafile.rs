@@ -1,5 +1,7 @@
 //! What esbuild says of what it has read.
 
+mod project;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -8,6 +10,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::project::Project;
 use super::{esbuild::real, folder_of};
 use crate::error::CliError;
 
@@ -43,16 +46,28 @@ pub(super) struct Metafile {
 
 impl Metafile {
     /// `temporary` is the folder of what is neither the user's nor a package's.
+    ///
+    /// # Errors
+    /// It cannot be read, or names a file from outside of the script's project.
     pub(super) fn read(text: &str, file: &Path, temporary: &Path) -> Result<Self, CliError> {
         let said: Said =
             serde_json::from_str(text).map_err(|error| CliError::input(format!("esbuild's list of files cannot be read: {error}")))?;
         let (folder, real_folder, real_temporary) = (folder_of(file), real(folder_of(file)), real(temporary));
         let script = real(file);
+        let project = Project::of(&real_folder);
         let mut found = Self { inputs: BTreeSet::new(), largest: Vec::new(), imports_script: false };
         for name in said.inputs.keys() {
             let whole = plain(&real_folder.join(name));
+            if whole.starts_with(&real_temporary) {
+                continue;
+            }
+            if let Some(outside) = project.outside(name) {
+                let (file, outside, root) = (file.display(), outside.display(), project.root.display());
+                let help = "copy it into the project";
+                return Err(CliError::input(format!("{file} imports {outside}, which is outside of its project {root}: {help}")));
+            }
             // `<stdin>`, and what its own makes of missing things, is no file.
-            if !whole.is_file() || whole.starts_with(&real_temporary) {
+            if !whole.is_file() {
                 continue;
             }
             found.imports_script |= whole == script;

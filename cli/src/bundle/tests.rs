@@ -96,6 +96,22 @@ fn attributes_and_odd_names_go_along() {
 }
 
 #[test]
+fn names_of_its_own_are_not_those_of_the_script() {
+    let many = "_".repeat(1_000_000);
+    for (name, expected) in [
+        ("sandmill", 0),
+        ("__sandmill", 1),
+        ("__sandmill_a", 2),
+        ("a__sandmill__sandmill", 3),
+        ("__sandmill___ + __sandmill_", 4),
+        (format!("__sandmill{many}").as_str(), 1_000_001),
+    ] {
+        let prefix = found(&format!("import d from 'd'; d + {name};"), Language::TypeScript).prefix;
+        assert_eq!(prefix.strip_prefix("__sandmill").map(str::len), Some(expected), "{}", &name[..name.len().min(40)]);
+    }
+}
+
+#[test]
 fn main_must_be_in_the_script() {
     for (text, place) in [("export { main } from './x';", 9), ("export { x as main } from './x';", 9), ("\nexport * from './x';", 1)] {
         let faults = found(text, Language::TypeScript).faults;
@@ -157,6 +173,7 @@ fn metafiles_are_read() {
     let temporary = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("node_modules/x")).unwrap();
     fs::create_dir_all(&scripts).unwrap();
+    fs::create_dir(folder.path().join(".git")).unwrap();
     for file in ["scripts/a.ts", "util.ts", "node_modules/x/x.js"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
@@ -167,6 +184,12 @@ fn metafiles_are_read() {
     assert_eq!(read.largest, ["../node_modules/x/x.js (5 bytes)", "../util.ts (3 bytes)"]);
     assert!(!read.imports_script);
     assert!(metafile::Metafile::read(&text.replace("../util.ts", "a.ts"), &scripts.join("a.ts"), temporary.path()).unwrap().imports_script);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = fs::canonicalize(elsewhere.path()).unwrap().join("config.json");
+    fs::write(&secret, "{}").unwrap();
+    let text = text.replace("../util.ts", secret.to_str().unwrap());
+    let error = format!("{:?}", metafile::Metafile::read(&text, &scripts.join("a.ts"), temporary.path()).unwrap_err());
+    assert!(error.contains(secret.to_str().unwrap()) && error.contains("copy it into the project"), "{error}");
     for (path, expected) in [("./a/../b", "./b"), ("../a/./b", "../a/b"), ("a/b/../../../c", "../c"), ("/a/../b", "/b")] {
         assert_eq!(metafile::plain(Path::new(path)), Path::new(expected), "{path}");
     }
