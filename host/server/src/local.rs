@@ -14,7 +14,6 @@ use anyhow::Context;
 use bytes::Bytes;
 use sandmill_capabilities::{blob::Place, http::OutboundOptions};
 use sandmill_cli::{LocalRunError, LocalRunRequest, LocalRunner, LocalScript, LocalSession};
-use sandmill_compiler::Compiler;
 use sandmill_dispatch::{Dispatch, Role, Service, StartRequest, StartTerms, Waited};
 use sandmill_model::{
     BoxFuture, Clock, Digest, Grant, Input, Language, LogEntry, Outcome, RunId, ScriptPath, TokenId, WorkspaceId,
@@ -57,7 +56,6 @@ impl LocalRunner for Local {
 struct Parts {
     store: Store,
     clock: Arc<dyn Clock>,
-    compiler: Compiler,
     runner: Runner,
     dispatch: Dispatch,
 }
@@ -118,8 +116,8 @@ async fn compose(folder: &Path, sealing: Option<Sealing>, outbound: OutboundOpti
         outbound,
     })
     .await?;
-    let Node { store, clock, compiler, runner, dispatch, service } = node;
-    Ok((Parts { store, clock, compiler, runner, dispatch }, service))
+    let Node { store, clock, runner, dispatch, service, .. } = node;
+    Ok((Parts { store, clock, runner, dispatch }, service))
 }
 
 async fn workspace(parts: &Parts, name: &str) -> anyhow::Result<Workspace> {
