@@ -147,7 +147,7 @@ impl Bare {
     }
 
     pub(crate) fn install(&self, code: &Bytes) -> anyhow::Result<Arc<Program<Host>>> {
-        Ok(self.sandbox.install(&Digest::of(code), code)?)
+        Ok(self.sandbox.install(Digest::of(code), code)?)
     }
 
     /// On the engine for WASI 0.3, which nothing of 0.2 runs on otherwise.

@@ -295,7 +295,7 @@ impl Inner {
     /// Hands the runtime's compiled code to the build workers, which would else compile it again for the first script.
     async fn provide_runtime(&self, key: Digest) {
         let sandbox = self.sandbox.clone();
-        match tokio::task::spawn_blocking(move || sandbox.code(&key)).await {
+        match tokio::task::spawn_blocking(move || sandbox.code(key)).await {
             Ok(Ok(Some(code))) => self.compiler.provide_runtime(code.into()),
             Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the compiled runtime cannot be read again; a build worker compiles it once more"),

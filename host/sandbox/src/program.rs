@@ -21,12 +21,6 @@ impl From<Digest> for ProgramKey {
     }
 }
 
-impl From<&Digest> for ProgramKey {
-    fn from(digest: &Digest) -> Self {
-        Self::from(*digest)
-    }
-}
-
 pub struct Program<H: 'static> {
     key: ProgramKey,
     pub(crate) pre: InstancePre<Guest<H>>,

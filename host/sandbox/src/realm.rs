@@ -91,7 +91,8 @@ fn tick(engine: &Engine) -> Result<(), Error> {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            thread::sleep(TICK);
+            // Nobody unparks it.
+            thread::park_timeout(TICK);
         }
     };
     let started = thread::Builder::new().name("sandmill-epoch".to_owned()).spawn(ticking);

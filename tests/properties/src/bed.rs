@@ -44,7 +44,7 @@ impl Bed {
     /// The component in this text, compiled unless it is known.
     pub(crate) fn program(&self, text: &str) -> Arc<Program<()>> {
         let key = Digest::of(text.as_bytes());
-        if let Some(program) = self.sandbox.load(&key).unwrap() {
+        if let Some(program) = self.sandbox.load(key).unwrap() {
             return program;
         }
         let code = self.compiling.precompile_component(&wat::parse_str(text).unwrap()).unwrap();

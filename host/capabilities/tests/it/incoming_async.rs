@@ -17,6 +17,7 @@ use sandmill_model::{Grants, Input, Limits, Outcome, OutcomeKind, Output, versio
 use sandmill_sandbox::{Call, CallInput, ProgramKey, async_engine_config};
 use sandmill_testkit::guests::guest;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::{
     http::{Names, options, server::Server},
@@ -124,13 +125,11 @@ async fn what_never_ends_is_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn others_have_their_turn_meanwhile() {
     let bed = Arc::new(bed());
-    let busy: Vec<_> = ["/loop", "/yield", "/copies", "/copies"]
-        .into_iter()
-        .map(|target| {
-            let bed = Arc::clone(&bed);
-            tokio::spawn(async move { run_with(&bed, request(target), Limits { wall_ms: 4_000, ..Limits::default() }, &[]).await })
-        })
-        .collect();
+    let mut busy = JoinSet::new();
+    for target in ["/loop", "/yield", "/copies", "/copies"] {
+        let bed = Arc::clone(&bed);
+        busy.spawn(async move { run_with(&bed, request(target), Limits { wall_ms: 4_000, ..Limits::default() }, &[]).await });
+    }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut longest = Duration::ZERO;
     for _ in 0..10 {
@@ -139,8 +138,8 @@ async fn others_have_their_turn_meanwhile() {
         longest = longest.max(began.elapsed());
     }
     assert!(longest < Duration::from_millis(1_500), "a short run took {longest:?} beside those that never end");
-    for run in busy {
-        assert!(run.await.unwrap().kind != OutcomeKind::Ok);
+    while let Some(run) = busy.join_next().await {
+        assert!(run.unwrap().kind != OutcomeKind::Ok);
     }
 }
 

@@ -29,15 +29,15 @@ async fn works(sandbox: &Sandbox<()>, program: Arc<Program<()>>) {
 #[tokio::test]
 async fn a_later_process_finds_what_was_installed() {
     let bed = testbed(|_| {});
-    assert!(bed.sandbox.load(&key("hello")).unwrap().is_none());
+    assert!(bed.sandbox.load(key("hello")).unwrap().is_none());
     let program = bed.program("hello");
-    assert!(Arc::ptr_eq(&program, &bed.sandbox.load(&key("hello")).unwrap().unwrap()), "it is in memory");
+    assert!(Arc::ptr_eq(&program, &bed.sandbox.load(key("hello")).unwrap().unwrap()), "it is in memory");
     works(&bed.sandbox, program).await;
     let later = open(&bed.cache_dir, |_| {});
-    let program = later.load(&key("hello")).unwrap().unwrap();
+    let program = later.load(key("hello")).unwrap().unwrap();
     works(&later, program).await;
-    assert_eq!(later.code(&key("hello")).unwrap().unwrap(), *compiled("hello"));
-    assert!(later.code(&key("chaos")).unwrap().is_none());
+    assert_eq!(later.code(key("hello")).unwrap().unwrap(), *compiled("hello"));
+    assert!(later.code(key("chaos")).unwrap().is_none());
 
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&bed.cache_dir), 0o700);
@@ -71,9 +71,9 @@ async fn an_altered_file_is_removed() {
         fs::remove_file(&file).unwrap();
         fs::write(&file, bytes).unwrap();
         let later = open(&bed.cache_dir, |_| {});
-        assert!(later.load(&key("hello")).unwrap().is_none(), "{what}");
+        assert!(later.load(key("hello")).unwrap().is_none(), "{what}");
         assert!(files(&bed.cache_dir).is_empty(), "{what}");
-        let program = later.install(&key("hello"), &compiled("hello")).unwrap();
+        let program = later.install(key("hello"), &compiled("hello")).unwrap();
         works(&later, program).await;
     }
 }
@@ -86,12 +86,12 @@ async fn a_file_under_another_name_or_key_is_not_believed() {
     let name = hello.file_name().unwrap().to_str().unwrap();
     fs::copy(&hello, bed.cache_dir.join(name.replace(&key("hello").hex(), &key("chaos").hex()))).unwrap();
     let later = open(&bed.cache_dir, |_| {});
-    assert!(later.load(&key("chaos")).unwrap().is_none());
-    assert!(later.load(&key("hello")).unwrap().is_some());
+    assert!(later.load(key("chaos")).unwrap().is_none());
+    assert!(later.load(key("hello")).unwrap().is_some());
 
     fs::write(bed.cache_dir.join("key"), "short").unwrap();
     let later = open(&bed.cache_dir, |_| {});
-    assert!(later.load(&key("hello")).unwrap().is_none(), "there is a new key");
+    assert!(later.load(key("hello")).unwrap().is_none(), "there is a new key");
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_disk_that_takes_nothing_costs_only_the_next_start() {
     fs::remove_dir_all(&bed.cache_dir).unwrap();
     let program = bed.program("hello");
     works(&bed.sandbox, program).await;
-    assert!(bed.sandbox.load(&key("hello")).unwrap().is_some(), "it is in memory");
+    assert!(bed.sandbox.load(key("hello")).unwrap().is_some(), "it is in memory");
 }
 
 #[tokio::test]
@@ -114,10 +114,10 @@ async fn the_longest_unused_goes_first_from_disk_and_from_memory() {
     drop(bed.program("chaos"));
     assert_eq!(files(&bed.cache_dir).len(), 2);
     let later = open(&bed.cache_dir, |options| options.cache_bytes_max = size);
-    assert!(later.load(&key("hello")).unwrap().is_some());
-    let preprocess = later.install(&key("preprocess"), &compiled("preprocess")).unwrap();
-    assert!(open(&bed.cache_dir, |_| {}).load(&key("chaos")).unwrap().is_none(), "chaos was unused for longest");
-    assert!(open(&bed.cache_dir, |_| {}).load(&key("preprocess")).unwrap().is_some());
+    assert!(later.load(key("hello")).unwrap().is_some());
+    let preprocess = later.install(key("preprocess"), &compiled("preprocess")).unwrap();
+    assert!(open(&bed.cache_dir, |_| {}).load(key("chaos")).unwrap().is_none(), "chaos was unused for longest");
+    assert!(open(&bed.cache_dir, |_| {}).load(key("preprocess")).unwrap().is_some());
     works(&later, preprocess).await;
 
     drop(bed.program("preprocess"));

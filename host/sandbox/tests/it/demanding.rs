@@ -15,7 +15,7 @@ async fn run(bed: &Testbed, parts: &str, limits: Limits) -> Outcome {
     );
     let engine = wasmtime::Engine::new(&engine_config(None)).unwrap();
     let code = engine.precompile_component(&wat::parse_str(text).unwrap()).unwrap();
-    let program = bed.sandbox.install(&key(parts), &code).unwrap();
+    let program = bed.sandbox.install(key(parts), &code).unwrap();
     let input = CallInput::Function { function: Arc::new(program.function("run").unwrap()), arguments: JsonText::empty_object() };
     soon(bed.sandbox.run(Call { run: run_id(), workspace: workspace(1), program, module: None, input, limits, host: () })).await
 }
@@ -45,7 +45,7 @@ async fn what_no_run_can_have_is_refused_before_one() {
     for parts in ["(memory 65536)".to_owned(), "(table 4294967295 funcref)".to_owned(), "(memory 1)".repeat(100)] {
         let text = format!("(component (core module $m {parts}) (core instance $i (instantiate $m)))");
         let code = engine.precompile_component(&wat::parse_str(text).unwrap()).unwrap();
-        match bed.sandbox.install(&key(&parts), &code) {
+        match bed.sandbox.install(key(&parts), &code) {
             Err(error) => println!("{parts:.40}: {error}"),
             Ok(_) => panic!("{parts:.40} was taken"),
         }

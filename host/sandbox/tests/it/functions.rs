@@ -221,7 +221,7 @@ fn expanding(bed: &Testbed) -> Arc<Program<()>> {
     );
     let engine = wasmtime::Engine::new(&sandmill_sandbox::engine_config(None)).unwrap();
     let code = engine.precompile_component(&wat::parse_str(text).unwrap()).unwrap();
-    bed.sandbox.install(&key("expanding"), &code).unwrap()
+    bed.sandbox.install(key("expanding"), &code).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

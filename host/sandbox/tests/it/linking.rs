@@ -17,14 +17,14 @@ async fn each_import_that_is_not_there_is_named() {
         ("state", &["state/state@0.1.1"]),
         ("sql", &["resources/resources@0.1.0", "sql/sql@0.1.0"]),
     ] {
-        let Err(Error::Unlinkable(imports)) = bed.sandbox.install(&key(guest), &compiled(guest)) else { panic!("{guest} was linked") };
+        let Err(Error::Unlinkable(imports)) = bed.sandbox.install(key(guest), &compiled(guest)) else { panic!("{guest} was linked") };
         assert_eq!(imports, bed.sandbox.unlinkable(&compiled(guest)).unwrap());
         assert_eq!(imports.len(), interfaces.len(), "{imports:?}");
         for interface in interfaces {
             let name = format!("`sandmill:{interface}`");
             assert!(imports.iter().any(|import| import.contains(&name)), "{name} in {imports:?}");
         }
-        assert!(bed.sandbox.load(&key(guest)).unwrap().is_none(), "it is not kept");
+        assert!(bed.sandbox.load(key(guest)).unwrap().is_none(), "it is not kept");
     }
     assert!(bed.sandbox.unlinkable(&compiled("chaos")).unwrap().is_empty());
 }
@@ -36,9 +36,9 @@ async fn what_was_compiled_for_another_engine_is_refused() {
     config.consume_fuel(false);
     let other = Engine::new(&config).unwrap();
     let code = other.precompile_component(&std::fs::read(sandmill_testkit::guests::guest("hello")).unwrap()).unwrap();
-    assert!(matches!(bed.sandbox.install(&key("hello"), &code), Err(Error::Incompatible(_))));
-    assert!(matches!(bed.sandbox.install(&key("hello"), b"nonsense"), Err(Error::Incompatible(_))));
-    assert!(bed.sandbox.load(&key("hello")).unwrap().is_none());
+    assert!(matches!(bed.sandbox.install(key("hello"), &code), Err(Error::Incompatible(_))));
+    assert!(matches!(bed.sandbox.install(key("hello"), b"nonsense"), Err(Error::Incompatible(_))));
+    assert!(bed.sandbox.load(key("hello")).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -57,6 +57,6 @@ async fn a_component_that_is_no_script() {
     let engine = Engine::new(&engine_config(None)).unwrap();
     // The smallest component: the preamble alone.
     let code = engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
-    let Err(Error::NotAScript(message)) = bed.sandbox.install(&key("empty"), &code) else { panic!("it was taken") };
+    let Err(Error::NotAScript(message)) = bed.sandbox.install(key("empty"), &code) else { panic!("it was taken") };
     assert!(message.contains("exports nothing"), "{message}");
 }

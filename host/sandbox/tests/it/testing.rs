@@ -63,9 +63,9 @@ pub(crate) fn run_id() -> RunId {
 
 impl Testbed {
     pub(crate) fn program(&self, name: &str) -> Arc<Program<()>> {
-        match self.sandbox.load(&key(name)).unwrap() {
+        match self.sandbox.load(key(name)).unwrap() {
             Some(program) => program,
-            None => self.sandbox.install(&key(name), &compiled(name)).unwrap(),
+            None => self.sandbox.install(key(name), &compiled(name)).unwrap(),
         }
     }
 
