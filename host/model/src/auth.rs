@@ -113,7 +113,7 @@ impl Scope {
             && (self.action.is_none() || self.action == other.action)
             && match (&self.glob, &other.glob) {
                 (None, _) => true,
-                // What stands for any text in one pattern is covered only by what does in the other: everything else is compared as it is written.
+                // Only a `*` covers a `*`: all else has to be there as it is written.
                 (Some(own), Some(other)) => matches(own, other),
                 (Some(_), None) => false,
             }
