@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -57,6 +57,12 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
         .route("/api/w/{workspace}/dead-letters/{id}", delete(letters::discard))
         .route("/api/w/{workspace}/dead-letters/{id}/replay", post(letters::replay))
+        .route("/api/w/{workspace}/tokens", get(tokens::workspace::list).post(tokens::workspace::create))
+        .route("/api/w/{workspace}/tokens/{id}", get(tokens::workspace::show).delete(tokens::workspace::revoke))
+        .route("/api/w/{workspace}/tokens/{id}/rotate", post(tokens::workspace::rotate))
+        .route("/api/instance/tokens", get(tokens::instance::list).post(tokens::instance::create))
+        .route("/api/instance/tokens/{id}", get(tokens::instance::show).delete(tokens::instance::revoke))
+        .route("/api/instance/tokens/{id}/rotate", post(tokens::instance::rotate))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
         .route("/api/instance/keys/rotate", post(keys::rotate))

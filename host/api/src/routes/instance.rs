@@ -7,10 +7,10 @@ use std::{
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Uri, header};
+use http::header;
 use sandmill_model::{
     Code,
     auth::{Action, Domain},
@@ -108,8 +108,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, P
 /// Reports metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "instance",
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    if app.options.metrics == MetricsAccess::Token && !app.principal(&headers, &uri).await?.may_instance(Action::Read) {
+pub(crate) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    if app.options.metrics == MetricsAccess::Token && !app.principal(&parts).await?.may_instance(Action::Read) {
         return Err(forbidden(Domain::Instance, Action::Read, None));
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response())
