@@ -202,7 +202,7 @@ async fn what_starts_one_path_does_nothing_else() {
     ] {
         call.token(&starts).to(&api).await.is_problem(403, "forbidden");
     }
-    get(format!("/api/w/w/runs/{run}")).token(&starts).to(&api).await.is_problem(404, "not_found");
+    get(format!("/api/w/w/runs/{run}")).token(&starts).to(&api).await.is_problem(403, "forbidden");
     api.stop().await;
 }
 
