@@ -71,7 +71,7 @@ fn what_makes_no_sense_is_refused_before_it_is_sent() {
     use clap::Subcommand as _;
     let refused = |arguments: &[&str]| {
         let root = crate::ClientCommand::augment_subcommands(clap::Command::new("sandmill"));
-        root.try_get_matches_from(["sandmill", "tokens", "create"].iter().chain(arguments)).is_err()
+        root.try_get_matches_from(["sandmill", "tokens", "create"].into_iter().chain(arguments.iter().copied())).is_err()
     };
     assert!(refused(&["--scope", "runs:fly"]));
     assert!(refused(&["--start", "f/a/b", "--scope", "runs:read"]));
