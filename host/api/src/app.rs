@@ -53,5 +53,6 @@ impl App {
     /// Tokens were revoked here, or got other secrets: nothing that is remembered of them counts any more.
     pub(crate) fn forget_tokens(&self, tokens: Vec<TokenId>) {
         self.tokens.forget(&tokens);
+        self.dispatch.tell_revoked(tokens);
     }
 }

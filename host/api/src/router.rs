@@ -6,7 +6,7 @@ use axum::{
     Router, middleware,
     routing::{delete, get, post},
 };
-use sandmill_model::Code;
+use sandmill_model::{Code, TokenId};
 
 use crate::{
     ApiState,
@@ -25,6 +25,15 @@ const SURFACE: &str = "api";
 pub fn router(state: ApiState) -> Router {
     let endpoints = state.endpoints.clone();
     let app = Arc::new(App::new(state));
+    app.dispatch.on_revoked({
+        // Weakly: dispatch would hold what holds it.
+        let app = Arc::downgrade(&app);
+        move |tokens: &[TokenId]| {
+            if let Some(app) = app.upgrade() {
+                app.tokens.forget(tokens);
+            }
+        }
+    });
 
     let routes = Router::new()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
