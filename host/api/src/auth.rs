@@ -16,7 +16,7 @@ use sandmill_model::{
 };
 use sandmill_store::workspaces::Workspace;
 
-use self::memory::{LookUp, Remembered};
+use self::memory::{BELIEVED, LookUp, Remembered};
 pub(crate) use self::{failures::Failures, memory::Memory};
 use crate::{app::App, on_behalf::OnBehalf, peer::Peer, problem::Problem, request::url};
 
@@ -63,10 +63,30 @@ impl App {
     /// The principal of a request's token, from memory if it was seen a moment ago. Too many tokens of one address that are not valid are 429;
     /// one that was valid when it was last looked up is looked up whatever others do behind the same address.
     pub(crate) async fn principal(&self, parts: &Parts) -> Result<Arc<Principal>, Problem> {
-        let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
-        let hash = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        self.authenticated(parts, TokenHash::of(&presented(&parts.headers, &parts.uri)?)).await
+    }
+
+    /// Whether the token that was valid when a request began is so still. One that shows none was let in without.
+    pub(crate) async fn still_valid(&self, parts: &Parts) -> Result<(), Problem> {
+        match presented(&parts.headers, &parts.uri) {
+            Ok(token) => self.authenticated(parts, TokenHash::of(&token)).await.map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
+    pub(crate) async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();
-        let look_up = match self.tokens.get(&hash, now) {
+        match self.tokens.get(&hash, now, believed) {
+            Remembered::Valid(_) => true,
+            Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up).await, Ok(Some(_))),
+        }
+    }
+
+    async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
+        let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
+        let now = self.clock.now();
+        let look_up = match self.tokens.get(&hash, now, BELIEVED) {
             Remembered::Valid(principal) => return Ok(principal),
             Remembered::LookUp(look_up) => look_up,
         };
@@ -135,6 +155,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
+    /// By what it is known.
+    pub(crate) token: TokenHash,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -151,10 +173,11 @@ impl Caller {
     /// # Errors
     /// If nobody is known by the token, or they know of no such workspace.
     pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
-        let principal = app.principal(parts).await?;
+        let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        let principal = app.authenticated(parts, token).await?;
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace })
+        Ok(Self { principal, workspace, token })
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

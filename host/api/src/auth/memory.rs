@@ -16,7 +16,7 @@ use sandmill_model::{
 use sandmill_store::tokens::Known;
 
 /// How long a token that was looked up is believed: a revocation on another node is seen within this time.
-const BELIEVED: Duration = Duration::from_secs(1);
+pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
 /// Tokens kept in memory.
 const TOKENS_MAX: usize = 10_000;
 
@@ -38,8 +38,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        self.at <= now && now.since(self.at) < BELIEVED && self.began.elapsed() < BELIEVED
+    fn is_fresh(&self, now: Timestamp, believed: Duration) -> bool {
+        self.at <= now && now.since(self.at) < believed && self.began.elapsed() < believed
     }
 
     fn has_expired(&self, now: Timestamp) -> bool {
@@ -64,10 +64,11 @@ pub(crate) struct LookUp {
 }
 
 impl Memory {
-    pub(crate) fn get(&self, hash: &TokenHash, now: Timestamp) -> Remembered {
+    /// What was looked up within `believed`, which is [`BELIEVED`] at most.
+    pub(crate) fn get(&self, hash: &TokenHash, now: Timestamp, believed: Duration) -> Remembered {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.by_hash.get(hash);
-        match entry.filter(|entry| entry.is_fresh(now) && !entry.has_expired(now)) {
+        match entry.filter(|entry| entry.is_fresh(now, believed) && !entry.has_expired(now)) {
             Some(entry) => Remembered::Valid(Arc::clone(&entry.principal)),
             None => {
                 let (began, forgotten) = (Instant::now(), entries.forgotten);
@@ -86,7 +87,7 @@ impl Memory {
         }
         let by_hash = &mut entries.by_hash;
         if by_hash.len() >= TOKENS_MAX && !by_hash.contains_key(&hash) {
-            by_hash.retain(|_, entry| entry.is_fresh(at));
+            by_hash.retain(|_, entry| entry.is_fresh(at, BELIEVED));
             // All fresh: starting over costs each one look-up more, and needs no order among them.
             if by_hash.len() >= TOKENS_MAX {
                 by_hash.clear();
@@ -126,14 +127,14 @@ mod tests {
     }
 
     fn look_up(memory: &Memory, secret: &str, now: Timestamp) -> LookUp {
-        match memory.get(&TokenHash::of(secret), now) {
+        match memory.get(&TokenHash::of(secret), now, BELIEVED) {
             Remembered::LookUp(look_up) => look_up,
             Remembered::Valid(principal) => panic!("{principal:?} is believed"),
         }
     }
 
     fn is_valid(memory: &Memory, secret: &str, now: Timestamp) -> bool {
-        matches!(memory.get(&TokenHash::of(secret), now), Remembered::Valid(_))
+        matches!(memory.get(&TokenHash::of(secret), now, BELIEVED), Remembered::Valid(_))
     }
 
     #[test]

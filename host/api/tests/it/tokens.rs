@@ -265,6 +265,24 @@ async fn a_revoked_token_is_forgotten_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_follows_a_run_is_cut_off() {
+    let api = Api::new().await;
+    api.deploy("f/t/gate").await;
+    let run = post("/probe/w/start/f/t/gate").to(&api).await.run_id();
+    let (secret, id) = make(&api, OF_W, ADMIN, json!({"scopes": ["runs:read"]})).await;
+    // Remembered, so that whoever follows is let in before the token is revoked.
+    assert_eq!(get(format!("/api/w/w/runs/{run}")).token(&secret).to(&api).await.status, 200);
+    let follow = get(format!("/api/w/w/runs/{run}/events")).token(&secret).to(&api);
+    let revoke = async { assert_eq!(delete(format!("{OF_W}/{id}")).to(&api).await.status, 204) };
+    let (followed, ()) = tokio::join!(follow, revoke);
+    assert_eq!(followed.status, 200, "{followed:?}");
+    assert!(!followed.text().contains("event: end"), "{followed:?}");
+    api.stage.open_gate();
+    api.ended(&run).await;
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn a_rotated_secret_is_good_as_long_as_was_said() {
     let api = Api::new().await;
     let (first, id) = make(&api, OF_W, ADMIN, json!({"scopes": ["scripts:read"]})).await;
