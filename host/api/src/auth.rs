@@ -155,8 +155,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
-    /// By what it is known.
-    pub(crate) token: TokenHash,
+    /// By what it is known; none: not by a token.
+    pub(crate) token: Option<TokenHash>,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -177,7 +177,7 @@ impl Caller {
         let principal = app.authenticated(parts, token).await?;
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace, token })
+        Ok(Self { principal, workspace, token: Some(token) })
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

@@ -135,7 +135,9 @@ impl Streamed {
                 () = self.until.as_mut() => return None,
             };
             let Some(followed) = followed else {
-                if !self.view.app.is_valid(self.view.caller.token, RECHECK).await {
+                if let Some(token) = self.view.caller.token
+                    && !self.view.app.is_valid(token, RECHECK).await
+                {
                     return None;
                 }
                 self.recheck.as_mut().reset(Instant::now() + RECHECK);

@@ -109,14 +109,10 @@ impl Scope {
     /// Whether it covers all that `other` does.
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
-        (self.domain.is_none() || self.domain == other.domain)
-            && (self.action.is_none() || self.action == other.action)
-            && match (&self.glob, &other.glob) {
-                (None, _) => true,
-                // Only a `*` covers a `*`: all else has to be there as it is written.
-                (Some(own), Some(other)) => matches(own, other),
-                (Some(_), None) => false,
-            }
+        let is_as_open = (self.domain.is_none() || other.domain.is_some()) && (self.action.is_none() || other.action.is_some());
+        // Where both leave it open, any will do.
+        let (domain, action) = (other.domain.unwrap_or(Domain::Scripts), other.action.unwrap_or(Action::Read));
+        self == other || (is_as_open && self.covers(domain, action, other.glob.as_deref()))
     }
 
     /// Whether it covers `action` on some path at least.

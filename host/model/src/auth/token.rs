@@ -64,7 +64,7 @@ impl Scope {
 /// The scopes that a token has in fact, of those that are written down for it.
 #[must_use]
 pub fn effective(kind: TokenKind, access: Access, scopes: Vec<Scope>) -> Vec<Scope> {
-    let scopes = match kind {
+    let scopes: Vec<Scope> = match kind {
         TokenKind::Start => scopes.into_iter().filter(Scope::starts_one).take(1).collect(),
         TokenKind::User | TokenKind::Run => scopes,
     };
