@@ -1,7 +1,8 @@
 //! Tokens that were looked up a moment ago, so that few requests wait for the database.
 //!
 //! What a look-up found is believed for [`BELIEVED`], counted from before it began and by two clocks: the machine's, which somebody may set
-//! back, and one that only goes on. Whoever revokes a token on this node has it forgotten at once, and no look-up that began before brings it back.
+//! back, and one that only goes on. Whoever revokes a token on this node has it forgotten at once, and no look-up that began before brings it
+//! back.
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,8 @@ use sandmill_store::tokens::Known;
 pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
 /// Tokens kept in memory.
 const TOKENS_MAX: usize = 10_000;
+/// Tokens of which it is remembered that they were forgotten.
+const FORGOTTEN_MAX: usize = 10_000;
 
 #[derive(Default)]
 pub(crate) struct Memory(RwLock<Entries>);
@@ -26,13 +29,19 @@ pub(crate) struct Memory(RwLock<Entries>);
 #[derive(Default)]
 struct Entries {
     by_hash: HashMap<TokenHash, Entry>,
-    /// How often something was forgotten.
-    forgotten: u64,
+    /// Counts each time that tokens were forgotten.
+    moment: u64,
+    /// At what moment tokens were forgotten: a look-up that began before it says nothing of them. So nobody who revokes one after the other
+    /// makes anybody wait who has another token.
+    forgotten: HashMap<TokenId, u64>,
+    /// Of what was forgotten until this moment nothing is remembered: no look-up that began before counts.
+    oldest: u64,
 }
 
 struct Entry {
     at: Timestamp,
     began: Instant,
+    moment: u64,
     principal: Arc<Principal>,
     expires_at: Option<Timestamp>,
 }
@@ -58,9 +67,15 @@ pub(crate) enum Remembered {
 pub(crate) struct LookUp {
     at: Timestamp,
     began: Instant,
-    forgotten: u64,
+    moment: u64,
     /// It was valid when it was looked up before, so it is no guess.
     pub(crate) was_valid: bool,
+}
+
+impl Entries {
+    fn is_forgotten(&self, entry: &Entry) -> bool {
+        !self.forgotten.is_empty() && self.forgotten.get(&entry.principal.token).is_some_and(|moment| *moment > entry.moment)
+    }
 }
 
 impl Memory {
@@ -68,21 +83,20 @@ impl Memory {
     pub(crate) fn get(&self, hash: &TokenHash, now: Timestamp, believed: Duration) -> Remembered {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.by_hash.get(hash);
-        match entry.filter(|entry| entry.is_fresh(now, believed) && !entry.has_expired(now)) {
+        match entry.filter(|entry| entry.is_fresh(now, believed) && !entry.has_expired(now) && !entries.is_forgotten(entry)) {
             Some(entry) => Remembered::Valid(Arc::clone(&entry.principal)),
             None => {
-                let (began, forgotten) = (Instant::now(), entries.forgotten);
-                Remembered::LookUp(LookUp { at: now, began, forgotten, was_valid: entry.is_some() })
+                let (began, moment) = (Instant::now(), entries.moment);
+                Remembered::LookUp(LookUp { at: now, began, moment, was_valid: entry.is_some() })
             }
         }
     }
 
     /// Keeps what a look-up found.
     pub(crate) fn put(&self, hash: TokenHash, known: &Known, principal: Arc<Principal>, look_up: LookUp) {
-        let LookUp { at, began, forgotten, was_valid: _ } = look_up;
+        let LookUp { at, began, moment, was_valid: _ } = look_up;
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        // Something was revoked meanwhile, perhaps just this, and the database may have been read before.
-        if entries.forgotten != forgotten {
+        if moment < entries.oldest {
             return;
         }
         let by_hash = &mut entries.by_hash;
@@ -93,7 +107,7 @@ impl Memory {
                 by_hash.clear();
             }
         }
-        by_hash.insert(hash, Entry { at, began, principal, expires_at: known.expires_at });
+        by_hash.insert(hash, Entry { at, began, moment, principal, expires_at: known.expires_at });
     }
 
     /// A secret is good for nothing any more.
@@ -104,8 +118,15 @@ impl Memory {
     /// Tokens were revoked, or have other secrets now.
     pub(crate) fn forget(&self, tokens: &[TokenId]) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        entries.forgotten += 1;
-        entries.by_hash.retain(|_, entry| !tokens.contains(&entry.principal.token));
+        entries.moment += 1;
+        let moment = entries.moment;
+        if entries.forgotten.len() + tokens.len() > FORGOTTEN_MAX {
+            entries.by_hash.clear();
+            entries.forgotten.clear();
+            entries.oldest = moment;
+        } else {
+            entries.forgotten.extend(tokens.iter().map(|token| (*token, moment)));
+        }
     }
 }
 
@@ -152,7 +173,7 @@ mod tests {
     fn a_clock_that_was_set_back_does_not_bring_it_back_later() {
         let memory = Memory::default();
         let began = Instant::now().checked_sub(BELIEVED).unwrap();
-        put(&memory, "a", &known(None), LookUp { at: at(5_000), began, forgotten: 0, was_valid: false });
+        put(&memory, "a", &known(None), LookUp { at: at(5_000), began, moment: 0, was_valid: false });
         assert!(!is_valid(&memory, "a", at(5_000)), "a second has gone by, whatever the clock says");
     }
 
@@ -181,6 +202,25 @@ mod tests {
         assert!(is_valid(&memory, "c", at(3)));
         memory.forget_secret(&TokenHash::of("c"));
         assert!(!look_up(&memory, "c", at(3)).was_valid);
+    }
+
+    #[test]
+    fn a_storm_of_revocations_is_forgotten_as_a_whole() {
+        let memory = Memory::default();
+        let (revoked, early) = (known(None), look_up(&memory, "a", at(1)));
+        let first = look_up(&memory, "b", at(1));
+        put(&memory, "b", &known(None), first);
+        memory.forget(&[revoked.principal.token]);
+        for _ in 0..FORGOTTEN_MAX {
+            memory.forget(&[TokenId::new(at(0))]);
+            assert!(memory.0.read().unwrap().forgotten.len() <= FORGOTTEN_MAX);
+        }
+        assert!(!is_valid(&memory, "b", at(1)));
+        put(&memory, "a", &revoked, early);
+        assert!(!is_valid(&memory, "a", at(1)), "the database was read before it was revoked");
+        let later = look_up(&memory, "b", at(1));
+        put(&memory, "b", &known(None), later);
+        assert!(is_valid(&memory, "b", at(1)));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Call {
     }
 
     /// Sent from this address.
-    pub(crate) fn from(mut self, peer: &str) -> Self {
+    pub(crate) fn peer(mut self, peer: &str) -> Self {
         self.peer = Some(peer.parse().unwrap());
         self
     }
