@@ -36,10 +36,14 @@ pub(crate) struct Instance {
     identity: String,
 }
 
-/// Tells the version of the server and whom the token stands for; any valid token will do.
+/// Tells the version of the server and whom the token stands for; any valid token will do that does more than start one script.
 #[utoipa::path(get, path = "/api/instance/version", tag = "instance", responses((status = 200, body = Instance)))]
-pub(crate) async fn version(Authenticated(principal): Authenticated) -> Json<Instance> {
-    Json(Instance { version: env!("CARGO_PKG_VERSION"), identity: principal.identity.to_string() })
+pub(crate) async fn version(Authenticated(principal): Authenticated) -> Result<Json<Instance>, Problem> {
+    // Such a token is in addresses that are given to strangers.
+    if principal.only_starts_one() {
+        return Err(Problem::new(Code::Forbidden, "the token starts one script, and is for nothing else"));
+    }
+    Ok(Json(Instance { version: env!("CARGO_PKG_VERSION"), identity: principal.identity.to_string() }))
 }
 
 /// One node of the installation.

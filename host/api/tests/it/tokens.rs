@@ -196,6 +196,7 @@ async fn what_starts_one_path_does_nothing_else() {
         get("/api/w/w/scripts"),
         get("/api/w/w/scripts/f/t/echo"),
         get("/api/w/w/runs"),
+        get("/api/instance/version"),
         get(OF_W),
         post(OF_W).json(json!({"start": "f/t/echo"})),
         post(format!("{OF_W}/{id}/rotate")),

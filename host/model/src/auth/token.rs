@@ -1,6 +1,6 @@
 //! What tokens are for, and what their scopes come to.
 
-use super::{Action, Domain, Scope};
+use super::{Action, Domain, Principal, Scope};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,14 @@ impl Scope {
         self.domain == Some(Domain::Runs)
             && self.action == Some(Action::Start)
             && self.glob.as_ref().is_some_and(|path| !path.contains('*'))
+    }
+}
+
+impl Principal {
+    /// Whether it may start what is at one path, and do nothing else.
+    #[must_use]
+    pub fn only_starts_one(&self) -> bool {
+        matches!(self.scopes.as_slice(), [scope] if scope.starts_one())
     }
 }
 
