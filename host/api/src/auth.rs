@@ -60,8 +60,8 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
 }
 
 impl App {
-    /// The principal of a request's token, from memory if it was seen a moment ago. Too many tokens of one address that are not valid are 429;
-    /// one that was valid when it was last looked up is looked up whatever others do behind the same address.
+    /// The principal of a request's token, from memory if it was seen a moment ago. Too many tokens of one address that are not valid are
+    /// 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
     pub(crate) async fn principal(&self, parts: &Parts) -> Result<Arc<Principal>, Problem> {
         self.authenticated(parts, TokenHash::of(&presented(&parts.headers, &parts.uri)?)).await
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use http::Extensions;
 
-/// The address that a request comes from. Whoever accepts connections puts it among the extensions of each request; where it is not, nothing
-/// is counted by address.
+/// The address that a request comes from. Whoever accepts connections puts it among the extensions of each request; where it is not,
+/// nothing is counted by address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 

@@ -227,10 +227,10 @@ impl Principal {
 
 /// A token's stored form: only this is kept, never the token.
 ///
-/// A token is looked up by its hash, so nothing is ever compared with a secret: how long the look-up in a map or an index takes may tell how
-/// much of a *hash* somebody has hit, and whoever sends tokens cannot choose their hashes bit by bit. To come closer to a stored hash than by
-/// chance they would have to find texts with given beginnings of SHA-256, each of which costs them twice as much as the one before and tells
-/// them nothing of the token that belongs to it.
+/// A token is looked up by its hash, so nothing is ever compared with a secret. How long the look-up in a map or an index takes may tell how
+/// much of a *hash* somebody has hit; but whoever sends tokens cannot choose their hashes bit by bit. To come closer to a stored one they would
+/// have to find texts with given beginnings of SHA-256: each bit costs them twice as much as the one before, and tells them nothing of the
+/// token that the hash is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenHash(pub Digest);

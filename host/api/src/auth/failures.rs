@@ -1,7 +1,7 @@
 //! Tokens that are not valid, counted by the address that they come from.
 //!
-//! Nobody guesses a token of 260 bits: what this keeps small is what a flood of wrong ones costs the database. A try is counted before it is
-//! looked up, and taken back if it was none of those, so that many at once count as well as one after another.
+//! Nobody guesses a token of 260 bits: what this keeps small is what a flood of wrong ones costs the database. A try is counted before it
+//! is looked up, and taken back if it was none of those, so that many at once count as well as one after another.
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,8 @@
 //! Tokens that were looked up a moment ago, so that few requests wait for the database.
 //!
 //! What a look-up found is believed for [`BELIEVED`], counted from before it began and by two clocks: the machine's, which somebody may set
-//! back, and one that only goes on. Whoever revokes a token on this node has it forgotten at once, and no look-up that began before brings it
-//! back.
+//! back, and one that only goes on. Whoever revokes a token on this node has it forgotten at once, and no look-up that began before brings
+//! it back.
 
 use std::{
     collections::HashMap,

@@ -22,7 +22,8 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(120);
 /// A body that takes longer is late.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Reads a request's body. Whoever sent it is asked for once more if it was long on its way: a token may have been revoked since its head came.
+/// Reads a request's body. Whoever sent it is looked up once more if it was long on its way: a token may have been revoked since its head
+/// came.
 pub(crate) async fn read(app: &App, parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let began = Instant::now();
     let bytes = arrived(&parts.headers, body, bytes_max).await?;

@@ -1,5 +1,5 @@
-//! `/api/w/{workspace}/tokens` and `/api/instance/tokens`: who may call, for how long, and for what. A secret is shown once, to whoever asked
-//! for it.
+//! `/api/w/{workspace}/tokens` and `/api/instance/tokens`: who may call, for how long, and for what. A secret is shown once, to whoever
+//! asked for it.
 
 pub(crate) mod instance;
 mod make;

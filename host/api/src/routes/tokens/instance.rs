@@ -68,7 +68,7 @@ pub(crate) async fn revoke(
     tokens(&app, &principal, Action::Write)?.revoke(id).await
 }
 
-/// Gives a token of the installation a new secret, which is in this answer and in no other. Needs `tokens:write`, and all that the token may.
+/// Gives a token of the installation a new secret, which is in no other answer. Needs `tokens:write`, and all that the token may.
 #[utoipa::path(post, path = "/api/instance/tokens/{id}/rotate", tag = "tokens",
     params(("id" = String, Path)), request_body = RotateRequest,
     responses((status = 200, body = TokenSecret)))]

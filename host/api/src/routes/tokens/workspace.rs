@@ -56,7 +56,7 @@ pub(crate) async fn revoke(State(app): State<Arc<App>>, caller: Caller, TokenRef
     tokens(&app, &caller, Action::Write)?.revoke(id).await
 }
 
-/// Gives a token of the workspace a new secret, which is in this answer and in no other. Needs `tokens:write`, and all that the token may.
+/// Gives a token of the workspace a new secret, which is in no other answer. Needs `tokens:write`, and all that the token may.
 #[utoipa::path(post, path = "/api/w/{workspace}/tokens/{id}/rotate", tag = "tokens",
     params(("workspace" = String, Path), ("id" = String, Path)), request_body = RotateRequest,
     responses((status = 200, body = TokenSecret)))]
