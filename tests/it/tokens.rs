@@ -10,12 +10,18 @@ use std::{
 use reqwest::Method;
 use sandmill_testkit::{postgres::Postgres, server::Server};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{commands::sandmill, shared::server};
 
 const ADMIN: &str = "sm_a_token_that_all_nodes_of_a_test_know";
 /// What a revocation takes at most to be seen everywhere.
 const SEEN_WITHIN: Duration = Duration::from_secs(1);
+/// A body that takes longer to arrive is late.
+const LATE: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn json_of(output: &Output) -> Value {
@@ -151,6 +157,27 @@ async fn a_revocation_is_seen_on_the_other_node_within_a_second() {
             assert!(asked - revoked < SEEN_WITHIN, "round {round}: still good after {:?}", asked - revoked);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_long_on_its_way_changes_nothing_once_its_token_is_revoked() {
+    let server = Server::start(&[]).unwrap();
+    let (secret, id) = make(&server, json!({"scopes": ["variables:write"]})).await;
+    let (path, body) = ("/api/w/default/variables/f/tokens/late", r#"{"text": "late"}"#);
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // It is let in meanwhile; were it not, the answer would be the same.
+    tokio::time::sleep(2 * LATE).await;
+    revoke(&server, &id).await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(server.request(Method::GET, path).send().await.unwrap().status(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

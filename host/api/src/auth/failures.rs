@@ -13,7 +13,7 @@ use std::{
 use sandmill_model::Timestamp;
 
 /// Failures of one address: so many at once, then one in a time.
-const OF_ADDRESS: Pace = Pace { at_once: 60, interval_us: 1_000_000 };
+const OF_ADDRESS: Pace = Pace { at_once: 100, interval_us: 1_000_000 };
 /// The same for all addresses together that find no room in memory.
 const OF_CROWD: Pace = Pace { at_once: 1_000, interval_us: 10_000 };
 /// Addresses kept in memory.
