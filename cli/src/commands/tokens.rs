@@ -71,6 +71,9 @@ pub(crate) struct CreateOptions {
     /// Whatever its scopes say, it may change nothing
     #[arg(long)]
     read_only: bool,
+    /// Whom it stands for, e.g. `u/bob`; by default whoever asks. For another one a token of the installation is needed
+    #[arg(long = "as", value_name = "IDENTITY")]
+    identity: Option<String>,
     /// When it expires, e.g. `2026-01-31T12:00:00Z`; by default never
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
@@ -151,6 +154,7 @@ fn body(options: &CreateOptions) -> Value {
     let parts = [
         ("scopes", (!scopes.is_empty()).then(|| json!(scopes))),
         ("start", options.start.as_ref().map(|path| json!(path.as_str()))),
+        ("identity", options.identity.as_ref().map(|identity| json!(identity))),
         ("expires_at", options.expires_at.map(|at| json!(at.to_string()))),
         ("expires_in_s", options.expires_in_days.map(|days| json!(days * DAY_S))),
     ];

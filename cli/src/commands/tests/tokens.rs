@@ -34,9 +34,10 @@ async fn what_is_said_is_asked_for() {
     let done = remote(&["tokens", "create", "--instance", "--read-only", "--expires-in-days", "2"], vec![of_all]).await;
     assert_eq!(sent(&done.bodies), json!({"label": "", "read_only": true, "expires_in_s": 172_800}));
     let made = ("POST /api/w/w/tokens", "201 Created", JSON, secret());
-    let arguments = ["tokens", "create", "--start", "f/a/b", "--expires-at", "2026-01-31T13:00:00+01:00"];
+    let arguments = ["tokens", "create", "--start", "f/a/b", "--as", "u/bob", "--expires-at", "2026-01-31T13:00:00+01:00"];
     let done = remote(&arguments, vec![made]).await;
-    let expected = json!({"label": "", "read_only": false, "start": "f/a/b", "expires_at": "2026-01-31T12:00:00.000000Z"});
+    let at = "2026-01-31T12:00:00.000000Z";
+    let expected = json!({"label": "", "read_only": false, "start": "f/a/b", "identity": "u/bob", "expires_at": at});
     assert_eq!(sent(&done.bodies), expected);
     let rotated = ("POST /api/w/w/tokens/01890a5d-ac96-774b-bcce-b302099a8057/rotate", "200 OK", JSON, secret());
     let done = remote(&["tokens", "rotate", ID, "--overlap-s", "60"], vec![rotated]).await;

@@ -84,6 +84,8 @@ pub(crate) struct TokenRequest {
     /// Whatever the scopes say, it is to change nothing.
     #[serde(default)]
     read_only: bool,
+    /// `u/<name>`: who runs act as that it starts. Left out: the caller's own; another one needs `instance:write` of the installation.
+    identity: Option<String>,
     /// RFC 3339. Left out with `expires_in_s`: never.
     expires_at: Option<String>,
     /// Seconds from now.
@@ -148,14 +150,14 @@ impl Tokens<'_> {
 
     async fn create(&self, request: TokenRequest) -> Result<Response, Problem> {
         let now = self.app.clock.now();
-        let make::Checked { kind, access, scopes, label, expires_at } = make::check(request, self.principal, self.of, now)?;
+        let make::Checked { kind, access, scopes, label, identity, expires_at } = make::check(request, self.principal, self.of, now)?;
         let secret = new_token();
         let new = NewToken {
             id: TokenId::new(now),
             hash: TokenHash::of(&secret),
             prefix: shown_prefix(&secret).to_owned(),
             workspace: self.of,
-            identity: Arc::clone(&self.principal.identity),
+            identity,
             kind,
             access,
             scopes,

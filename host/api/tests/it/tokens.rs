@@ -83,6 +83,10 @@ async fn wrong_requests_are_told_what_is_wrong() {
         (json!({"expires_at": "2001-01-01T00:00:00Z"}), "expires_at"),
         (json!({"expires_at": "tomorrow"}), "expires_at"),
         (json!({"expires_at": "2999-01-01T00:00:00Z", "expires_in_s": 1}), "expires_at"),
+        (json!({"identity": "ann"}), "identity"),
+        (json!({"identity": "u/.."}), "identity"),
+        (json!({"identity": "u/a/b"}), "identity"),
+        (json!({"identity": format!("u/{}", "x".repeat(65))}), "identity"),
         (json!({"colour": "x"}), "colour"),
     ] {
         let problem = post(OF_W).json(body.clone()).to(&api).await.is_problem(400, "bad_request");
@@ -139,6 +143,27 @@ async fn a_new_secret_is_for_whoever_has_the_token() {
     let (_, own) = make(&api, OF_W, "sm_some", json!({"scopes": ["scripts:read"]})).await;
     assert_eq!(rotate(&own, "sm_some").to(&api).await.status, 200);
     assert_eq!(rotate(&wide, ADMIN).to(&api).await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_installations_tokens_are_made_for_others() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    api.token("sm_all", Some(api.workspace), &["*:*"]).await;
+    api.token("sm_some", None, &["tokens:*", "runs:start"]).await;
+    for by in ["sm_all", "sm_some"] {
+        let body = json!({"identity": "u/bob", "scopes": ["runs:start"]});
+        post(OF_W).token(by).json(body).to(&api).await.is_problem(403, "forbidden");
+        make(&api, OF_W, by, json!({"identity": "u/ann", "scopes": ["runs:start"]})).await;
+    }
+    let (secret, id) = make(&api, OF_W, ADMIN, json!({"identity": "u/bob", "start": "f/t/echo"})).await;
+    let shown = get(format!("{OF_W}/{id}")).to(&api).await.value();
+    assert_eq!((&shown["identity"], &shown["created_by"]), (&json!("u/bob"), &json!("u/ann")));
+    let run = post("/probe/w/run/f/t/echo").token(&secret).to(&api).await.run_id();
+    assert_eq!(api.ended(&run).await["run_as"], "u/bob");
+    // Nor does anybody get a new secret of what is another's.
+    post(format!("{OF_W}/{id}/rotate")).token("sm_all").to(&api).await.is_problem(403, "forbidden");
     api.stop().await;
 }
 

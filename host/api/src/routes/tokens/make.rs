@@ -1,10 +1,11 @@
 //! What is asked for in a new token, checked: it gets nothing that whoever asks does not have.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
     Code, ScriptPath, Timestamp, WorkspaceId,
-    auth::{Access, Principal, Scope, TokenKind},
+    auth::{Access, Action, Principal, Scope, TokenKind},
+    path::SEGMENT_BYTES_MAX,
 };
 use sandmill_store::tokens::{LABEL_CHARS_MAX, SCOPE_BYTES_MAX, SCOPES_MAX};
 
@@ -19,11 +20,12 @@ pub(super) struct Checked {
     pub(super) access: Access,
     pub(super) scopes: Vec<Scope>,
     pub(super) label: String,
+    pub(super) identity: Arc<str>,
     pub(super) expires_at: Option<Timestamp>,
 }
 
 pub(super) fn check(request: TokenRequest, principal: &Principal, of: Option<WorkspaceId>, now: Timestamp) -> Result<Checked, Problem> {
-    let TokenRequest { label, scopes, start, read_only, expires_at, expires_in_s } = request;
+    let TokenRequest { label, scopes, start, read_only, identity, expires_at, expires_in_s } = request;
     if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
         return Err(wrong(format!("`label` has up to {LABEL_CHARS_MAX} characters, none of them a control character")));
     }
@@ -42,7 +44,28 @@ pub(super) fn check(request: TokenRequest, principal: &Principal, of: Option<Wor
     if !principal.includes(&scopes) {
         return Err(widened());
     }
-    Ok(Checked { kind, access, scopes, label, expires_at: expiry(expires_at.as_deref(), expires_in_s, now)? })
+    let identity = acts_as(identity, principal)?;
+    Ok(Checked { kind, access, scopes, label, identity, expires_at: expiry(expires_at.as_deref(), expires_in_s, now)? })
+}
+
+/// Nobody makes a token for somebody else but whoever may do everything to the installation.
+fn acts_as(identity: Option<String>, principal: &Principal) -> Result<Arc<str>, Problem> {
+    let Some(identity) = identity.filter(|identity| **identity != *principal.identity) else { return Ok(Arc::clone(&principal.identity)) };
+    if !principal.may_instance(Action::Write) {
+        return Err(Problem::new(
+            Code::Forbidden,
+            "a token for another identity is made by a token of the installation with instance:write",
+        ));
+    }
+    let name = identity.strip_prefix("u/").unwrap_or_default();
+    let is_name = (1..=SEGMENT_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && !matches!(name, "." | "..");
+    if is_name {
+        Ok(identity.into())
+    } else {
+        Err(wrong(format!("`identity` is u/ and a name of up to {SEGMENT_BYTES_MAX} letters, digits, `_`, `.` or `-`")))
+    }
 }
 
 fn parse(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
