@@ -19,6 +19,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
+pub(crate) mod tokens;
 pub(crate) mod variables;
 
 use crate::{ClientCommand, Session, error::CliError};
@@ -40,6 +41,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Resources(with) => resources::execute(with.own.command, session).await,
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
+        ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }

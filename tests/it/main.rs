@@ -38,6 +38,7 @@ mod site;
 mod steering;
 mod telemetry;
 mod terms;
+mod tokens;
 mod torture;
 mod tour;
 mod upgrade;

@@ -11,6 +11,7 @@ use tokio::{
 
 mod resources;
 mod steering;
+mod tokens;
 
 use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, LocalSession, Outbound, Session, console::Console};
 

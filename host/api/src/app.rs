@@ -4,20 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
-use sandmill_model::{
-    Clock,
-    auth::{Principal, TokenHash},
-    build::Builder,
-    recent::Recent,
-};
+use sandmill_model::{Clock, TokenId, auth::TokenHash, build::Builder, recent::Recent};
 use sandmill_store::{Store, workspaces::Workspace};
 
-use crate::{ApiOptions, ApiState, Downloads};
+use crate::{
+    ApiOptions, ApiState, Downloads,
+    auth::{Failures, Memory},
+};
 
-/// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
+/// How long a workspace that was looked up is believed, and that there is no such token.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// Tokens kept in memory.
-const TOKENS_MAX: usize = 10_000;
 /// Unknown tokens kept in memory, apart from the others: a flood of them must not push those out.
 const UNKNOWN_TOKENS_MAX: usize = 1_000;
 /// Workspaces kept in memory.
@@ -31,8 +27,9 @@ pub(crate) struct App {
     pub(crate) options: ApiOptions,
     pub(crate) downloads: Arc<dyn Downloads>,
     pub(crate) metrics: PrometheusHandle,
-    pub(crate) tokens: Recent<TokenHash, Arc<Principal>>,
+    pub(crate) tokens: Memory,
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
+    pub(crate) failures: Failures,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
 }
 
@@ -46,9 +43,16 @@ impl App {
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,
-            tokens: Recent::new(TOKENS_MAX, BELIEVED),
+            tokens: Memory::default(),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
+            failures: Failures::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
         }
+    }
+
+    /// Tokens were revoked here, or got other secrets: nothing that is remembered of them counts any more.
+    pub(crate) fn forget_tokens(&self, tokens: Vec<TokenId>) {
+        self.tokens.forget(&tokens);
+        self.dispatch.tell_revoked(tokens);
     }
 }

@@ -2,24 +2,35 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-use std::{borrow::Cow, sync::Arc};
+mod failures;
+mod memory;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
-    Code,
+    Code, Timestamp,
     auth::{Action, Domain, Principal, TokenHash},
 };
 use sandmill_store::workspaces::Workspace;
 
-use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
+use self::memory::{BELIEVED, LookUp, Remembered};
+pub(crate) use self::{failures::Failures, memory::Memory};
+use crate::{app::App, on_behalf::OnBehalf, peer::Peer, problem::Problem, request::url};
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
+/// When a token was used is kept to this time.
+const USES_APART: Duration = Duration::from_secs(60);
 
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
+}
+
+fn too_many_failures() -> Problem {
+    Problem::new(Code::TooManyRequests, "too many requests with tokens that are not valid came from this address")
 }
 
 /// The token that a request shows.
@@ -49,28 +60,64 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
 }
 
 impl App {
-    /// The principal of a request's token, from memory if it was seen a moment ago.
-    pub(crate) async fn principal(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Principal>, Problem> {
-        let unknown = || unauthorized("the token is not valid; it may have been revoked");
-        let hash = TokenHash::of(&presented(headers, uri)?);
+    /// The principal of a request's token, from memory if it was seen a moment ago. Too many tokens of one address that are not valid are
+    /// 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
+    pub(crate) async fn principal(&self, parts: &Parts) -> Result<Arc<Principal>, Problem> {
+        self.authenticated(parts, TokenHash::of(&presented(&parts.headers, &parts.uri)?)).await
+    }
+
+    /// Whether the token that was valid when a request began is so still. One that shows none was let in without.
+    pub(crate) async fn still_valid(&self, parts: &Parts) -> Result<(), Problem> {
+        match presented(&parts.headers, &parts.uri) {
+            Ok(token) => self.authenticated(parts, TokenHash::of(&token)).await.map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
+    pub(crate) async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();
-        if let Some(principal) = self.tokens.get(&hash, now) {
-            return Ok(principal);
+        match self.tokens.get(&hash, now, believed) {
+            Remembered::Valid(_) => true,
+            Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up).await, Ok(Some(_))),
+        }
+    }
+
+    async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
+        let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
+        let now = self.clock.now();
+        let look_up = match self.tokens.get(&hash, now, BELIEVED) {
+            Remembered::Valid(principal) => return Ok(principal),
+            Remembered::LookUp(look_up) => look_up,
+        };
+        let peer = Peer::of(&parts.extensions).filter(|_| !look_up.was_valid);
+        if let Some(peer) = peer {
+            self.failures.take(peer, now).map_err(|wait| too_many_failures().retry_after(wait))?;
         }
         if self.unknown_tokens.get(&hash, now).is_some() {
             return Err(unknown());
         }
-        match self.store.tokens.by_hash(hash).await? {
-            Some(principal) => {
-                let principal = Arc::new(principal);
-                self.tokens.put(hash, Arc::clone(&principal), now);
-                Ok(principal)
-            }
-            None => {
-                self.unknown_tokens.put(hash, (), now);
-                Err(unknown())
-            }
+        let found = self.look_up(hash, now, look_up).await;
+        // What is our own fault is not counted either.
+        if let Some(peer) = peer.filter(|_| !matches!(found, Ok(None))) {
+            self.failures.give_back(peer, now);
         }
+        found?.ok_or_else(unknown)
+    }
+
+    async fn look_up(&self, hash: TokenHash, now: Timestamp, look_up: LookUp) -> Result<Option<Arc<Principal>>, Problem> {
+        let known = self.store.tokens.by_hash(hash).await?;
+        let Some(known) = known.filter(|known| known.expires_at.is_none_or(|at| at > now)) else {
+            self.tokens.forget_secret(&hash);
+            self.unknown_tokens.put(hash, (), now);
+            return Ok(None);
+        };
+        if known.last_used_at.is_none_or(|at| now.since(at) >= USES_APART) {
+            self.store.tokens.note_use(known.principal.token, now);
+        }
+        let principal = Arc::new(known.principal.clone());
+        self.tokens.put(hash, &known, Arc::clone(&principal), look_up);
+        Ok(Some(principal))
     }
 
     /// The workspace called `name`, if `principal` belongs to it.
@@ -99,7 +146,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        app.principal(&parts.headers, &parts.uri).await.map(Self)
+        app.principal(parts).await.map(Self)
     }
 }
 
@@ -108,6 +155,8 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
+    /// By what it is known; none: not by a token.
+    pub(crate) token: Option<TokenHash>,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -124,10 +173,11 @@ impl Caller {
     /// # Errors
     /// If nobody is known by the token, or they know of no such workspace.
     pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
-        let principal = app.principal(&parts.headers, &parts.uri).await?;
+        let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        let principal = app.authenticated(parts, token).await?;
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace })
+        Ok(Self { principal, workspace, token: Some(token) })
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

@@ -11,6 +11,7 @@ mod observe;
 mod on_behalf;
 mod openapi;
 mod pages;
+mod peer;
 mod problem;
 mod request;
 mod router;
@@ -26,6 +27,7 @@ use sandmill_store::Store;
 
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
+pub use peer::Peer;
 pub use router::router;
 
 /// What the API works with.

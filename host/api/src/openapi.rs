@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
 };
 
 #[derive(OpenApi)]
@@ -55,6 +55,16 @@ use crate::{
         letters::discard,
         letters::replay_many,
         letters::discard_many,
+        tokens::workspace::list,
+        tokens::workspace::create,
+        tokens::workspace::show,
+        tokens::workspace::revoke,
+        tokens::workspace::rotate,
+        tokens::instance::list,
+        tokens::instance::create,
+        tokens::instance::show,
+        tokens::instance::revoke,
+        tokens::instance::rotate,
         instance::version,
         instance::nodes,
         keys::rotate,
@@ -70,6 +80,7 @@ use crate::{
         (name = "dead letters", description = "Runs that failed for good, until they are replayed or discarded"),
         (name = "resources", description = "Typed objects that scripts use, and their types"),
         (name = "variables", description = "Texts that scripts use"),
+        (name = "tokens", description = "Who may call, for how long, and for what"),
         (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
     security(("token" = [])),

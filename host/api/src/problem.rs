@@ -2,6 +2,8 @@
 //!
 //! A handler returns a [`Problem`]; it becomes a body in [`crate::observe`], which knows the request's id and logs the cause.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sandmill_model::{
@@ -30,6 +32,8 @@ struct Details {
     diagnostics: Vec<Diagnostic>,
     error: Option<ScriptError>,
     allow: Option<HeaderValue>,
+    /// None: [`RETRY_AFTER_S`].
+    retry_after_s: Option<u64>,
     /// For the log, never for the caller.
     cause: Option<String>,
 }
@@ -114,6 +118,7 @@ impl Problem {
             diagnostics: Vec::new(),
             error: None,
             allow: None,
+            retry_after_s: None,
             cause: None,
         }))
     }
@@ -145,6 +150,12 @@ impl Problem {
         self
     }
 
+    /// With a status that asks for patience: whole seconds, so that nobody comes too early.
+    pub(crate) fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after_s = Some(time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        self
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.0.code
     }
@@ -155,7 +166,7 @@ impl Problem {
 
     /// Body and headers.
     pub(crate) fn write(self, request_id: &str, response: &mut Response) {
-        let Details { code, detail, run, faults, diagnostics, error, allow, cause: _ } = *self.0;
+        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, cause: _ } = *self.0;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code.status() {
@@ -163,7 +174,8 @@ impl Problem {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sandmill\""));
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+                let after = retry_after_s.map_or(HeaderValue::from_static(RETRY_AFTER_S), HeaderValue::from);
+                headers.insert(header::RETRY_AFTER, after);
             }
             _ => {}
         }

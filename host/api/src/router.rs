@@ -6,7 +6,7 @@ use axum::{
     Router, middleware,
     routing::{delete, get, post},
 };
-use sandmill_model::Code;
+use sandmill_model::{Code, TokenId};
 
 use crate::{
     ApiState,
@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -25,6 +25,15 @@ const SURFACE: &str = "api";
 pub fn router(state: ApiState) -> Router {
     let endpoints = state.endpoints.clone();
     let app = Arc::new(App::new(state));
+    app.dispatch.on_revoked({
+        // Weakly: dispatch would hold what holds it.
+        let app = Arc::downgrade(&app);
+        move |tokens: &[TokenId]| {
+            if let Some(app) = app.upgrade() {
+                app.tokens.forget(tokens);
+            }
+        }
+    });
 
     let routes = Router::new()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
@@ -57,6 +66,12 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
         .route("/api/w/{workspace}/dead-letters/{id}", delete(letters::discard))
         .route("/api/w/{workspace}/dead-letters/{id}/replay", post(letters::replay))
+        .route("/api/w/{workspace}/tokens", get(tokens::workspace::list).post(tokens::workspace::create))
+        .route("/api/w/{workspace}/tokens/{id}", get(tokens::workspace::show).delete(tokens::workspace::revoke))
+        .route("/api/w/{workspace}/tokens/{id}/rotate", post(tokens::workspace::rotate))
+        .route("/api/instance/tokens", get(tokens::instance::list).post(tokens::instance::create))
+        .route("/api/instance/tokens/{id}", get(tokens::instance::show).delete(tokens::instance::revoke))
+        .route("/api/instance/tokens/{id}/rotate", post(tokens::instance::rotate))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
         .route("/api/instance/keys/rotate", post(keys::rotate))

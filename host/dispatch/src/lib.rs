@@ -41,7 +41,7 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -128,6 +128,8 @@ struct Inner {
     delayed: tokio::sync::Notify,
     membership: lease::Membership,
     outbox: signals::Outbox,
+    /// Who wants to know of tokens that were revoked on other nodes.
+    on_revoked: OnceLock<Box<dyn Fn(&[TokenId]) + Send + Sync>>,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
@@ -245,6 +247,7 @@ impl Dispatch {
                 delayed: tokio::sync::Notify::new(),
                 membership: lease::Membership::default(),
                 outbox: signals::Outbox::default(),
+                on_revoked: OnceLock::new(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
@@ -274,6 +277,16 @@ impl Dispatch {
     /// Forgets what is believed about a path: called after a deployment.
     pub fn deployed(&self, workspace: WorkspaceId, path: &ScriptPath) {
         self.inner.targets.forget(workspace, path);
+    }
+
+    /// Tells the other nodes at once that these tokens were revoked, or have other secrets.
+    pub fn tell_revoked(&self, tokens: Vec<TokenId>) {
+        self.inner.tell_revoked(tokens);
+    }
+
+    /// `hear` is told what other nodes say of it, and this one, too. Only the first who asks is.
+    pub fn on_revoked(&self, hear: impl Fn(&[TokenId]) + Send + Sync + 'static) {
+        let _ = self.inner.on_revoked.set(Box::new(hear));
     }
 
     /// All nodes that live or have just died.

@@ -9,6 +9,10 @@ use crate::{
     ids::{TokenId, WorkspaceId},
 };
 
+mod token;
+
+pub use token::{Access, TokenKind, effective, shown_prefix};
+
 /// What a scope is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
@@ -19,12 +23,14 @@ pub enum Domain {
     Variables,
     /// Objects under their keys.
     Blobs,
+    /// API tokens. They have no paths.
+    Tokens,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 6] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Instance];
+    const ALL: [Self; 7] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Tokens, Self::Instance];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -34,6 +40,7 @@ impl Domain {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Tokens => "tokens",
             Self::Instance => "instance",
         }
     }
@@ -97,6 +104,15 @@ impl Scope {
                 (Some(glob), Some(path)) => matches(glob, path),
                 (Some(_), None) => false,
             }
+    }
+
+    /// Whether it covers all that `other` does.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        let is_as_open = (self.domain.is_none() || other.domain.is_some()) && (self.action.is_none() || other.action.is_some());
+        // Where both leave it open, any will do.
+        let (domain, action) = (other.domain.unwrap_or(Domain::Scripts), other.action.unwrap_or(Action::Read));
+        self == other || (is_as_open && self.covers(domain, action, other.glob.as_deref()))
     }
 
     /// Whether it covers `action` on some path at least.
@@ -190,20 +206,37 @@ impl Principal {
         scopes.map(|scope| scope.glob.as_deref().filter(|glob| *glob != "*").map(str::to_owned)).collect()
     }
 
+    /// Whether all that `scopes` cover is covered by one of its own: what it may hand on.
+    #[must_use]
+    pub fn includes(&self, scopes: &[Scope]) -> bool {
+        scopes.iter().all(|scope| self.scopes.iter().any(|own| own.includes(scope)))
+    }
+
+    /// Whether it may do something in every workspace and on every path, which no workspace's token may.
+    #[must_use]
+    pub fn may_everywhere(&self, domain: Domain, action: Action) -> bool {
+        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(domain, action, None))
+    }
+
     /// Whether it may do something to the installation itself, which no workspace's token may.
     #[must_use]
     pub fn may_instance(&self, action: Action) -> bool {
-        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(Domain::Instance, action, None))
+        self.may_everywhere(Domain::Instance, action)
     }
 }
 
 /// A token's stored form: only this is kept, never the token.
+///
+/// A token is looked up by its hash, so nothing is ever compared with a secret. How long the look-up in a map or an index takes may tell how
+/// much of a *hash* somebody has hit; but whoever sends tokens cannot choose their hashes bit by bit. To come closer to a stored one they would
+/// have to find texts with given beginnings of SHA-256: each bit costs them twice as much as the one before, and tells them nothing of the
+/// token that the hash is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenHash(pub Digest);
 
 impl TokenHash {
-    /// Tokens carry 256 bits of randomness, so one pass of SHA-256 is enough.
+    /// Tokens carry 260 bits of randomness, so one pass of SHA-256 is enough: there is nothing to guess that a slow hash would make dear.
     #[must_use]
     pub fn of(token: &str) -> Self {
         Self(Digest::of_parts(&[b"sandmill-token", token.as_bytes()]))
@@ -248,6 +281,41 @@ mod tests {
         check("runs:start:f/a", Domain::Runs, Action::Start, Some("f/*"), false);
         for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
+        }
+    }
+
+    #[test]
+    fn scopes_include_what_is_narrower() {
+        let check = |own: &str, other: &str, expected| {
+            let (own, other): (Scope, Scope) = (own.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(own.includes(&other), expected, "{own} {other}");
+        };
+        for (own, other) in [
+            ("*:*", "*:*"),
+            ("*:*", "instance:write"),
+            ("*:read", "runs:read:f/a/*"),
+            ("runs:*", "runs:start"),
+            ("runs:start", "runs:start:*"),
+            ("runs:start:*", "runs:start:f/*"),
+            ("runs:start:f/a/*", "runs:start:f/a/*"),
+            ("runs:start:f/a/*", "runs:start:f/a/b*/c"),
+            ("runs:start:f/*/x", "runs:start:f/a*/x"),
+        ] {
+            check(own, other, true);
+        }
+        for (own, other) in [
+            ("runs:*", "*:*"),
+            ("runs:start", "runs:*"),
+            ("*:start", "*:*"),
+            ("runs:start:*", "runs:start"),
+            ("runs:start:f/a/*", "runs:start:f/*"),
+            ("runs:start:f/a", "runs:start:f/*"),
+            ("runs:start:f/*/x", "runs:start:f/*"),
+            ("runs:start:f/a*b", "runs:start:f/a*"),
+            ("runs:start:f/a", "runs:start:f/a*"),
+            ("scripts:read", "runs:read"),
+        ] {
+            check(own, other, false);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sandmill_model::{Clock, SystemClock};
-use sandmill_store::{Store, seal::Sealing, upkeep};
+use sandmill_store::{Store, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -69,6 +69,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let service = tasks.spawn(node.service.run(stop_service.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
+    let tokens = tasks.spawn(token_upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock)).run(shutdown.clone()));
     tasks.spawn(stop_on_signal(shutdown.clone()));
     tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
@@ -82,6 +83,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     stop_service.cancel();
     service.await.context("dispatch ended badly")?;
     upkeep.await.context("upkeep ended badly")?;
+    tokens.await.context("upkeep of tokens ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

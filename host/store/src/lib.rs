@@ -19,6 +19,7 @@ pub mod seal;
 pub mod signals;
 mod sql;
 pub mod state;
+pub mod token_upkeep;
 pub mod tokens;
 pub mod upkeep;
 pub mod variables;

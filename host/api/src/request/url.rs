@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use sandmill_model::{Code, RunId, ScriptPath, TypeName, resource_type::InvalidName, version::Selector};
+use sandmill_model::{Code, RunId, ScriptPath, TokenId, TypeName, resource_type::InvalidName, version::Selector};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -75,6 +75,25 @@ impl<S: Sync> FromRequestParts<S> for RunRef {
         let id = tail(parts).split('/').next().unwrap_or_default();
         id.parse().map(Self).map_err(|_| no_run())
     }
+}
+
+/// `/api/w/{workspace}/tokens/{this}/…` and `/api/instance/tokens/{this}/…`
+pub(crate) struct TokenRef(pub(crate) TokenId);
+
+impl<S: Sync> FromRequestParts<S> for TokenRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let path = parts.uri.path();
+        let tail = if path.starts_with("/api/instance/") { after(path, 3) } else { after(path, 4) };
+        let id = tail.split('/').next().unwrap_or_default();
+        id.parse().map(Self).map_err(|_| no_token())
+    }
+}
+
+/// The same for a token that never was, for one that was revoked and for one of another workspace.
+pub(crate) fn no_token() -> Problem {
+    Problem::new(Code::NotFound, "there is no such token here")
 }
 
 /// The same for a run that never was and for one of another workspace.

@@ -9,4 +9,5 @@ pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod settings;
+pub(crate) mod tokens;
 pub(crate) mod variables;

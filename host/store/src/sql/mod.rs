@@ -30,6 +30,7 @@ mod scripts;
 mod signals;
 mod snapshot;
 mod state;
+mod token_uses;
 mod tokens;
 mod turns;
 mod value;
@@ -147,11 +148,19 @@ struct Sql {
     /// Held by whoever rotates keys.
     rotating: Mutex<()>,
     checks: Arc<Semaphore>,
+    token_uses: token_uses::Uses,
 }
 
 impl Sql {
     fn new(db: Db, shelf: Option<objects::Shelf>, seals: Option<Arc<Seals>>) -> Self {
-        Self { db, shelf, seals, rotating: Mutex::new(()), checks: Arc::new(Semaphore::new(CHECKS_MAX)) }
+        Self {
+            db,
+            shelf,
+            seals,
+            rotating: Mutex::new(()),
+            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            token_uses: token_uses::Uses::default(),
+        }
     }
 
     /// For what is done to secrets; an error if there are no keys for it.

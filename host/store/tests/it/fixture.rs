@@ -82,6 +82,11 @@ impl Database {
         rows.into_iter().map(read).collect()
     }
 
+    /// The bytes of an expression of text, in SQL.
+    pub(crate) fn bytes_of(&self, text: &str) -> String {
+        if self.url.starts_with("sqlite:") { format!("CAST({text} AS BLOB)") } else { format!("convert_to({text}, 'UTF8')") }
+    }
+
     /// Does something that no store does.
     pub(crate) async fn execute(&self, sql: &str) {
         use sqlx::{ConnectOptions as _, Connection as _};

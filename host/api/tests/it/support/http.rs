@@ -1,9 +1,12 @@
 //! Requests and answers.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use sandmill_api::Peer;
 use tower::ServiceExt;
 
 use super::{ADMIN, Api};
@@ -16,10 +19,11 @@ pub(crate) struct Call {
     headers: HeaderMap,
     body: Bytes,
     token: Option<String>,
+    peer: Option<IpAddr>,
 }
 
 fn call(method: Method, uri: impl Into<String>) -> Call {
-    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()) }
+    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()), peer: None }
 }
 
 pub(crate) fn get(uri: impl Into<String>) -> Call {
@@ -45,6 +49,12 @@ pub(crate) fn delete(uri: impl Into<String>) -> Call {
 impl Call {
     pub(crate) fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Sent from this address.
+    pub(crate) fn peer(mut self, peer: &str) -> Self {
+        self.peer = Some(peer.parse().unwrap());
         self
     }
 
@@ -91,6 +101,9 @@ impl Call {
         *request.headers_mut() = self.headers;
         if let Some(token) = self.token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(Peer(peer));
         }
         api.router.clone().oneshot(request).await.unwrap()
     }
