@@ -12,7 +12,7 @@ use sandmill_model::{
 };
 use sandmill_store::{Store, workspaces::Workspace};
 
-use crate::{ApiOptions, ApiState, Downloads};
+use crate::{ApiOptions, ApiState, Downloads, rates::Rates};
 
 /// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ pub(crate) struct App {
     pub(crate) tokens: Recent<TokenHash, Arc<Principal>>,
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    pub(crate) rates: Rates,
 }
 
 impl App {
@@ -43,6 +44,7 @@ impl App {
             dispatch: state.dispatch,
             builder: state.builder,
             clock: state.clock,
+            rates: Rates::new(state.options.requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,

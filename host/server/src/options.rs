@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSou
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
-use crate::blob_options::BlobOptions;
+use crate::{blob_options::BlobOptions, network_options::NetworkOptions};
 use sandmill_capabilities::blob;
 use sandmill_store::objects::{INLINE_RESULT_BYTES_MAX, Place};
 
@@ -111,6 +111,8 @@ pub(crate) struct ServeOptions {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, env = "SANDMILL_LISTEN", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Bytes of a result that is kept in the database; a larger one becomes an object.
