@@ -24,6 +24,7 @@ mod foreign;
 mod grants;
 mod hostile;
 mod isolation;
+mod network;
 mod nodes;
 mod oci;
 mod project_tests;
