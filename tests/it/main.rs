@@ -13,6 +13,7 @@ mod commands;
 mod components;
 mod connections;
 mod databases;
+mod deployment;
 mod dev;
 mod disk;
 mod dispatching;
