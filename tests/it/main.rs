@@ -40,6 +40,7 @@ mod site;
 mod steering;
 mod telemetry;
 mod terms;
+mod threat_model;
 mod torture;
 mod tour;
 mod upgrade;
