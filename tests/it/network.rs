@@ -1,6 +1,6 @@
 //! What stands between the server and the network: TLS, proxies, host names, large heads.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -10,7 +10,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName},
 };
-use sandmill_testkit::server::Server;
+use sandmill_testkit::{binary::binary, server::Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -150,6 +150,35 @@ async fn a_certificate_is_renewed_while_it_is_in_use() {
     open.write_all(HEALTH.as_bytes()).await.unwrap();
     assert!(rest(&mut open).await.starts_with(b"HTTP/1.1 200"), "what is open goes on");
     assert!(!server.log().contains("PRIVATE"), "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_speaks_tls_to_whom_it_trusts() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    write(folder.path(), &authority.pair());
+    fs::write(folder.path().join("ca.pem"), pem("CERTIFICATE", &authority.root)).unwrap();
+    fs::write(folder.path().join("add.ts"), "export function main(a: number) { return a + 1; }").unwrap();
+    let server = secured(folder.path(), &[]);
+    let url = server.url.replace("127.0.0.1", "localhost");
+    let sandmill = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(folder.path());
+        command.env("SANDMILL_SERVER", &url).env("SANDMILL_TOKEN", &server.token).env("XDG_CONFIG_HOME", folder.path().join("config"));
+        let output = command.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), format!("{out}{err}"))
+    };
+    let (code, said) = sandmill(&["push", "add.ts", "--path", "f/network/add", "--ca", "ca.pem"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = sandmill(&["run", "f/network/add", "--arg", "a=1", "--ca", "ca.pem"]);
+    assert!(code == Some(0) && said.contains('2'), "{said}");
+    let (code, said) = sandmill(&["scripts", "list"]);
+    assert!(code == Some(3) && said.contains("certificate"), "{said}");
+    let other = url.replace("localhost", "127.0.0.1");
+    let (code, said) = sandmill(&["scripts", "list", "--ca", "ca.pem", "--server", &other]);
+    assert!(code == Some(3) && said.contains("certificate"), "it is not the server of that name: {said}");
+    let (code, said) = sandmill(&["scripts", "list", "--ca", "add.ts"]);
+    assert!(code == Some(2) && said.contains("--ca"), "{said}");
 }
 
 #[test]
