@@ -101,7 +101,7 @@ impl Certificates {
         let mut ticks = tokio::time::interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What goes on being wrong is said once, and whenever somebody asks.
-        let mut said = None;
+        let mut said: Option<String> = None;
         loop {
             let is_asked = tokio::select! {
                 _ = ticks.tick() => false,
