@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -30,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Bytes of a certificate's file, with all that lead to its authority, or of a key's.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Permissions of those who are neither the owner nor of its group.
+const OTHERS: u32 = 0o007;
 /// What may be spoken, the better first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -61,6 +64,9 @@ impl Certificates {
     /// If a file cannot be read, or the two are no pair.
     pub(crate) async fn load(files: Files) -> anyhow::Result<Arc<Self>> {
         let shown = Content::read(&files).await?.shown()?;
+        if tokio::fs::metadata(&files.key).await.is_ok_and(|key| key.permissions().mode() & OTHERS != 0) {
+            tracing::warn!(file = %files.key.display(), "everybody on this machine can read the TLS key");
+        }
         Ok(Arc::new(Self { files, shown: RwLock::new(shown) }))
     }
 
