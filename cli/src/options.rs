@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use crate::commands::{
@@ -22,6 +24,9 @@ pub struct Globals {
     /// Workspace to work in [default: what `login` saved, else `default`]
     #[arg(long, env = "SANDMILL_WORKSPACE", global = true, help_heading = SHARED_HEADING)]
     pub workspace: Option<String>,
+    /// A PEM file of authorities whose certificates are trusted beside those of the well-known ones
+    #[arg(long, env = "SANDMILL_CA", global = true, value_name = "FILE", help_heading = SHARED_HEADING)]
+    pub ca: Option<PathBuf>,
     /// Print JSON for other programs to read
     #[arg(long, global = true, help_heading = SHARED_HEADING)]
     pub json: bool,

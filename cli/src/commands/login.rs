@@ -14,7 +14,7 @@ const DEFAULT_WORKSPACE: &str = "default";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Address of the server, e.g. `http://127.0.0.1:8000`
+    /// Address of the server, e.g. `http://127.0.0.1:8000` or `https://sandmill.example.org`
     url: String,
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         .ok_or_else(|| CliError::input("login needs --token; the first start of a server writes one to DATA/admin-token"))?;
     let workspace = globals.workspace.clone().unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
     let url = parse_url(&options.url)?;
-    let server = Server::new(url.clone(), token.clone(), workspace.clone())?;
+    let server = Server::new(url.clone(), token.clone(), workspace.clone(), globals.ca.as_deref())?;
     let instance: Instance = server.read(server.request_at(Method::GET, "api/instance/version")).await?;
     let file =
         profile::location().ok_or_else(|| CliError::input("there is no home folder to save the login in; set HOME or XDG_CONFIG_HOME"))?;

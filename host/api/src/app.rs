@@ -10,6 +10,7 @@ use sandmill_store::{Store, workspaces::Workspace};
 use crate::{
     ApiOptions, ApiState, Downloads,
     auth::{Failures, Memory},
+    rates::Rates,
 };
 
 /// How long a workspace that was looked up is believed, and that there is no such token.
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     pub(crate) failures: Failures,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    pub(crate) rates: Rates,
 }
 
 impl App {
@@ -40,6 +42,7 @@ impl App {
             dispatch: state.dispatch,
             builder: state.builder,
             clock: state.clock,
+            rates: Rates::new(state.options.requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,

@@ -18,7 +18,7 @@ use sandmill_store::workspaces::Workspace;
 
 use self::memory::{BELIEVED, LookUp, Remembered};
 pub(crate) use self::{failures::Failures, memory::Memory};
-use crate::{app::App, on_behalf::OnBehalf, peer::Peer, problem::Problem, request::url};
+use crate::{ClientAddress, app::App, on_behalf::OnBehalf, problem::Problem, request::url};
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -90,17 +90,17 @@ impl App {
             Remembered::Valid(principal) => return Ok(principal),
             Remembered::LookUp(look_up) => look_up,
         };
-        let peer = Peer::of(&parts.extensions).filter(|_| !look_up.was_valid);
-        if let Some(peer) = peer {
-            self.failures.take(peer, now).map_err(|wait| too_many_failures().retry_after(wait))?;
+        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !look_up.was_valid);
+        if let Some(network) = network {
+            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
         }
         if self.unknown_tokens.get(&hash, now).is_some() {
             return Err(unknown());
         }
         let found = self.look_up(hash, now, look_up).await;
         // What is our own fault is not counted either.
-        if let Some(peer) = peer.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(peer, now);
+        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
+            self.failures.give_back(network, now);
         }
         found?.ok_or_else(unknown)
     }

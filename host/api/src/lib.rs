@@ -5,14 +5,17 @@
 mod answers;
 mod app;
 mod auth;
+mod client_address;
 mod events;
+mod gate;
+mod hosts;
 mod mount;
 mod observe;
 mod on_behalf;
 mod openapi;
 mod pages;
-mod peer;
 mod problem;
+mod rates;
 mod request;
 mod router;
 mod routes;
@@ -25,9 +28,10 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
+pub use client_address::{ClientAddress, ForwardedField, Proxies};
+pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
-pub use peer::Peer;
 pub use router::router;
 
 /// What the API works with.
@@ -47,6 +51,8 @@ pub struct ApiState {
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 /// Bytes of an uploaded component.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Requests to the API in a second from one address: far more than programs of one user send, and few enough that others are answered.
+pub const REQUESTS_PER_S_MAX: u32 = 2_000;
 /// How long a caller waits for a result before it is told where to look for it.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,6 +62,10 @@ pub struct ApiOptions {
     pub component_bytes_max: usize,
     pub wait_limit: Duration,
     pub metrics: MetricsAccess,
+    /// None: everything is at every host name.
+    pub routes_host: Option<RoutesHost>,
+    /// Requests to the API in a second from one address; 0: as many as come.
+    pub requests_per_s_max: u32,
 }
 
 impl Default for ApiOptions {
@@ -65,6 +75,8 @@ impl Default for ApiOptions {
             component_bytes_max: COMPONENT_BYTES_MAX,
             wait_limit: WAIT_LIMIT,
             metrics: MetricsAccess::Token,
+            routes_host: None,
+            requests_per_s_max: REQUESTS_PER_S_MAX,
         }
     }
 }

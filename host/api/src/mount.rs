@@ -24,6 +24,7 @@ use crate::{
     app::App,
     auth::Caller,
     events::{self, View},
+    hosts::Side,
     observe::{self, Surface},
     problem::Problem,
     request::{body, headers},
@@ -59,6 +60,9 @@ impl Mount {
     async fn call(&self, request: Request) -> Result<Response, Problem> {
         let app = &self.app;
         let (parts, body) = request.into_parts();
+        if let Some(host) = &app.options.routes_host {
+            host.check(Side::Routes, &parts.headers, &parts.uri)?;
+        }
         let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
         let caller = Caller::of(&parts, workspace, app).await?;
         caller.must(Domain::Runs, Action::Start, path.as_str())?;

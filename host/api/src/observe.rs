@@ -14,13 +14,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use metrics::{Counter, Histogram};
 use sandmill_dispatch::trace::{TRACEPARENT, go_on_from};
 use sandmill_model::{Clock, RequestId, RunId};
 use tracing::{Instrument, Span, field};
 
-use crate::{app::App, problem::Problem, request::headers::REQUEST_ID};
+use crate::{
+    ClientAddress,
+    app::App,
+    problem::Problem,
+    request::headers::{self, REQUEST_ID},
+};
 
 /// Characters of a request id that a caller chose.
 const REQUEST_ID_CHARACTERS_MAX: usize = 64;
@@ -69,10 +74,7 @@ pub(crate) struct Observer {
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let mut response = observed(&observer.app, &observer.surface, request, |request| next.run(request)).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // What a token may see is for no cache; a handler may know better.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers::guard(response.headers_mut());
     response
 }
 
@@ -84,7 +86,16 @@ where
     let started = Instant::now();
     let id = request_id(request.headers(), app.clock.as_ref());
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path(), run = field::Empty);
+    let client = request.extensions().get::<ClientAddress>().copied();
+    let client_address = client.map(|client| field::display(client.address));
+    let span = tracing::debug_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        %method,
+        path = uri.path(),
+        client = client_address,
+        run = field::Empty
+    );
     if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
         go_on_from(&span, parent);
     }
@@ -97,6 +108,9 @@ where
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed_us = started.elapsed().as_micros() as u64, "answered"));
     surface.record(response.status(), started);
     response.headers_mut().insert(REQUEST_ID, id);
+    if client.is_some_and(|client| client.is_secure) {
+        headers::only_secure(response.headers_mut());
+    }
     response
 }
 

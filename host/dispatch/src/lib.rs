@@ -112,6 +112,8 @@ pub struct Dispatch {
     inner: Arc<Inner>,
 }
 
+type OnRevoked = Box<dyn Fn(&[TokenId]) + Send + Sync>;
+
 struct Inner {
     options: Options,
     store: Store,
@@ -129,7 +131,7 @@ struct Inner {
     membership: lease::Membership,
     outbox: signals::Outbox,
     /// Who wants to know of tokens that were revoked on other nodes.
-    on_revoked: OnceLock<Box<dyn Fn(&[TokenId]) + Send + Sync>>,
+    on_revoked: OnceLock<OnRevoked>,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,

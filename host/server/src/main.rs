@@ -7,12 +7,14 @@ mod credentials;
 mod downloads;
 mod listen;
 mod local;
+mod network_options;
 mod node;
 mod options;
 mod outbound;
 mod ports;
 mod serve;
 mod telemetry;
+mod tls;
 
 use std::process::ExitCode;
 

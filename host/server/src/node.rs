@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -117,14 +116,14 @@ impl Node {
     }
 
     /// What the API needs of the node.
-    pub(crate) fn api(&self, wait_limit: Duration, metrics: metrics_exporter_prometheus::PrometheusHandle) -> ApiState {
+    pub(crate) fn api(&self, options: ApiOptions, metrics: metrics_exporter_prometheus::PrometheusHandle) -> ApiState {
         ApiState {
             store: self.store.clone(),
             dispatch: self.dispatch.clone(),
             builder: Arc::new(self.runner.clone()),
             endpoints: sandmill_triggers::endpoints(),
             clock: Arc::clone(&self.clock),
-            options: ApiOptions { wait_limit, ..ApiOptions::default() },
+            options,
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
         }

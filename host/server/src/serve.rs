@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use sandmill_api::ApiOptions;
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -13,6 +14,7 @@ use crate::{
     node::{self, Node, NodeOptions},
     options::{Durability, ServeOptions, Wasi},
     telemetry,
+    tls::Certificates,
 };
 
 /// How long open connections may take to finish once the server shuts down.
@@ -35,12 +37,11 @@ pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
 }
 
 async fn run(options: ServeOptions) -> anyhow::Result<()> {
-    let limits = listen::Limits {
-        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
-        receive: Duration::from_millis(options.receive_timeout_ms),
-        send: Duration::from_millis(options.send_timeout_ms),
-        idle: Duration::from_millis(options.idle_timeout_ms),
+    let certificates = match options.network.tls() {
+        Some(files) => Some(Certificates::load(files).await?),
+        None => None,
     };
+    let connections = connections(&options, certificates.as_ref())?;
     bootstrap::data_folder(&options.places.data)?;
     let metrics = telemetry::metrics()?;
     let name: Arc<str> = match &options.node {
@@ -53,7 +54,13 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
-    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics.clone()));
+    let api_options = ApiOptions {
+        wait_limit: Duration::from_millis(options.wait_limit_ms),
+        routes_host: options.network.routes_host.clone(),
+        requests_per_s_max: options.network.requests_per_s_max,
+        ..ApiOptions::default()
+    };
+    let router = sandmill_api::router(node.api(api_options, metrics.clone()));
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let stop_service = CancellationToken::new();
@@ -74,9 +81,14 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
-    tracing::info!("listening on http://{address}");
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    if let Some(certificates) = certificates {
+        tasks.spawn(certificates.follow(shutdown.clone()));
+    }
+
+    tracing::info!("listening on {scheme}://{address}");
     tokio::select! {
-        () = listen::serve(listener, router, limits, shutdown.clone()) => {}
+        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
@@ -86,6 +98,17 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     tokens.await.context("upkeep of tokens ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+/// How connections are taken.
+fn connections(options: &ServeOptions, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<listen::Options> {
+    let limits = listen::Limits {
+        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
+        receive: Duration::from_millis(options.receive_timeout_ms),
+        send: Duration::from_millis(options.send_timeout_ms),
+        idle: Duration::from_millis(options.idle_timeout_ms),
+    };
+    Ok(listen::Options { limits, tls: certificates.map(Certificates::config).transpose()?, proxies: options.network.proxies() })
 }
 
 /// What the node is made of.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -61,32 +61,30 @@ struct Table {
 }
 
 impl Failures {
-    /// Counts a try of `peer`; an error says how long it has to wait.
-    pub(crate) fn take(&self, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    /// Counts a try of `network`; an error says how long it has to wait.
+    pub(crate) fn take(&self, network: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let peer = counted_as(peer);
-        if table.has_room(peer, now) {
-            table.addresses.entry(peer).or_default().take(OF_ADDRESS, now)
+        if table.has_room(network, now) {
+            table.addresses.entry(network).or_default().take(OF_ADDRESS, now)
         } else {
             table.crowd.take(OF_CROWD, now)
         }
     }
 
     /// A try that was counted was no failure.
-    pub(crate) fn give_back(&self, peer: IpAddr, now: Timestamp) {
+    pub(crate) fn give_back(&self, network: IpAddr, now: Timestamp) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let peer = counted_as(peer);
-        let Some(even) = table.addresses.get_mut(&peer) else { return table.crowd.give_back(OF_CROWD) };
+        let Some(even) = table.addresses.get_mut(&network) else { return table.crowd.give_back(OF_CROWD) };
         even.give_back(OF_ADDRESS);
         if even.0 <= now.micros() {
-            table.addresses.remove(&peer);
+            table.addresses.remove(&network);
         }
     }
 }
 
 impl Table {
-    fn has_room(&mut self, peer: IpAddr, now: Timestamp) -> bool {
-        if self.addresses.len() < ADDRESSES_MAX || self.addresses.contains_key(&peer) {
+    fn has_room(&mut self, network: IpAddr, now: Timestamp) -> bool {
+        if self.addresses.len() < ADDRESSES_MAX || self.addresses.contains_key(&network) {
             return true;
         }
         if now < self.swept_at || now.since(self.swept_at) >= SWEEP_INTERVAL {
@@ -94,15 +92,6 @@ impl Table {
             self.addresses.retain(|_, even| even.0 > now.micros());
         }
         self.addresses.len() < ADDRESSES_MAX
-    }
-}
-
-/// Who has one address of IPv6 has 2^64 of them.
-fn counted_as(peer: IpAddr) -> IpAddr {
-    const NETWORK: u128 = !0 << 64;
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
-        address => address,
     }
 }
 
@@ -119,8 +108,8 @@ mod tests {
     }
 
     /// Tries until one is refused.
-    fn exhaust(failures: &Failures, peer: IpAddr, now: Timestamp) -> i64 {
-        (0..).take_while(|_| failures.take(peer, now).is_ok()).count().try_into().unwrap()
+    fn exhaust(failures: &Failures, network: IpAddr, now: Timestamp) -> i64 {
+        (0..).take_while(|_| failures.take(network, now).is_ok()).count().try_into().unwrap()
     }
 
     #[test]
@@ -146,18 +135,6 @@ mod tests {
             failures.give_back(ann, at(0));
         }
         assert!(failures.0.lock().unwrap().addresses.is_empty());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
-        for (one, other, expected) in [
-            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true),
-            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
-            ("192.0.2.1", "::ffff:192.0.2.1", true),
-            ("192.0.2.1", "192.0.2.2", false),
-        ] {
-            assert_eq!(counted_as(peer(one)) == counted_as(peer(other)), expected, "{one} {other}");
-        }
     }
 
     #[test]

@@ -33,15 +33,22 @@ pub(crate) async fn read(app: &App, parts: &Parts, body: Body, bytes_max: usize)
     Ok(bytes)
 }
 
-async fn arrived(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::PayloadTooLarge, format!("the body has more than {bytes_max} bytes"));
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::PayloadTooLarge, format!("the body has more than {bytes_max} bytes"))
+}
+
+/// # Errors
+/// If the request says that its body has more bytes: then nothing of it is read.
+pub(crate) fn announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > bytes_max as u64) {
-        return Err(too_large());
-    }
+    if announced.is_some_and(|length| length > bytes_max as u64) { Err(too_large(bytes_max)) } else { Ok(()) }
+}
+
+async fn arrived(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    announced(headers, bytes_max)?;
     match tokio::time::timeout(ARRIVAL_MAX, Limited::new(body, bytes_max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Ok(Err(error)) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive whole: {error}"))),
         Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
     }

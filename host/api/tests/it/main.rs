@@ -7,6 +7,8 @@ mod description;
 mod endpoints;
 mod events;
 mod grants;
+mod guard;
+mod hosts;
 mod limits;
 mod observability;
 mod problems;

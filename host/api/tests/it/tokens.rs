@@ -353,7 +353,7 @@ async fn a_flood_of_wrong_tokens_is_slowed_down_and_harms_no_valid_one() {
     let api = Api::new().await;
     api.token("sm_good", Some(api.workspace), &["scripts:read"]).await;
     api.token("sm_later", Some(api.workspace), &["scripts:read"]).await;
-    let from = |peer: &'static str, secret: &str| get("/api/w/w/scripts").token(secret).peer(peer);
+    let from = |peer: &'static str, secret: &str| get("/api/w/w/scripts").token(secret).client(peer, false);
     let flooder = "192.0.2.7";
     for _ in 0..200 {
         assert_eq!(from(flooder, "sm_good").to(&api).await.status, 200, "what is valid is not counted");
@@ -386,7 +386,7 @@ async fn a_flood_of_wrong_tokens_is_slowed_down_and_harms_no_valid_one() {
     from(flooder, "sm_wrong").to(&api).await.is_problem(401, "unauthorized");
     // Requests without any token cost nothing and are not counted.
     for _ in 0..100 {
-        get("/api/w/w/scripts").no_token().peer(flooder).to(&api).await.is_problem(401, "unauthorized");
+        get("/api/w/w/scripts").no_token().client(flooder, false).to(&api).await.is_problem(401, "unauthorized");
     }
     from(flooder, "sm_wrong").to(&api).await.is_problem(401, "unauthorized");
     api.stop().await;

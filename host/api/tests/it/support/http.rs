@@ -1,12 +1,10 @@
 //! Requests and answers.
 
-use std::net::IpAddr;
-
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use sandmill_api::Peer;
+use sandmill_api::ClientAddress;
 use tower::ServiceExt;
 
 use super::{ADMIN, Api};
@@ -19,11 +17,11 @@ pub(crate) struct Call {
     headers: HeaderMap,
     body: Bytes,
     token: Option<String>,
-    peer: Option<IpAddr>,
+    client: Option<ClientAddress>,
 }
 
 fn call(method: Method, uri: impl Into<String>) -> Call {
-    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()), peer: None }
+    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()), client: None }
 }
 
 pub(crate) fn get(uri: impl Into<String>) -> Call {
@@ -52,14 +50,14 @@ impl Call {
         self
     }
 
-    /// Sent from this address.
-    pub(crate) fn peer(mut self, peer: &str) -> Self {
-        self.peer = Some(peer.parse().unwrap());
+    pub(crate) fn no_token(mut self) -> Self {
+        self.token = None;
         self
     }
 
-    pub(crate) fn no_token(mut self) -> Self {
-        self.token = None;
+    /// As if it had come over a connection, with TLS or without.
+    pub(crate) fn client(mut self, address: &str, is_secure: bool) -> Self {
+        self.client = Some(ClientAddress { address: address.parse().unwrap(), is_secure });
         self
     }
 
@@ -102,8 +100,8 @@ impl Call {
         if let Some(token) = self.token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(Peer(peer));
+        if let Some(client) = self.client {
+            request.extensions_mut().insert(client);
         }
         api.router.clone().oneshot(request).await.unwrap()
     }
