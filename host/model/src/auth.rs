@@ -19,12 +19,14 @@ pub enum Domain {
     Variables,
     /// Objects under their keys.
     Blobs,
+    /// The audit log, which is only read.
+    Audit,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 6] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Instance];
+    const ALL: [Self; 7] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Audit, Self::Instance];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Domain {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Audit => "audit",
             Self::Instance => "instance",
         }
     }
@@ -188,6 +191,12 @@ impl Principal {
         let scopes = self.scopes.iter().filter(|scope| scope.concerns(domain, action));
         // One without a pattern covers all.
         scopes.map(|scope| scope.glob.as_deref().filter(|glob| *glob != "*").map(str::to_owned)).collect()
+    }
+
+    /// Whether it may read the audit log of the installation, which no workspace's token may.
+    #[must_use]
+    pub fn may_audit_instance(&self) -> bool {
+        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(Domain::Audit, Action::Read, None))
     }
 
     /// Whether it may do something to the installation itself, which no workspace's token may.
