@@ -103,7 +103,9 @@ impl Service {
             return Ok(done);
         }
         let workspaces = self.store.workspaces.list().await?;
-        self.keep_audit(&workspaces, shutdown).await?;
+        if let Err(error) = self.keep_audit(&workspaces, shutdown).await {
+            tracing::error!(%error, "upkeep of the audit log failed; the next look goes on");
+        }
         let kept: Vec<Kept> = workspaces.into_iter().map(|workspace| self.kept(workspace)).collect();
         let longest = kept.iter().map(|each| each.days.unwrap_or(u32::MAX)).max().filter(|days| *days != u32::MAX);
         if let Some(days) = longest {
