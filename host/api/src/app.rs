@@ -12,7 +12,7 @@ use sandmill_model::{
 };
 use sandmill_store::{Store, workspaces::Workspace};
 
-use crate::{ApiOptions, ApiState, Downloads};
+use crate::{ApiOptions, ApiState, Denials, Downloads};
 
 /// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ pub(crate) struct App {
     pub(crate) tokens: Recent<TokenHash, Arc<Principal>>,
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    pub(crate) denials: Arc<Denials>,
 }
 
 impl App {
@@ -49,6 +50,7 @@ impl App {
             tokens: Recent::new(TOKENS_MAX, BELIEVED),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+            denials: state.denials,
         }
     }
 }

@@ -53,10 +53,12 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
-    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics.clone()));
+    let api = node.api(Duration::from_millis(options.wait_limit_ms), metrics.clone());
+    let denials = Arc::clone(&api.denials);
+    let router = sandmill_api::router(api);
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let stop_service = CancellationToken::new();
+    let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
     let dispatch = node.dispatch.clone();
     tasks.spawn({
         let shutdown = shutdown.clone();
@@ -69,6 +71,10 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let service = tasks.spawn(node.service.run(stop_service.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
+    let denials = tasks.spawn({
+        let (store, clock, stop) = (node.store.clone(), Arc::clone(&node.clock), stop_denials.clone());
+        async move { denials.run(&store, clock.as_ref(), stop.cancelled()).await }
+    });
     tasks.spawn(stop_on_signal(shutdown.clone()));
     tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
@@ -80,8 +86,10 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     }
     tracing::info!("shutting down");
     stop_service.cancel();
+    stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
     upkeep.await.context("upkeep ended badly")?;
+    denials.await.context("the count of what was denied ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

@@ -77,14 +77,14 @@ pub struct Verifier {
     last: Link,
     /// The workspace of the first entry, or nil: all others are of the same.
     chain: Option<Uuid>,
-    noted: Option<Link>,
+    noted: Vec<Link>,
 }
 
 impl Verifier {
-    /// From behind `start`, which is taken as it is. `noted` is an entry that somebody remembers.
+    /// From behind `start`, which is taken as it is. `noted` are entries that somebody remembers; those before the start say nothing.
     #[must_use]
-    pub const fn new(start: Link, noted: Option<Link>) -> Self {
-        Self { last: start, chain: None, noted }
+    pub fn new(start: Link, noted: impl IntoIterator<Item = Link>) -> Self {
+        Self { last: start, chain: None, noted: noted.into_iter().collect() }
     }
 
     /// The last entry that was found to be right.
@@ -124,16 +124,16 @@ impl Verifier {
     /// If the entry that was noted, or one before it, is missing.
     pub fn finish(&self) -> Result<(), Broken> {
         self.check_noted()?;
-        match self.noted {
-            Some(noted) if noted.number > self.last.number => Err(Broken::CutOff { last: self.last.number, noted: noted.number }),
-            _ => Ok(()),
+        match self.noted.iter().find(|noted| noted.number > self.last.number) {
+            Some(noted) => Err(Broken::CutOff { last: self.last.number, noted: noted.number }),
+            None => Ok(()),
         }
     }
 
     fn check_noted(&self) -> Result<(), Broken> {
-        match self.noted {
-            Some(noted) if noted.number == self.last.number && noted.hash != self.last.hash => Err(Broken::NotAsNoted(noted.number)),
-            _ => Ok(()),
+        match self.noted.iter().find(|noted| noted.number == self.last.number && noted.hash != self.last.hash) {
+            Some(noted) => Err(Broken::NotAsNoted(noted.number)),
+            None => Ok(()),
         }
     }
 }

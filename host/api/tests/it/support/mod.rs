@@ -13,7 +13,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Denials};
 use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
@@ -99,6 +99,7 @@ impl Api {
             options,
             downloads: stage.clone(),
             metrics: metrics(),
+            denials: Arc::new(Denials::default()),
         });
         let api = Self { router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;
