@@ -5,6 +5,7 @@ mod events;
 mod log;
 mod problem;
 mod start;
+mod stream;
 mod wire;
 
 use std::{net::IpAddr, time::Duration};

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+    audit, build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test,
+    variables,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -67,6 +68,8 @@ pub enum ClientCommand {
     ResourceTypes(With<resource_types::Options>),
     /// Keep texts for scripts, secret or not
     Variables(With<variables::Options>),
+    /// See who changed what and who was denied what, and that nobody has tampered with it
+    Audit(With<audit::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -91,6 +94,7 @@ impl ClientCommand {
             Self::Resources(with) => &with.globals,
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
+            Self::Audit(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }
