@@ -1,7 +1,7 @@
 //! Around every request: what it changes, and what it was denied, goes into the audit log (ADR 17).
 //!
-//! What is about to be changed is kept before the handler is called, and becomes an entry once the handler has answered; nobody is told of a change
-//! whose entry could not be written. No handler does anything for it.
+//! What is about to be changed is kept before the handler is called, and becomes an entry once the handler has answered; nobody is told of
+//! a change whose entry could not be written. No handler does anything for it.
 
 mod denials;
 mod operation;

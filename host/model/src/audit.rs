@@ -147,7 +147,8 @@ impl Entry {
         entry
     }
 
-    /// The hash of all that it says, and of the hash before it. Each part has its length before it; what is not there differs from what is empty.
+    /// The hash of all that it says, and of the hash before it. Each part has its length before it; what is not there differs from what is
+    /// empty.
     #[must_use]
     pub fn computed(&self) -> Digest {
         let Record { id, workspace, actor, origin, request_id, action, target, outcome, attempts, before, after } = &self.record;

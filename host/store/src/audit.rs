@@ -1,6 +1,7 @@
 //! The audit log: chains of entries, one for each workspace and one for the installation, which has no workspace.
 //!
-//! What is about to be done is kept first, and becomes an entry once it is known what came of it. So nothing is done of which the log will not tell.
+//! What is about to be done is kept first, and becomes an entry once it is known what came of it. So nothing is done of which the log will
+//! not tell.
 
 use sandmill_model::{
     AuditId, BoxFuture, JsonText, ScriptPath, Timestamp, WorkspaceId,
@@ -78,12 +79,13 @@ pub trait Audit: Send + Sync + 'static {
     /// All entries with numbers above `after`, in order.
     fn entries(&self, chain: Chain, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>>;
 
-    /// Lets go of some hundreds of entries at most, the oldest first, that were recorded before; the last of them stays as the anchor. Returns how many.
+    /// Lets go of some hundreds of entries at most, the oldest first, that were recorded before; the last of them stays as the anchor.
+    /// Returns how many.
     fn forget(&self, chain: Chain, recorded_before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 }
 
-/// What the log shows of what has secrets: a keyed digest in the place of each. Equal digests are of equal secrets at the same path; without the
-/// instance key nobody finds out by trial what one is of.
+/// What the log shows of what has secrets: a keyed digest in the place of each. Equal digests are of equal secrets at the same path;
+/// without the instance key nobody finds out by trial what one is of.
 pub trait Shown: Send + Sync + 'static {
     fn variable<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<Option<JsonText>, StoreError>>;
 

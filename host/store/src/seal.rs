@@ -177,8 +177,8 @@ impl Seals {
         Ok(DataKey { number: wrapped.number, key: Key::from_slice(&plain).ok_or_else(broken)? })
     }
 
-    /// A digest of a secret, by a key that is made of the active instance key: of the same secret in another place, or under another instance key, it
-    /// is another. Written `hmac-sha256:<id of the instance key>:<64 hex digits>`.
+    /// A digest of a secret, by a key that is made of the active instance key: of the same secret in another place, or under another
+    /// instance key, it is another. Written `hmac-sha256:<id of the instance key>:<64 hex digits>`.
     pub(crate) fn keyed_digest(&self, place: Place<'_>, secret: &[&[u8]]) -> Option<String> {
         let ring = self.ring();
         let instance = ring.active();

@@ -32,8 +32,8 @@ impl Runs {
     }
 }
 
-/// A request that does what the operation is for, and the action and the target of its entry; none for the start of a run. An operation without an
-/// example fails the test: whatever changes something is audited, and shown here to be.
+/// A request that does what the operation is for, and the action and the target of its entry; none for the start of a run. An operation
+/// without an example fails the test: whatever changes something is audited, and shown here to be.
 async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'static str, String)>) {
     let (method, path) = operation.split_once(" /api/").unwrap();
     let path = path.strip_prefix("w/{workspace}/").unwrap_or(path);

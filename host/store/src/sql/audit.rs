@@ -1,5 +1,5 @@
-//! The audit log. Whoever appends locks the end of the chain, so that entries come one after another whatever the node; appends that arrive together
-//! share a commit.
+//! The audit log. Whoever appends locks the end of the chain, so that entries come one after another whatever the node; appends that arrive
+//! together share a commit.
 
 use sandmill_model::{
     AuditId, BoxFuture, Timestamp, TokenId, WorkspaceId,

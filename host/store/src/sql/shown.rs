@@ -1,4 +1,5 @@
-//! What the audit log shows of variables and resources: their secrets as keyed digests, made here so that no secret leaves the store for it.
+//! What the audit log shows of variables and resources: their secrets as keyed digests, made here so that no secret leaves the store for
+//! it.
 
 use sandmill_model::{BoxFuture, JsonText, ScriptPath, WorkspaceId, audit};
 use serde_json::{Map, Value as Json, json};

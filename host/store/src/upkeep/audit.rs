@@ -1,5 +1,5 @@
-//! Upkeep of the audit log: what was begun and never ended gets its entry, old entries are let go, and heads are told to the log of the server, so that
-//! whoever keeps that notices when a chain is cut off.
+//! Upkeep of the audit log: what was begun and never ended gets its entry, old entries are let go, and heads are told to the log of the
+//! server, so that whoever keeps that notices when a chain is cut off.
 
 use std::{collections::HashMap, sync::PoisonError};
 

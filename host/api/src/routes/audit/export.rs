@@ -28,9 +28,9 @@ pub(crate) struct ExportQuery {
     after: Option<u64>,
 }
 
-/// Gives the audit log of a workspace as it is at this moment: an entry a line, oldest first. `sandmill audit verify --file` checks what was saved.
+/// Gives the audit log of a workspace as it is at this moment: an entry a line, oldest first.
 ///
-/// An answer that breaks off is not all of it.
+/// `sandmill audit verify --file` checks what was saved. An answer that breaks off is not all of it.
 #[utoipa::path(get, path = "/api/w/{workspace}/audit/export", tag = "audit", params(("workspace" = String, Path), ExportQuery),
     responses((status = 200, description = "A JSON object a line", content((AuditEntry = "application/x-ndjson")))))]
 pub(crate) async fn export(State(app): State<Arc<App>>, caller: Caller, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
