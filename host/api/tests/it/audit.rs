@@ -122,7 +122,7 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
         let runs = Runs::start(&api).await;
         let (call, expected) = example(&api, &runs, operation).await;
         // So that no attempt is one too many.
-        api.denials.run(&api.store, api.clock.as_ref(), std::future::ready(())).await;
+        api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
         let request = format!("denied-{index}");
         call.clone().token("sm_little").header("x-request-id", &request).to(&api).await.is_problem(403, "forbidden");
         let denied = of_request(&api, "w/w", &request).await;
@@ -232,7 +232,7 @@ async fn a_flood_of_denied_attempts_is_bounded() {
     api.token("sm_other", Some(api.workspace), &["blobs:read"]).await;
     get("/api/w/w/scripts").token("sm_other").to(&api).await.is_problem(403, "forbidden");
     assert_eq!(entries(&api, "w/w").await.len(), 11);
-    api.denials.run(&api.store, api.clock.as_ref(), std::future::ready(())).await;
+    api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
     let newest = entries(&api, "w/w").await.swap_remove(0);
     assert_eq!((&newest["action"], &newest["attempts"]), (&json!("access.denied"), &json!(40)), "{newest}");
     assert_eq!(entries(&api, "instance").await[0]["attempts"], 40);
