@@ -10,10 +10,10 @@ mod views;
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{FromRequestParts, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     AuditId, Code,
     audit::{self, Actor, ActorKind, AuditOutcome, Origin, Record, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX},
@@ -21,37 +21,52 @@ use sandmill_model::{
 };
 use sandmill_store::workspaces::Workspace;
 
-use crate::{app::App, problem::Problem};
+use crate::{
+    app::App,
+    auth::{Authenticated, Caller},
+    problem::Problem,
+};
 pub use denials::Denials;
 use denials::Who;
 use operation::Operation;
 
-/// The address of the peer, as whoever accepts connections knows it: among the extensions of each request.
+/// Where a request comes from, as whoever accepts connections knows it: among the extensions of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+pub struct ClientAddress {
+    pub address: IpAddr,
+}
 
-/// What says who calls.
+/// What says who calls, of a request that changes nothing.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// What a handler tells of a change that the log cannot see by itself: an extension of its response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
+    /// Who it was, where the request did not say so in the usual way.
+    pub(crate) actor: Option<Actor>,
     /// What was made, where its URL does not name it.
     pub(crate) target: Option<String>,
     /// No secrets.
     pub(crate) after: serde_json::Value,
 }
 
-/// A change that was kept before it is carried out.
+/// A change that is about to be carried out.
 struct Begun {
     record: Record,
     workspace: Option<Workspace>,
-    principal: Arc<Principal>,
+    /// None: nobody that is known may do it, too.
+    principal: Option<Arc<Principal>>,
+}
+
+/// What a request would change, and all but its body.
+struct Planned {
+    operation: Operation,
+    parts: Parts,
 }
 
 /// One request, as far as the log is concerned with it.
 pub(crate) struct Watch<'a> {
-    app: &'a App,
+    app: &'a Arc<App>,
     request_id: &'a HeaderValue,
     method: &'a Method,
     uri: &'a Uri,
@@ -59,14 +74,15 @@ pub(crate) struct Watch<'a> {
     user_agent: Option<HeaderValue>,
     address: Option<IpAddr>,
     /// None: it changes nothing.
-    operation: Option<Operation>,
+    planned: Option<Box<Planned>>,
     begun: Option<Begun>,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(app: &'a App, (request_id, method, uri): (&'a HeaderValue, &'a Method, &'a Uri), request: &Request) -> Self {
+    pub(crate) fn new(app: &'a Arc<App>, (request_id, method, uri): (&'a HeaderValue, &'a Method, &'a Uri), request: &Request) -> Self {
         let headers = request.headers();
         let pattern = request.extensions().get::<MatchedPath>();
+        let operation = pattern.and_then(|pattern| Operation::of(method, pattern.as_str(), uri.path()));
         Self {
             app,
             request_id,
@@ -74,8 +90,8 @@ impl<'a> Watch<'a> {
             uri,
             credentials: CREDENTIALS.map(|name| headers.get(name).cloned()),
             user_agent: headers.get(header::USER_AGENT).cloned(),
-            address: request.extensions().get::<ClientAddress>().map(|address| address.0),
-            operation: pattern.and_then(|pattern| Operation::of(method, pattern.as_str(), uri.path())),
+            address: request.extensions().get::<ClientAddress>().map(|client| client.address),
+            planned: operation.map(|operation| Box::new(Planned { operation, parts: copy(request) })),
             begun: None,
         }
     }
@@ -85,20 +101,17 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// Who calls is not known, or nothing can be kept: then nothing may be changed either.
     pub(crate) async fn begin(&mut self) -> Result<(), Problem> {
-        if let Some(operation) = &self.operation {
-            let begun = Box::pin(self.keep(operation)).await?;
-            self.begun = Some(begun);
+        if let Some(planned) = self.planned.as_deref_mut() {
+            let (principal, workspace) = Box::pin(caller(self.app, planned)).await?;
+            let begun = Box::pin(self.keep(principal, workspace)).await?;
+            self.begun = begun;
         }
         Ok(())
     }
 
-    async fn keep(&self, operation: &Operation) -> Result<Begun, Problem> {
+    async fn keep(&self, principal: Option<Arc<Principal>>, workspace: Option<Workspace>) -> Result<Option<Begun>, Problem> {
+        let Some(Planned { operation, .. }) = self.planned.as_deref() else { return Ok(None) };
         let app = self.app;
-        let principal = app.principal(&self.credentials(), self.uri).await?;
-        let workspace = match &operation.workspace {
-            Some(name) => Some(app.workspace(name, &principal).await?),
-            None => None,
-        };
         let before = match &workspace {
             Some(workspace) => views::view(app, operation, workspace).await?,
             None => None,
@@ -108,10 +121,13 @@ impl<'a> Watch<'a> {
             action: operation.action.clone(),
             target: operation.target.clone(),
             before,
-            ..self.record(Some(&principal))
+            ..self.record(principal.as_deref())
         };
-        app.store.audit.begin(record.clone(), app.clock.now()).await?;
-        Ok(Begun { record, workspace, principal })
+        // What strangers may do is not kept before: they would fill the store with what is refused.
+        if !operation.is_open {
+            app.store.audit.begin(record.clone(), app.clock.now()).await?;
+        }
+        Ok(Some(Begun { record, workspace, principal }))
     }
 
     /// Records what came of it. The answer becomes another one if the entry of a change cannot be written.
@@ -139,10 +155,11 @@ impl<'a> Watch<'a> {
             }
         } else {
             // Refused: nothing was changed.
-            if let Err(error) = self.app.store.audit.give_up(begun.record.workspace, begun.record.id).await {
+            let is_kept = self.planned.as_ref().is_some_and(|planned| !planned.operation.is_open);
+            if is_kept && let Err(error) = self.app.store.audit.give_up(begun.record.workspace, begun.record.id).await {
                 tracing::error!(%error, "the audit log takes a request that was refused for one of an unknown end");
             }
-            self.deny(denied, Some(begun.principal)).await;
+            self.deny(denied, begun.principal).await;
         }
     }
 
@@ -150,13 +167,14 @@ impl<'a> Watch<'a> {
         let Begun { mut record, workspace, .. } = begun;
         record.outcome = AuditOutcome::Done;
         match facts {
-            Some(Facts { target, after }) => {
+            Some(Facts { actor, target, after }) => {
                 record.after = audit::shown(&after);
+                record.actor = actor.unwrap_or(record.actor);
                 record.target = target.unwrap_or(record.target);
             }
             None => {
-                if let (Some(operation), Some(workspace)) = (&self.operation, &workspace) {
-                    let after = views::view(self.app, operation, workspace).await;
+                if let (Some(planned), Some(workspace)) = (&self.planned, &workspace) {
+                    let after = views::view(self.app, &planned.operation, workspace).await;
                     record.after = after.unwrap_or_else(|problem| {
                         tracing::warn!(cause = problem.cause(), "the audit log does not show what was changed");
                         None
@@ -172,7 +190,7 @@ impl<'a> Watch<'a> {
     async fn deny(&self, denied: Option<Code>, principal: Option<Arc<Principal>>) {
         let Some(code) = denied else { return };
         let principal = match (principal, code) {
-            (None, code) if code != Code::Unauthorized => self.app.principal(&self.credentials(), self.uri).await.ok(),
+            (None, code) if code != Code::Unauthorized => self.principal().await,
             (principal, _) => principal,
         };
         let action = if code == Code::Unauthorized { "auth.failed" } else { "access.denied" };
@@ -217,8 +235,39 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn credentials(&self) -> HeaderMap {
+    /// Who was denied something; in the workspace of the URL if they have anything to do with it.
+    async fn principal(&self) -> Option<Arc<Principal>> {
+        let mut parts = http::Request::new(()).into_parts().0;
+        (parts.method, parts.uri) = (self.method.clone(), self.uri.clone());
         let present = CREDENTIALS.into_iter().zip(&self.credentials);
-        present.filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+        parts.headers = present.filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        if self.uri.path().starts_with("/api/w/")
+            && let Ok(caller) = Caller::from_request_parts(&mut parts, self.app).await
+        {
+            return Some(caller.principal);
+        }
+        Authenticated::from_request_parts(&mut parts, self.app).await.ok().map(|Authenticated(principal)| principal)
     }
+}
+
+/// Who calls, and in which workspace, as the handler will see it.
+async fn caller(app: &Arc<App>, planned: &mut Planned) -> Result<(Option<Arc<Principal>>, Option<Workspace>), Problem> {
+    let Planned { operation, parts } = planned;
+    if operation.workspace.is_some() {
+        let Caller { principal, workspace } = Caller::from_request_parts(parts, app).await?;
+        return Ok((Some(principal), Some(workspace)));
+    }
+    match Authenticated::from_request_parts(parts, app).await {
+        Ok(Authenticated(principal)) => Ok((Some(principal), None)),
+        Err(_) if operation.is_open => Ok((None, None)),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// All but the body.
+fn copy(request: &Request) -> Parts {
+    let mut parts = http::Request::new(()).into_parts().0;
+    (parts.method, parts.uri, parts.version) = (request.method().clone(), request.uri().clone(), request.version());
+    (parts.headers, parts.extensions) = (request.headers().clone(), request.extensions().clone());
+    parts
 }

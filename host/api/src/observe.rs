@@ -77,7 +77,7 @@ pub(crate) async fn layer(State(observer): State<Observer>, request: Request, ne
 }
 
 /// Answers `request` with `answer`.
-pub(crate) async fn observed<F>(app: &App, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+pub(crate) async fn observed<F>(app: &Arc<App>, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
 where
     F: Future<Output = Response>,
 {

@@ -197,7 +197,7 @@ impl Connections {
                 move |mut request: Request<Incoming>| {
                     let in_flight = activity.request();
                     request.extensions_mut().insert(on_behalf.clone());
-                    request.extensions_mut().insert(ClientAddress(peer));
+                    request.extensions_mut().insert(ClientAddress { address: peer });
                     let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
                     async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
                 }

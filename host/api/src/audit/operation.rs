@@ -12,6 +12,9 @@ const STARTS: [&str; 5] = [
     "/api/w/{workspace}/dead-letters/{id}/replay",
 ];
 
+/// `/api/auth/…` is for those who are not known yet.
+const OPEN: &str = "auth";
+
 /// Names that say more than method and resource.
 const NAMES: [(&str, &str); 2] = [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard")];
 
@@ -24,6 +27,8 @@ pub(super) struct Operation {
     pub(super) workspace: Option<String>,
     /// What comes after the resource in the URL.
     pub(super) target: String,
+    /// Nobody needs to be known for it: it is how one becomes known.
+    pub(super) is_open: bool,
 }
 
 impl Operation {
@@ -44,12 +49,12 @@ impl Operation {
         let values: Vec<&str> = path.strip_prefix("/api/")?.split('/').collect();
         // `w/{workspace}/…`; a workspace as such is the installation's: its own chain goes with it.
         let is_in_workspace = names[0] == "w" && names.len() > 2;
-        let resource_at = match names[0] {
-            "w" if is_in_workspace => 2,
-            "w" => 0,
-            _ => 1,
+        let (resource_at, resource) = match names[0] {
+            "w" if is_in_workspace => (2, names[2]),
+            "w" => (0, "workspaces"),
+            "instance" => (1, names.get(1).copied()?),
+            other => (0, other),
         };
-        let resource = if resource_at == 0 { "workspaces" } else { names.get(resource_at).copied()? };
         let mut target = values.get(resource_at + 1..).unwrap_or_default();
         if names.len() > resource_at + 1
             && let Some(last) = names.last().filter(|last| !last.starts_with('{'))
@@ -60,7 +65,8 @@ impl Operation {
         let action = format!("{resource}.{verb}");
         let action = NAMES.iter().find(|(plain, _)| *plain == action).map_or(action, |(_, name)| (*name).to_owned());
         let workspace = is_in_workspace.then(|| values.get(1).copied().unwrap_or_default().to_owned());
-        Some(Self { action, workspace, target: bounded(&target.join("/"), TARGET_BYTES_MAX) })
+        let target = bounded(&target.join("/"), TARGET_BYTES_MAX);
+        Some(Self { action, workspace, target, is_open: resource_at == 0 && resource == OPEN })
     }
 }
 
@@ -76,6 +82,7 @@ mod tests {
                 action: action.to_owned(),
                 workspace: workspace.map(str::to_owned),
                 target: target.to_owned(),
+                is_open: pattern.starts_with("/api/auth/"),
             });
             assert_eq!(found, expected, "{method} {pattern}");
         };
@@ -96,6 +103,7 @@ mod tests {
         check("PUT", "/api/instance/workspaces/{name}", "/api/instance/workspaces/x", Some(("workspaces.put", None, "x")));
         check("DELETE", w, "/api/w/x", Some(("workspaces.delete", None, "x")));
         check("POST", "/api/w", "/api/w", Some(("workspaces.create", None, "")));
+        check("POST", "/api/auth/login", "/api/auth/login", Some(("auth.login", None, "")));
         check("POST", "/p/{*rest}", "/p/w/run/f/a/b", None);
         let long = format!("/api/w/w/scripts/{}", "x".repeat(9_000));
         let found = Operation::of(&Method::PUT, "/api/w/{workspace}/scripts/{*path}", &long).unwrap();
