@@ -16,16 +16,18 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
     let path = || operation.target.parse::<ScriptPath>().ok();
     let value = match operation.action.as_str() {
         "scripts.deploy" => match path() {
-            Some(path) => store.scripts.find(of, &path, Selector::Newest).await?.map(|(deployment, version)| {
-                json!({"number": deployment.number, "version": deployment.version.to_string(), "language": version.language.name()})
-            }),
+            Some(path) => {
+                // A deployment may take grants away.
+                let given = given(app, workspace, &path).await?;
+                store.scripts.find(of, &path, Selector::Newest).await?.map(|(deployment, version)| {
+                    let (version, language) = (deployment.version.to_string(), version.language.name());
+                    json!({"number": deployment.number, "version": version, "language": language, "given": given})
+                })
+            }
             None => None,
         },
         "grants.change" => match path() {
-            Some(path) => {
-                let given: Vec<String> = store.grants.list(of, &path).await?.into_iter().map(|row| row.granted).collect();
-                Some(json!({ "given": given }))
-            }
+            Some(path) => Some(json!({ "given": given(app, workspace, &path).await? })),
             None => None,
         },
         "variables.put" | "variables.delete" => match path() {
@@ -50,4 +52,9 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
         _ => None,
     };
     Ok(value.as_ref().and_then(audit::shown))
+}
+
+/// Grants of the script at a path.
+async fn given(app: &App, workspace: &Workspace, path: &ScriptPath) -> Result<Vec<String>, Problem> {
+    Ok(app.store.grants.list(workspace.id, path).await?.into_iter().map(|row| row.granted).collect())
 }
