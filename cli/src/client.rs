@@ -5,6 +5,7 @@ mod events;
 mod log;
 mod problem;
 mod start;
+mod stream;
 mod tunnel;
 mod wire;
 

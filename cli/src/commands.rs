@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod answers;
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod dev;
@@ -43,6 +44,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
         ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
+        ClientCommand::Audit(with) => audit::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }

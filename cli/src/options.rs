@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, tokens,
-    variables,
+    audit, build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test,
+    tokens, variables,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -75,6 +75,8 @@ pub enum ClientCommand {
     Variables(With<variables::Options>),
     /// Make, look at, rotate and revoke tokens
     Tokens(With<tokens::Options>),
+    /// See who changed what and who was denied what, and that nobody has tampered with it
+    Audit(With<audit::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -100,6 +102,7 @@ impl ClientCommand {
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
             Self::Tokens(with) => &with.globals,
+            Self::Audit(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

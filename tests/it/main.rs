@@ -4,6 +4,7 @@
 
 mod api;
 mod asynchronous;
+mod audit;
 mod backup;
 mod building;
 mod bundling;

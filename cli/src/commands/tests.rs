@@ -9,6 +9,7 @@ use tokio::{
     net::TcpListener,
 };
 
+mod audit;
 mod resources;
 mod steering;
 mod tokens;

@@ -8,7 +8,7 @@ use sandmill_model::{Clock, TokenId, auth::TokenHash, build::Builder, recent::Re
 use sandmill_store::{Store, workspaces::Workspace};
 
 use crate::{
-    ApiOptions, ApiState, Downloads,
+    ApiOptions, ApiState, Denials, Downloads,
     auth::{Failures, Memory},
     rates::Rates,
 };
@@ -33,6 +33,7 @@ pub(crate) struct App {
     pub(crate) failures: Failures,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     pub(crate) rates: Rates,
+    pub(crate) denials: Arc<Denials>,
 }
 
 impl App {
@@ -50,6 +51,7 @@ impl App {
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
             failures: Failures::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+            denials: state.denials,
         }
     }
 

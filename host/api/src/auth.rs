@@ -133,9 +133,11 @@ impl App {
                 found
             }
         };
-        found
-            .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
-            .ok_or_else(|| Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it"))
+        found.filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id)).ok_or_else(|| {
+            let problem = Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it");
+            // Whether it is there or not: who has a token of a workspace has no business in any other.
+            if principal.workspace.is_some() { problem.denied() } else { problem }
+        })
     }
 }
 
@@ -182,6 +184,12 @@ impl Caller {
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
         self.principal.may(self.workspace.id, domain, action, path)
+    }
+
+    /// # Errors
+    /// `forbidden` unless the token may read the audit log of the workspace.
+    pub(crate) fn must_audit(&self) -> Result<(), Problem> {
+        if self.may(Domain::Audit, Action::Read, None) { Ok(()) } else { Err(forbidden(Domain::Audit, Action::Read, None)) }
     }
 
     /// # Errors

@@ -4,6 +4,7 @@
 
 mod answers;
 mod app;
+mod audit;
 mod auth;
 mod client_address;
 mod events;
@@ -28,6 +29,7 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
+pub use audit::Denials;
 pub use client_address::{ClientAddress, ForwardedField, Proxies};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
@@ -45,6 +47,8 @@ pub struct ApiState {
     pub options: ApiOptions,
     pub downloads: Arc<dyn Downloads>,
     pub metrics: PrometheusHandle,
+    /// Somebody must [`run`](Denials::run) them.
+    pub denials: Arc<Denials>,
 }
 
 /// Bytes of a request's body: arguments of the default limit (8 MiB) and a margin for what is around them.

@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its metrics, the body of its problem, and a net below panics.
+//! Around every request: its id, its span, its metrics, what of it is audited, the body of its problem, and a net below panics.
 //!
 //! The query of a URL is never logged: a token may be in it.
 
@@ -23,6 +23,7 @@ use tracing::{Instrument, Span, field};
 use crate::{
     ClientAddress,
     app::App,
+    audit::Watch,
     problem::Problem,
     request::headers::{self, REQUEST_ID},
 };
@@ -79,7 +80,7 @@ pub(crate) async fn layer(State(observer): State<Observer>, request: Request, ne
 }
 
 /// Answers `request` with `answer`.
-pub(crate) async fn observed<F>(app: &App, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+pub(crate) async fn observed<F>(app: &Arc<App>, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
 where
     F: Future<Output = Response>,
 {
@@ -99,8 +100,16 @@ where
     if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
         go_on_from(&span, parent);
     }
-    let answered = AssertUnwindSafe(async { answer(request).await }).catch_unwind().instrument(span.clone()).await;
+    let mut watch = Watch::new(app, (&id, &method, &uri), &request);
+    let answering = async {
+        match watch.begin().await {
+            Ok(()) => answer(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let answered = AssertUnwindSafe(answering).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
+    watch.end(&mut response).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         report(&problem, &id, &method, &uri);
         problem.write(id.to_str().unwrap_or_default(), &mut response);

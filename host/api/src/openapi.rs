@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
+    routes::{audit, grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
 };
 
 #[derive(OpenApi)]
@@ -50,6 +50,9 @@ use crate::{
         settings::change,
         runs::bulk::cancel,
         runs::bulk::rerun,
+        audit::list::list,
+        audit::export::export,
+        audit::verify::verify,
         letters::list,
         letters::replay,
         letters::discard,
@@ -68,6 +71,9 @@ use crate::{
         instance::version,
         instance::nodes,
         keys::rotate,
+        audit::instance::list,
+        audit::instance::export,
+        audit::instance::verify,
         instance::health,
         instance::ready,
         instance::metrics,
@@ -81,6 +87,7 @@ use crate::{
         (name = "resources", description = "Typed objects that scripts use, and their types"),
         (name = "variables", description = "Texts that scripts use"),
         (name = "tokens", description = "Who may call, for how long, and for what"),
+        (name = "audit", description = "Who changed what, and who was denied what"),
         (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
     security(("token" = [])),

@@ -34,6 +34,8 @@ struct Details {
     allow: Option<HeaderValue>,
     /// None: [`RETRY_AFTER_S`].
     retry_after_s: Option<u64>,
+    /// It says that something is not there, because the caller may not know of it.
+    denied: bool,
     /// For the log, never for the caller.
     cause: Option<String>,
 }
@@ -119,6 +121,7 @@ impl Problem {
             error: None,
             allow: None,
             retry_after_s: None,
+            denied: false,
             cause: None,
         }))
     }
@@ -156,6 +159,16 @@ impl Problem {
         self
     }
 
+    /// It is a denial, whatever it says: the audit log has it. Nothing else may depend on it, or callers would learn the difference.
+    pub(crate) fn denied(mut self) -> Self {
+        self.0.denied = true;
+        self
+    }
+
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.denied || matches!(self.0.code, Code::Unauthorized | Code::Forbidden)
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.0.code
     }
@@ -166,7 +179,7 @@ impl Problem {
 
     /// Body and headers.
     pub(crate) fn write(self, request_id: &str, response: &mut Response) {
-        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, cause: _ } = *self.0;
+        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, denied: _, cause: _ } = *self.0;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code.status() {

@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
+    routes::{audit, grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -61,6 +61,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/variables", get(variables::list))
         .route("/api/w/{workspace}/variables/{*path}", get(variables::show).put(variables::put).delete(variables::delete))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
+        .route("/api/w/{workspace}/audit", get(audit::list))
+        .route("/api/w/{workspace}/audit/export", get(audit::export))
+        .route("/api/w/{workspace}/audit/verify", get(audit::verify))
         .route("/api/w/{workspace}/dead-letters", get(letters::list))
         .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
@@ -75,6 +78,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
         .route("/api/instance/keys/rotate", post(keys::rotate))
+        .route("/api/instance/audit", get(audit::instance::list))
+        .route("/api/instance/audit/export", get(audit::instance::export))
+        .route("/api/instance/audit/verify", get(audit::instance::verify))
         .route("/health", get(instance::health))
         .route("/ready", get(instance::ready))
         .route("/metrics", get(instance::metrics))

@@ -25,12 +25,15 @@ pub enum Domain {
     Blobs,
     /// API tokens. They have no paths.
     Tokens,
+    /// The audit log, which is only read.
+    Audit,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 7] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Tokens, Self::Instance];
+    const ALL: [Self; 8] =
+        [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Tokens, Self::Audit, Self::Instance];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Domain {
             Self::Variables => "variables",
             Self::Blobs => "blobs",
             Self::Tokens => "tokens",
+            Self::Audit => "audit",
             Self::Instance => "instance",
         }
     }
@@ -216,6 +220,12 @@ impl Principal {
     #[must_use]
     pub fn may_everywhere(&self, domain: Domain, action: Action) -> bool {
         self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(domain, action, None))
+    }
+
+    /// Whether it may read the audit log of the installation, which no workspace's token may.
+    #[must_use]
+    pub fn may_audit_instance(&self) -> bool {
+        self.may_everywhere(Domain::Audit, Action::Read)
     }
 
     /// Whether it may do something to the installation itself, which no workspace's token may.

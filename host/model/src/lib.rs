@@ -2,6 +2,7 @@
 //! error codes, and the traits that a trigger kind, an executor and a builder implement. Pure: no I/O.
 
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod build;
 pub mod children;
@@ -39,7 +40,7 @@ pub use code::Code;
 pub use digest::Digest;
 pub use event::Event;
 pub use grants::{Grant, Grants};
-pub use ids::{RequestId, RunId, TokenId, WorkspaceId};
+pub use ids::{AuditId, RequestId, RunId, TokenId, WorkspaceId};
 pub use json::JsonText;
 pub use label::Labels;
 pub use language::Language;

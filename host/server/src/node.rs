@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Denials};
 use sandmill_capabilities::{
     Ports,
     blob::{Blobs, Place},
@@ -126,6 +126,7 @@ impl Node {
             options,
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
+            denials: Arc::new(Denials::default()),
         }
     }
 }

@@ -60,10 +60,12 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         requests_per_s_max: options.network.requests_per_s_max,
         ..ApiOptions::default()
     };
-    let router = sandmill_api::router(node.api(api_options, metrics.clone()));
+    let api = node.api(api_options, metrics.clone());
+    let denials = Arc::clone(&api.denials);
+    let router = sandmill_api::router(api);
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let stop_service = CancellationToken::new();
+    let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
     let dispatch = node.dispatch.clone();
     tasks.spawn({
         let shutdown = shutdown.clone();
@@ -77,6 +79,10 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
     let tokens = tasks.spawn(token_upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock)).run(shutdown.clone()));
+    let denials = tasks.spawn({
+        let (store, clock, stop) = (node.store.clone(), Arc::clone(&node.clock), stop_denials.clone());
+        async move { denials.run(&store, clock.as_ref(), stop.cancelled()).await }
+    });
     tasks.spawn(stop_on_signal(shutdown.clone()));
     tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
@@ -93,9 +99,11 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     }
     tracing::info!("shutting down");
     stop_service.cancel();
+    stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
     upkeep.await.context("upkeep ended badly")?;
     tokens.await.context("upkeep of tokens ended badly")?;
+    denials.await.context("the count of what was denied ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
+pub mod audit;
 pub mod backup;
 pub mod dead_letters;
 mod error;
@@ -49,6 +50,8 @@ pub struct Store {
     pub variables: Arc<dyn variables::Variables>,
     pub grants: Arc<dyn grants::Grants>,
     pub keys: Arc<dyn keys::Keys>,
+    pub audit: Arc<dyn audit::Audit>,
+    pub shown: Arc<dyn audit::Shown>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
 }

@@ -1,5 +1,6 @@
 //! Handlers, by resource: one file for each endpoint or small group.
 
+pub(crate) mod audit;
 pub(crate) mod grants;
 pub(crate) mod instance;
 pub(crate) mod keys;

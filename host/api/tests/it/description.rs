@@ -41,6 +41,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 55);
+    assert_eq!(operations, 61);
     api.stop().await;
 }

@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = migrations![
     13 "waiting" "0013_waiting.sql",
     14 "resources" "0014_resources.sql",
     15 "tokens" "0015_tokens.sql",
+    17 "audit" "0017_audit.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

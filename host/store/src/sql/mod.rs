@@ -1,5 +1,6 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
+mod audit;
 mod canonical;
 mod claims;
 mod codes;
@@ -27,6 +28,7 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod shown;
 mod signals;
 mod snapshot;
 mod state;
@@ -129,6 +131,8 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         variables: sql.clone(),
         grants: sql.clone(),
         keys: sql.clone(),
+        audit: sql.clone(),
+        shown: sql.clone(),
         health: sql,
     })
 }
