@@ -88,8 +88,8 @@ async fn a_handler_of_wasi_0_3_answers() {
     let shown = server.get_json("/api/w/default/scripts/f/components/later").await.unwrap();
     assert_eq!(shown["entry"], "http", "{shown}");
     for _ in 0..3 {
-        let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/components/later").body("as it came");
-        let response = request.send().await.unwrap();
+        let request = server.request(reqwest::Method::POST, "/hooks/default/run/f/components/later");
+        let response = request.header("content-type", "text/plain").body("as it came").send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (200, "text/plain"));
         assert_eq!(response.text().await.unwrap(), "as it came");
     }

@@ -17,4 +17,4 @@ export function visits(name: string): number {
   return count;
 }
 
-export const preprocessor = (event: { body: { who: string } }) => ({ name: event.body.who });
+export const preprocessor = (event: { body: { who: string; options?: object } }) => ({ name: event.body.who, options: event.body.options });

@@ -20,7 +20,7 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let build = |arguments: &[&str]| {
         let mut command = Command::new(env::var_os("CARGO").unwrap());
         command.args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"]).args(arguments);
-        let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", &folder).status().unwrap();
+        let status = command.current_dir(crate::manifest_dir()).env("CARGO_TARGET_DIR", &folder).status().unwrap();
         assert!(status.success(), "{arguments:?}");
     };
     // Apart, as whoever writes a script builds it: features are not merged with those of others.

@@ -10,3 +10,8 @@ mod readme;
 fn wrong_use_is_told_at_its_place() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
+
+/// Asked for as they run: a build that is kept may be that of another folder.
+fn manifest_dir() -> std::ffi::OsString {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is")
+}

@@ -1,10 +1,12 @@
 //! The README's examples are parts of programs that are built and tested.
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
+
+use crate::manifest_dir;
 
 #[test]
 fn every_example_is_part_of_a_program() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = PathBuf::from(manifest_dir());
     let files = fs::read_dir(root.join("examples/readme")).unwrap().map(|entry| entry.unwrap().path());
     let files = files.chain([root.join("examples/visits/src/lib.rs"), root.join("Cargo.toml"), root.join("examples/hello/Cargo.toml")]);
     let programs: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
@@ -20,7 +22,7 @@ fn every_example_is_part_of_a_program() {
 
 #[test]
 fn the_profile_that_is_recommended_is_the_one_that_is_measured() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = PathBuf::from(manifest_dir());
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let settings = |text: &str| -> Vec<String> {

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     addresses::AddressPolicy,
     body::{Activity, UpBody},
-    connect::{Connector, Dial},
+    connect::{Connector, Dial, Wanted},
     fault::Fault,
     limits::{
         CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
@@ -139,13 +139,16 @@ impl WorkspaceClient {
         let activity = Arc::clone(&request.body().activity);
         let host = request.uri().host().unwrap_or_default().to_owned();
         let mut connection = capture_connection(&mut request);
-        let mut response = pin!(self.client.request(request));
+        let wanted = Wanted::default();
+        let waiting = wanted.guard();
+        let mut response = pin!(wanted.scope(self.client.request(request)));
         tokio::select! {
             biased;
             answer = &mut response => return answer.map_err(|error| Fault::of(&error)),
             _ = connection.wait_for_connection_metadata() => {}
             () = sleep(timeouts.connect) => return Err(Fault::ConnectTimeout(host)),
         }
+        drop(waiting);
         activity.note();
         loop {
             let due = activity.last() + timeouts.first_byte;

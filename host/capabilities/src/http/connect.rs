@@ -24,8 +24,10 @@ use sandmill_model::{
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::futures::TaskLocalFuture,
     time::timeout,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::Service;
 
 use super::{
@@ -50,6 +52,35 @@ pub(super) enum ConnectError {
     Exhausted,
     #[error("{0}")]
     Address(String),
+}
+
+tokio::task_local! {
+    static REQUEST: Wanted;
+}
+
+/// Whether a request still has no connection. Once it has one of others', the client goes on making the one that it began, for whoever
+/// comes next; with as many as a workspace may have, such would wait in front of requests that have none.
+#[derive(Clone, Default)]
+pub(super) struct Wanted(CancellationToken);
+
+impl Wanted {
+    pub(super) fn scope<F: Future>(&self, request: F) -> TaskLocalFuture<Self, F> {
+        REQUEST.scope(self.clone(), request)
+    }
+
+    /// Until what is returned is dropped.
+    pub(super) fn guard(&self) -> DropGuard {
+        self.0.clone().drop_guard()
+    }
+
+    /// Connections are asked for where the request is polled.
+    fn by_this_request() -> Self {
+        REQUEST.try_with(Self::clone).unwrap_or_default()
+    }
+
+    async fn of<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        self.0.run_until_cancelled(waiting).await
+    }
 }
 
 /// Makes connections of one workspace.
@@ -80,9 +111,10 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Self { https, stand_in, connections, limit } = self.clone();
+        let wanted = Wanted::by_this_request();
         Box::pin(async move {
-            let permit = timeout(WAIT_FOR_CONNECTION, connections.acquire_owned()).await;
-            let permit = permit.map_err(|_| ConnectError::Exhausted)?.map_err(|_| ConnectError::Exhausted)?;
+            let permit = timeout(WAIT_FOR_CONNECTION, wanted.of(connections.acquire_owned())).await;
+            let permit = permit.ok().flatten().and_then(Result::ok).ok_or(ConnectError::Exhausted)?;
             let host = uri.host().unwrap_or_default().to_owned();
             let io = timeout(limit, connected(https, stand_in, uri)).await.map_err(|_| ConnectError::Timeout(host))??;
             Ok(Held { io, _permit: permit })

@@ -11,9 +11,12 @@ use wasmtime::{
     Result, Store,
     component::{Accessor, Instance},
 };
-use wasmtime_wasi_http::p3::{
-    Request as GuestRequest,
-    bindings::{Service, http::types::ErrorCode},
+use wasmtime_wasi_http::{
+    WasiHttpCtxView,
+    p3::{
+        Request as GuestRequest,
+        bindings::{Service, http::types::ErrorCode},
+    },
 };
 
 use super::{Answer, NoAnswer, collect, view};
@@ -30,10 +33,10 @@ pub(super) async fn handled(
     let service =
         Service::new(&mut *store, instance).map_err(|error| error.context(format!("the component has no `{ASYNC_HTTP_HANDLER}`")))?;
     let request = {
-        let view = view(store.data_mut());
+        let WasiHttpCtxView { hooks: gate, table, .. } = view(store.data_mut());
         // What becomes of the request's body concerns nobody.
-        let (request, _body_taken) = GuestRequest::from_http(view.hooks, request.map(Full::new));
-        view.table.push(request)?
+        let (request, _body_taken) = GuestRequest::from_http(gate, request.map(Full::new));
+        table.push(request)?
     };
     store.run_concurrent(async |accessor| handle(accessor, &service, request, bytes_max).await).await?
 }

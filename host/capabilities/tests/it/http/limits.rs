@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sandmill_capabilities::http::HttpLimits;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::{any, bed_limited, facts_in, requests, server::Server, told};
 use crate::testing::json as result;
@@ -86,6 +87,22 @@ async fn a_thousand_at_once() {
     assert_eq!(results, json!([{ "200": 256, "ConnectionLimitReached": 744 }]));
     assert!(outcome.log[0].message.contains("at most 256 requests under way"), "{:?}", outcome.log[0]);
     assert!(server.open_most() <= 8, "{} connections were open at the same time", server.open_most());
+}
+
+#[tokio::test]
+async fn no_connection_is_made_for_requests_that_had_one() {
+    let server = Server::start().await;
+    let bed = bed_limited(HttpLimits { connections_per_workspace: 1, ..HttpLimits::default() });
+    let here = format!("api.test:{}", server.port());
+    // All but the first wait for a connection of their own, too; the last one leaves room for one.
+    let asked = json!([
+        { "authority": here, "path": "/bytes/1", "times": 20, "read": "count" },
+        { "authority": here, "path": "/endless", "alone": true, "read": "nothing" },
+    ]);
+    let (results, _) = requests(&bed, &any(server.port()), asked).await;
+    assert_eq!(results, json!([{ "200": 20 }, { "200": 1 }]));
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
