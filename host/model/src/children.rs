@@ -80,7 +80,7 @@ pub enum ChildError {
 
 impl From<Refusal> for ChildError {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, detail } = refusal;
+        let Refusal { code, detail, .. } = refusal;
         match code {
             Code::Forbidden => Self::Denied(detail),
             Code::NotFound => Self::NotFound(detail),

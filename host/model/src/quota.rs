@@ -60,6 +60,27 @@ quotas! {
 /// Limits of one workspace in the place of its plan's, by name; null is without limit.
 pub type Overrides = Map<String, Value>;
 
+/// The value that takes an override back, so that the plan's limit holds again.
+const AS_THE_PLAN: &str = "plan";
+
+/// Overrides with those of `patch` in their place; `"plan"` takes one back.
+///
+/// # Errors
+/// If a name is unknown or its value is not possible.
+pub fn patched(overrides: &Overrides, patch: &Overrides) -> Result<Overrides, InvalidQuotas> {
+    let mut all = overrides.clone();
+    for (name, limit) in patch {
+        if limit.as_str() == Some(AS_THE_PLAN) && Quotas::NAMES.contains(&name.as_str()) {
+            all.remove(name);
+        } else {
+            // One by one, so that what a newer release left there is no error of whoever sends something else.
+            Quotas::parse(&Overrides::from_iter([(name.clone(), limit.clone())]))?;
+            all.insert(name.clone(), limit.clone());
+        }
+    }
+    Ok(all)
+}
+
 /// Why limits are not taken; for whoever sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -135,6 +156,17 @@ mod tests {
             assert!(plan.with(&object(bad.clone())).is_err(), "{bad}");
         }
         assert!(Quotas::default().is_unlimited() && !plan.is_unlimited());
+    }
+
+    #[test]
+    fn overrides_are_patched_by_name() {
+        let before = object(json!({"scripts": 5, "of_the_future": "x"}));
+        let check = |patch: Value, expected: Value| assert_eq!(patched(&before, &object(patch)).unwrap(), object(expected));
+        check(json!({}), json!({"scripts": 5, "of_the_future": "x"}));
+        check(json!({"scripts": "plan", "triggers": null}), json!({"triggers": null, "of_the_future": "x"}));
+        for bad in [json!({"scripts": "none"}), json!({"of_the_future": 1}), json!({"of_the_future": "plan"})] {
+            assert!(patched(&before, &object(bad.clone())).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod history;
 pub mod keys;
 pub mod nodes;
 pub mod objects;
+pub mod plans;
 pub mod queue;
 pub mod resource_types;
 pub mod resources;
@@ -33,6 +34,7 @@ pub use sql::{Durability, Options, connect, connect_sealed, connect_with};
 #[derive(Clone)]
 pub struct Store {
     pub workspaces: Arc<dyn workspaces::Workspaces>,
+    pub plans: Arc<dyn plans::Plans>,
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,

@@ -19,6 +19,7 @@ mod migrate;
 mod nodes;
 mod objects;
 mod partitions;
+mod plans;
 mod queue;
 mod queued;
 mod rates;
@@ -113,6 +114,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
     let sql = Arc::new(Sql::new(db, shelf, seals));
     Ok(Store {
         workspaces: sql.clone(),
+        plans: sql.clone(),
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),
