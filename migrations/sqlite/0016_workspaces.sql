@@ -9,6 +9,7 @@ ALTER TABLE workspaces ADD COLUMN plan TEXT;
 -- JSON object: quotas in the place of the plan's; null: without limit
 ALTER TABLE workspaces ADD COLUMN overrides TEXT NOT NULL DEFAULT '{}';
 CREATE INDEX workspaces_by_plan ON workspaces (plan) WHERE plan IS NOT NULL;
+CREATE INDEX workspaces_being_deleted ON workspaces (status_since, id) WHERE status = 2;
 
 -- Named sets of quotas.
 CREATE TABLE plans (

@@ -23,6 +23,7 @@ use sandmill_store::{Store, seal::Sealing};
 
 use crate::{
     credentials::StoredCredentials,
+    kept::Kept,
     ports::{SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
@@ -62,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) runner: Runner,
     pub(crate) dispatch: Dispatch,
     pub(crate) service: Service,
+    /// What scripts keep outside of the database.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Node {
@@ -87,6 +90,8 @@ impl Node {
         let live = LiveRuns::default();
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
+        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
+        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
@@ -97,7 +102,7 @@ impl Node {
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
-            blob: Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?,
+            blob: blobs,
         };
         let runner_options =
             sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
@@ -113,7 +118,7 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        Ok(Self { store, clock, compiler, runner, dispatch, service })
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 
     /// What the API needs of the node.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sandmill_model::{Clock, SystemClock};
-use sandmill_store::{Store, seal::Sealing, upkeep};
+use sandmill_store::{Store, removal, seal::Sealing, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -67,6 +67,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    let removal = removal::Service::new(node.store.clone(), Arc::clone(&node.clock), Arc::clone(&name), node.kept);
+    let removal = tasks.spawn(removal.run(shutdown.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
     tasks.spawn(stop_on_signal(shutdown.clone()));
@@ -82,6 +84,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     stop_service.cancel();
     service.await.context("dispatch ended badly")?;
     upkeep.await.context("upkeep ended badly")?;
+    removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod nodes;
 pub mod objects;
 pub mod plans;
 pub mod queue;
+pub mod removal;
 pub mod resource_types;
 pub mod resources;
 pub mod retention;
@@ -35,6 +36,7 @@ pub use sql::{Durability, Options, connect, connect_sealed, connect_with};
 pub struct Store {
     pub workspaces: Arc<dyn workspaces::Workspaces>,
     pub plans: Arc<dyn plans::Plans>,
+    pub removals: Arc<dyn removal::Removals>,
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,

@@ -23,6 +23,7 @@ mod plans;
 mod queue;
 mod queued;
 mod rates;
+mod removal;
 mod resource_types;
 mod resources;
 mod retention;
@@ -115,6 +116,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
     Ok(Store {
         workspaces: sql.clone(),
         plans: sql.clone(),
+        removals: sql.clone(),
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),
