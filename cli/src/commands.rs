@@ -11,7 +11,9 @@ pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod nodes;
+pub(crate) mod plans;
 pub(crate) mod push;
+mod quotas;
 pub(crate) mod resource_types;
 pub(crate) mod resources;
 pub(crate) mod run;
@@ -20,6 +22,7 @@ pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
 pub(crate) mod variables;
+pub(crate) mod workspaces;
 
 use crate::{ClientCommand, Session, error::CliError};
 
@@ -40,6 +43,8 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Resources(with) => resources::execute(with.own.command, session).await,
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
+        ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
+        ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }

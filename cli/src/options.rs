@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+    build, bundle, dev, grants, init, keys, letters, login, nodes, plans, push, resource_types, resources, run, runs, scripts, test,
+    variables, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -67,6 +68,10 @@ pub enum ClientCommand {
     ResourceTypes(With<resource_types::Options>),
     /// Keep texts for scripts, secret or not
     Variables(With<variables::Options>),
+    /// Make, archive and delete workspaces, and say what each may use
+    Workspaces(With<workspaces::Options>),
+    /// Keep named sets of limits for workspaces
+    Plans(With<plans::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -91,6 +96,8 @@ impl ClientCommand {
             Self::Resources(with) => &with.globals,
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
+            Self::Workspaces(with) => &with.globals,
+            Self::Plans(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

@@ -5,13 +5,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
     Code,
     auth::{Action, Domain, Principal, TokenHash},
 };
-use sandmill_store::workspaces::Workspace;
+use sandmill_store::workspaces::{Status, Workspace};
 
 use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
 
@@ -87,6 +87,7 @@ impl App {
             }
         };
         found
+            .filter(|workspace| workspace.status != Status::Deleting)
             .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
             .ok_or_else(|| Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it"))
     }
@@ -103,6 +104,14 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     }
 }
 
+impl Authenticated {
+    /// # Errors
+    /// `forbidden`, unless the caller may do this to the installation itself.
+    pub(crate) fn must(&self, action: Action) -> Result<(), Problem> {
+        if self.0.may_instance(action) { Ok(()) } else { Err(forbidden(Domain::Instance, action, None)) }
+    }
+}
+
 /// Whoever calls, and the workspace that the URL names.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -114,7 +123,13 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Self::of(parts, url::workspace(parts), app).await
+        let caller = Self::of(parts, url::workspace(parts), app).await?;
+        // What a POST starts dispatch refuses; what it ends may end.
+        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        if changes && caller.workspace.status == Status::Archived {
+            return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
+        }
+        Ok(caller)
     }
 }
 

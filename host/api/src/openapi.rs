@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, variables, workspaces},
 };
 
 #[derive(OpenApi)]
@@ -48,6 +48,7 @@ use crate::{
         variables::delete,
         settings::show,
         settings::change,
+        plans::quotas,
         runs::bulk::cancel,
         runs::bulk::rerun,
         letters::list,
@@ -57,6 +58,17 @@ use crate::{
         letters::discard_many,
         instance::version,
         instance::nodes,
+        workspaces::list,
+        workspaces::create,
+        workspaces::show,
+        workspaces::change,
+        workspaces::archive,
+        workspaces::unarchive,
+        workspaces::delete,
+        plans::list,
+        plans::show,
+        plans::put,
+        plans::delete,
         keys::rotate,
         instance::health,
         instance::ready,

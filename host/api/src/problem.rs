@@ -30,6 +30,8 @@ struct Details {
     diagnostics: Vec<Diagnostic>,
     error: Option<ScriptError>,
     allow: Option<HeaderValue>,
+    /// None: [`RETRY_AFTER_S`], where the code asks for one.
+    retry_after_s: Option<u64>,
     /// For the log, never for the caller.
     cause: Option<String>,
 }
@@ -114,6 +116,7 @@ impl Problem {
             diagnostics: Vec::new(),
             error: None,
             allow: None,
+            retry_after_s: None,
             cause: None,
         }))
     }
@@ -155,7 +158,7 @@ impl Problem {
 
     /// Body and headers.
     pub(crate) fn write(self, request_id: &str, response: &mut Response) {
-        let Details { code, detail, run, faults, diagnostics, error, allow, cause: _ } = *self.0;
+        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, cause: _ } = *self.0;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code.status() {
@@ -163,7 +166,8 @@ impl Problem {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sandmill\""));
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+                let seconds = retry_after_s.map_or(HeaderValue::from_static(RETRY_AFTER_S), HeaderValue::from);
+                headers.insert(header::RETRY_AFTER, seconds);
             }
             _ => {}
         }
@@ -200,7 +204,9 @@ impl IntoResponse for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.detail)
+        let mut problem = Self::new(refusal.code, refusal.detail);
+        problem.0.retry_after_s = refusal.retry_after_s;
+        problem
     }
 }
 

@@ -11,7 +11,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     queue::{Cancelled, Enqueued},
-    workspaces::Workspace,
+    workspaces::{Status, Workspace},
 };
 
 use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, trace};
@@ -20,7 +20,8 @@ impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `too_many_requests`, `storage_full`, `unavailable`.
+    /// `forbidden`, `not_found`, `workspace_archived`, `quota_exceeded`, `payload_too_large`, `bad_request`, `idempotency_mismatch`,
+    /// `too_many_requests`, `storage_full`, `unavailable`.
     pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
         let (backlog_max, is_counted) = (self.backlog_max(&request.workspace), is_counted(&request.workspace));
         let run = self.new_run(request).await?;
@@ -167,6 +168,13 @@ impl Dispatch {
                 },
             ));
         }
+        match workspace.status {
+            Status::Active => {}
+            Status::Archived => {
+                return Err(Refusal::new(Code::WorkspaceArchived, "the workspace is archived: nothing new starts in it"));
+            }
+            Status::Deleting => return Err(Refusal::new(Code::NotFound, "there is no such workspace")),
+        }
         let now = self.inner.clock.now();
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
@@ -189,7 +197,7 @@ impl Dispatch {
 
 /// Whether what executes of a workspace is counted, which all nodes must see.
 fn is_counted(workspace: &Workspace) -> bool {
-    workspace.settings.running_runs_max.is_some()
+    workspace.running_runs_max().is_some()
 }
 
 /// What a run is made of.

@@ -16,3 +16,4 @@ mod runs;
 mod scripts;
 mod settings;
 mod support;
+mod workspaces;
