@@ -55,9 +55,8 @@ CREATE TABLE usage_counts (
     span BIGINT NOT NULL,
     -- minutes or days since 1970, UTC
     number BIGINT NOT NULL,
+    -- accepted
     runs BIGINT NOT NULL,
-    fuel BIGINT NOT NULL,
-    log_bytes BIGINT NOT NULL,
     bytes_up BIGINT NOT NULL,
     bytes_down BIGINT NOT NULL,
     PRIMARY KEY (workspace, span, number)

@@ -55,9 +55,8 @@ CREATE TABLE usage_counts (
     span INTEGER NOT NULL,
     -- minutes or days since 1970, UTC
     number INTEGER NOT NULL,
+    -- accepted
     runs INTEGER NOT NULL,
-    fuel INTEGER NOT NULL,
-    log_bytes INTEGER NOT NULL,
     bytes_up INTEGER NOT NULL,
     bytes_down INTEGER NOT NULL,
     PRIMARY KEY (workspace, span, number)

@@ -23,6 +23,7 @@ mod sql;
 pub mod state;
 pub mod tokens;
 pub mod upkeep;
+pub mod usage;
 pub mod variables;
 pub mod workspaces;
 
@@ -37,6 +38,7 @@ pub struct Store {
     pub workspaces: Arc<dyn workspaces::Workspaces>,
     pub plans: Arc<dyn plans::Plans>,
     pub removals: Arc<dyn removal::Removals>,
+    pub usage: Arc<dyn usage::UsageCounters>,
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,

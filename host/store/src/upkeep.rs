@@ -98,6 +98,7 @@ impl Service {
         if !self.hold().await? {
             return Ok(done);
         }
+        self.store.usage.forget(now).await?;
         let kept: Vec<Kept> = self.store.workspaces.list().await?.into_iter().map(|workspace| self.kept(workspace)).collect();
         let longest = kept.iter().map(|each| each.days.unwrap_or(u32::MAX)).max().filter(|days| *days != u32::MAX);
         if let Some(days) = longest {

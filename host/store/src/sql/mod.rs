@@ -34,6 +34,7 @@ mod snapshot;
 mod state;
 mod tokens;
 mod turns;
+mod usage;
 mod value;
 mod variables;
 mod waiting;
@@ -117,6 +118,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         workspaces: sql.clone(),
         plans: sql.clone(),
         removals: sql.clone(),
+        usage: sql.clone(),
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),

@@ -29,5 +29,6 @@ mod simulation;
 mod state;
 mod tokens;
 mod upgrade;
+mod usage;
 mod variables;
 mod workspaces;
