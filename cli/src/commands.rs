@@ -21,6 +21,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
+pub(crate) mod usage;
 pub(crate) mod variables;
 pub(crate) mod workspaces;
 
@@ -44,6 +45,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
         ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
+        ClientCommand::Usage(with) => usage::execute(with.own, session).await,
         ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,

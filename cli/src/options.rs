@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, grants, init, keys, letters, login, nodes, plans, push, resource_types, resources, run, runs, scripts, test,
+    build, bundle, dev, grants, init, keys, letters, login, nodes, plans, push, resource_types, resources, run, runs, scripts, test, usage,
     variables, workspaces,
 };
 
@@ -72,6 +72,8 @@ pub enum ClientCommand {
     Workspaces(With<workspaces::Options>),
     /// Keep named sets of limits for workspaces
     Plans(With<plans::Options>),
+    /// Show what was used, by day
+    Usage(With<usage::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -98,6 +100,7 @@ impl ClientCommand {
             Self::Variables(with) => &with.globals,
             Self::Workspaces(with) => &with.globals,
             Self::Plans(with) => &with.globals,
+            Self::Usage(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, variables, workspaces},
+    routes::{grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, usage, variables, workspaces},
 };
 
 #[derive(OpenApi)]
@@ -49,6 +49,7 @@ use crate::{
         settings::show,
         settings::change,
         plans::quotas,
+        usage::show,
         runs::bulk::cancel,
         runs::bulk::rerun,
         letters::list,
@@ -69,6 +70,7 @@ use crate::{
         plans::show,
         plans::put,
         plans::delete,
+        usage::all,
         keys::rotate,
         instance::health,
         instance::ready,

@@ -15,7 +15,7 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, variables, workspaces},
+    routes::{grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, usage, variables, workspaces},
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -53,6 +53,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/variables/{*path}", get(variables::show).put(variables::put).delete(variables::delete))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
         .route("/api/w/{workspace}/quotas", get(plans::quotas))
+        .route("/api/w/{workspace}/usage", get(usage::show))
         .route("/api/w/{workspace}/dead-letters", get(letters::list))
         .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
@@ -66,6 +67,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/instance/workspaces/{workspace}/unarchive", post(workspaces::unarchive))
         .route("/api/instance/plans", get(plans::list))
         .route("/api/instance/plans/{plan}", get(plans::show).put(plans::put).delete(plans::delete))
+        .route("/api/instance/usage", get(usage::all))
         .route("/api/instance/keys/rotate", post(keys::rotate))
         .route("/health", get(instance::health))
         .route("/ready", get(instance::ready))

@@ -10,5 +10,6 @@ pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod settings;
+pub(crate) mod usage;
 pub(crate) mod variables;
 pub(crate) mod workspaces;

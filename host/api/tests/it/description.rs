@@ -46,6 +46,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 57);
+    assert_eq!(operations, 59);
     api.stop().await;
 }

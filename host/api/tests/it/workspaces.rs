@@ -132,3 +132,30 @@ async fn a_deleted_workspace_is_gone_for_its_members_at_once() {
     assert_eq!(get("/api/w/w/scripts").to(&api).await.value()["items"], json!([]));
     api.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_used_is_told_by_day() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let run = post("/probe/w/run/f/t/echo").to(&api).await.run_id();
+    api.ended(&run).await;
+    let report = get("/api/w/w/usage").to(&api).await.value();
+    assert_eq!(
+        (&report["total"]["runs"], &report["total"]["attempts"], &report["total"]["fuel"]),
+        (&json!({"ok": 1}), &json!(1), &json!(7))
+    );
+    assert_eq!((&report["days"][0]["day"], &report["to"]), (&json!("2025-10-09"), &json!("2025-10-09")));
+    assert!(report["stored_bytes"].as_u64().unwrap() > 0, "{report}");
+    let before = get("/api/w/w/usage?from=2025-09-01&to=2025-10-08").to(&api).await.value();
+    assert_eq!((&before["total"]["attempts"], &before["days"]), (&json!(0), &json!([])));
+    get("/api/w/w/usage?from=2025-10-10").to(&api).await.is_problem(400, "bad_request");
+    get("/api/w/w/usage?from=x").to(&api).await.is_problem(400, "bad_request");
+    let all = get("/api/instance/usage?limit=1").to(&api).await.value();
+    assert_eq!((&all["items"][0]["workspace"], &all["items"][0]["runs"], &all["next"]), (&json!("w"), &json!({"ok": 1}), &json!(null)));
+    api.token("sm_some", Some(api.workspace), &["runs:read:f/t/*"]).await;
+    get("/api/w/w/usage").token("sm_some").to(&api).await.is_problem(403, "forbidden");
+    api.token("sm_member", Some(api.workspace), &["*:*"]).await;
+    assert_eq!(get("/api/w/w/usage").token("sm_member").to(&api).await.status, 200);
+    get("/api/instance/usage").token("sm_member").to(&api).await.is_problem(403, "forbidden");
+    api.stop().await;
+}
