@@ -6,6 +6,7 @@ mod answers;
 mod app;
 mod auth;
 mod events;
+mod kept;
 mod mount;
 mod observe;
 mod on_behalf;

@@ -24,7 +24,7 @@ use sandmill_store::{Store, seal::Sealing};
 use crate::{
     credentials::StoredCredentials,
     kept::Kept,
-    ports::{SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    ports::{CountedTraffic, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -90,6 +90,7 @@ impl Node {
         let live = LiveRuns::default();
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
+        let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
         let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
         let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
         let ports = Ports {
@@ -98,7 +99,7 @@ impl Node {
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(options.outbound).context("--outbound-ca")?),
+            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),

@@ -43,6 +43,7 @@ pub(crate) struct DaysQuery {
 #[schema(as = Usage)]
 pub(crate) struct UsageSums {
     /// Runs that ended, by outcome.
+    #[schema(value_type = Object)]
     runs: BTreeMap<&'static str, u64>,
     /// Attempts that ended; a run that was tried again had several.
     attempts: u64,
