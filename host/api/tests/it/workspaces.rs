@@ -159,3 +159,29 @@ async fn what_was_used_is_told_by_day() {
     get("/api/instance/usage").token("sm_member").to(&api).await.is_problem(403, "forbidden");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_over_a_quota_is_refused() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let limit = |quotas: serde_json::Value| patch(format!("{AT}/w")).json(json!({ "quotas": quotas })).to(&api);
+    assert_eq!(limit(json!({"scripts": 1, "runs_per_day": 2})).await.status, 200);
+    let deploy =
+        |path: &str, source: &str| put(format!("/api/w/w/scripts/{path}")).json(json!({"language": "typescript", "source": source}));
+    let refused = deploy("f/t/new", "x").to(&api).await;
+    refused.is_problem(429, "quota_exceeded");
+    assert!(refused.value()["detail"].as_str().unwrap().contains("scripts = 1"), "{refused:?}");
+    assert_eq!(deploy("f/t/echo", "another version").to(&api).await.status, 201, "no new path");
+    assert_eq!(post("/probe/w/run/f/t/echo").to(&api).await.status, 200);
+    assert_eq!(post("/api/w/w/runs").json(json!({"path": "f/t/echo"})).to(&api).await.status, 202);
+    for call in [post("/probe/w/run/f/t/echo"), post("/api/w/w/runs").json(json!({"path": "f/t/echo"}))] {
+        let refused = call.to(&api).await;
+        refused.is_problem(429, "quota_exceeded");
+        assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 60, "until the day is over: {refused:?}");
+    }
+    assert_eq!(limit(json!({"runs_per_day": null, "scripts": null, "stored_bytes": 1})).await.status, 200);
+    assert_eq!(post("/probe/w/run/f/t/echo").to(&api).await.status, 200);
+    deploy("f/t/new", "x").to(&api).await.is_problem(429, "quota_exceeded");
+    put("/api/w/w/variables/f/t/v").json(json!({"text": "x"})).to(&api).await.is_problem(429, "quota_exceeded");
+    api.stop().await;
+}
