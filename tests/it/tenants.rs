@@ -56,7 +56,7 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/resources", &[("", ""), ("prefix={path}", "")]),
     ("DELETE /api/w/{workspace}/resources/{path}", &[("", "")]),
     ("GET /api/w/{workspace}/resources/{path}", &[("", "")]),
-    ("PUT /api/w/{workspace}/resources/{path}", &[("", r#"{"type": "sqlite", "value": {"database": "x"}}"#)]),
+    ("PUT /api/w/{workspace}/resources/{path}", &[("", r#"{"type": "sqlite", "value": {"name": "x"}}"#)]),
     ("GET /api/w/{workspace}/runs", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", "")]),
     (
         "POST /api/w/{workspace}/runs",
@@ -190,7 +190,7 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> Option<(Names, S
     let component = server.get_json(&format!("{at}/scripts/f/part/{word}")).await.unwrap()["component"].as_str().unwrap().to_owned();
     let schema = json!({"schema": {"type": "object", "description": MARK}});
     admin(server, Method::PUT, &format!("{at}/resource-types/only-{word}"), schema).await;
-    let database = json!({"type": "sqlite", "value": {"database": "main"}, "description": MARK});
+    let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": MARK});
     admin(server, Method::PUT, &format!("{at}/resources/f/only/{word}"), database).await;
     admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": MARK})).await;
     admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": MARK})).await;

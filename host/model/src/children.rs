@@ -84,7 +84,7 @@ impl From<Refusal> for ChildError {
         match code {
             Code::Forbidden => Self::Denied(detail),
             Code::NotFound => Self::NotFound(detail),
-            Code::TooManyRequests => Self::TooMany(detail),
+            Code::TooManyRequests | Code::QuotaExceeded => Self::TooMany(detail),
             Code::Unavailable | Code::StorageFull | Code::Internal => Self::Unavailable(detail),
             _ => Self::Invalid(detail),
         }
