@@ -101,7 +101,7 @@ pub enum Unmade {
     Taken,
     #[error("there is no such plan")]
     NoSuchPlan,
-    #[error("an installation has at most {WORKSPACES_MAX} workspaces")]
+    #[error("an installation has at most {} workspaces", WORKSPACES_MAX)]
     TooMany,
     #[error(transparent)]
     Invalid(#[from] InvalidQuotas),

@@ -124,7 +124,7 @@ async fn a_deleted_workspace_is_gone_for_its_members_at_once() {
     }
     post(AT).json(json!({"name": "w"})).to(&api).await.is_problem(409, "conflict");
     post(format!("{AT}/w/unarchive")).to(&api).await.is_problem(409, "conflict");
-    while api.store.removals.step(api.workspace, sandmill_model::Clock::now(api.clock.as_ref())).await.unwrap() != Step::Gone {}
+    while api.store.removals.step(api.workspace, sandmill_model::Clock::now(&*api.clock)).await.unwrap() != Step::Gone {}
     get(format!("{AT}/w")).to(&api).await.is_problem(404, "not_found");
     assert_eq!(post(AT).json(json!({"name": "w"})).to(&api).await.status, 201);
     // What this node believes of the old one is forgotten within a second.
