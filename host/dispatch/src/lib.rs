@@ -230,7 +230,7 @@ impl Dispatch {
     #[must_use]
     pub fn new(options: Options, store: Store, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>, live: &LiveRuns) -> Self {
         let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
-        let meters = Arc::new(meters::Meters::new(Arc::clone(&store.usage), Arc::clone(&clock), &options.node));
+        let meters = Arc::new(meters::Meters::new(Arc::clone(&store.usage), Arc::clone(&clock), &options.node, Arc::clone(&live.full)));
         let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
         let dispatch = Self {
             inner: Arc::new(Inner {
@@ -301,6 +301,7 @@ impl Dispatch {
 pub struct LiveRuns {
     runs: Arc<live::Live>,
     dispatch: Arc<OnceLock<Weak<Inner>>>,
+    full: Arc<meters::Full>,
 }
 
 impl LiveRuns {

@@ -3,8 +3,10 @@
 //!
 //! A workspace without limits has no meter here, unless its scripts make requests.
 
+mod full;
+
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
@@ -20,10 +22,13 @@ use sandmill_store::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::full::Full;
 use crate::{LiveRuns, refuse};
 
 /// How often counts are added and read back.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// What workspaces keep is measured with every so many of these.
+const MEASURED_EVERY: u32 = 10;
 /// A workspace of which nothing was heard for so long is read anew when it comes back.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long the last counts may take to be written when the node stops.
@@ -35,6 +40,7 @@ pub(crate) struct Meters {
     /// This life of this node.
     sender: Arc<str>,
     known: RwLock<HashMap<WorkspaceId, Arc<Meter>>>,
+    full: Arc<Full>,
 }
 
 #[derive(Default)]
@@ -111,9 +117,9 @@ fn exceeded(name: &str, limit: u64, seconds: u64) -> Refusal {
 }
 
 impl Meters {
-    pub(crate) fn new(usage: Arc<dyn UsageCounters>, clock: Arc<dyn Clock>, node: &str) -> Self {
+    pub(crate) fn new(usage: Arc<dyn UsageCounters>, clock: Arc<dyn Clock>, node: &str, full: Arc<Full>) -> Self {
         let life = u64::from_be_bytes(random::bytes());
-        Self { usage, clock, sender: format!("{node} {life:016x}").into(), known: RwLock::default() }
+        Self { usage, clock, sender: format!("{node} {life:016x}").into(), known: RwLock::default(), full }
     }
 
     /// Counts one more run.
@@ -193,7 +199,7 @@ impl Meters {
 
     /// Adds and reads back until `stop`, and adds what is left.
     pub(crate) async fn serve(&self, stop: CancellationToken) {
-        let (mut number, mut unheard): (i64, Option<Addition>) = (0, None);
+        let (mut number, mut unheard, mut rounds): (i64, Option<Addition>, u32) = (0, None, 0);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
@@ -201,6 +207,12 @@ impl Meters {
             }
             if let Err(error) = self.settle(&mut number, &mut unheard).await {
                 tracing::error!(%error, "what workspaces use could not be counted together; trying again");
+            }
+            rounds = (rounds + 1) % MEASURED_EVERY;
+            if rounds == 0
+                && let Err(error) = self.measure().await
+            {
+                tracing::error!(%error, "what workspaces keep could not be measured; trying again");
             }
         }
         match tokio::time::timeout(LAST, self.settle(&mut number, &mut unheard)).await {
@@ -239,6 +251,21 @@ impl Meters {
         Ok(())
     }
 
+    /// Looks which of the workspaces that were heard of keep as much as they may.
+    async fn measure(&self) -> Result<(), StoreError> {
+        let mut full = HashSet::new();
+        for (workspace, meter) in self.all() {
+            let limit = meter.state().read.as_ref().and_then(|read| read.quotas.stored_bytes);
+            if let Some(limit) = limit
+                && self.usage.stored_bytes(workspace).await? >= limit
+            {
+                full.insert(workspace);
+            }
+        }
+        self.full.set(full);
+        Ok(())
+    }
+
     fn all(&self) -> Vec<(WorkspaceId, Arc<Meter>)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().map(|(workspace, meter)| (*workspace, Arc::clone(meter))).collect()
@@ -264,8 +291,16 @@ impl Meters {
     }
 }
 
-/// What scripts send and receive.
+/// What scripts send, receive and keep.
 impl LiveRuns {
+    /// Whether the scripts of a workspace may keep more state; why not, in words for their authors. What was kept is measured every ten seconds.
+    ///
+    /// # Errors
+    /// If the workspace keeps as much as it may.
+    pub fn may_keep(&self, workspace: WorkspaceId) -> Result<(), String> {
+        if self.full.has(workspace) { Err("the workspace keeps as many bytes as it may (stored_bytes)".to_owned()) } else { Ok(()) }
+    }
+
     /// Whether the scripts of a workspace may send one more request; why not, in words for their authors.
     pub fn may_send(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {

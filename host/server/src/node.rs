@@ -96,7 +96,7 @@ impl Node {
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
-            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
+            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
             http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),

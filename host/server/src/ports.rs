@@ -35,6 +35,7 @@ impl Versions for StoredVersions {
 pub(crate) struct StoredState {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) live: LiveRuns,
 }
 
 impl StatePort for StoredState {
@@ -50,6 +51,9 @@ impl StatePort for StoredState {
         value: Option<JsonText>,
     ) -> BoxFuture<'_, Result<bool, StateError>> {
         Box::pin(async move {
+            if value.is_some() {
+                self.live.may_keep(scope.workspace).map_err(StateError::TooLarge)?;
+            }
             let expected = expected.map(Expected);
             match self.store.state.put(&stored(scope), &key, expected, value, self.clock.now()).await.map_err(unavailable)? {
                 Written::Yes => Ok(true),

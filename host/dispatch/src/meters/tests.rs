@@ -28,7 +28,7 @@ struct Node {
 
 impl Node {
     fn new(store: &Store, clock: &Arc<Moved>, name: &str) -> Self {
-        Self { meters: Meters::new(Arc::clone(&store.usage), clock.clone(), name), number: 0, unheard: None }
+        Self { meters: Meters::new(Arc::clone(&store.usage), clock.clone(), name, Arc::default()), number: 0, unheard: None }
     }
 
     async fn settle(&mut self) {
@@ -100,4 +100,28 @@ async fn who_is_idle_is_forgotten() {
     clock.0.fetch_add(61_000_000, Ordering::Relaxed);
     node.settle().await;
     assert_eq!(node.meters.all().len(), 0);
+}
+
+#[tokio::test]
+async fn who_keeps_as_much_as_it_may_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let make = |name: &'static str| store.workspaces.ensure(WorkspaceId::new(clock.now()), name, clock.now());
+    let (of, other) = (make("w").await.unwrap().id, make("other").await.unwrap().id);
+    let limit = |bytes: u64| {
+        let overrides = [("stored_bytes".to_owned(), bytes.into())].into_iter().collect();
+        store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides })
+    };
+    let node = Node::new(&store, &clock, "one");
+    for (bytes, is_full) in [(0, true), (1, false)] {
+        limit(bytes).await.unwrap().unwrap();
+        let fresh = Node::new(&store, &clock, "one");
+        for workspace in [of, other] {
+            fresh.meters.may_send(workspace).await.unwrap();
+        }
+        fresh.meters.measure().await.unwrap();
+        assert_eq!((fresh.meters.full.has(of), fresh.meters.full.has(other)), (is_full, false), "{bytes}");
+    }
+    assert!(!node.meters.full.has(of));
 }
