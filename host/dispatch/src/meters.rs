@@ -235,17 +235,20 @@ impl Meters {
             self.usage.add(addition.clone()).await?;
             *unheard = None;
         }
-        let workspaces = self.all().into_iter().map(|(workspace, _)| workspace).collect::<Vec<_>>();
-        if workspaces.is_empty() {
+        let meters = self.all();
+        if meters.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        for read in self.usage.used(workspaces, now).await? {
-            if let Some(meter) = self.known(read.workspace) {
-                let mut state = meter.state();
+        let read = self.usage.used(meters.iter().map(|(workspace, _)| *workspace).collect(), now).await?;
+        let mut read: HashMap<WorkspaceId, Used> = read.into_iter().map(|used| (used.workspace, used)).collect();
+        for (workspace, meter) in meters {
+            let mut state = meter.state();
+            // Of a workspace that is gone nothing is read any more.
+            state.sent.clear();
+            if let Some(read) = read.remove(&workspace) {
                 state.read = Some(read);
                 state.read_of = (minute_of(now), day_of(now));
-                state.sent.clear();
             }
         }
         Ok(())
