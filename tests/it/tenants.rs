@@ -17,7 +17,7 @@ use sandmill_testkit::{
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
-/// In all content of the other workspace, and in no name.
+/// Begins all content, which ends with the name of its workspace; it is in no name.
 const MARK: &str = "zebra-7351";
 /// How long runs may take to end.
 const RUNS_LIMIT: Duration = Duration::from_secs(60);
@@ -180,20 +180,20 @@ async fn admin(server: &Server, method: Method, path: &str, body: Value) -> Valu
 /// Makes a workspace with one thing of each kind, and a token for all of it.
 async fn made(server: &Server, word: &str, guest_name: &str) -> Option<(Names, String)> {
     let id = admin(server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await["id"].as_str().unwrap().to_owned();
-    let at = format!("/api/w/{word}");
-    let source = format!("export function main() {{ console.log('{MARK}'); throw new Error('{MARK}'); }}");
-    let manifest = json!({"description": MARK});
+    let (at, mark) = (format!("/api/w/{word}"), format!("{MARK}-{word}"));
+    let source = format!("export function main() {{ console.log('{mark}'); throw new Error('{mark}'); }}");
+    let manifest = json!({"description": mark});
     let script = json!({"language": "javascript", "source": source, "manifest": manifest});
     let version = admin(server, Method::PUT, &format!("{at}/scripts/f/only/{word}"), script).await["version"].as_str().unwrap().to_owned();
     let upload = server.request(Method::PUT, &format!("{at}/scripts/f/part/{word}")).header("content-type", "application/wasm");
     assert_eq!(upload.body(fs::read(guest(guest_name)).unwrap()).send().await.unwrap().status(), 201);
     let component = server.get_json(&format!("{at}/scripts/f/part/{word}")).await.unwrap()["component"].as_str().unwrap().to_owned();
-    let schema = json!({"schema": {"type": "object", "description": MARK}});
+    let schema = json!({"schema": {"type": "object", "description": mark}});
     admin(server, Method::PUT, &format!("{at}/resource-types/only-{word}"), schema).await;
-    let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": MARK});
+    let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": mark});
     admin(server, Method::PUT, &format!("{at}/resources/f/only/{word}"), database).await;
-    admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": MARK})).await;
-    admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": MARK})).await;
+    admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": mark})).await;
+    admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": mark})).await;
     admin(server, Method::PATCH, &format!("/api/instance/workspaces/{word}"), json!({"plan": format!("only-{word}")})).await;
     let run = admin(server, Method::POST, &format!("{at}/runs"), json!({"path": format!("f/only/{word}")})).await["run_id"]
         .as_str()
@@ -296,7 +296,7 @@ async fn nothing_of_another_workspace_can_be_read_or_learnt() {
                 let answer = call(&server, &token, operation, &known, *each).await;
                 let expected = call(&server, &token, operation, &unknown, *each).await;
                 let said = answer.text() + &format!("{:?}", answer.headers);
-                assert!(!said.contains(MARK), "{operation} {each:?} shows what is another's: {answer:?}");
+                assert!(!said.contains(&format!("{MARK}-theirs")), "{operation} {each:?} shows what is another's: {answer:?}");
                 assert!(answer.status < 500, "{operation} {each:?}: {answer:?}");
                 if operation.contains("{workspace}") || operation.contains("{plan}") {
                     assert_eq!(known.forget(&answer), unknown.forget(&expected), "{operation} {each:?}: the answers tell that it is there");
