@@ -12,7 +12,9 @@ pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod nodes;
+pub(crate) mod plans;
 pub(crate) mod push;
+mod quotas;
 pub(crate) mod resource_types;
 pub(crate) mod resources;
 pub(crate) mod run;
@@ -21,7 +23,9 @@ pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 pub(crate) mod variables;
+pub(crate) mod workspaces;
 
 use crate::{ClientCommand, Session, error::CliError};
 
@@ -43,6 +47,9 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
         ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
+        ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
+        ClientCommand::Usage(with) => usage::execute(with.own, session).await,
+        ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Audit(with) => audit::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,

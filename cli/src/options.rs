@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    audit, build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test,
-    tokens, variables,
+    audit, build, bundle, dev, grants, init, keys, letters, login, nodes, plans, push, resource_types, resources, run, runs, scripts, test,
+    tokens, usage, variables, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -77,6 +77,12 @@ pub enum ClientCommand {
     Tokens(With<tokens::Options>),
     /// See who changed what and who was denied what, and that nobody has tampered with it
     Audit(With<audit::Options>),
+    /// Make, archive and delete workspaces, and say what each may use
+    Workspaces(With<workspaces::Options>),
+    /// Keep named sets of limits for workspaces
+    Plans(With<plans::Options>),
+    /// Show what was used, by day
+    Usage(With<usage::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -103,6 +109,9 @@ impl ClientCommand {
             Self::Variables(with) => &with.globals,
             Self::Tokens(with) => &with.globals,
             Self::Audit(with) => &with.globals,
+            Self::Workspaces(with) => &with.globals,
+            Self::Plans(with) => &with.globals,
+            Self::Usage(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

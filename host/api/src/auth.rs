@@ -8,13 +8,13 @@ mod memory;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
     Code, Timestamp,
     auth::{Action, Domain, Principal, TokenHash},
 };
-use sandmill_store::workspaces::Workspace;
+use sandmill_store::workspaces::{Status, Workspace};
 
 use self::memory::{BELIEVED, LookUp, Remembered};
 pub(crate) use self::{failures::Failures, memory::Memory};
@@ -133,11 +133,14 @@ impl App {
                 found
             }
         };
-        found.filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id)).ok_or_else(|| {
-            let problem = Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it");
-            // Whether it is there or not: who has a token of a workspace has no business in any other.
-            if principal.workspace.is_some() { problem.denied() } else { problem }
-        })
+        found
+            .filter(|workspace| workspace.status != Status::Deleting)
+            .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
+            .ok_or_else(|| {
+                let problem = Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it");
+                // Whether it is there or not: who has a token of a workspace has no business in any other.
+                if principal.workspace.is_some() { problem.denied() } else { problem }
+            })
     }
 }
 
@@ -149,6 +152,14 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         app.principal(parts).await.map(Self)
+    }
+}
+
+impl Authenticated {
+    /// # Errors
+    /// `forbidden`, unless the caller may do this to the installation itself.
+    pub(crate) fn must(&self, action: Action) -> Result<(), Problem> {
+        if self.0.may_instance(action) { Ok(()) } else { Err(forbidden(Domain::Instance, action, None)) }
     }
 }
 
@@ -165,7 +176,13 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Self::of(parts, url::workspace(parts), app).await
+        let caller = Self::of(parts, url::workspace(parts), app).await?;
+        // What a POST starts dispatch refuses; what it ends may end.
+        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        if changes && caller.workspace.status == Status::Archived {
+            return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
+        }
+        Ok(caller)
     }
 }
 

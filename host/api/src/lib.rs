@@ -10,6 +10,7 @@ mod client_address;
 mod events;
 mod gate;
 mod hosts;
+mod kept;
 mod mount;
 mod observe;
 mod on_behalf;

@@ -11,7 +11,10 @@ use utoipa::{
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{audit, grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
+    routes::{
+        audit, grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, tokens, usage, variables,
+        workspaces,
+    },
 };
 
 #[derive(OpenApi)]
@@ -48,6 +51,8 @@ use crate::{
         variables::delete,
         settings::show,
         settings::change,
+        plans::quotas,
+        usage::show,
         runs::bulk::cancel,
         runs::bulk::rerun,
         audit::list::list,
@@ -70,6 +75,18 @@ use crate::{
         tokens::instance::rotate,
         instance::version,
         instance::nodes,
+        workspaces::list,
+        workspaces::create,
+        workspaces::show,
+        workspaces::change,
+        workspaces::archive,
+        workspaces::unarchive,
+        workspaces::delete,
+        plans::list,
+        plans::show,
+        plans::put,
+        plans::delete,
+        usage::all,
         keys::rotate,
         audit::instance::list,
         audit::instance::export,

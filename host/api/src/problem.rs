@@ -32,7 +32,7 @@ struct Details {
     diagnostics: Vec<Diagnostic>,
     error: Option<ScriptError>,
     allow: Option<HeaderValue>,
-    /// None: [`RETRY_AFTER_S`].
+    /// None: [`RETRY_AFTER_S`], where the code asks for one.
     retry_after_s: Option<u64>,
     /// It says that something is not there, because the caller may not know of it.
     denied: bool,
@@ -225,7 +225,9 @@ impl IntoResponse for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.detail)
+        let mut problem = Self::new(refusal.code, refusal.detail);
+        problem.0.retry_after_s = refusal.retry_after_s;
+        problem
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{audit, grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, tokens, variables},
+    routes::{
+        audit, grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, tokens, usage, variables,
+        workspaces,
+    },
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -36,6 +39,25 @@ pub fn router(state: ApiState) -> Router {
     });
 
     let routes = Router::new()
+        .merge(of_workspaces())
+        .merge(of_instance())
+        .route("/health", get(instance::health))
+        .route("/ready", get(instance::ready))
+        .route("/metrics", get(instance::metrics))
+        .route("/openapi.json", get(instance::openapi))
+        .route("/errors/{code}", get(pages::page))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method);
+
+    let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&app), gate::layer));
+    let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
+    let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
+    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+}
+
+/// Of one workspace each.
+fn of_workspaces() -> Router<Arc<App>> {
+    Router::new()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
         .route("/api/w/{workspace}/scripts/{*path}", get(scripts::show).put(scripts::deploy))
         .route("/api/w/{workspace}/grants/{*path}", get(grants::show).patch(grants::change))
@@ -64,6 +86,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/audit", get(audit::list))
         .route("/api/w/{workspace}/audit/export", get(audit::export))
         .route("/api/w/{workspace}/audit/verify", get(audit::verify))
+        .route("/api/w/{workspace}/quotas", get(plans::quotas))
+        .route("/api/w/{workspace}/usage", get(usage::show))
         .route("/api/w/{workspace}/dead-letters", get(letters::list))
         .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
@@ -72,27 +96,27 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/tokens", get(tokens::workspace::list).post(tokens::workspace::create))
         .route("/api/w/{workspace}/tokens/{id}", get(tokens::workspace::show).delete(tokens::workspace::revoke))
         .route("/api/w/{workspace}/tokens/{id}/rotate", post(tokens::workspace::rotate))
+}
+
+/// Of the installation.
+fn of_instance() -> Router<Arc<App>> {
+    Router::new()
         .route("/api/instance/tokens", get(tokens::instance::list).post(tokens::instance::create))
         .route("/api/instance/tokens/{id}", get(tokens::instance::show).delete(tokens::instance::revoke))
         .route("/api/instance/tokens/{id}/rotate", post(tokens::instance::rotate))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
+        .route("/api/instance/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/api/instance/workspaces/{workspace}", get(workspaces::show).patch(workspaces::change).delete(workspaces::delete))
+        .route("/api/instance/workspaces/{workspace}/archive", post(workspaces::archive))
+        .route("/api/instance/workspaces/{workspace}/unarchive", post(workspaces::unarchive))
+        .route("/api/instance/plans", get(plans::list))
+        .route("/api/instance/plans/{plan}", get(plans::show).put(plans::put).delete(plans::delete))
+        .route("/api/instance/usage", get(usage::all))
         .route("/api/instance/keys/rotate", post(keys::rotate))
         .route("/api/instance/audit", get(audit::instance::list))
         .route("/api/instance/audit/export", get(audit::instance::export))
         .route("/api/instance/audit/verify", get(audit::instance::verify))
-        .route("/health", get(instance::health))
-        .route("/ready", get(instance::ready))
-        .route("/metrics", get(instance::metrics))
-        .route("/openapi.json", get(instance::openapi))
-        .route("/errors/{code}", get(pages::page))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method);
-
-    let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&app), gate::layer));
-    let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
-    let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
-    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
 }
 
 async fn nothing_here() -> Problem {

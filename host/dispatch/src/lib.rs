@@ -23,6 +23,7 @@ mod limits;
 mod live;
 mod log_parts;
 mod metering;
+mod meters;
 mod policy;
 mod read;
 mod reading;
@@ -135,6 +136,7 @@ struct Inner {
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
+    meters: Arc<meters::Meters>,
     /// Tags of the runs that this node executes; the empty one stands for those without.
     served_tags: Vec<Arc<str>>,
     /// For runs from the queue.
@@ -232,6 +234,7 @@ impl Dispatch {
     #[must_use]
     pub fn new(options: Options, store: Store, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>, live: &LiveRuns) -> Self {
         let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
+        let meters = Arc::new(meters::Meters::new(Arc::clone(&store.usage), Arc::clone(&clock), &options.node, Arc::clone(&live.full)));
         let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
         let dispatch = Self {
             inner: Arc::new(Inner {
@@ -253,6 +256,7 @@ impl Dispatch {
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
+                meters,
                 slots,
                 dormitory: asleep::Dormitory::default(),
                 families: families::Families::default(),
@@ -312,6 +316,7 @@ impl Dispatch {
 pub struct LiveRuns {
     runs: Arc<live::Live>,
     dispatch: Arc<OnceLock<Weak<Inner>>>,
+    full: Arc<meters::Full>,
 }
 
 impl LiveRuns {

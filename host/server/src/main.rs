@@ -5,6 +5,7 @@ mod blob_options;
 mod bootstrap;
 mod credentials;
 mod downloads;
+mod kept;
 mod listen;
 mod local;
 mod network_options;

@@ -22,7 +22,8 @@ use sandmill_store::{Store, seal::Sealing};
 
 use crate::{
     credentials::StoredCredentials,
-    ports::{SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    kept::Kept,
+    ports::{CountedTraffic, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -61,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) runner: Runner,
     pub(crate) dispatch: Dispatch,
     pub(crate) service: Service,
+    /// What scripts keep outside of the database.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Node {
@@ -86,17 +89,20 @@ impl Node {
         let live = LiveRuns::default();
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
+        let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
+        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
+        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
-            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
+            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(options.outbound).context("--outbound-ca")?),
+            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
-            blob: Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?,
+            blob: blobs,
         };
         let runner_options =
             sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
@@ -112,7 +118,7 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        Ok(Self { store, clock, compiler, runner, dispatch, service })
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 
     /// What the API needs of the node.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use sandmill_api::ApiOptions;
 use sandmill_model::{Clock, SystemClock};
-use sandmill_store::{Store, seal::Sealing, token_upkeep, upkeep};
+use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -76,6 +76,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    let removal = removal::Service::new(node.store.clone(), Arc::clone(&node.clock), Arc::clone(&name), node.kept);
+    let removal = tasks.spawn(removal.run(shutdown.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
     let tokens = tasks.spawn(token_upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock)).run(shutdown.clone()));
@@ -104,6 +106,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     upkeep.await.context("upkeep ended badly")?;
     tokens.await.context("upkeep of tokens ended badly")?;
     denials.await.context("the count of what was denied ended badly")?;
+    removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
 }

@@ -11,7 +11,9 @@ pub mod history;
 pub mod keys;
 pub mod nodes;
 pub mod objects;
+pub mod plans;
 pub mod queue;
+pub mod removal;
 pub mod resource_types;
 pub mod resources;
 pub mod retention;
@@ -23,6 +25,7 @@ pub mod state;
 pub mod token_upkeep;
 pub mod tokens;
 pub mod upkeep;
+pub mod usage;
 pub mod variables;
 pub mod workspaces;
 
@@ -35,6 +38,9 @@ pub use sql::{Durability, Options, connect, connect_sealed, connect_with};
 #[derive(Clone)]
 pub struct Store {
     pub workspaces: Arc<dyn workspaces::Workspaces>,
+    pub plans: Arc<dyn plans::Plans>,
+    pub removals: Arc<dyn removal::Removals>,
+    pub usage: Arc<dyn usage::UsageCounters>,
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,

@@ -102,6 +102,7 @@ impl Service {
         if !self.hold().await? {
             return Ok(done);
         }
+        self.store.usage.forget(now).await?;
         let workspaces = self.store.workspaces.list().await?;
         if let Err(error) = self.keep_audit(&workspaces, shutdown).await {
             tracing::error!(%error, "upkeep of the audit log failed; the next look goes on");

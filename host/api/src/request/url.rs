@@ -22,6 +22,17 @@ fn tail(parts: &Parts) -> &str {
     after(parts.uri.path(), 4)
 }
 
+/// `/api/instance/{resource}/{this}/…`
+pub(crate) struct InstanceName(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for InstanceName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(after(parts.uri.path(), 3).split('/').next().unwrap_or_default().to_owned()))
+    }
+}
+
 /// The path of a script, with or without a version: always the last part of a URL.
 pub(crate) struct ScriptRef {
     pub(crate) path: ScriptPath,

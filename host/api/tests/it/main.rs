@@ -20,3 +20,4 @@ mod scripts;
 mod settings;
 mod support;
 mod tokens;
+mod workspaces;

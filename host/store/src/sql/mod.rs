@@ -20,9 +20,11 @@ mod migrate;
 mod nodes;
 mod objects;
 mod partitions;
+mod plans;
 mod queue;
 mod queued;
 mod rates;
+mod removal;
 mod resource_types;
 mod resources;
 mod retention;
@@ -35,6 +37,7 @@ mod state;
 mod token_uses;
 mod tokens;
 mod turns;
+mod usage;
 mod value;
 mod variables;
 mod waiting;
@@ -116,6 +119,9 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
     let sql = Arc::new(Sql::new(db, shelf, seals));
     Ok(Store {
         workspaces: sql.clone(),
+        plans: sql.clone(),
+        removals: sql.clone(),
+        usage: sql.clone(),
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),
