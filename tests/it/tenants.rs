@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     time::{Duration, Instant},
 };
@@ -12,10 +11,8 @@ use reqwest::Method;
 use sandmill_testkit::{
     guests::guest,
     server::{Answer, Server},
-    sqlite,
 };
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 /// Begins all content, which ends with the name of its workspace; it is in no name.
 const MARK: &str = "zebra-7351";
@@ -24,12 +21,20 @@ const RUNS_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every operation, with the query and the body that it is called with; several times where it can name things in several ways. `{…}` are filled in.
 const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
+    ("GET /api/instance/audit", &[("", "")]),
+    ("GET /api/instance/audit/export", &[("", "")]),
+    ("GET /api/instance/audit/verify", &[("", "")]),
     ("POST /api/instance/keys/rotate", &[("", "")]),
     ("GET /api/instance/nodes", &[("", "")]),
     ("GET /api/instance/plans", &[("", "")]),
     ("DELETE /api/instance/plans/{plan}", &[("", "")]),
     ("GET /api/instance/plans/{plan}", &[("", "")]),
     ("PUT /api/instance/plans/{plan}", &[("", "{}")]),
+    ("GET /api/instance/tokens", &[("", "")]),
+    ("POST /api/instance/tokens", &[("", "{}")]),
+    ("DELETE /api/instance/tokens/{id}", &[("", "")]),
+    ("GET /api/instance/tokens/{id}", &[("", "")]),
+    ("POST /api/instance/tokens/{id}/rotate", &[("", "{}")]),
     ("GET /api/instance/usage", &[("", "")]),
     ("GET /api/instance/version", &[("", "")]),
     ("GET /api/instance/workspaces", &[("", "")]),
@@ -39,6 +44,10 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("PATCH /api/instance/workspaces/{workspace}", &[("", "{}")]),
     ("POST /api/instance/workspaces/{workspace}/archive", &[("", "")]),
     ("POST /api/instance/workspaces/{workspace}/unarchive", &[("", "")]),
+    // Denied attempts go on being recorded: they are left out.
+    ("GET /api/w/{workspace}/audit", &[("outcome=done", ""), ("outcome=done&target={path}", ""), ("outcome=done&actor=u/{workspace}", "")]),
+    ("GET /api/w/{workspace}/audit/export", &[("after=1000000", "")]),
+    ("GET /api/w/{workspace}/audit/verify", &[("", "")]),
     ("GET /api/w/{workspace}/components/{digest}", &[("", "")]),
     ("GET /api/w/{workspace}/dead-letters", &[("", ""), ("path={path}", ""), ("parent={id}", "")]),
     ("POST /api/w/{workspace}/dead-letters/discard", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
@@ -75,6 +84,11 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("PUT /api/w/{workspace}/scripts/{path}", &[("", r#"{"language": "identity", "source": ""}"#)]),
     ("GET /api/w/{workspace}/settings", &[("", "")]),
     ("PATCH /api/w/{workspace}/settings", &[("", r#"{"error_handler": "{path}"}"#)]),
+    ("GET /api/w/{workspace}/tokens", &[("", "")]),
+    ("POST /api/w/{workspace}/tokens", &[("", r#"{"start": "{path}"}"#), ("", r#"{"scopes": ["runs:read:{path}"]}"#)]),
+    ("DELETE /api/w/{workspace}/tokens/{id}", &[("", "")]),
+    ("GET /api/w/{workspace}/tokens/{id}", &[("", "")]),
+    ("POST /api/w/{workspace}/tokens/{id}/rotate", &[("", "{}")]),
     ("GET /api/w/{workspace}/usage", &[("", "")]),
     ("GET /api/w/{workspace}/variables", &[("", ""), ("prefix={path}", "")]),
     ("DELETE /api/w/{workspace}/variables/{path}", &[("", "")]),
@@ -102,8 +116,8 @@ const ENDPOINTS: &[(&str, &[(&str, &str)])] = &[
 struct Names(BTreeMap<&'static str, String>);
 
 impl Names {
-    fn of(workspace: &str, word: &str, ids: [&str; 3]) -> Self {
-        let [run, component, version] = ids;
+    fn of(workspace: &str, word: &str, ids: [&str; 4]) -> Self {
+        let [run, component, version, token] = ids;
         Self(BTreeMap::from([
             ("workspace", workspace.to_owned()),
             ("path", format!("f/only/{word}")),
@@ -112,6 +126,7 @@ impl Names {
             ("id", run.to_owned()),
             ("digest", component.to_owned()),
             ("version", version.to_owned()),
+            ("token", token.to_owned()),
             ("code", "not_found".to_owned()),
         ]))
     }
@@ -148,7 +163,20 @@ impl Names {
 
 /// Times and new ids, in whatever depth.
 fn forget_moments(value: &mut Value) {
-    const MOMENTS: [&str; 6] = ["request_id", "run_id", "created_at", "updated_at", "revision", "seen_at"];
+    const MOMENTS: [&str; 13] = [
+        "request_id",
+        "run_id",
+        "created_at",
+        "updated_at",
+        "revision",
+        "seen_at",
+        "last_used_at",
+        "at",
+        "secret",
+        "prefix",
+        "head",
+        "verified",
+    ];
     match value {
         Value::Object(members) => {
             for (name, member) in members {
@@ -162,9 +190,11 @@ fn forget_moments(value: &mut Value) {
 
 async fn call(server: &Server, token: &str, operation: &str, names: &Names, (query, body): (&str, &str)) -> Answer {
     let (method, path) = operation.split_once(' ').unwrap();
+    // An id of what the operation is about.
+    let path = path.replace("tokens/{id}", "tokens/{token}");
     let method: Method = method.parse().unwrap();
     let query = if query.is_empty() { String::new() } else { format!("?{}", names.fill(query)) };
-    let mut request = reqwest::Client::new().request(method, format!("{}{}{query}", server.url, names.fill(path))).bearer_auth(token);
+    let mut request = reqwest::Client::new().request(method, format!("{}{}{query}", server.url, names.fill(&path))).bearer_auth(token);
     if !body.is_empty() {
         request = request.header("content-type", "application/json").body(names.fill(body));
     }
@@ -178,8 +208,8 @@ async fn admin(server: &Server, method: Method, path: &str, body: Value) -> Valu
 }
 
 /// Makes a workspace with one thing of each kind, and a token for all of it.
-async fn made(server: &Server, word: &str, guest_name: &str) -> Option<(Names, String)> {
-    let id = admin(server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await["id"].as_str().unwrap().to_owned();
+async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) {
+    admin(server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await;
     let (at, mark) = (format!("/api/w/{word}"), format!("{MARK}-{word}"));
     let source = format!("export function main() {{ console.log('{mark}'); throw new Error('{mark}'); }}");
     let manifest = json!({"description": mark});
@@ -204,31 +234,10 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> Option<(Names, S
         assert!(Instant::now() < deadline, "the run does not fail");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let token = format!("sm_a_token_of_{word}");
-    let insert = format!(
-        "PRAGMA busy_timeout = 10000; INSERT INTO tokens (hash, id, workspace, identity, scopes, label, created_at)
-         VALUES (X'{}', X'{}', X'{}', 'u/{word}', '[\"*:*\"]', 'test', 0);",
-        hash(&token),
-        hash(word).get(..32).unwrap(),
-        id.replace('-', "")
-    );
-    if !sqlite::execute(&server.data().join("sandmill.db"), &insert) {
-        return None;
-    }
-    Some((Names::of(word, word, [&run, &component, &version]), token))
-}
-
-/// As the server keeps tokens.
-fn hash(token: &str) -> String {
-    let mut hasher = sha2::Sha256::new();
-    for part in ["sandmill-token", token] {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    let asked = json!({"label": mark, "identity": format!("u/{word}"), "scopes": ["*:*"]});
+    let token = admin(server, Method::POST, &format!("{at}/tokens"), asked).await;
+    let [id, secret] = ["id", "secret"].map(|name| token[name].as_str().unwrap().to_owned());
+    (Names::of(word, word, [&run, &component, &version, &id]), secret)
 }
 
 /// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.
@@ -277,13 +286,11 @@ async fn every_operation_is_in_the_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_another_workspace_can_be_read_or_learnt() {
     let server = Server::start(&[]).unwrap();
-    let (Some((_, token)), Some((theirs, _))) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await) else {
-        return;
-    };
-    let none = ["01999999-9999-7999-8999-999999999999", "sha256:", "sha256:"];
+    let ((_, token), (theirs, _)) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await);
+    let none = "01999999-9999-7999-8999-999999999999";
     let digest = |prefix: &str| format!("{prefix}{}", "0".repeat(64));
     let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
-    let nobody = Names::of("nowhere", "nobody", [none[0], &digest_of_none, &digest_of_none]);
+    let nobody = Names::of("nowhere", "nobody", [none, &digest_of_none, &digest_of_none, none]);
     let before = seen(&server, &theirs).await;
     assert!(before.iter().any(|answer| answer.contains(MARK)), "there is something to be seen: {before:?}");
     for (operation, calls) in in_order() {

@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     Step { name: "spelling", budget: Duration::from_secs(60), run: spelling },
     Step { name: "dependencies that nothing uses", budget: Duration::from_secs(120), run: unused },
     Step { name: "bans, licences and sources of dependencies", budget: Duration::from_secs(420), run: dependencies },
+    Step { name: "lock files", budget: Duration::from_secs(120), run: |_| lock_files() },
     Step { name: "clippy", budget: Duration::from_secs(600), run: |_| clippy() },
     Step { name: "generated files", budget: Duration::from_secs(900), run: |_| codegen::run(codegen::Mode::Check) },
 ];
@@ -45,6 +46,15 @@ pub fn run(strictness: Strictness) -> Result<()> {
     }
     if !failed.is_empty() {
         bail!("lint: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Of workspaces of their own that nothing here builds each time: they follow the manifests of crates that they use.
+fn lock_files() -> Result<()> {
+    for folder in ["fuzz", "guest-sdk/rust", "tests/guests"] {
+        let manifest = format!("{folder}/Cargo.toml");
+        exec::run(cargo().args(["update", "--workspace", "--locked", "--quiet", "--manifest-path"]).arg(manifest))?;
     }
     Ok(())
 }

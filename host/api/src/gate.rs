@@ -1,25 +1,11 @@
 //! What every request to the API passes before its handler: the right host name, not too often, not too large.
 
-use std::sync::Arc;
-
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
 use sandmill_model::Code;
 
 use crate::{ClientAddress, app::App, hosts::Side, problem::Problem, request::body};
 
-/// As a layer, within the one that observes.
-pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match pass(&app, &request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
-fn pass(app: &App, request: &Request) -> Result<(), Problem> {
+pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
     if let Some(host) = &app.options.routes_host {
         host.check(Side::Api, request.headers(), request.uri())?;
     }

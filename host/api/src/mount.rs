@@ -45,7 +45,7 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
         &pattern,
         any(move |request: Request| {
             let mount = Arc::clone(&mount);
-            async move { observe::observed(&mount.app, &mount.surface, request, |request| mount.answer(request)).await }
+            async move { observe::observed(&mount.app, &mount.surface, Ok(()), request, |request| mount.answer(request)).await }
         }),
     )
 }

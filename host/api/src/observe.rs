@@ -24,6 +24,7 @@ use crate::{
     ClientAddress,
     app::App,
     audit::Watch,
+    gate,
     problem::Problem,
     request::headers::{self, REQUEST_ID},
 };
@@ -74,13 +75,20 @@ pub(crate) struct Observer {
 
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
-    let mut response = observed(&observer.app, &observer.surface, request, |request| next.run(request)).await;
+    let passed = gate::pass(&observer.app, &request);
+    let mut response = observed(&observer.app, &observer.surface, passed, request, |request| next.run(request)).await;
     headers::guard(response.headers_mut());
     response
 }
 
-/// Answers `request` with `answer`.
-pub(crate) async fn observed<F>(app: &Arc<App>, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+/// Answers `request` with `answer`, if it has `passed`: nobody is asked who they are before.
+pub(crate) async fn observed<F>(
+    app: &Arc<App>,
+    surface: &Surface,
+    passed: Result<(), Problem>,
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response
 where
     F: Future<Output = Response>,
 {
@@ -102,7 +110,11 @@ where
     }
     let mut watch = Watch::new(app, (&id, &method, &uri), &request);
     let answering = async {
-        match watch.begin().await {
+        let begun = match passed {
+            Ok(()) => watch.begin().await,
+            Err(problem) => Err(problem),
+        };
+        match begun {
             Ok(()) => answer(request).await,
             Err(problem) => problem.into_response(),
         }

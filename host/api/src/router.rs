@@ -11,7 +11,7 @@ use sandmill_model::{Code, TokenId};
 use crate::{
     ApiState,
     app::App,
-    gate, mount,
+    mount,
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
@@ -49,7 +49,6 @@ pub fn router(state: ApiState) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method);
 
-    let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&app), gate::layer));
     let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
     let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
     endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))

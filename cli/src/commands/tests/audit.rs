@@ -42,7 +42,8 @@ async fn entries_are_listed_and_exported() {
 
 #[tokio::test]
 async fn a_chain_is_verified_part_by_part() {
-    let link = |number: u64| Link { number, ..entry().link() }.to_string();
+    let one = entry().link();
+    let link = |number: u64| Link { number, ..one }.to_string();
     let verdict = |fault: &str, verified: u64, next: Option<u64>| -> &'static str {
         let (anchor, head, verified) = (link(0), link(9), link(verified));
         let next = next.map_or("null".to_owned(), |next| format!("\"{}\"", link(next)));
@@ -51,7 +52,7 @@ async fn a_chain_is_verified_part_by_part() {
             format!(r#"{{"valid":{valid},"fault":{fault},"anchor":"{anchor}","head":"{head}","verified":"{verified}","next":{next}}}"#);
         body.leak()
     };
-    let hash = entry().hash.hex();
+    let hash = one.hash.hex();
     let first: &'static str = "GET /api/w/w/audit/verify";
     let second: &'static str = format!("GET /api/w/w/audit/verify?after=5%3A{hash}").leak();
     let answers = vec![(first, "200 OK", JSON, verdict("null", 5, Some(5))), (second, "200 OK", JSON, verdict("null", 9, None))];

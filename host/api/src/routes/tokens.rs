@@ -8,7 +8,7 @@ pub(crate) mod workspace;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    audit::Facts,
     auth::forbidden,
     problem::Problem,
     request::{paging, url::no_token},
@@ -167,7 +168,9 @@ impl Tokens<'_> {
             now,
         };
         let made = self.app.store.tokens.create(new).await?.map_err(refused)?;
-        Ok(shown_once(StatusCode::CREATED, secret, made))
+        let body = TokenBody::from(made);
+        let facts = Facts { target: Some(body.id.clone()), after: serde_json::to_value(&body).unwrap_or_default(), ..Facts::default() };
+        Ok((Extension(facts), shown_once(StatusCode::CREATED, secret, body)).into_response())
     }
 
     /// A new secret gives all that the token may: only to whoever it belongs to, and may as much, or who may do everything anyway.
@@ -195,7 +198,7 @@ impl Tokens<'_> {
         };
         let rotated = self.app.store.tokens.rotate(rotation).await?.map_err(refused)?;
         self.app.forget_tokens(vec![id]);
-        Ok(shown_once(StatusCode::OK, secret, rotated))
+        Ok(shown_once(StatusCode::OK, secret, rotated.into()))
     }
 
     async fn revoke(&self, id: TokenId) -> Result<StatusCode, Problem> {
@@ -234,8 +237,8 @@ fn refused(refusal: TokenRefusal) -> Problem {
     }
 }
 
-fn shown_once(status: StatusCode, secret: String, token: Token) -> Response {
-    let mut response = (status, Json(TokenSecret { secret, token: token.into() })).into_response();
+fn shown_once(status: StatusCode, secret: String, token: TokenBody) -> Response {
+    let mut response = (status, Json(TokenSecret { secret, token })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

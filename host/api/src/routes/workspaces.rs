@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    audit::Facts,
     auth::Authenticated,
     problem::Problem,
     request::{
@@ -140,7 +141,9 @@ pub(crate) async fn create(
     let new = NewWorkspace { id: WorkspaceId::new(now), name: name.into(), allotment, now };
     let made = app.store.workspaces.create(new).await?.map_err(|unmade| refused(&unmade))?;
     tracing::info!(workspace = &*made.name, id = %made.id, by = &*caller.0.identity, "a workspace was made");
-    Ok((StatusCode::CREATED, Json(WorkspaceBody::from(made))).into_response())
+    let body = WorkspaceBody::from(made);
+    let facts = Facts { target: Some(body.name.clone()), after: serde_json::to_value(&body).unwrap_or_default(), ..Facts::default() };
+    Ok((StatusCode::CREATED, Extension(facts), Json(body)).into_response())
 }
 
 /// Shows a workspace.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::support::{Api, Call, delete, get, patch, post, put};
 
 const CHECKED_IN: &str = include_str!("../../openapi.json");
+/// The target is what the operation made.
+const MADE: &str = "(made)";
 const TOKEN: &str = "/api/w/w/variables/f/demo/token";
 
 /// Runs that examples steer.
@@ -40,6 +42,8 @@ async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'st
     let script = json!({"language": "typescript", "source": "export function main() { return 'audited'; }"});
     let kind = json!({"schema": {"type": "object", "properties": {"user": {"type": "string"}}}});
     let account = json!({"type": "postgresql", "value": {"host": "h", "database": "d", "user": "u", "password": "hunter2"}});
+    let token = json!({"label": "made", "scopes": ["runs:read"]});
+    let plan = json!({"quotas": {"scripts": 5}});
     let at = |target: &str| target.to_owned();
     match (method, path) {
         ("put", "scripts/{path}") => (put("/api/w/w/scripts/f/t/new").json(script), Some(("scripts.deploy", at("f/t/new")))),
@@ -74,6 +78,44 @@ async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'st
         ("post", "dead-letters/discard") => {
             (post("/api/w/w/dead-letters/discard").json(json!({"filter": {"path": "f/t/none"}})), Some(("dead-letters.discard", at(""))))
         }
+        ("post", "tokens" | "instance/tokens") => {
+            let url = path.strip_prefix("instance/").map_or("/api/w/w/tokens", |_| "/api/instance/tokens");
+            (post(url).json(token), Some(("tokens.create", at(MADE))))
+        }
+        ("delete", "tokens/{id}" | "instance/tokens/{id}") => {
+            let (url, id) = made_token(api, path, token).await;
+            (delete(format!("{url}/{id}")), Some(("tokens.delete", id)))
+        }
+        ("post", "tokens/{id}/rotate" | "instance/tokens/{id}/rotate") => {
+            let (url, id) = made_token(api, path, token).await;
+            (post(format!("{url}/{id}/rotate")).json(json!({})), Some(("tokens.rotate", id)))
+        }
+        ("put", "instance/plans/{plan}") => (put("/api/instance/plans/pro").json(plan), Some(("plans.put", at("pro")))),
+        ("delete", "instance/plans/{plan}") => {
+            put("/api/instance/plans/pro").json(plan).to(api).await;
+            (delete("/api/instance/plans/pro"), Some(("plans.delete", at("pro"))))
+        }
+        ("post", "instance/workspaces") => {
+            (post("/api/instance/workspaces").json(json!({"name": "made"})), Some(("workspaces.create", at("made"))))
+        }
+        ("patch", "instance/workspaces/{workspace}") => {
+            let url = made_workspace(api, "changed").await;
+            (patch(url).json(json!({"quotas": {"scripts": 5}})), Some(("workspaces.change", at("changed"))))
+        }
+        ("post", "instance/workspaces/{workspace}/archive") => {
+            let url = made_workspace(api, "old").await;
+            (post(format!("{url}/archive")), Some(("workspaces.archive", at("old"))))
+        }
+        ("post", "instance/workspaces/{workspace}/unarchive") => {
+            let url = made_workspace(api, "back").await;
+            post(format!("{url}/archive")).to(api).await;
+            (post(format!("{url}/unarchive")), Some(("workspaces.unarchive", at("back"))))
+        }
+        ("delete", "instance/workspaces/{workspace}") => {
+            let url = made_workspace(api, "gone").await;
+            post(format!("{url}/archive")).to(api).await;
+            (delete(format!("{url}?confirm=gone")), Some(("workspaces.delete", at("gone"))))
+        }
         ("post", "instance/keys/rotate") => (post("/api/instance/keys/rotate"), Some(("keys.rotate", at("")))),
         ("post", "runs") => (post("/api/w/w/runs").json(json!({"path": "f/t/echo"})), None),
         ("post", "runs/rerun") => (post("/api/w/w/runs/rerun").json(json!({"filter": {"path": "f/t/none"}})), None),
@@ -82,6 +124,21 @@ async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'st
         ("post", "dead-letters/{id}/replay") => (post(format!("/api/w/w/dead-letters/{}/replay", runs.dead)), None),
         _ => panic!("{operation} may change something: say here what its entry in the audit log is"),
     }
+}
+
+/// Where tokens are that `operation` is about, and the id of one that was just made.
+async fn made_token(api: &Api, operation: &str, token: Value) -> (&'static str, String) {
+    let url = if operation.starts_with("instance/") { "/api/instance/tokens" } else { "/api/w/w/tokens" };
+    let made = post(url).json(token).to(api).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    (url, made.value()["id"].as_str().unwrap().to_owned())
+}
+
+/// Its URL.
+async fn made_workspace(api: &Api, name: &str) -> String {
+    let made = post("/api/instance/workspaces").json(json!({"name": name})).to(api).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    format!("/api/instance/workspaces/{name}")
 }
 
 /// Operations of the description that may change something, as `method path`.
@@ -140,14 +197,16 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
         let request = format!("done-{index}");
         let answer = call.header("x-request-id", &request).to(&api).await;
         assert!(answer.status.is_success(), "{operation}: {answer:?}");
-        let chain = if operation.contains("{workspace}") { "w/w" } else { "instance" };
+        let chain = if operation.contains("/w/{workspace}") { "w/w" } else { "instance" };
+        let made = answer.text();
         let done = of_request(&api, chain, &request).await;
         let Some((action, target)) = expected else {
             assert!(done.is_empty(), "{operation}: the run tells of its start: {done:?}");
             continue;
         };
         assert_eq!(done.len(), 1, "{operation}: {done:?}");
-        assert_eq!((&done[0]["action"], &done[0]["target"]), (&json!(action), &json!(target)), "{operation}");
+        let target = if target == MADE { serde_json::from_str::<Value>(made).unwrap()["id"].clone() } else { json!(target) };
+        assert_eq!((&done[0]["action"], &done[0]["target"]), (&json!(action), &target), "{operation}");
         assert_eq!((&done[0]["outcome"], &done[0]["actor"]["identity"]), (&json!("done"), &json!("u/ann")), "{operation}");
         assert!(!done[0].to_string().contains("hunter2"), "{operation}: {done:?}");
     }

@@ -42,7 +42,7 @@ async fn no_operation_is_at_the_host_of_routes() {
     for (path, item) in description["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/echo").replace("{name}", "http").replace("{code}", "error");
-            let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00");
+            let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00").replace("{plan}", "pro");
             let call: Call = match method.as_str() {
                 "get" => get(uri),
                 "put" => put(uri),

@@ -102,7 +102,7 @@ async fn no_operation_reads_a_body_without_end() {
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/null").replace("{name}", "http").replace("{code}", "error");
-            let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00");
+            let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00").replace("{plan}", "pro");
             let send = async |announced: Option<usize>, media_type: &str| {
                 let read = Arc::new(AtomicUsize::new(0));
                 let count = Arc::clone(&read);

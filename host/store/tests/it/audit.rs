@@ -148,7 +148,7 @@ async fn what_is_done_to_rows_shows(database: Database) {
             |of| {
                 format!(
                     "UPDATE audit_entries SET number = 7 WHERE {of} AND number = 5; UPDATE audit_entries SET number = 5 WHERE {of} AND number = 4;
-                     INSERT INTO audit_entries SELECT workspace, 4, recorded_at, id, actor_kind, identity, token, address, user_agent, request_id,
+                     INSERT INTO audit_entries SELECT workspace, 4, id, recorded_at, actor_kind, identity, token, address, user_agent, request_id,
                          operation, target, outcome, attempts, value_before, value_after, previous, hash
                      FROM audit_entries WHERE {of} AND number = 3"
                 )
