@@ -61,7 +61,7 @@ fn what_is_no_address_ends_the_search() {
 }
 
 #[test]
-fn the_protocol_is_the_nearest_proxys_word() {
+fn the_protocol_is_what_the_nearest_proxy_says() {
     let check = |peer: &str, values: &[&str], expected: bool| {
         let fields: Vec<_> = values.iter().map(|value| ("x-forwarded-proto", *value)).chain([("x-forwarded-for", "192.0.2.1")]).collect();
         assert_eq!(of(ForwardedField::XForwardedFor, peer, &fields).1, expected, "{peer}: {values:?}");
