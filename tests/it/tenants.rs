@@ -164,6 +164,7 @@ impl Names {
 /// Times and new ids, in whatever depth.
 fn forget_moments(value: &mut Value) {
     const MOMENTS: [&str; 13] = [
+        "id",
         "request_id",
         "run_id",
         "created_at",
