@@ -19,12 +19,14 @@ pub enum Domain {
     Variables,
     /// Objects under their keys.
     Blobs,
+    /// People of a workspace, their groups and invitations; with a path, who may use what is there.
+    Members,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 6] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Instance];
+    const ALL: [Self; 7] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Members, Self::Instance];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Domain {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Members => "members",
             Self::Instance => "instance",
         }
     }
@@ -61,12 +64,15 @@ impl Action {
     }
 }
 
-/// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them.
+/// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them. What follows
+/// a `!` behind the glob, which may be several times there, is the start of paths that it does not cover: `runs:read:f/*!f/billing/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     domain: Option<Domain>,
     action: Option<Action>,
     glob: Option<Box<str>>,
+    /// Many scopes of one person share it.
+    except: Option<Arc<[Box<str>]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,13 +83,31 @@ impl Scope {
     /// Everything.
     #[must_use]
     pub const fn all() -> Self {
-        Self { domain: None, action: None, glob: None }
+        Self { domain: None, action: None, glob: None, except: None }
     }
 
     /// `action` on the paths that are like `glob`.
     #[must_use]
     pub fn on(domain: Domain, action: Action, glob: &str) -> Self {
-        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()) }
+        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()), except: None }
+    }
+
+    /// The same without paths that start so.
+    #[must_use]
+    pub fn except(self, starts: &Arc<[Box<str>]>) -> Self {
+        Self { except: (!starts.is_empty()).then(|| Arc::clone(starts)), ..self }
+    }
+
+    fn is_excepted(&self, path: &str) -> bool {
+        self.except.iter().flat_map(|starts| starts.iter()).any(|start| may_start_with(path, start))
+    }
+
+    /// The text of the paths that it covers, for [`reaches`]; none: all.
+    fn reach(&self) -> Option<String> {
+        match (self.glob.as_deref(), &self.except) {
+            (None | Some("*"), None) => None,
+            (glob, except) => Some(reach(glob.unwrap_or("*"), except.as_deref().unwrap_or_default())),
+        }
     }
 
     /// Whether it covers `action` on `path`; a scope with a glob covers nothing that has no path. A glob in the place of the path is covered
@@ -94,7 +118,7 @@ impl Scope {
             && self.action.is_none_or(|own| own == action)
             && match (&self.glob, path) {
                 (None, _) => true,
-                (Some(glob), Some(path)) => matches(glob, path),
+                (Some(glob), Some(path)) => matches(glob, path) && !self.is_excepted(path),
                 (Some(_), None) => false,
             }
     }
@@ -128,6 +152,31 @@ pub fn matches(glob: &str, text: &str) -> bool {
     true
 }
 
+fn reach(glob: &str, except: &[Box<str>]) -> String {
+    std::iter::once(glob).chain(except.iter().map(|start| &**start)).collect::<Vec<_>>().join("!")
+}
+
+/// Whether `path`, or some path that is like it if it is a glob, starts so.
+fn may_start_with(path: &str, start: &str) -> bool {
+    match path.split_once('*') {
+        None => path.starts_with(start),
+        Some((certain, _)) => certain.starts_with(start) || start.starts_with(certain),
+    }
+}
+
+/// A glob, and how paths start that are like it and not meant nevertheless; of a text as [`Principal::paths`] gives it.
+pub fn parts_of_reach(reach: &str) -> (&str, impl Iterator<Item = &str>) {
+    let mut parts = reach.split('!');
+    (parts.next().unwrap_or_default(), parts)
+}
+
+/// Whether `path` is among those that a text of [`Principal::paths`] means.
+#[must_use]
+pub fn reaches(reach: &str, path: &str) -> bool {
+    let (glob, mut except) = parts_of_reach(reach);
+    matches(glob, path) && !except.any(|start| path.starts_with(start))
+}
+
 impl FromStr for Scope {
     type Err = InvalidScope;
 
@@ -141,18 +190,22 @@ impl FromStr for Scope {
             "*" => None,
             name => Some(Action::ALL.into_iter().find(|action| action.name() == name).ok_or(InvalidScope)?),
         };
-        let glob = parts.next().map(Into::into);
-        if glob.as_deref() == Some("") {
+        let Some(reach) = parts.next() else { return Ok(Self { domain, action, glob: None, except: None }) };
+        let mut parts = reach.split('!').map(Box::<str>::from);
+        let glob = parts.next();
+        let except: Arc<[Box<str>]> = parts.collect();
+        if glob.iter().chain(except.iter()).any(|part| part.is_empty()) {
             return Err(InvalidScope);
         }
-        Ok(Self { domain, action, glob })
+        Ok(Self { domain, action, glob, except: (!except.is_empty()).then_some(except) })
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.domain.map_or("*", Domain::name), self.action.map_or("*", Action::name))?;
-        self.glob.as_ref().map_or(Ok(()), |glob| write!(f, ":{glob}"))
+        let except = self.except.as_deref().unwrap_or_default();
+        self.glob.as_ref().map_or(Ok(()), |glob| write!(f, ":{}", reach(glob, except)))
     }
 }
 
@@ -179,7 +232,7 @@ impl Principal {
         self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.concerns(domain, action))
     }
 
-    /// Patterns of the paths on which `may` is true; none: of all.
+    /// Texts of the paths on which `may` is true, for [`reaches`]; none: of all.
     #[must_use]
     pub fn paths(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> Option<Vec<String>> {
         if self.workspace.is_some_and(|own| own != workspace) {
@@ -187,7 +240,7 @@ impl Principal {
         }
         let scopes = self.scopes.iter().filter(|scope| scope.concerns(domain, action));
         // One without a pattern covers all.
-        scopes.map(|scope| scope.glob.as_deref().filter(|glob| *glob != "*").map(str::to_owned)).collect()
+        scopes.map(Scope::reach).collect()
     }
 
     /// Whether it may do something to the installation itself, which no workspace's token may.
@@ -246,7 +299,15 @@ mod tests {
         check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/*"), false);
         check("runs:start:f/*/a", Domain::Runs, Action::Start, Some("f/*"), false);
         check("runs:start:f/a", Domain::Runs, Action::Start, Some("f/*"), false);
-        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/a/x"), true);
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/c/x"), false);
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/cd/x"), true);
+        // Some of what these mean is excepted.
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b/*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/a*"), true);
+        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:", "runs:read:!f/b/", "runs:read:f/*!"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
         }
     }
@@ -266,6 +327,17 @@ mod tests {
         check(&["runs:read:*", "runs:read:f/a"], own, None);
         check(&["scripts:read"], own, Some(&[]));
         check(&["*:*"], other, Some(&[]));
+        check(&["runs:read:f/*!f/b/", "runs:read:f/b/c"], own, Some(&["f/*!f/b/", "f/b/c"]));
+    }
+
+    #[test]
+    fn a_reach_says_what_scopes_say() {
+        for reach in ["f/*", "f/*!f/b/", "f/*!f/b/!f/c/", "f/b/c", "*!f/b/"] {
+            let scope: Scope = format!("runs:read:{reach}").parse().unwrap();
+            for path in ["f/a/x", "f/b/x", "f/b/c", "f/c/x", "u/b/x", "f/bb/x"] {
+                assert_eq!(reaches(reach, path), scope.covers(Domain::Runs, Action::Read, Some(path)), "{reach} {path}");
+            }
+        }
     }
 
     #[test]
