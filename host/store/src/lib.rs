@@ -2,12 +2,14 @@
 //!
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
+pub mod access;
 pub mod backup;
 pub mod dead_letters;
 mod error;
 pub mod grants;
 pub mod history;
 pub mod keys;
+pub mod members;
 pub mod nodes;
 pub mod objects;
 pub mod queue;
@@ -21,6 +23,7 @@ mod sql;
 pub mod state;
 pub mod tokens;
 pub mod upkeep;
+pub mod users;
 pub mod variables;
 pub mod workspaces;
 
@@ -48,6 +51,12 @@ pub struct Store {
     pub variables: Arc<dyn variables::Variables>,
     pub grants: Arc<dyn grants::Grants>,
     pub keys: Arc<dyn keys::Keys>,
+    pub users: Arc<dyn users::Users>,
+    pub sessions: Arc<dyn users::Sessions>,
+    pub members: Arc<dyn members::Members>,
+    pub invitations: Arc<dyn members::Invitations>,
+    pub groups: Arc<dyn access::Groups>,
+    pub folders: Arc<dyn access::Folders>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
 }

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations![
     12 "kept_results" "0012_kept_results.sql",
     13 "waiting" "0013_waiting.sql",
     14 "resources" "0014_resources.sql",
+    18 "people" "0018_people.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

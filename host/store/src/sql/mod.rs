@@ -1,5 +1,6 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
+mod access;
 mod canonical;
 mod claims;
 mod codes;
@@ -10,11 +11,14 @@ mod dedup;
 mod dialect;
 mod finished;
 mod grants;
+mod groups;
 mod history;
+mod invitations;
 mod keys;
 mod labels;
 mod list;
 mod logs;
+mod members;
 mod migrate;
 mod nodes;
 mod objects;
@@ -27,11 +31,13 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod sessions;
 mod signals;
 mod snapshot;
 mod state;
 mod tokens;
 mod turns;
+mod users;
 mod value;
 mod variables;
 mod waiting;
@@ -128,6 +134,12 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         variables: sql.clone(),
         grants: sql.clone(),
         keys: sql.clone(),
+        users: sql.clone(),
+        sessions: sql.clone(),
+        members: sql.clone(),
+        invitations: sql.clone(),
+        groups: sql.clone(),
+        folders: sql.clone(),
         health: sql,
     })
 }
