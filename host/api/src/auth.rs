@@ -1,4 +1,4 @@
-//! Who calls, and in which workspace. `Authorization: Bearer` or `?token=`; the first wins.
+//! Who calls, and in which workspace. `Authorization: Bearer` or `?token=`; the first wins. People's sessions: see [`crate::sessions`].
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
@@ -11,9 +11,15 @@ use sandmill_model::{
     Code,
     auth::{Action, Domain, Principal, TokenHash},
 };
-use sandmill_store::workspaces::Workspace;
+use sandmill_store::{users::Carrier, workspaces::Workspace};
 
-use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
+use crate::{
+    app::App,
+    on_behalf::OnBehalf,
+    problem::Problem,
+    request::url,
+    sessions::{self, Person},
+};
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -51,6 +57,9 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
 impl App {
     /// The principal of a request's token, from memory if it was seen a moment ago.
     pub(crate) async fn principal(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Principal>, Problem> {
+        if let Some(secret) = sessions::in_header(headers) {
+            return Ok(self.person(secret, Carrier::Header).await?.outside());
+        }
         let unknown = || unauthorized("the token is not valid; it may have been revoked");
         let hash = TokenHash::of(&presented(headers, uri)?);
         let now = self.clock.now();
@@ -86,10 +95,13 @@ impl App {
                 found
             }
         };
-        found
-            .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
-            .ok_or_else(|| Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it"))
+        found.filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id)).ok_or_else(no_workspace)
     }
+}
+
+/// The same for a workspace that is not there and for one of others.
+pub(crate) fn no_workspace() -> Problem {
+    Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it")
 }
 
 /// Whoever calls, outside of any workspace.
@@ -99,7 +111,10 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        app.principal(&parts.headers, &parts.uri).await.map(Self)
+        match app.person_by_cookie(parts).await? {
+            Some(person) => Ok(Self(person.outside())),
+            None => app.principal(&parts.headers, &parts.uri).await.map(Self),
+        }
     }
 }
 
@@ -114,18 +129,31 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Self::of(parts, url::workspace(parts), app).await
+        match app.person_by_cookie(parts).await? {
+            Some(person) => Self::of_person(&person, parts, url::workspace(parts), app).await,
+            None => Self::of(parts, url::workspace(parts), app).await,
+        }
     }
 }
 
 impl Caller {
-    /// Whoever sends a request about the workspace of that name; the request is from then on served on its behalf.
+    /// Whoever sends a request about the workspace of that name, cookies aside; the request is from then on served on its behalf.
     ///
     /// # Errors
     /// If nobody is known by the token, or they know of no such workspace.
     pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        if let Some(secret) = sessions::in_header(&parts.headers) {
+            let person = app.person(secret, Carrier::Header).await?;
+            return Self::of_person(&person, parts, workspace, app).await;
+        }
         let principal = app.principal(&parts.headers, &parts.uri).await?;
         let workspace = app.workspace(workspace, &principal).await?;
+        OnBehalf::note(&parts.extensions, workspace.id);
+        Ok(Self { principal, workspace })
+    }
+
+    async fn of_person(person: &Person, parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        let (principal, workspace) = app.within(person, workspace).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
         Ok(Self { principal, workspace })
     }

@@ -11,10 +11,13 @@ mod observe;
 mod on_behalf;
 mod openapi;
 mod pages;
+mod passwords;
 mod problem;
 mod request;
 mod router;
 mod routes;
+mod sessions;
+mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +30,7 @@ use sandmill_store::Store;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
 pub use router::router;
+pub use sessions::PeerAddress;
 
 /// What the API works with.
 pub struct ApiState {

@@ -4,14 +4,18 @@ use utoipa::{
     Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, ResponseBuilder,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
 use crate::{
     pages,
     problem::ProblemBody,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{
+        folders, grants, groups, instance, keys, letters, members, resource_types, resources, runs, scripts, session, settings, users,
+        variables,
+    },
+    sessions::COOKIE,
 };
 
 #[derive(OpenApi)]
@@ -55,6 +59,31 @@ use crate::{
         letters::discard,
         letters::replay_many,
         letters::discard_many,
+        session::login,
+        session::logout,
+        session::me,
+        session::password,
+        session::accept,
+        users::list,
+        users::show,
+        users::create,
+        users::change,
+        members::list,
+        members::put,
+        members::delete,
+        members::invitations,
+        members::invite,
+        members::withdraw,
+        groups::list,
+        groups::show,
+        groups::put,
+        groups::delete,
+        folders::list,
+        folders::show,
+        folders::put,
+        folders::delete,
+        folders::item,
+        folders::put_item,
         instance::version,
         instance::nodes,
         keys::rotate,
@@ -70,9 +99,10 @@ use crate::{
         (name = "dead letters", description = "Runs that failed for good, until they are replayed or discarded"),
         (name = "resources", description = "Typed objects that scripts use, and their types"),
         (name = "variables", description = "Texts that scripts use"),
+        (name = "people", description = "Who logs in, and who may do what in a workspace"),
         (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     modifiers(&Common),
 )]
 struct Description;
@@ -85,6 +115,9 @@ impl Modify for Common {
         if let Some(components) = &mut openapi.components {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("or `?token=` in the URL"));
             components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+            let about = "of a person who is logged in; what changes something needs the header `X-Sandmill-CSRF`, too";
+            let cookie = ApiKeyValue::with_description(COOKIE, about);
+            components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         }
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use sandmill_model::Code;
 
@@ -15,7 +15,10 @@ use crate::{
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
-    routes::{grants, instance, keys, letters, resource_types, resources, runs, scripts, settings, variables},
+    routes::{
+        folders, grants, groups, instance, keys, letters, members, resource_types, resources, runs, scripts, session, settings, users,
+        variables,
+    },
 };
 
 /// The name under which everything but the kinds' endpoints is counted.
@@ -26,7 +29,7 @@ pub fn router(state: ApiState) -> Router {
     let endpoints = state.endpoints.clone();
     let app = Arc::new(App::new(state));
 
-    let routes = Router::new()
+    let routes = people()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
         .route("/api/w/{workspace}/scripts/{*path}", get(scripts::show).put(scripts::deploy))
         .route("/api/w/{workspace}/grants/{*path}", get(grants::show).patch(grants::change))
@@ -71,6 +74,27 @@ pub fn router(state: ApiState) -> Router {
     let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
     let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
     endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+}
+
+/// Who logs in, and who may do what.
+fn people() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/auth/login", post(session::login))
+        .route("/api/auth/logout", post(session::logout))
+        .route("/api/auth/me", get(session::me))
+        .route("/api/auth/password", put(session::password))
+        .route("/api/auth/invitation", post(session::accept))
+        .route("/api/instance/users", get(users::list).post(users::create))
+        .route("/api/instance/users/{name}", get(users::show).patch(users::change))
+        .route("/api/w/{workspace}/members", get(members::list))
+        .route("/api/w/{workspace}/members/{name}", put(members::put).delete(members::delete))
+        .route("/api/w/{workspace}/invitations", get(members::invitations).post(members::invite))
+        .route("/api/w/{workspace}/invitations/{id}", delete(members::withdraw))
+        .route("/api/w/{workspace}/groups", get(groups::list))
+        .route("/api/w/{workspace}/groups/{name}", get(groups::show).put(groups::put).delete(groups::delete))
+        .route("/api/w/{workspace}/folders", get(folders::list))
+        .route("/api/w/{workspace}/folders/{name}", get(folders::show).put(folders::put).delete(folders::delete))
+        .route("/api/w/{workspace}/access/{*path}", get(folders::item).put(folders::put_item))
 }
 
 async fn nothing_here() -> Problem {

@@ -23,7 +23,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use sandmill_api::OnBehalf;
+use sandmill_api::{OnBehalf, PeerAddress};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -197,6 +197,7 @@ impl Connections {
                 move |mut request: Request<Incoming>| {
                     let in_flight = activity.request();
                     request.extensions_mut().insert(on_behalf.clone());
+                    request.extensions_mut().insert(PeerAddress(peer));
                     let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
                     async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
                 }
