@@ -5,11 +5,14 @@ pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod dev;
 mod filter;
+pub(crate) mod folders;
 pub(crate) mod grants;
+pub(crate) mod groups;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod login;
+pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod push;
 pub(crate) mod resource_types;
@@ -19,6 +22,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
+pub(crate) mod users;
 pub(crate) mod variables;
 
 use crate::{ClientCommand, Session, error::CliError};
@@ -26,6 +30,7 @@ use crate::{ClientCommand, Session, error::CliError};
 pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -> Result<(), CliError> {
     match command {
         ClientCommand::Login(with) => login::execute(with.own, session).await,
+        ClientCommand::Logout(_) => login::log_out(session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Bundle(with) => bundle::execute(with.own, session).await,
@@ -41,6 +46,10 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
+        ClientCommand::Users(with) => users::execute(with.own.command, session).await,
+        ClientCommand::Members(with) => members::execute(with.own.command, session).await,
+        ClientCommand::Groups(with) => groups::execute(with.own.command, session).await,
+        ClientCommand::Folders(with) => folders::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, grants, init, keys, letters, login, nodes, push, resource_types, resources, run, runs, scripts, test, variables,
+    build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, push, resource_types, resources, run, runs,
+    scripts, test, users, variables,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -39,6 +40,8 @@ pub struct With<T: Args> {
 pub enum ClientCommand {
     /// Save a server, a token and a workspace for later commands
     Login(With<login::Options>),
+    /// End the session that `login` began, and forget what it saved
+    Logout(With<login::LogoutOptions>),
     /// Make a project folder: sandmill.toml, an example script with cases, editor types or the SDK
     Init(With<init::Options>),
     /// Compile a project to a component, or make one of a core module
@@ -67,6 +70,14 @@ pub enum ClientCommand {
     ResourceTypes(With<resource_types::Options>),
     /// Keep texts for scripts, secret or not
     Variables(With<variables::Options>),
+    /// Look at the people of the installation, and make more
+    Users(With<users::Options>),
+    /// Say who belongs to a workspace, and as what
+    Members(With<members::Options>),
+    /// Put members together that lists name as one
+    Groups(With<groups::Options>),
+    /// Say who may use what is in a folder, or at a single path
+    Folders(With<folders::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -77,6 +88,7 @@ impl ClientCommand {
     pub(crate) fn globals(&self) -> &Globals {
         match self {
             Self::Login(with) => &with.globals,
+            Self::Logout(with) => &with.globals,
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
             Self::Bundle(with) => &with.globals,
@@ -91,6 +103,10 @@ impl ClientCommand {
             Self::Resources(with) => &with.globals,
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
+            Self::Users(with) => &with.globals,
+            Self::Members(with) => &with.globals,
+            Self::Groups(with) => &with.globals,
+            Self::Folders(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

@@ -238,7 +238,7 @@ pub(crate) async fn invite(
 pub(crate) async fn withdraw(State(app): State<Arc<App>>, caller: Caller, parts: Parts) -> Result<StatusCode, Problem> {
     must(&caller, Action::Write)?;
     let no_invitation = || Problem::new(Code::NotFound, "there is no such invitation to this workspace");
-    let id = url::last(&parts).parse().map_err(|_| no_invitation())?;
+    let id = url::last(&parts).parse::<TokenId>().map_err(|_| no_invitation())?;
     let withdrawn = app.store.invitations.withdraw(caller.workspace.id, id).await?;
     if withdrawn { Ok(StatusCode::NO_CONTENT) } else { Err(no_invitation()) }
 }
