@@ -14,6 +14,7 @@ mod logs;
 mod nodes;
 mod objects;
 mod open;
+mod people;
 mod queue;
 mod rates;
 mod reach;
