@@ -26,6 +26,7 @@ mod hostile;
 mod isolation;
 mod nodes;
 mod oci;
+mod people;
 mod project_tests;
 mod read_only;
 mod resources;
