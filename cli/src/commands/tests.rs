@@ -9,6 +9,7 @@ use tokio::{
     net::TcpListener,
 };
 
+mod people;
 mod resources;
 mod steering;
 

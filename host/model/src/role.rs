@@ -72,7 +72,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The scopes of the member called `name`: at most 20 and the folders they own, and as many as 20 for each single path.
+    /// The scopes of the member called `name`: at most 42, two for each folder they own and up to 20 for each single path.
     #[must_use]
     pub fn scopes(&self, name: &Name) -> Vec<Scope> {
         if self.role == Role::Admin {

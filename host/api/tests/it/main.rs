@@ -9,6 +9,7 @@ mod events;
 mod grants;
 mod limits;
 mod observability;
+mod people;
 mod problems;
 mod resources;
 mod results;
