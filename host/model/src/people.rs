@@ -18,6 +18,9 @@ pub struct Name(Arc<str>);
 #[error("{0}")]
 pub struct InvalidPerson(pub &'static str);
 
+/// As whom others act: the operator's token, and files that run without a server.
+const RESERVED: [&str; 2] = ["admin", "local"];
+
 impl Name {
     /// That of a user has no capital letters: two people must not look like one.
     ///
@@ -26,6 +29,9 @@ impl Name {
     pub fn of_user(text: &str) -> Result<Self, InvalidPerson> {
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(InvalidPerson("the name of a user has no capital letters"));
+        }
+        if RESERVED.contains(&text) {
+            return Err(InvalidPerson("no user can have this name"));
         }
         text.parse()
     }
@@ -129,6 +135,7 @@ mod tests {
         for (text, is_name, is_user) in [
             ("ann", true, true),
             ("Ann", true, false),
+            ("admin", true, false),
             ("a.b-c_1", true, true),
             (&*"x".repeat(64), true, true),
             (&*"x".repeat(65), false, false),

@@ -17,6 +17,7 @@ pub trait Tokens: Send + Sync + 'static {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// None, too, if it acts as a user who is disabled, or is no member of its workspace and does not administer the installation.
     fn by_hash(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Principal>, StoreError>>;
 
     /// Whether any token exists: none means a first start.

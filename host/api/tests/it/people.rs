@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Answer, Api, get, patch, post, put};
 
+/// The admin's token acts as `u/ann`, so no user is called so.
 const PASSWORD: &str = "correct horse battery staple";
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -35,8 +36,8 @@ async fn me(api: &Api, cookie: &str) -> u16 {
 #[tokio::test]
 async fn sessions_end_by_themselves() {
     let api = Api::new().await;
-    user(&api, "ann").await;
-    let (used, unused) = (cookie(&api, "ann").await, cookie(&api, "ann@example.TEST").await);
+    user(&api, "eve").await;
+    let (used, unused) = (cookie(&api, "eve").await, cookie(&api, "eve@example.TEST").await);
     for hours in 1..=16 {
         api.clock.advance(HOUR * 10);
         assert_eq!(me(&api, &used).await, 200, "after {} hours", hours * 10);
@@ -44,7 +45,7 @@ async fn sessions_end_by_themselves() {
     assert_eq!(me(&api, &unused).await, 401, "nobody used it");
     api.clock.advance(HOUR * 8);
     assert_eq!(me(&api, &used).await, 401, "after a week in any case");
-    let unused = cookie(&api, "ann").await;
+    let unused = cookie(&api, "eve").await;
     api.clock.advance(HOUR * 11);
     assert_eq!(me(&api, &unused).await, 200);
     api.clock.advance(HOUR * 12 + Duration::from_secs(1));
@@ -55,20 +56,20 @@ async fn sessions_end_by_themselves() {
 #[tokio::test]
 async fn a_session_in_a_header_is_no_cookie() {
     let api = Api::new().await;
-    user(&api, "ann").await;
-    let answer = login(&api, json!({"user": "ann", "password": PASSWORD, "carrier": "header"})).await;
+    user(&api, "eve").await;
+    let answer = login(&api, json!({"user": "eve", "password": PASSWORD, "carrier": "header"})).await;
     let secret = answer.value()["token"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("ss_") && answer.header("set-cookie").is_none() && answer.value()["csrf"].is_null());
     assert_eq!(get("/api/auth/me").token(&secret).to(&api).await.status, 200);
     let version = get("/api/instance/version").token(&secret).to(&api).await;
-    assert_eq!(version.value()["identity"], "u/ann");
+    assert_eq!(version.value()["identity"], "u/eve");
     assert_eq!(me(&api, &format!("__Host-sandmill={secret}")).await, 401);
     get(format!("/api/instance/version?token={secret}")).no_token().to(&api).await.is_problem(401, "unauthorized");
     // Whoever administers nothing is no more than a stranger to what is the installation's.
     get("/api/instance/users").token(&secret).to(&api).await.is_problem(403, "forbidden");
     get("/metrics").token(&secret).to(&api).await.is_problem(403, "forbidden");
     get("/api/w/w/scripts").token(&secret).to(&api).await.is_problem(404, "not_found");
-    assert_eq!(patch("/api/instance/users/ann").json(json!({"is_instance_admin": true})).to(&api).await.status, 200);
+    assert_eq!(patch("/api/instance/users/eve").json(json!({"is_instance_admin": true})).to(&api).await.status, 200);
     api.clock.advance(Duration::from_secs(2));
     assert_eq!(get("/api/instance/users").token(&secret).to(&api).await.status, 200);
     assert_eq!(get("/api/w/w/scripts").token(&secret).to(&api).await.status, 200);
@@ -82,7 +83,7 @@ async fn a_session_in_a_header_is_no_cookie() {
 #[tokio::test]
 async fn what_is_sent_is_checked() {
     let api = Api::new().await;
-    user(&api, "ann").await;
+    user(&api, "eve").await;
     let create = |body: Value| post("/api/instance/users").json(body);
     for (body, status, code) in [
         (json!({"name": "Bob"}), 400, "bad_request"),
@@ -91,20 +92,20 @@ async fn what_is_sent_is_checked() {
         (json!({"name": "bob", "email": "bob"}), 400, "bad_request"),
         (json!({"name": "bob", "display_name": "a\u{7}b"}), 400, "bad_request"),
         (json!({"name": "bob", "is_admin": true}), 400, "bad_request"),
-        (json!({"name": "ann"}), 409, "conflict"),
-        (json!({"name": "bob", "email": "ANN@example.test"}), 409, "conflict"),
+        (json!({"name": "eve"}), 409, "conflict"),
+        (json!({"name": "bob", "email": "EVE@example.test"}), 409, "conflict"),
     ] {
         create(body).to(&api).await.is_problem(status, code);
     }
     assert_eq!(create(json!({"name": "bob"})).to(&api).await.status, 201);
     post("/api/auth/login").no_token().json(json!({"user": "bob", "password": ""})).to(&api).await.is_problem(401, "unauthorized");
-    let long = json!({"user": "ann", "password": "x".repeat(100_000)});
+    let long = json!({"user": "eve", "password": "x".repeat(100_000)});
     post("/api/auth/login").no_token().json(long).to(&api).await.is_problem(401, "unauthorized");
     get("/api/instance/users/nobody").to(&api).await.is_problem(404, "not_found");
     put("/api/w/w/members/nobody").json(json!({"role": "viewer"})).to(&api).await.is_problem(404, "not_found");
-    put("/api/w/w/members/ann").json(json!({"role": "king"})).to(&api).await.is_problem(400, "bad_request");
-    put("/api/w/w/folders/f").json(json!({"owners": ["ann"]})).to(&api).await.is_problem(400, "bad_request");
-    put("/api/w/w/folders/f").json(json!({"owners": ["u/ann"]})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/members/eve").json(json!({"role": "king"})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/folders/f").json(json!({"owners": ["eve"]})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/folders/f").json(json!({"owners": ["u/eve"]})).to(&api).await.is_problem(400, "bad_request");
     put("/api/w/w/folders/..").json(json!({})).to(&api).await.is_problem(400, "invalid_path");
     post("/api/w/w/invitations").json(json!({"role": "viewer", "hours": 0})).to(&api).await.is_problem(400, "bad_request");
     let unknown = json!({"invitation": "si_none", "user": "cy", "password": PASSWORD});

@@ -11,6 +11,19 @@ use super::{
 };
 use crate::{StoreError, tokens::Tokens};
 
+/// A token that acts as a user is good as long as they may log in and, unless they administer the installation, belong to its workspace.
+macro_rules! of_nobody_else {
+    () => {
+        " AND NOT EXISTS (
+             SELECT 1 FROM users u WHERE substr(t.identity, 1, 2) = 'u/' AND u.name = substr(t.identity, 3) AND (
+                 u.disabled = 1 OR (u.instance_admin = 0 AND NOT EXISTS (
+                     SELECT 1 FROM members m WHERE m.workspace = t.workspace AND m.user_name = u.name
+                 ))
+             )
+         )"
+    };
+}
+
 impl Tokens for Sql {
     fn put<'a>(
         &'a self,
@@ -37,7 +50,12 @@ impl Tokens for Sql {
     fn by_hash(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Principal>, StoreError>> {
         Box::pin(self.db.read(hash, |hash, mut conn| {
             Box::pin(async move {
-                let row = conn.row("SELECT id, workspace, identity, scopes FROM tokens WHERE hash = $1", values![hash.0]).await?;
+                let row = conn
+                    .row(
+                        concat!("SELECT t.id, t.workspace, t.identity, t.scopes FROM tokens t WHERE t.hash = $1", of_nobody_else!()),
+                        values![hash.0],
+                    )
+                    .await?;
                 row.as_ref().map(read).transpose()
             })
         }))

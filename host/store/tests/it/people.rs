@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sandmill_model::{
     Timestamp, TokenId, WorkspaceId,
-    auth::TokenHash,
+    auth::{Principal, Scope, TokenHash},
     people::{Level, Name, Who},
     role::{Role, Standing},
 };
@@ -29,6 +29,7 @@ on_both![
     whoever_goes_is_on_no_list,
     an_invitation_is_good_once,
     two_accept_at_once,
+    tokens_end_with_whom_they_act_as,
 ];
 
 fn name(text: &str) -> Name {
@@ -356,4 +357,39 @@ async fn two_accept_at_once(database: Database) {
     assert_ne!(ann.is_ok(), bob.is_ok(), "{ann:?} {bob:?}");
     assert_eq!(one.members.list(own, None, 10).await.unwrap().len(), 1);
     assert_eq!(one.users.list(None, 10).await.unwrap().len(), 1);
+}
+
+async fn tokens_end_with_whom_they_act_as(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let put = async |secret: &str, identity: &str, workspace: Option<WorkspaceId>| {
+        let principal = Principal { token: TokenId::new(tick()), workspace, identity: identity.into(), scopes: vec![Scope::all()] };
+        store.tokens.put(TokenHash::of(secret), &principal, "", tick()).await.unwrap();
+    };
+    put("own", "u/ann", Some(own)).await;
+    put("of the installation", "u/ann", None).await;
+    put("of a group", "g/ann", Some(own)).await;
+    put("of the operator", "u/admin", None).await;
+    let good = async || {
+        let mut good = Vec::new();
+        for secret in ["own", "of the installation", "of a group", "of the operator"] {
+            good.extend(store.tokens.by_hash(TokenHash::of(secret)).await.unwrap().map(|_| secret));
+        }
+        good
+    };
+    let all = ["own", "of the installation", "of a group", "of the operator"];
+    let others = ["of a group", "of the operator"];
+    let change = async |change: UserChange| drop(store.users.change(name("ann"), change).await.unwrap().unwrap().unwrap());
+    assert_eq!(good().await, all, "there is no such user");
+    user(&store, "ann").await;
+    assert_eq!(good().await, others);
+    member(&store, other, "ann", Role::Admin).await;
+    assert_eq!(good().await, others, "a member of another workspace");
+    member(&store, own, "ann", Role::Viewer).await;
+    assert_eq!(good().await, ["own", "of a group", "of the operator"]);
+    change(UserChange { is_instance_admin: Some(true), ..UserChange::default() }).await;
+    store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(good().await, all);
+    change(UserChange { is_disabled: Some(true), ..UserChange::default() }).await;
+    assert_eq!(good().await, others);
 }
