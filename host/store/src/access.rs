@@ -28,6 +28,9 @@ pub struct Group {
     pub updated_by: Arc<str>,
 }
 
+/// A group and its members, in the order of their names.
+pub type Membership = (Group, Vec<Name>);
+
 /// What is put in the place of what is there.
 #[derive(Clone, Debug)]
 pub struct NewGroup {
@@ -73,8 +76,7 @@ pub enum AccessRefused {
 pub trait Groups: Send + Sync + 'static {
     fn put(&self, new: NewGroup) -> BoxFuture<'_, Result<Result<Group, AccessRefused>, StoreError>>;
 
-    /// With its members, in the order of their names.
-    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(Group, Vec<Name>)>, StoreError>>;
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<Membership>, StoreError>>;
 
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Group>, StoreError>>;

@@ -51,6 +51,9 @@ pub struct UserChange {
     pub is_disabled: Option<bool>,
 }
 
+/// A user, and the PHC string of the password.
+pub type Login = (User, Option<String>);
+
 /// Why a user is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRefused {
@@ -64,8 +67,8 @@ pub trait Users: Send + Sync + 'static {
 
     fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>>;
 
-    /// By name or e-mail, with the PHC string of the password.
-    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<(User, Option<String>)>, StoreError>>;
+    /// By name or e-mail.
+    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<Login>, StoreError>>;
 
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<User>, StoreError>>;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    access::{AccessRefused, GROUP_MEMBERS_MAX, GROUPS_MAX, Group, Groups, NewGroup},
+    access::{AccessRefused, GROUP_MEMBERS_MAX, GROUPS_MAX, Group, Groups, Membership, NewGroup},
 };
 
 const COLUMNS: &str = "name, description, updated_at, updated_by";
@@ -25,7 +25,7 @@ impl Groups for Sql {
         Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { put(new, &mut conn).await })))
     }
 
-    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(Group, Vec<Name>)>, StoreError>> {
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<Membership>, StoreError>> {
         Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
                 let own = values![*workspace, name.as_str()];

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    users::{NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
+    users::{Login, NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
 };
 
 /// What [`read`] reads; conditions come after it.
@@ -33,7 +33,7 @@ impl Users for Sql {
         Box::pin(self.db.read(name.clone(), |name, mut conn| Box::pin(async move { find(name, &mut conn).await })))
     }
 
-    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<(User, Option<String>)>, StoreError>> {
+    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<Login>, StoreError>> {
         Box::pin(self.db.read(login.to_owned(), |login, mut conn| {
             Box::pin(async move {
                 if login.contains('\0') {
