@@ -96,7 +96,8 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
             let CreateOptions { name, email, display_name, instance_admin, no_password } = options;
             let password = if no_password { None } else { Some(secret::ask(&format!("password of {name}"))?) };
             let body = json!({
-                "name": name.as_str(), "email": email, "display_name": display_name, "password": password, "is_instance_admin": instance_admin,
+                "name": name.as_str(), "email": email, "display_name": display_name, "password": password,
+                "is_instance_admin": instance_admin,
             });
             print(&server, server.request_at(Method::POST, PATH).json(&body), session).await
         }

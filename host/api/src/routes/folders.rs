@@ -1,5 +1,5 @@
-//! `/api/w/{workspace}/folders` and `…/access`: who may use what is in a folder, or at a single path. For admins of the workspace, owners of
-//! the folder, and whoever's home it is.
+//! `/api/w/{workspace}/folders` and `…/access`: who may use what is in a folder, or at a single path. For admins of the workspace, owners
+//! of the folder, and whoever's home it is.
 
 use std::sync::Arc;
 

@@ -65,7 +65,9 @@ async fn open(new: &NewSession, conn: &mut Conn<'_>) -> Result<bool, StoreError>
     }
     conn.execute("DELETE FROM sessions WHERE expires_at <= $1", values![new.now]).await?;
     conn.execute(
-        "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE user_name = $1 ORDER BY created_at DESC, hash LIMIT $2 OFFSET $3)",
+        "DELETE FROM sessions WHERE hash IN (
+             SELECT hash FROM sessions WHERE user_name = $1 ORDER BY created_at DESC, hash LIMIT $2 OFFSET $3
+         )",
         values![new.user.as_str(), i64::from(SESSIONS_MAX) * 2, i64::from(SESSIONS_MAX) - 1],
     )
     .await?;
