@@ -84,8 +84,13 @@ impl Standing {
             let allows = |level: &Option<Level>| level.is_some_and(|level| level.allows(action));
             let closed: Arc<[Box<str>]> =
                 self.folders.iter().filter(|(_, level)| !allows(level)).map(|(folder, _)| format!("f/{folder}/").into()).collect();
+            // Keys of objects are no paths, and those that look like paths are governed as these are.
+            let closed_keys: Arc<[Box<str>]> = closed.iter().cloned().chain(std::iter::once("u/".into())).collect();
             for domain in AT_PATHS {
-                scopes.push(Scope::on(domain, action, "f/*").except(&closed));
+                scopes.push(match domain {
+                    Domain::Blobs => Scope::on(domain, action, "*").except(&closed_keys),
+                    _ => Scope::on(domain, action, "f/*").except(&closed),
+                });
                 scopes.push(Scope::on(domain, action, &home));
                 let items = self.items.iter().filter(|(_, level)| level.allows(action));
                 scopes.extend(items.map(|(path, _)| Scope::on(domain, action, path.as_str())));
@@ -162,6 +167,24 @@ mod tests {
             assert_eq!(may(Role::Developer, path), developer, "{path}");
             assert_eq!(may(Role::Operator, path), operator, "{path}");
             assert_eq!(may(Role::Viewer, path), viewer, "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_of_objects_are_governed_by_roles() {
+        let at = Timestamp::from_micros(0);
+        let workspace = WorkspaceId::new(at);
+        let scopes = standing(Role::Developer).scopes(&"ann".parse().unwrap());
+        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+        let check = |key: &str, expected| {
+            assert_eq!(principal.may(workspace, Domain::Blobs, Action::Write, Some(key)), expected, "{key}");
+        };
+        check("reports/*", true);
+        check("f/written/*", true);
+        check("u/ann/*", true);
+        // Of these some are others'.
+        for key in ["*", "f*", "f/*", "f/closed/*", "f/closed/x*", "u/*", "u*", "u/bob/*"] {
+            check(key, false);
         }
     }
 
