@@ -1,9 +1,14 @@
-//! hostile: what a quiet workspace notices of another that floods the queue, loops, allocates, or spams host calls.
+//! hostile: what a quiet workspace notices of another that floods the queue, loops, allocates, spams host calls, pushes broken components,
+//! or opens connections.
+
+pub(crate) mod nuisance;
 
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
+use self::nuisance::What;
 use crate::{
     database::{Database, Kind},
     load::{self, Figures, Load},
@@ -36,30 +41,42 @@ const POLL: Duration = Duration::from_millis(100);
 const WALL: Duration = Duration::from_secs(2);
 const QUIET: &str = "f/quiet/hello";
 
-/// What somebody does: its name, how runs are started, and the script.
+/// What somebody does, and its name.
 struct Nuisance {
     name: &'static str,
-    how: &'static str,
-    source: &'static str,
+    act: Act,
 }
 
-const NUISANCES: [Nuisance; 5] = [
-    Nuisance { name: "floods the queue", how: "start", source: "export function main() { return 1; }" },
-    Nuisance { name: "loops", how: "run", source: "export function main() { for (;;) {} }" },
+#[derive(Clone, Copy)]
+enum Act {
+    /// Starts runs of a script: how, and its source.
+    Starts(&'static str, &'static str),
+    /// Something else.
+    Does(What),
+}
+
+const NUISANCES: [Nuisance; 7] = [
+    Nuisance { name: "floods the queue", act: Act::Starts("start", "export function main() { return 1; }") },
+    Nuisance { name: "loops", act: Act::Starts("run", "export function main() { for (;;) {} }") },
     Nuisance {
         name: "allocates",
-        how: "run",
-        source: "export function main() { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); }",
+        act: Act::Starts("run", "export function main() { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)); }"),
     },
     Nuisance {
         name: "spams host calls",
-        how: "run",
-        source: "import { state } from 'sandmill'; export function main() { for (let n = 0; ; n++) state.set('n', n); }",
+        act: Act::Starts("run", "import { state } from 'sandmill'; export function main() { for (let n = 0; ; n++) state.set('n', n); }"),
     },
-    Nuisance { name: "spams its log", how: "run", source: "export function main() { for (let n = 0; ; n++) console.log('line', n); }" },
+    Nuisance {
+        name: "spams its log",
+        act: Act::Starts("run", "export function main() { for (let n = 0; ; n++) console.log('line', n); }"),
+    },
+    Nuisance { name: "pushes broken components", act: Act::Does(What::Pushes) },
+    Nuisance { name: "opens connections", act: Act::Does(What::Connections) },
 ];
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    // Built before anything is measured.
+    let _ = sandmill_testkit::guests::guest("hello");
     let database = Database::new(options.database)?;
     drop(Server::start(database.data(), &database.arguments())?);
     // The other workspace; the admin's token is good for both.
@@ -71,16 +88,16 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     server.warm(&[QUIET.to_owned()]).await?;
     let limits = json!({"limits": {"wall_ms": WALL.as_millis()}});
     for (number, nuisance) in NUISANCES.iter().enumerate() {
-        let body = json!({"language": "typescript", "source": nuisance.source, "manifest": limits});
-        server.deploy_in(HOSTILE, &path(number), &body).await?;
+        if let Act::Starts(_, source) = nuisance.act {
+            let body = json!({"language": "typescript", "source": source, "manifest": limits});
+            server.deploy_in(HOSTILE, &path(number), &body).await?;
+        }
     }
     let quiet = Load { url: &server.hook(QUIET), token: Some(&server.token), connections: 1, seconds: options.seconds, paths: &[] };
     let columns = ["another workspace", "quiet alone p50 ms", "p99 ms", "beside it p50 ms", "p99 ms", "of its p99 alone", "errors"];
     let (mut table, mut figures) = (vec![columns.map(str::to_owned).to_vec()], Vec::new());
     for (number, nuisance) in NUISANCES.iter().enumerate().filter(|(_, nuisance)| nuisance.name.contains(&options.only)) {
-        let url = format!("{}/hooks/{HOSTILE}/{}/{}", server.url, nuisance.how, path(number));
-        let hostile =
-            Load { url: &url, token: Some(&server.token), connections: options.connections, seconds: options.seconds + 2, paths: &[] };
+        let hostile = || act(&server, options, nuisance.act, number);
         let measured = in_turns(&server, &quiet, &hostile, options.times).await?;
         eprintln!("{}: p99 {:.2} ms, alone {:.2} ms", nuisance.name, measured.beside.p99_ms, measured.alone.p99_ms);
         table.push(row(nuisance.name, &measured));
@@ -90,13 +107,41 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     report::keep("hostile", &json!({"database": database.name(), "connections": options.connections, "rows": figures}))
 }
 
+/// Does what a nuisance does, for a little longer than the quiet one is measured.
+fn act(server: &Server, options: &Options, act: Act, number: usize) -> anyhow::Result<()> {
+    let (connections, seconds) = (options.connections, options.seconds + 2);
+    match act {
+        Act::Starts(how, _) => {
+            let url = format!("{}/hooks/{HOSTILE}/{how}/{}", server.url, path(number));
+            // Its own figures do not matter, but that it was there does.
+            Load { url: &url, token: Some(&server.token), connections, seconds, paths: &[] }.run().map(drop)
+        }
+        Act::Does(what) => {
+            let component = sandmill_testkit::guests::guest("hello");
+            let component = component.to_str().context("the path of the component")?;
+            let (at_once, seconds) = (connections.to_string(), seconds.to_string());
+            what.process(&[
+                ("--url", server.url.as_str()),
+                ("--token", server.token.as_str()),
+                ("--workspace", HOSTILE),
+                ("--component", component),
+                ("--at-once", at_once.as_str()),
+                ("--seconds", seconds.as_str()),
+            ])
+        }
+    }
+}
+
 struct Measured {
     alone: Figures,
     beside: Figures,
 }
 
 /// The quiet one alone, then beside the hostile one, so many times: the machine has slow minutes, which both shall have.
-async fn in_turns(server: &Server, quiet: &Load<'_>, hostile: &Load<'_>, times: usize) -> anyhow::Result<Measured> {
+async fn in_turns<H>(server: &Server, quiet: &Load<'_>, hostile: &H, times: usize) -> anyhow::Result<Measured>
+where
+    H: Fn() -> anyhow::Result<()> + Sync,
+{
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..times {
         tokio::time::sleep(WALL + POLL).await;
@@ -105,9 +150,8 @@ async fn in_turns(server: &Server, quiet: &Load<'_>, hostile: &Load<'_>, times: 
         }
         alone.push(quiet.run()?);
         beside.push(std::thread::scope(|scope| {
-            let hostile = scope.spawn(|| hostile.run());
+            let hostile = scope.spawn(hostile);
             let measured = quiet.run();
-            // Its own figures do not matter, but that it was there does.
             hostile.join().map_err(|_| anyhow::anyhow!("the load generator ended badly"))?.and(measured)
         })?);
     }

@@ -47,8 +47,11 @@ enum Bench {
     Queue(queue::Options),
     /// Runs per second and lists of runs, with ever longer histories.
     Growth(growth::Options),
-    /// A quiet workspace beside one that floods, loops, allocates or spams.
+    /// A quiet workspace beside one that floods, loops, allocates, spams, pushes broken components or opens connections.
     Hostile(hostile::Options),
+    /// What `hostile` does beside the load generator (internal).
+    #[command(hide = true)]
+    Nuisance(hostile::nuisance::Options),
     /// Deaths of nodes with a thousand runs in flight, and of PostgreSQL.
     Recover(recover::Options),
     /// What metering costs: bare, with fuel.
@@ -68,6 +71,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Queue(options) => queue::run(&options).await,
         Bench::Growth(options) => growth::run(&options).await,
         Bench::Hostile(options) => hostile::run(&options).await,
+        Bench::Nuisance(options) => hostile::nuisance::run(&options).await,
         Bench::Recover(options) => recover::run(&options).await,
         Bench::Meter => meter::run().await,
     }

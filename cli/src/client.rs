@@ -5,9 +5,11 @@ mod events;
 mod log;
 mod problem;
 mod start;
+mod stream;
+mod tunnel;
 mod wire;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use sandmill_model::ScriptPath;
@@ -17,6 +19,7 @@ pub(crate) use problem::Problem;
 pub(crate) use start::{Answer, Order, Terms};
 pub(crate) use wire::{BulkReceipt, Deployed, Granted, Instance, LogLine, Node, Page, Receipt, Run, RunError, Script};
 
+use self::tunnel::Tunnel;
 use crate::{Globals, error::CliError, profile};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -28,6 +31,9 @@ const DEFAULT_WORKSPACE: &str = "default";
 pub(crate) struct Server {
     http: reqwest::Client,
     base: Url,
+    /// Where requests are sent: `base`, and without TLS where the tunnel adds it.
+    sent_to: Url,
+    tunnel: Option<Tunnel>,
     token: String,
     workspace: String,
 }
@@ -44,10 +50,10 @@ impl Server {
         let token = token
             .ok_or_else(|| CliError::input(format!("no token for {base}: run `sandmill login {base} --token T`, or set SANDMILL_TOKEN")))?;
         let workspace = globals.workspace.clone().or_else(|| saved.map(|profile| profile.workspace));
-        Self::new(base, token, workspace.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned()))
+        Self::new(base, token, workspace.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned()), globals.ca.as_deref())
     }
 
-    pub(crate) fn new(base: Url, token: String, workspace: String) -> Result<Self, CliError> {
+    pub(crate) fn new(base: Url, token: String, workspace: String, ca: Option<&Path>) -> Result<Self, CliError> {
         if workspace.is_empty() || workspace.contains(['/', '?', '#', '%', '.']) {
             return Err(CliError::input(format!("{workspace:?} is no name of a workspace")));
         }
@@ -58,8 +64,14 @@ impl Server {
         if is_this_machine(&base) {
             http = http.no_proxy();
         }
+        let mut sent_to = base.clone();
+        let tunnel = if base.scheme() == "https" { Some(Tunnel::to(&base, ca)?) } else { None };
+        if let Some(tunnel) = &tunnel {
+            http = http.unix_socket(tunnel.socket());
+            sent_to.set_scheme("http").map_err(|()| CliError::input(format!("{base} is no address of a server")))?;
+        }
         let http = http.build().map_err(|error| CliError::Unreachable(error.to_string()))?;
-        Ok(Self { http, base, token, workspace })
+        Ok(Self { http, base, sent_to, tunnel, token, workspace })
     }
 
     /// A request below `/api/w/{workspace}/`.
@@ -68,7 +80,7 @@ impl Server {
     }
 
     pub(crate) fn request_at(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}/{path}", self.base.as_str().trim_end_matches('/'));
+        let url = format!("{}/{path}", self.sent_to.as_str().trim_end_matches('/'));
         self.http.request(method, url).header(header::AUTHORIZATION, format!("Bearer {}", self.token))
     }
 
@@ -115,6 +127,8 @@ impl Server {
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() {
             "no answer in time".to_owned()
+        } else if let Some(why) = self.tunnel.as_ref().and_then(Tunnel::fault) {
+            why
         } else {
             // The innermost cause says most, e.g. that the connection was refused.
             let mut cause: &dyn std::error::Error = error;
@@ -136,9 +150,8 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, CliError> {
     let wrong = |why: &str| CliError::input(format!("{text:?} is no address of a server: {why}"));
     let url = Url::parse(text).map_err(|error| wrong(&format!("{error}; it looks like http://127.0.0.1:8000")))?;
     match url.scheme() {
-        "http" => {}
-        "https" => return Err(wrong("https is not supported yet; reach the server by http, e.g. through a tunnel")),
-        _ => return Err(wrong("it starts with http://")),
+        "http" | "https" => {}
+        _ => return Err(wrong("it starts with http:// or https://")),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("only scheme, host, port and a path are wanted; a token goes into --token"));
@@ -158,10 +171,10 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for good in ["http://127.0.0.1:8000", "http://[::1]:8000/", "http://sandmill.test/base"] {
+        for good in ["http://127.0.0.1:8000", "http://[::1]:8000/", "http://sandmill.test/base", "https://sandmill.test"] {
             assert!(parse_url(good).is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1:8000", "ftp://x", "https://x", "http://user@x", "http://x?token=y", ""] {
+        for bad in ["127.0.0.1:8000", "ftp://x", "https://", "http://user@x", "http://x?token=y", ""] {
             assert!(matches!(parse_url(bad), Err(CliError::Input(_))), "{bad}");
         }
         assert!(is_this_machine(&parse_url("http://[::1]:1").unwrap()) && is_this_machine(&parse_url("http://localhost").unwrap()));
@@ -170,7 +183,8 @@ mod tests {
 
     #[test]
     fn workspaces_and_tokens_are_checked_before_they_enter_a_url() {
-        let server = |workspace: &str, token: &str| Server::new(parse_url("http://127.0.0.1:1").unwrap(), token.into(), workspace.into());
+        let server =
+            |workspace: &str, token: &str| Server::new(parse_url("http://127.0.0.1:1").unwrap(), token.into(), workspace.into(), None);
         assert!(server("default", "sm_x").is_ok());
         for (workspace, token) in [("", "sm_x"), ("a/b", "sm_x"), ("..", "sm_x"), ("default", ""), ("default", "a b"), ("default", "a\nb")]
         {

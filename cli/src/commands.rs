@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod answers;
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod dev;
@@ -14,7 +15,9 @@ pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod members;
 pub(crate) mod nodes;
+pub(crate) mod plans;
 pub(crate) mod push;
+mod quotas;
 pub(crate) mod resource_types;
 pub(crate) mod resources;
 pub(crate) mod run;
@@ -22,8 +25,11 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod test;
+pub(crate) mod tokens;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
+pub(crate) mod workspaces;
 
 use crate::{ClientCommand, Session, error::CliError};
 
@@ -45,7 +51,12 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Resources(with) => resources::execute(with.own.command, session).await,
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
+        ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
+        ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
+        ClientCommand::Usage(with) => usage::execute(with.own, session).await,
+        ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
+        ClientCommand::Audit(with) => audit::execute(with.own.command, session).await,
         ClientCommand::Users(with) => users::execute(with.own.command, session).await,
         ClientCommand::Members(with) => members::execute(with.own.command, session).await,
         ClientCommand::Groups(with) => groups::execute(with.own.command, session).await,

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, push, resource_types, resources, run, runs,
-    scripts, test, users, variables,
+    audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, plans, push, resource_types, resources,
+    run, runs, scripts, test, tokens, usage, users, variables, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -22,6 +24,9 @@ pub struct Globals {
     /// Workspace to work in [default: what `login` saved, else `default`]
     #[arg(long, env = "SANDMILL_WORKSPACE", global = true, help_heading = SHARED_HEADING)]
     pub workspace: Option<String>,
+    /// A PEM file of authorities whose certificates are trusted beside those of the well-known ones
+    #[arg(long, env = "SANDMILL_CA", global = true, value_name = "FILE", help_heading = SHARED_HEADING)]
+    pub ca: Option<PathBuf>,
     /// Print JSON for other programs to read
     #[arg(long, global = true, help_heading = SHARED_HEADING)]
     pub json: bool,
@@ -78,6 +83,16 @@ pub enum ClientCommand {
     Groups(With<groups::Options>),
     /// Say who may use what is in a folder, or at a single path
     Folders(With<folders::Options>),
+    /// Make, look at, rotate and revoke tokens
+    Tokens(With<tokens::Options>),
+    /// See who changed what and who was denied what, and that nobody has tampered with it
+    Audit(With<audit::Options>),
+    /// Make, archive and delete workspaces, and say what each may use
+    Workspaces(With<workspaces::Options>),
+    /// Keep named sets of limits for workspaces
+    Plans(With<plans::Options>),
+    /// Show what was used, by day
+    Usage(With<usage::Options>),
     /// Look at the nodes of the installation
     Nodes(With<nodes::Options>),
     /// Change the keys that secrets are sealed with
@@ -107,6 +122,11 @@ impl ClientCommand {
             Self::Members(with) => &with.globals,
             Self::Groups(with) => &with.globals,
             Self::Folders(with) => &with.globals,
+            Self::Tokens(with) => &with.globals,
+            Self::Audit(with) => &with.globals,
+            Self::Workspaces(with) => &with.globals,
+            Self::Plans(with) => &with.globals,
+            Self::Usage(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,
         }

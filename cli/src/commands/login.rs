@@ -22,7 +22,7 @@ const SESSION_PREFIX: &str = "ss_";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Address of the server, e.g. `http://127.0.0.1:8000`
+    /// Address of the server, e.g. `http://127.0.0.1:8000` or `https://sandmill.example.org`
     url: String,
     /// Log in as a user, whatever token is given; the password is asked for, or read from stdin
     #[arg(long, value_name = "NAME|E-MAIL")]
@@ -45,9 +45,10 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     let globals = &session.globals;
     let workspace = globals.workspace.clone().unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
     let url = parse_url(&options.url)?;
+    let ca = globals.ca.as_deref();
     let token = match (&options.user, &globals.token) {
         (Some(user), _) => {
-            let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone())?;
+            let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
             open(&nobody, user, options.invited).await?
         }
         (None, Some(token)) => token.clone(),
@@ -56,7 +57,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
             return Err(CliError::input(how));
         }
     };
-    let server = Server::new(url.clone(), token.clone(), workspace.clone())?;
+    let server = Server::new(url.clone(), token.clone(), workspace.clone(), ca)?;
     let instance: Instance = server.read(server.request_at(Method::GET, "api/instance/version")).await?;
     let file =
         profile::location().ok_or_else(|| CliError::input("there is no home folder to save the login in; set HOME or XDG_CONFIG_HOME"))?;
@@ -91,7 +92,8 @@ pub(crate) async fn log_out(session: &mut Session<'_>) -> Result<(), CliError> {
     let file = profile::location().ok_or_else(|| CliError::input("there is no home folder that a login could be saved in"))?;
     let Some(saved) = Profile::load(&file)? else { return Err(CliError::input("nobody is logged in")) };
     if saved.token.starts_with(SESSION_PREFIX) {
-        let server = Server::new(parse_url(&saved.server)?, saved.token.clone(), saved.workspace.clone())?;
+        let ca = session.globals.ca.as_deref();
+        let server = Server::new(parse_url(&saved.server)?, saved.token.clone(), saved.workspace.clone(), ca)?;
         match server.send(server.request_at(Method::POST, "api/auth/logout")).await {
             // It has ended already.
             Err(CliError::Problem(problem)) if problem.status == 401 => {}

@@ -9,9 +9,11 @@ use tokio::{
     net::TcpListener,
 };
 
+mod audit;
 mod people;
 mod resources;
 mod steering;
+mod tokens;
 
 use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, LocalSession, Outbound, Session, console::Console};
 
@@ -393,7 +395,7 @@ async fn a_server_that_is_not_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let globals = crate::Globals { server: Some(server), token: Some("sm_test".into()), workspace: None, json: false };
+    let globals = crate::Globals { server: Some(server), token: Some("sm_test".into()), workspace: None, ca: None, json: false };
     let (arguments, terms) = (JsonText::empty_object(), crate::client::Terms::default());
     let order = crate::client::Order { target: "f/a/b", arguments: &arguments, terms: &terms };
     let error = crate::client::Server::of(&globals).unwrap().start(&order).await.unwrap_err();

@@ -1,28 +1,34 @@
-//! What handlers share: the state, and short memories of tokens and workspaces.
+//! What handlers share: the state, and short memories of tokens, sessions and workspaces.
 
 use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
-    Clock, WorkspaceId,
+    Clock, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
     build::Builder,
     recent::Recent,
 };
 use sandmill_store::{Store, workspaces::Workspace};
 
-use crate::{ApiOptions, ApiState, Downloads, passwords::Passwords, sessions::Person, throttle::Throttle};
+use crate::{
+    ApiOptions, ApiState, Denials, Downloads,
+    auth::{Failures, Memory},
+    passwords::Passwords,
+    rates::Rates,
+    sessions::Person,
+    throttle::Throttle,
+};
 
-/// How long a token or a workspace that was looked up is believed: a revocation is seen within this time.
+/// How long a workspace that was looked up is believed, and that there is no such token.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// Tokens kept in memory.
-const TOKENS_MAX: usize = 10_000;
 /// Unknown tokens kept in memory, apart from the others: a flood of them must not push those out.
 const UNKNOWN_TOKENS_MAX: usize = 1_000;
 /// Workspaces kept in memory.
 const WORKSPACES_MAX: usize = 10_000;
-
+/// Sessions kept in memory.
+const PEOPLE_MAX: usize = 10_000;
 /// People in workspaces kept in memory; each may have thousands of scopes.
 const MEMBERS_MAX: usize = 1_000;
 /// Logins of one account that may fail at once, and how long it takes until one more may.
@@ -40,8 +46,9 @@ pub(crate) struct App {
     pub(crate) options: ApiOptions,
     pub(crate) downloads: Arc<dyn Downloads>,
     pub(crate) metrics: PrometheusHandle,
-    pub(crate) tokens: Recent<TokenHash, Arc<Principal>>,
+    pub(crate) tokens: Memory,
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
+    pub(crate) failures: Failures,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
@@ -51,6 +58,8 @@ pub(crate) struct App {
     /// Logins that fail, by account and by address.
     pub(crate) accounts: Throttle,
     pub(crate) addresses: Throttle,
+    pub(crate) rates: Rates,
+    pub(crate) denials: Arc<Denials>,
 }
 
 impl App {
@@ -60,17 +69,26 @@ impl App {
             dispatch: state.dispatch,
             builder: state.builder,
             clock: state.clock,
+            rates: Rates::new(state.options.requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,
-            tokens: Recent::new(TOKENS_MAX, BELIEVED),
+            tokens: Memory::default(),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
+            failures: Failures::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
-            people: Recent::new(TOKENS_MAX, BELIEVED),
+            people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),
             passwords: Passwords::new(),
             accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
             addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
+            denials: state.denials,
         }
+    }
+
+    /// Tokens were revoked here, or got other secrets: nothing that is remembered of them counts any more.
+    pub(crate) fn forget_tokens(&self, tokens: Vec<TokenId>) {
+        self.tokens.forget(&tokens);
+        self.dispatch.tell_revoked(tokens);
     }
 }

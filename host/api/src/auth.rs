@@ -2,18 +2,30 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-use std::{borrow::Cow, sync::Arc};
+mod failures;
+mod memory;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
-    Code,
+    Code, Timestamp, TokenId,
     auth::{Action, Domain, Principal, TokenHash},
 };
-use sandmill_store::{users::Carrier, workspaces::Workspace};
+use sandmill_store::{
+    users::Carrier,
+    workspaces::{Status, Workspace},
+};
 
+use self::memory::{LookUp, Remembered};
+pub(crate) use self::{
+    failures::Failures,
+    memory::{BELIEVED, Memory},
+};
 use crate::{
+    ClientAddress,
     app::App,
     on_behalf::OnBehalf,
     problem::Problem,
@@ -23,9 +35,15 @@ use crate::{
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
+/// When a token was used is kept to this time.
+const USES_APART: Duration = Duration::from_secs(60);
 
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
+}
+
+pub(crate) fn too_many_failures() -> Problem {
+    Problem::new(Code::TooManyRequests, "too many requests with tokens that are not valid came from this address")
 }
 
 /// The token that a request shows.
@@ -55,31 +73,95 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
 }
 
 impl App {
-    /// The principal of a request's token, from memory if it was seen a moment ago.
-    pub(crate) async fn principal(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Principal>, Problem> {
-        if let Some(secret) = sessions::in_header(headers) {
-            return Ok(self.person(secret, Carrier::Header).await?.outside());
+    /// The principal of a request's token, or of a session in a header, from memory if it was seen a moment ago. Too many of one address
+    /// that are not valid are 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
+    pub(crate) async fn principal(&self, parts: &Parts) -> Result<Arc<Principal>, Problem> {
+        self.known(parts).await.map(|(principal, _)| principal)
+    }
+
+    /// Whoever a request is from outside of any workspace, and by what they are known; cookies aside.
+    async fn known(&self, parts: &Parts) -> Result<(Arc<Principal>, Shown), Problem> {
+        if let Some(secret) = sessions::in_header(&parts.headers) {
+            let person = self.person(parts, secret, Carrier::Header).await?;
+            return Ok((person.outside(), Shown::Session(person)));
         }
-        let unknown = || unauthorized("the token is not valid; it may have been revoked");
-        let hash = TokenHash::of(&presented(headers, uri)?);
+        let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        Ok((self.authenticated(parts, token).await?, Shown::Token(token)))
+    }
+
+    /// Whether the token or the session that was valid when a request began is so still. One that shows none, and one that needed none, was
+    /// let in without.
+    pub(crate) async fn still_valid(&self, parts: &Parts) -> Result<(), Problem> {
+        if parts.extensions.get::<NeedsNobody>().is_some() {
+            return Ok(());
+        }
+        let person = if let Some(secret) = sessions::in_header(&parts.headers) {
+            self.person(parts, secret, Carrier::Header).await?
+        } else if let Ok(token) = presented(&parts.headers, &parts.uri) {
+            return self.authenticated(parts, TokenHash::of(&token)).await.map(drop);
+        } else if let Some(secret) = sessions::in_cookie(&parts.headers, &parts.uri) {
+            self.person(parts, secret, Carrier::Cookie).await?
+        } else {
+            return Ok(());
+        };
+        if parts.uri.path().starts_with("/api/w/") {
+            self.within(&person, url::workspace(parts)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a caller is who they were when they came, by what was looked up within `believed`. What cannot be looked up is not.
+    pub(crate) async fn is_as_before(&self, caller: &Caller, believed: Duration) -> bool {
+        match &caller.shown {
+            Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Session(person) => self.is_same(person, &caller.principal, &caller.workspace, believed).await,
+        }
+    }
+
+    /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
+    async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();
-        if let Some(principal) = self.tokens.get(&hash, now) {
-            return Ok(principal);
+        match self.tokens.get(&hash, now, believed) {
+            Remembered::Valid(_) => true,
+            Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up).await, Ok(Some(_))),
+        }
+    }
+
+    async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
+        let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
+        let now = self.clock.now();
+        let look_up = match self.tokens.get(&hash, now, BELIEVED) {
+            Remembered::Valid(principal) => return Ok(principal),
+            Remembered::LookUp(look_up) => look_up,
+        };
+        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !look_up.was_valid);
+        if let Some(network) = network {
+            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
         }
         if self.unknown_tokens.get(&hash, now).is_some() {
             return Err(unknown());
         }
-        match self.store.tokens.by_hash(hash).await? {
-            Some(principal) => {
-                let principal = Arc::new(principal);
-                self.tokens.put(hash, Arc::clone(&principal), now);
-                Ok(principal)
-            }
-            None => {
-                self.unknown_tokens.put(hash, (), now);
-                Err(unknown())
-            }
+        let found = self.look_up(hash, now, look_up).await;
+        // What is our own fault is not counted either.
+        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
+            self.failures.give_back(network, now);
         }
+        found?.ok_or_else(unknown)
+    }
+
+    async fn look_up(&self, hash: TokenHash, now: Timestamp, look_up: LookUp) -> Result<Option<Arc<Principal>>, Problem> {
+        let known = self.store.tokens.by_hash(hash).await?;
+        let Some(known) = known.filter(|known| known.expires_at.is_none_or(|at| at > now)) else {
+            self.tokens.forget_secret(&hash);
+            self.unknown_tokens.put(hash, (), now);
+            return Ok(None);
+        };
+        if known.last_used_at.is_none_or(|at| now.since(at) >= USES_APART) {
+            self.store.tokens.note_use(known.principal.token, now);
+        }
+        let principal = Arc::new(known.principal.clone());
+        self.tokens.put(hash, &known, Arc::clone(&principal), look_up);
+        Ok(Some(principal))
     }
 
     /// The workspace called `name`, if `principal` belongs to it.
@@ -95,7 +177,14 @@ impl App {
                 found
             }
         };
-        found.filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id)).ok_or_else(no_workspace)
+        found
+            .filter(|workspace| workspace.status != Status::Deleting)
+            .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
+            .ok_or_else(|| {
+                let problem = no_workspace();
+                // Whether it is there or not: who has a token of a workspace has no business in any other.
+                if principal.workspace.is_some() { problem.denied() } else { problem }
+            })
     }
 }
 
@@ -104,17 +193,47 @@ pub(crate) fn no_workspace() -> Problem {
     Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it")
 }
 
-/// Whoever calls, outside of any workspace.
-pub(crate) struct Authenticated(pub(crate) Arc<Principal>);
+/// By what somebody is known: what is looked at again where it may have ended since.
+#[derive(Clone)]
+pub(crate) enum Shown {
+    Token(TokenHash),
+    Session(Arc<Person>),
+}
+
+impl Shown {
+    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it.
+    pub(crate) fn maker(&self, principal: &Principal) -> Option<TokenId> {
+        match self {
+            Self::Token(_) => Some(principal.token),
+            Self::Session(_) => None,
+        }
+    }
+}
+
+/// Among the extensions of a request that is answered whoever sends it: whether what it shows is valid says nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct NeedsNobody;
+
+/// Whoever calls, outside of any workspace, and by what they are known.
+pub(crate) struct Authenticated(pub(crate) Arc<Principal>, pub(crate) Shown);
 
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        match app.person_by_cookie(parts).await? {
-            Some(person) => Ok(Self(person.outside())),
-            None => app.principal(&parts.headers, &parts.uri).await.map(Self),
-        }
+        let (principal, shown) = match app.person_by_cookie(parts).await? {
+            Some(person) => (person.outside(), Shown::Session(person)),
+            None => app.known(parts).await?,
+        };
+        Ok(Self(principal, shown))
+    }
+}
+
+impl Authenticated {
+    /// # Errors
+    /// `forbidden`, unless the caller may do this to the installation itself.
+    pub(crate) fn must(&self, action: Action) -> Result<(), Problem> {
+        if self.0.may_instance(action) { Ok(()) } else { Err(forbidden(Domain::Instance, action, None)) }
     }
 }
 
@@ -123,16 +242,23 @@ impl FromRequestParts<Arc<App>> for Authenticated {
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
+    pub(crate) shown: Shown,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        match app.person_by_cookie(parts).await? {
-            Some(person) => Self::of_person(&person, parts, url::workspace(parts), app).await,
-            None => Self::of(parts, url::workspace(parts), app).await,
+        let caller = match app.person_by_cookie(parts).await? {
+            Some(person) => Self::of_person(person, parts, url::workspace(parts), app).await?,
+            None => Self::of(parts, url::workspace(parts), app).await?,
+        };
+        // What a POST starts dispatch refuses; what it ends may end.
+        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        if changes && caller.workspace.status == Status::Archived {
+            return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
         }
+        Ok(caller)
     }
 }
 
@@ -140,26 +266,33 @@ impl Caller {
     /// Whoever sends a request about the workspace of that name, cookies aside; the request is from then on served on its behalf.
     ///
     /// # Errors
-    /// If nobody is known by the token, or they know of no such workspace.
+    /// If nobody is known by the token or the session, or they know of no such workspace.
     pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
         if let Some(secret) = sessions::in_header(&parts.headers) {
-            let person = app.person(secret, Carrier::Header).await?;
-            return Self::of_person(&person, parts, workspace, app).await;
+            let person = app.person(parts, secret, Carrier::Header).await?;
+            return Self::of_person(person, parts, workspace, app).await;
         }
-        let principal = app.principal(&parts.headers, &parts.uri).await?;
+        let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        let principal = app.authenticated(parts, token).await?;
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace })
+        Ok(Self { principal, workspace, shown: Shown::Token(token) })
     }
 
-    async fn of_person(person: &Person, parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
-        let (principal, workspace) = app.within(person, workspace).await?;
+    async fn of_person(person: Arc<Person>, parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        let (principal, workspace) = app.within(&person, workspace).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace })
+        Ok(Self { principal, workspace, shown: Shown::Session(person) })
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
         self.principal.may(self.workspace.id, domain, action, path)
+    }
+
+    /// # Errors
+    /// `forbidden` unless the token may read the audit log of the workspace.
+    pub(crate) fn must_audit(&self) -> Result<(), Problem> {
+        if self.may(Domain::Audit, Action::Read, None) { Ok(()) } else { Err(forbidden(Domain::Audit, Action::Read, None)) }
     }
 
     /// # Errors

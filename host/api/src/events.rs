@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     fmt::Write,
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,10 +20,11 @@ use sandmill_model::{
     Code, LogEntry, LogPosition, LogStream, RunId, RunRecord, ScriptPath,
     auth::{Action, Domain},
 };
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::{
     answers,
+    app::App,
     auth::Caller,
     problem::Problem,
     request::{headers, json::one_line},
@@ -34,8 +36,11 @@ pub(crate) use data::EventData;
 
 /// How often something is sent where nothing happens: else proxies take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// After this long the client has to come back, with a token that is still valid.
+/// After this long the client has to come back, with a token or a session that is still valid.
 const STREAM_MAX: Duration = Duration::from_secs(30 * 60);
+/// How often it is looked whether the token is valid still, or the session, and its user may what they might: who follows is cut off within
+/// a second after that has ended.
+const RECHECK: Duration = Duration::from_millis(500);
 /// What browsers wait before they come back.
 const HEAD: &str = "retry: 1000\n\n";
 const NOTHING: &str = ": \n\n";
@@ -59,6 +64,7 @@ pub(crate) fn position(id: i64) -> Result<LogPosition, Problem> {
 
 /// For whom a run is followed.
 pub(crate) struct View {
+    pub(crate) app: Arc<App>,
     pub(crate) caller: Caller,
     pub(crate) path: ScriptPath,
     pub(crate) run: RunId,
@@ -77,7 +83,8 @@ impl View {
 pub(crate) fn answer(follower: Follower, view: View) -> Response {
     let run = view.run;
     let sees_log = view.sees_log();
-    let state = Streamed { follower, view, sees_log, stands: Stands::AtHead, until: Box::pin(tokio::time::sleep(STREAM_MAX)) };
+    let (until, recheck) = (Box::pin(tokio::time::sleep(STREAM_MAX)), Box::pin(tokio::time::sleep(RECHECK)));
+    let state = Streamed { follower, view, sees_log, stands: Stands::AtHead, until, recheck };
     let mut response = Response::new(Body::from_stream(stream::unfold(state, Streamed::step)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -102,6 +109,7 @@ struct Streamed {
     sees_log: bool,
     stands: Stands,
     until: Pin<Box<Sleep>>,
+    recheck: Pin<Box<Sleep>>,
 }
 
 impl Streamed {
@@ -122,9 +130,17 @@ impl Streamed {
         let mut alarm = pin!(tokio::time::sleep(KEEP_ALIVE));
         loop {
             let followed = tokio::select! {
-                followed = self.follower.next() => followed,
+                followed = self.follower.next() => Some(followed),
+                () = self.recheck.as_mut() => None,
                 () = alarm.as_mut() => return Some(NOTHING.to_owned()),
                 () = self.until.as_mut() => return None,
+            };
+            let Some(followed) = followed else {
+                if !self.view.app.is_as_before(&self.view.caller, RECHECK).await {
+                    return None;
+                }
+                self.recheck.as_mut().reset(Instant::now() + RECHECK);
+                continue;
             };
             match followed {
                 Followed::Entries(entries) => {

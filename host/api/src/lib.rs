@@ -4,8 +4,13 @@
 
 mod answers;
 mod app;
+mod audit;
 mod auth;
+mod client_address;
 mod events;
+mod gate;
+mod hosts;
+mod kept;
 mod mount;
 mod observe;
 mod on_behalf;
@@ -13,6 +18,7 @@ mod openapi;
 mod pages;
 mod passwords;
 mod problem;
+mod rates;
 mod request;
 mod router;
 mod routes;
@@ -27,10 +33,12 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
+pub use audit::Denials;
+pub use client_address::{ClientAddress, ForwardedField, Proxies};
+pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
 pub use router::router;
-pub use sessions::PeerAddress;
 
 /// What the API works with.
 pub struct ApiState {
@@ -43,12 +51,16 @@ pub struct ApiState {
     pub options: ApiOptions,
     pub downloads: Arc<dyn Downloads>,
     pub metrics: PrometheusHandle,
+    /// Somebody must [`run`](Denials::run) them.
+    pub denials: Arc<Denials>,
 }
 
 /// Bytes of a request's body: arguments of the default limit (8 MiB) and a margin for what is around them.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 /// Bytes of an uploaded component.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Requests to the API in a second from one address: far more than programs of one user send, and few enough that others are answered.
+pub const REQUESTS_PER_S_MAX: u32 = 2_000;
 /// How long a caller waits for a result before it is told where to look for it.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -58,6 +70,10 @@ pub struct ApiOptions {
     pub component_bytes_max: usize,
     pub wait_limit: Duration,
     pub metrics: MetricsAccess,
+    /// None: everything is at every host name.
+    pub routes_host: Option<RoutesHost>,
+    /// Requests to the API in a second from one address; 0: as many as come.
+    pub requests_per_s_max: u32,
 }
 
 impl Default for ApiOptions {
@@ -67,6 +83,8 @@ impl Default for ApiOptions {
             component_bytes_max: COMPONENT_BYTES_MAX,
             wait_limit: WAIT_LIMIT,
             metrics: MetricsAccess::Token,
+            routes_host: None,
+            requests_per_s_max: REQUESTS_PER_S_MAX,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     app::App,
     auth::Caller,
     events::{self, View},
+    hosts::Side,
     observe::{self, Surface},
     problem::Problem,
     request::{body, headers},
@@ -59,13 +60,16 @@ impl Mount {
     async fn call(&self, request: Request) -> Result<Response, Problem> {
         let app = &self.app;
         let (parts, body) = request.into_parts();
+        if let Some(host) = &app.options.routes_host {
+            host.check(Side::Routes, &parts.headers, &parts.uri)?;
+        }
         let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
         let caller = Caller::of(&parts, workspace, app).await?;
         caller.must(Domain::Runs, Action::Start, path.as_str())?;
         let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
-        let body = body::read(&parts.headers, body, app.options.body_bytes_max).await?;
+        let body = body::read(app, &parts, body, app.options.body_bytes_max).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
-        let Caller { principal, workspace } = caller.clone();
+        let Caller { principal, workspace, shown: _ } = caller.clone();
         let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
         match reply {
             Reply::Receipt => {
@@ -96,7 +100,7 @@ impl Mount {
             return Ok(answers::of(accepted, response));
         }
         let follower = place.follow(run, from).map_err(|refusal| Problem::from(refusal).run(run))?;
-        Ok(answers::of(accepted, events::answer(follower, View { caller, path, run, from })))
+        Ok(answers::of(accepted, events::answer(follower, View { app: Arc::clone(&self.app), caller, path, run, from })))
     }
 
     async fn wait(&self, caller: &Caller, request: StartRequest) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its metrics, the body of its problem, and a net below panics.
+//! Around every request: its id, its span, its metrics, what of it is audited, the body of its problem, and a net below panics.
 //!
 //! The query of a URL is never logged: a token may be in it.
 
@@ -14,13 +14,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use metrics::{Counter, Histogram};
 use sandmill_dispatch::trace::{TRACEPARENT, go_on_from};
 use sandmill_model::{Clock, RequestId, RunId};
 use tracing::{Instrument, Span, field};
 
-use crate::{app::App, problem::Problem, request::headers::REQUEST_ID};
+use crate::{
+    ClientAddress,
+    app::App,
+    audit::Watch,
+    problem::Problem,
+    request::headers::{self, REQUEST_ID},
+};
 
 /// Characters of a request id that a caller chose.
 const REQUEST_ID_CHARACTERS_MAX: usize = 64;
@@ -69,27 +75,41 @@ pub(crate) struct Observer {
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let mut response = observed(&observer.app, &observer.surface, request, |request| next.run(request)).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // What a token may see is for no cache; a handler may know better.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers::guard(response.headers_mut());
     response
 }
 
 /// Answers `request` with `answer`.
-pub(crate) async fn observed<F>(app: &App, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+pub(crate) async fn observed<F>(app: &Arc<App>, surface: &Surface, request: Request, answer: impl FnOnce(Request) -> F) -> Response
 where
     F: Future<Output = Response>,
 {
     let started = Instant::now();
     let id = request_id(request.headers(), app.clock.as_ref());
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path(), run = field::Empty);
+    let client = request.extensions().get::<ClientAddress>().copied();
+    let client_address = client.map(|client| field::display(client.address));
+    let span = tracing::debug_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        %method,
+        path = uri.path(),
+        client = client_address,
+        run = field::Empty
+    );
     if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
         go_on_from(&span, parent);
     }
-    let answered = AssertUnwindSafe(async { answer(request).await }).catch_unwind().instrument(span.clone()).await;
+    let mut watch = Watch::new(app, (&id, &method, &uri), &request);
+    let answering = async {
+        match watch.begin().await {
+            Ok(()) => answer(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let answered = AssertUnwindSafe(answering).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
+    watch.end(&mut response).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         report(&problem, &id, &method, &uri);
         problem.write(id.to_str().unwrap_or_default(), &mut response);
@@ -97,6 +117,9 @@ where
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed_us = started.elapsed().as_micros() as u64, "answered"));
     surface.record(response.status(), started);
     response.headers_mut().insert(REQUEST_ID, id);
+    if client.is_some_and(|client| client.is_secure) {
+        headers::only_secure(response.headers_mut());
+    }
     response
 }
 

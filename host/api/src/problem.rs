@@ -2,6 +2,8 @@
 //!
 //! A handler returns a [`Problem`]; it becomes a body in [`crate::observe`], which knows the request's id and logs the cause.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sandmill_model::{
@@ -30,6 +32,10 @@ struct Details {
     diagnostics: Vec<Diagnostic>,
     error: Option<ScriptError>,
     allow: Option<HeaderValue>,
+    /// None: [`RETRY_AFTER_S`], where the code asks for one.
+    retry_after_s: Option<u64>,
+    /// It says that something is not there, because the caller may not know of it.
+    denied: bool,
     /// For the log, never for the caller.
     cause: Option<String>,
 }
@@ -114,6 +120,8 @@ impl Problem {
             diagnostics: Vec::new(),
             error: None,
             allow: None,
+            retry_after_s: None,
+            denied: false,
             cause: None,
         }))
     }
@@ -145,6 +153,22 @@ impl Problem {
         self
     }
 
+    /// With a status that asks for patience: whole seconds, so that nobody comes too early.
+    pub(crate) fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after_s = Some(time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        self
+    }
+
+    /// It is a denial, whatever it says: the audit log has it. Nothing else may depend on it, or callers would learn the difference.
+    pub(crate) fn denied(mut self) -> Self {
+        self.0.denied = true;
+        self
+    }
+
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.denied || matches!(self.0.code, Code::Unauthorized | Code::Forbidden)
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.0.code
     }
@@ -155,7 +179,7 @@ impl Problem {
 
     /// Body and headers.
     pub(crate) fn write(self, request_id: &str, response: &mut Response) {
-        let Details { code, detail, run, faults, diagnostics, error, allow, cause: _ } = *self.0;
+        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, denied: _, cause: _ } = *self.0;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code.status() {
@@ -163,7 +187,8 @@ impl Problem {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sandmill\""));
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+                let after = retry_after_s.map_or(HeaderValue::from_static(RETRY_AFTER_S), HeaderValue::from);
+                headers.insert(header::RETRY_AFTER, after);
             }
             _ => {}
         }
@@ -200,7 +225,9 @@ impl IntoResponse for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.detail)
+        let mut problem = Self::new(refusal.code, refusal.detail);
+        problem.0.retry_after_s = refusal.retry_after_s;
+        problem
     }
 }
 

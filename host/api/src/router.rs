@@ -6,18 +6,18 @@ use axum::{
     Router, middleware,
     routing::{delete, get, post, put},
 };
-use sandmill_model::Code;
+use sandmill_model::{Code, TokenId};
 
 use crate::{
     ApiState,
     app::App,
-    mount,
+    gate, mount,
     observe::{self, Observer, Surface},
     pages,
     problem::Problem,
     routes::{
-        folders, grants, groups, instance, keys, letters, members, resource_types, resources, runs, scripts, session, settings, users,
-        variables,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts, session,
+        settings, tokens, usage, users, variables, workspaces,
     },
 };
 
@@ -28,8 +28,37 @@ const SURFACE: &str = "api";
 pub fn router(state: ApiState) -> Router {
     let endpoints = state.endpoints.clone();
     let app = Arc::new(App::new(state));
+    app.dispatch.on_revoked({
+        // Weakly: dispatch would hold what holds it.
+        let app = Arc::downgrade(&app);
+        move |tokens: &[TokenId]| {
+            if let Some(app) = app.upgrade() {
+                app.tokens.forget(tokens);
+            }
+        }
+    });
 
-    let routes = people()
+    let routes = Router::new()
+        .merge(of_workspaces())
+        .merge(of_instance())
+        .merge(people())
+        .route("/health", get(instance::health))
+        .route("/ready", get(instance::ready))
+        .route("/metrics", get(instance::metrics))
+        .route("/openapi.json", get(instance::openapi))
+        .route("/errors/{code}", get(pages::page))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method);
+
+    let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&app), gate::layer));
+    let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
+    let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
+    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+}
+
+/// Of one workspace each.
+fn of_workspaces() -> Router<Arc<App>> {
+    Router::new()
         .route("/api/w/{workspace}/scripts", get(scripts::list))
         .route("/api/w/{workspace}/scripts/{*path}", get(scripts::show).put(scripts::deploy))
         .route("/api/w/{workspace}/grants/{*path}", get(grants::show).patch(grants::change))
@@ -55,25 +84,40 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/w/{workspace}/variables", get(variables::list))
         .route("/api/w/{workspace}/variables/{*path}", get(variables::show).put(variables::put).delete(variables::delete))
         .route("/api/w/{workspace}/settings", get(settings::show).patch(settings::change))
+        .route("/api/w/{workspace}/audit", get(audit::list))
+        .route("/api/w/{workspace}/audit/export", get(audit::export))
+        .route("/api/w/{workspace}/audit/verify", get(audit::verify))
+        .route("/api/w/{workspace}/quotas", get(plans::quotas))
+        .route("/api/w/{workspace}/usage", get(usage::show))
         .route("/api/w/{workspace}/dead-letters", get(letters::list))
         .route("/api/w/{workspace}/dead-letters/replay", post(letters::replay_many))
         .route("/api/w/{workspace}/dead-letters/discard", post(letters::discard_many))
         .route("/api/w/{workspace}/dead-letters/{id}", delete(letters::discard))
         .route("/api/w/{workspace}/dead-letters/{id}/replay", post(letters::replay))
+        .route("/api/w/{workspace}/tokens", get(tokens::workspace::list).post(tokens::workspace::create))
+        .route("/api/w/{workspace}/tokens/{id}", get(tokens::workspace::show).delete(tokens::workspace::revoke))
+        .route("/api/w/{workspace}/tokens/{id}/rotate", post(tokens::workspace::rotate))
+}
+
+/// Of the installation.
+fn of_instance() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/instance/tokens", get(tokens::instance::list).post(tokens::instance::create))
+        .route("/api/instance/tokens/{id}", get(tokens::instance::show).delete(tokens::instance::revoke))
+        .route("/api/instance/tokens/{id}/rotate", post(tokens::instance::rotate))
         .route("/api/instance/version", get(instance::version))
         .route("/api/instance/nodes", get(instance::nodes))
+        .route("/api/instance/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/api/instance/workspaces/{workspace}", get(workspaces::show).patch(workspaces::change).delete(workspaces::delete))
+        .route("/api/instance/workspaces/{workspace}/archive", post(workspaces::archive))
+        .route("/api/instance/workspaces/{workspace}/unarchive", post(workspaces::unarchive))
+        .route("/api/instance/plans", get(plans::list))
+        .route("/api/instance/plans/{plan}", get(plans::show).put(plans::put).delete(plans::delete))
+        .route("/api/instance/usage", get(usage::all))
         .route("/api/instance/keys/rotate", post(keys::rotate))
-        .route("/health", get(instance::health))
-        .route("/ready", get(instance::ready))
-        .route("/metrics", get(instance::metrics))
-        .route("/openapi.json", get(instance::openapi))
-        .route("/errors/{code}", get(pages::page))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method);
-
-    let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
-    let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
-    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+        .route("/api/instance/audit", get(audit::instance::list))
+        .route("/api/instance/audit/export", get(audit::instance::export))
+        .route("/api/instance/audit/verify", get(audit::instance::verify))
 }
 
 /// Who logs in, and who may do what.

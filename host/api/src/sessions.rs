@@ -2,7 +2,7 @@
 //! second token that other sites cannot know; or in `Authorization: Bearer`, for programs. One that was given as a cookie is no good in a
 //! header, nor the other way round. Endpoints of trigger kinds never look at cookies.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
@@ -14,7 +14,12 @@ use sandmill_store::{
     workspaces::Workspace,
 };
 
-use crate::{app::App, auth::no_workspace, problem::Problem};
+use crate::{
+    ClientAddress,
+    app::App,
+    auth::{BELIEVED, no_workspace, too_many_failures},
+    problem::Problem,
+};
 
 /// `__Host-`: a browser takes it only with `Secure`, for this host alone and for all of it.
 pub(crate) const COOKIE: &str = "__Host-sandmill";
@@ -46,10 +51,6 @@ const fn lifetime(carrier: Carrier) -> Duration {
     }
 }
 
-/// From where a connection came. Whoever accepts connections puts one among the extensions of each request.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub IpAddr);
-
 /// A user who is logged in.
 pub(crate) struct Person {
     pub(crate) session: Session,
@@ -63,10 +64,16 @@ impl Person {
         let scopes = if *is_instance_admin { vec![Scope::all()] } else { Vec::new() };
         Arc::new(Principal { token: self.session.id, workspace: None, identity: name.identity(), scopes })
     }
+
+    fn is_good(&self, carrier: Carrier, now: Timestamp) -> bool {
+        let Session { carrier: own, idle_until, expires_at, .. } = &self.session;
+        *own == carrier && *idle_until > now && *expires_at > now
+    }
 }
 
 /// A session that was just opened.
 pub(crate) struct Opened {
+    pub(crate) id: TokenId,
     pub(crate) secret: String,
     pub(crate) expires_at: Timestamp,
 }
@@ -122,6 +129,11 @@ fn is_secret(text: &str) -> bool {
     text.starts_with(PREFIX) && text.len() <= SECRET_BYTES_MAX
 }
 
+/// Whether a request shows a session, good or not.
+pub(crate) fn is_shown(headers: &HeaderMap, uri: &Uri) -> bool {
+    in_header(headers).is_some() || in_cookie(headers, uri).is_some()
+}
+
 /// Refuses what a browser sends for another site, whatever it shows.
 ///
 /// # Errors
@@ -167,28 +179,59 @@ impl App {
     pub(crate) async fn person_by_cookie(&self, parts: &Parts) -> Result<Option<Arc<Person>>, Problem> {
         let Some(secret) = in_cookie(&parts.headers, &parts.uri) else { return Ok(None) };
         check_csrf(&parts.method, &parts.headers, &parts.uri, secret)?;
-        self.person(secret, Carrier::Cookie).await.map(Some)
+        self.person(parts, secret, Carrier::Cookie).await.map(Some)
     }
 
-    /// The person of a session.
+    /// The person of a session that `parts` show. What is not good counts as a token that is not valid does.
     ///
     /// # Errors
-    /// `unauthorized` if there is none, or it has ended.
-    pub(crate) async fn person(&self, secret: &str, carrier: Carrier) -> Result<Arc<Person>, Problem> {
+    /// `unauthorized` if there is none, or it has ended; `too_many_requests`.
+    pub(crate) async fn person(&self, parts: &Parts, secret: &str, carrier: Carrier) -> Result<Arc<Person>, Problem> {
         let (hash, now) = (TokenHash::of(secret), self.clock.now());
-        let person = match self.people.get(&hash, now) {
-            Some(known) => known.ok_or_else(ended)?,
-            None if self.unknown_tokens.get(&hash, now).is_some() => return Err(ended()),
-            None => match self.store.sessions.find(hash, now).await? {
-                Some(session) => self.remember(Person { session, hash }, now).await?,
-                None => {
-                    self.unknown_tokens.put(hash, (), now);
-                    return Err(ended());
-                }
-            },
+        if let Some(known) = self.people.get(&hash, now) {
+            return known.filter(|person| person.is_good(carrier, now)).ok_or_else(ended);
+        }
+        // One that was good when it was last looked up is no guess.
+        let was_good = self.people.last(&hash).flatten().is_some();
+        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !was_good);
+        if let Some(network) = network {
+            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
+        }
+        if self.unknown_tokens.get(&hash, now).is_some() {
+            return Err(ended());
+        }
+        let found = self.look_for(hash, now).await;
+        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
+            self.failures.give_back(network, now);
+        }
+        found?.filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
+    }
+
+    async fn look_for(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
+        if let Some(session) = self.store.sessions.find(hash, now).await? {
+            return self.remember(Person { session, hash }, now).await.map(Some);
+        }
+        // Those that never were must not push out those that are.
+        if self.people.last(&hash).is_some() {
+            self.people.put(hash, None, now);
+        }
+        self.unknown_tokens.put(hash, (), now);
+        Ok(None)
+    }
+
+    /// Whether a person who came as `principal` would come as the same now, by what was looked up within `believed`. Whoever may less than
+    /// then, or more, has to come again.
+    pub(crate) async fn is_same(&self, person: &Person, principal: &Principal, workspace: &Workspace, believed: Duration) -> bool {
+        let now = self.clock.now();
+        let found = match self.people.get_within(&person.hash, now, believed) {
+            Some(known) => Ok(known),
+            None => self.look_for(person.hash, now).await,
         };
-        let Session { carrier: own, idle_until, expires_at, .. } = &person.session;
-        if *own == carrier && *idle_until > now && *expires_at > now { Ok(person) } else { Err(ended()) }
+        let Some(present) = found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now)) else { return false };
+        match self.standing(&present, workspace, believed).await {
+            Ok(Some(present)) => *present == *principal,
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// Writes down that a session is used, if that is due.
@@ -208,25 +251,36 @@ impl App {
     /// # Errors
     /// `not_found` if there is none, or they are no member of it.
     pub(crate) async fn within(&self, person: &Person, name: &str) -> Result<(Arc<Principal>, Workspace), Problem> {
-        let outside = person.outside();
-        let workspace = self.workspace(name, &outside).await?;
+        let found = self.workspace(name, &person.outside()).await;
+        // Whether it is there or not: who is no member has no business there.
+        let denied = |problem: Problem| match problem.code() {
+            Code::NotFound if !person.session.user.is_instance_admin => problem.denied(),
+            _ => problem,
+        };
+        let workspace = found.map_err(denied)?;
+        let principal = self.standing(person, &workspace, BELIEVED).await?.ok_or_else(|| no_workspace().denied())?;
+        Ok((principal, workspace))
+    }
+
+    /// As whom a person acts in a workspace, by what was looked up within `believed`; none: they are no member of it.
+    async fn standing(&self, person: &Person, workspace: &Workspace, believed: Duration) -> Result<Option<Arc<Principal>>, Problem> {
         let User { name: user, is_instance_admin, .. } = &person.session.user;
         if *is_instance_admin {
-            return Ok((outside, workspace));
+            return Ok(Some(person.outside()));
         }
         let (key, now) = ((person.hash, workspace.id), self.clock.now());
-        if let Some(principal) = self.members.get(&key, now) {
-            return Ok((principal, workspace));
+        if let Some(principal) = self.members.get_within(&key, now, believed) {
+            return Ok(Some(principal));
         }
-        let standing = self.store.members.standing(workspace.id, user).await?.ok_or_else(no_workspace)?;
+        let Some(standing) = self.store.members.standing(workspace.id, user).await? else { return Ok(None) };
         let principal = Arc::new(Principal {
             token: person.session.id,
             workspace: Some(workspace.id),
-            identity: Arc::clone(&outside.identity),
+            identity: user.identity(),
             scopes: standing.scopes(user),
         });
         self.members.put(key, Arc::clone(&principal), now);
-        Ok((principal, workspace))
+        Ok(Some(principal))
     }
 
     /// Opens a session; `password` is the PHC string of the one that was shown. None if meanwhile it is another, or the user was disabled.
@@ -235,9 +289,10 @@ impl App {
         let secret = new_token().replacen("sm_", PREFIX, 1);
         let now = self.clock.now();
         let expires_at = now.plus(lifetime(carrier));
+        let id = TokenId::new(now);
         let new = NewSession {
             hash: TokenHash::of(&secret),
-            id: TokenId::new(now),
+            id,
             user: user.name.clone(),
             password,
             carrier,
@@ -246,7 +301,7 @@ impl App {
             expires_at,
         };
         let is_open = self.store.sessions.open(new).await?;
-        Ok(is_open.then_some(Opened { secret, expires_at }))
+        Ok(is_open.then_some(Opened { id, secret, expires_at }))
     }
 
     /// Ends a session; here it is over at once, on other nodes within a second.
@@ -313,7 +368,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_for_this_host_alone() {
-        let opened = Opened { secret: "ss_a".to_owned(), expires_at: Timestamp::from_micros(0) };
+        let at = Timestamp::from_micros(0);
+        let opened = Opened { id: TokenId::new(at), secret: "ss_a".to_owned(), expires_at: at };
         let expected = "__Host-sandmill=ss_a; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=604800";
         assert_eq!(opened.cookie().unwrap(), expected);
         assert!(no_cookie().unwrap().to_str().unwrap().contains("=; Path=/;"));

@@ -17,6 +17,7 @@ mod resolve;
 mod stand_in;
 mod target;
 mod tls;
+mod traffic;
 
 pub use addresses::{AddressPolicy, Denied};
 pub use client::{Outbound, OutboundOptions};
@@ -27,3 +28,4 @@ pub use limits::HttpLimits;
 pub use resolve::{Resolver, SystemResolver};
 pub use stand_in::StandIn;
 pub use tls::InvalidAuthorities;
+pub use traffic::{TrafficPort, Uncounted};

@@ -11,7 +11,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     queue::{Cancelled, Enqueued},
-    workspaces::Workspace,
+    workspaces::{Allotment, Status, Workspace},
 };
 
 use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, trace};
@@ -20,12 +20,13 @@ impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `payload_too_large`, `bad_request`, `idempotency_mismatch`, `too_many_requests`, `storage_full`, `unavailable`.
+    /// `forbidden`, `not_found`, `workspace_archived`, `quota_exceeded`, `payload_too_large`, `bad_request`, `idempotency_mismatch`,
+    /// `too_many_requests`, `storage_full`, `unavailable`.
     pub async fn accept(&self, request: StartRequest) -> Result<Accepted, Refused> {
-        let (backlog_max, is_counted) = (self.backlog_max(&request.workspace), is_counted(&request.workspace));
+        let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
         self.inner.executor.check(run.workspace, run.version, &run.input).await.map_err(Refused::Arguments)?;
-        Ok(self.enqueue(run, backlog_max, is_counted).await?)
+        Ok(self.enqueue(run, limits).await?)
     }
 
     /// Starts a run and waits for its outcome, at most `wait_limit`.
@@ -34,14 +35,15 @@ impl Dispatch {
     /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here; and as [`Dispatch::output`], where the run did not
     /// execute for this call.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
-        let (backlog_max, is_counted) = (self.backlog_max(&request.workspace), is_counted(&request.workspace));
+        let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
-        if !is_counted && self.may_use_fast_lane(&run) {
+        if !limits.is_counted && self.may_use_fast_lane(&run) {
+            self.admit(run.workspace, &limits).await?;
             return self.run_in_fast_lane(run, wait_limit).await;
         }
         let (workspace, mut id) = (run.workspace, run.id);
         let mut ended = self.inner.waiters.register(workspace, id);
-        let accepted = self.enqueue(run, backlog_max, is_counted).await?;
+        let accepted = self.enqueue(run, limits).await?;
         if accepted.is_repetition {
             id = accepted.run;
             ended = self.inner.waiters.register(workspace, id);
@@ -116,21 +118,39 @@ impl Dispatch {
         self.accept(request).await
     }
 
-    fn backlog_max(&self, workspace: &Workspace) -> u64 {
-        workspace.settings.backlog_max.unwrap_or(self.inner.options.backlog_max)
+    fn limits(&self, workspace: &Workspace) -> Limits {
+        let is_unlimited = workspace.allotted.quotas.is_unlimited();
+        Limits {
+            backlog_max: workspace.settings.backlog_max.unwrap_or(self.inner.options.backlog_max),
+            // Whether what executes of a workspace is counted, which all nodes must see.
+            is_counted: workspace.running_runs_max().is_some(),
+            allotted: (!is_unlimited).then(|| Arc::clone(&workspace.allotted)),
+        }
     }
 
-    async fn enqueue(&self, run: NewRun, backlog_max: u64, is_counted: bool) -> Result<Accepted, Refusal> {
+    /// Counts one more run of a workspace that has limits.
+    async fn admit(&self, workspace: WorkspaceId, limits: &Limits) -> Result<(), Refusal> {
+        match &limits.allotted {
+            Some(allotted) => self.inner.meters.admit(workspace, &allotted.quotas).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn enqueue(&self, run: NewRun, limits: Limits) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
         let has_rates = !run.policy.rates.is_empty();
         // A rate may put it off, or not.
         let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at || has_rates);
         let workspace = run.workspace;
-        inner.backlogs.admit(inner.store.queue.as_ref(), workspace, backlog_max).await?;
-        let vacancy = inner.vacancy(&run, is_counted);
+        inner.backlogs.admit(inner.store.queue.as_ref(), workspace, limits.backlog_max).await?;
+        self.admit(workspace, &limits).await.inspect_err(|_| inner.backlogs.was_none(workspace))?;
+        let vacancy = inner.vacancy(&run, limits.is_counted);
         let enqueued = inner.enqueue_or_begin(run, vacancy).await.map_err(|error| refuse(&error));
         if !matches!(enqueued, Ok(Some(Enqueued::New | Enqueued::Begun))) {
             inner.backlogs.was_none(workspace);
+            if limits.allotted.is_some() {
+                inner.meters.was_none(workspace);
+            }
         }
         match enqueued? {
             Some(Enqueued::Begun) => return Ok(Accepted { run: id, is_repetition: false }),
@@ -167,6 +187,13 @@ impl Dispatch {
                 },
             ));
         }
+        match workspace.status {
+            Status::Active => {}
+            Status::Archived => {
+                return Err(Refusal::new(Code::WorkspaceArchived, "the workspace is archived: nothing new starts in it"));
+            }
+            Status::Deleting => return Err(Refusal::new(Code::NotFound, "there is no such workspace")),
+        }
         let now = self.inner.clock.now();
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
@@ -187,9 +214,12 @@ impl Dispatch {
     }
 }
 
-/// Whether what executes of a workspace is counted, which all nodes must see.
-fn is_counted(workspace: &Workspace) -> bool {
-    workspace.settings.running_runs_max.is_some()
+/// What a workspace may have and use.
+struct Limits {
+    backlog_max: u64,
+    is_counted: bool,
+    /// None: it has no quotas.
+    allotted: Option<Arc<Allotment>>,
 }
 
 /// What a run is made of.

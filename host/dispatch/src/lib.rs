@@ -23,6 +23,7 @@ mod limits;
 mod live;
 mod log_parts;
 mod metering;
+mod meters;
 mod policy;
 mod read;
 mod reading;
@@ -41,7 +42,7 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -112,6 +113,8 @@ pub struct Dispatch {
     inner: Arc<Inner>,
 }
 
+type OnRevoked = Box<dyn Fn(&[TokenId]) + Send + Sync>;
+
 struct Inner {
     options: Options,
     store: Store,
@@ -128,9 +131,12 @@ struct Inner {
     delayed: tokio::sync::Notify,
     membership: lease::Membership,
     outbox: signals::Outbox,
+    /// Who wants to know of tokens that were revoked on other nodes.
+    on_revoked: OnceLock<OnRevoked>,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
+    meters: Arc<meters::Meters>,
     /// Tags of the runs that this node executes; the empty one stands for those without.
     served_tags: Vec<Arc<str>>,
     /// For runs from the queue.
@@ -228,6 +234,7 @@ impl Dispatch {
     #[must_use]
     pub fn new(options: Options, store: Store, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>, live: &LiveRuns) -> Self {
         let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
+        let meters = Arc::new(meters::Meters::new(Arc::clone(&store.usage), Arc::clone(&clock), &options.node, Arc::clone(&live.full)));
         let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
         let dispatch = Self {
             inner: Arc::new(Inner {
@@ -245,9 +252,11 @@ impl Dispatch {
                 delayed: tokio::sync::Notify::new(),
                 membership: lease::Membership::default(),
                 outbox: signals::Outbox::default(),
+                on_revoked: OnceLock::new(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
+                meters,
                 slots,
                 dormitory: asleep::Dormitory::default(),
                 families: families::Families::default(),
@@ -276,6 +285,16 @@ impl Dispatch {
         self.inner.targets.forget(workspace, path);
     }
 
+    /// Tells the other nodes at once that these tokens were revoked, or have other secrets.
+    pub fn tell_revoked(&self, tokens: Vec<TokenId>) {
+        self.inner.tell_revoked(tokens);
+    }
+
+    /// `hear` is told what other nodes say of it, and this one, too. Only the first who asks is.
+    pub fn on_revoked(&self, hear: impl Fn(&[TokenId]) + Send + Sync + 'static) {
+        let _ = self.inner.on_revoked.set(Box::new(hear));
+    }
+
     /// All nodes that live or have just died.
     ///
     /// # Errors
@@ -297,6 +316,7 @@ impl Dispatch {
 pub struct LiveRuns {
     runs: Arc<live::Live>,
     dispatch: Arc<OnceLock<Weak<Inner>>>,
+    full: Arc<meters::Full>,
 }
 
 impl LiveRuns {

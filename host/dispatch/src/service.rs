@@ -41,6 +41,10 @@ impl Service {
         }
         tasks.spawn(Arc::clone(&inner).write_outcomes(writing.clone()));
         tasks.spawn({
+            let (meters, writing) = (Arc::clone(&inner.meters), writing.clone());
+            async move { meters.serve(writing).await }
+        });
+        tasks.spawn({
             let (inner, writing) = (Arc::clone(&inner), writing.clone());
             async move { inner.write_behind.serve(writing).await }
         });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use sandmill_model::RunId;
+use sandmill_model::{RunId, TokenId};
 use sandmill_store::signals::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ const ENDED_MAX: usize = 10_000;
 const LOGGED_MAX: usize = 10_000;
 /// Cancels that wait to be told of. Past it, nodes learn of them at their next sign of life.
 const CANCELLED_MAX: usize = 1_000;
+/// Revoked tokens that wait to be told of. Past it, nodes learn of them when they look them up again.
+const REVOKED_MAX: usize = 1_000;
 
 /// What is to be told.
 #[derive(Default)]
@@ -46,6 +48,7 @@ struct ToTell {
     ended: Vec<RunId>,
     logged: Vec<RunId>,
     cancelled: Vec<RunId>,
+    revoked: Vec<TokenId>,
 }
 
 impl Inner {
@@ -79,6 +82,11 @@ impl Inner {
         });
     }
 
+    /// These tokens were revoked here. Should this be lost, the others learn it when they look them up again.
+    pub(crate) fn tell_revoked(&self, tokens: Vec<TokenId>) {
+        self.tell(|to_tell| to_tell.revoked.extend(tokens.into_iter().take(REVOKED_MAX.saturating_sub(to_tell.revoked.len()))));
+    }
+
     fn tell(&self, add: impl FnOnce(&mut ToTell)) {
         if self.store.signals.reach_others() {
             add(&mut self.outbox.to_tell());
@@ -93,7 +101,10 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, logged, cancelled } = std::mem::take(&mut *self.outbox.to_tell());
+            let ToTell { ready, ended, logged, cancelled, revoked } = std::mem::take(&mut *self.outbox.to_tell());
+            if !revoked.is_empty() {
+                self.send(Signal::Revoked(revoked)).await;
+            }
             if !cancelled.is_empty() {
                 self.send(Signal::Cancel(cancelled)).await;
             }
@@ -139,6 +150,11 @@ impl Inner {
                         }
                         Some(Ok(Signal::Logged(runs))) => self.followers.wake(&runs),
                         Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
+                        Some(Ok(Signal::Revoked(tokens))) => {
+                            if let Some(hear) = self.on_revoked.get() {
+                                hear(&tokens);
+                            }
+                        }
                         Some(Err(_)) | None => break,
                     },
                     () = stop.cancelled() => return,

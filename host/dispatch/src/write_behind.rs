@@ -141,11 +141,13 @@ impl WriteBehind {
         let bytes: usize = batch.iter().map(charge_bytes).sum();
         let mut delay = RETRY_DELAY;
         // The answers are out, so the records must not be dropped: try until the store takes them.
-        while let Err(error) = self.history.append(batch.clone()).await {
+        let mut written = self.history.append(batch.clone()).await;
+        while let Err(error) = written {
             tracing::error!(%error, records = count, "run records could not be written; trying again");
             metrics::counter!("sandmill_write_behind_failures_total").increment(1);
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(Duration::from_secs(5));
+            written = self.history.append_again(batch.clone()).await;
         }
         let more = {
             let mut buffer = self.buffer();

@@ -9,6 +9,10 @@ use crate::{
     ids::{TokenId, WorkspaceId},
 };
 
+mod token;
+
+pub use token::{Access, TokenKind, effective, shown_prefix};
+
 /// What a scope is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
@@ -21,12 +25,26 @@ pub enum Domain {
     Blobs,
     /// People of a workspace, their groups and invitations; with a path, who may use what is there.
     Members,
+    /// API tokens. They have no paths.
+    Tokens,
+    /// The audit log, which is only read.
+    Audit,
     /// The installation itself.
     Instance,
 }
 
 impl Domain {
-    const ALL: [Self; 7] = [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Members, Self::Instance];
+    const ALL: [Self; 9] = [
+        Self::Scripts,
+        Self::Runs,
+        Self::Resources,
+        Self::Variables,
+        Self::Blobs,
+        Self::Members,
+        Self::Tokens,
+        Self::Audit,
+        Self::Instance,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -37,6 +55,8 @@ impl Domain {
             Self::Variables => "variables",
             Self::Blobs => "blobs",
             Self::Members => "members",
+            Self::Tokens => "tokens",
+            Self::Audit => "audit",
             Self::Instance => "instance",
         }
     }
@@ -92,14 +112,17 @@ impl Scope {
         Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()), except: None }
     }
 
-    /// The same without paths that start so.
+    /// The same without paths that start so. One without a glob covers from then on nothing that has no path.
     #[must_use]
     pub fn except(self, starts: &Arc<[Box<str>]>) -> Self {
-        Self { except: (!starts.is_empty()).then(|| Arc::clone(starts)), ..self }
+        if starts.is_empty() {
+            return Self { except: None, ..self };
+        }
+        Self { glob: self.glob.or_else(|| Some("*".into())), except: Some(Arc::clone(starts)), ..self }
     }
 
     fn is_excepted(&self, path: &str) -> bool {
-        self.except.iter().flat_map(|starts| starts.iter()).any(|start| may_start_with(path, start))
+        self.starts().any(|start| may_start_with(path, start))
     }
 
     /// The text of the paths that it covers, for [`reaches`]; none: all.
@@ -121,6 +144,28 @@ impl Scope {
                 (Some(glob), Some(path)) => matches(glob, path) && !self.is_excepted(path),
                 (Some(_), None) => false,
             }
+    }
+
+    /// Whether it covers all that `other` does. No is said, too, where it cannot be seen at once.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        let is_of_all = self.domain.is_none_or(|own| other.domain == Some(own)) && self.action.is_none_or(|own| other.action == Some(own));
+        let reaches_all = match (&self.glob, &other.glob) {
+            (None, _) => true,
+            (Some(own), Some(glob)) => matches(own, glob) && self.starts().all(|start| other.leaves_out(glob, start)),
+            (Some(_), None) => false,
+        };
+        self == other || (is_of_all && reaches_all)
+    }
+
+    /// How paths start that it does not cover.
+    fn starts(&self) -> impl Iterator<Item = &str> {
+        self.except.iter().flat_map(|starts| starts.iter()).map(|start| &**start)
+    }
+
+    /// Whether no path that starts so is covered by it, whose glob this is.
+    fn leaves_out(&self, glob: &str, start: &str) -> bool {
+        !may_start_with(glob, start) || self.starts().any(|own| start.starts_with(own))
     }
 
     /// Whether it covers `action` on some path at least.
@@ -194,7 +239,8 @@ impl FromStr for Scope {
         let mut parts = reach.split('!').map(Box::<str>::from);
         let glob = parts.next();
         let except: Arc<[Box<str>]> = parts.collect();
-        if glob.iter().chain(except.iter()).any(|part| part.is_empty()) {
+        // A start is no glob: what looks like one would leave out less than it seems to.
+        if glob.iter().chain(except.iter()).any(|part| part.is_empty()) || except.iter().any(|start| start.contains('*')) {
             return Err(InvalidScope);
         }
         Ok(Self { domain, action, glob, except: (!except.is_empty()).then_some(except) })
@@ -243,20 +289,43 @@ impl Principal {
         scopes.map(Scope::reach).collect()
     }
 
+    /// Whether all that `scopes` cover is covered by one of its own: what it may hand on.
+    #[must_use]
+    pub fn includes(&self, scopes: &[Scope]) -> bool {
+        scopes.iter().all(|scope| self.scopes.iter().any(|own| own.includes(scope)))
+    }
+
+    /// Whether it may do something in every workspace and on every path, which no workspace's token may.
+    #[must_use]
+    pub fn may_everywhere(&self, domain: Domain, action: Action) -> bool {
+        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(domain, action, None))
+    }
+
+    /// Whether it may read the audit log of the installation, which no workspace's token may.
+    #[must_use]
+    pub fn may_audit_instance(&self) -> bool {
+        self.may_everywhere(Domain::Audit, Action::Read)
+    }
+
     /// Whether it may do something to the installation itself, which no workspace's token may.
     #[must_use]
     pub fn may_instance(&self, action: Action) -> bool {
-        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(Domain::Instance, action, None))
+        self.may_everywhere(Domain::Instance, action)
     }
 }
 
 /// A token's stored form: only this is kept, never the token.
+///
+/// A token is looked up by its hash, so nothing is ever compared with a secret. How long the look-up in a map or an index takes may tell how
+/// much of a *hash* somebody has hit; but whoever sends tokens cannot choose their hashes bit by bit. To come closer to a stored one they would
+/// have to find texts with given beginnings of SHA-256: each bit costs them twice as much as the one before, and tells them nothing of the
+/// token that the hash is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenHash(pub Digest);
 
 impl TokenHash {
-    /// Tokens carry 256 bits of randomness, so one pass of SHA-256 is enough.
+    /// Tokens carry 260 bits of randomness, so one pass of SHA-256 is enough: there is nothing to guess that a slow hash would make dear.
     #[must_use]
     pub fn of(token: &str) -> Self {
         Self(Digest::of_parts(&[b"sandmill-token", token.as_bytes()]))
@@ -307,9 +376,89 @@ mod tests {
         check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b/*"), false);
         check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b*"), false);
         check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/a*"), true);
-        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:", "runs:read:!f/b/", "runs:read:f/*!"] {
+        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:", "runs:read:!f/b/", "runs:read:f/*!", "runs:read:f/*!f/*/x"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
         }
+    }
+
+    #[test]
+    fn scopes_include_what_is_narrower() {
+        let check = |own: &str, other: &str, expected| {
+            let (own, other): (Scope, Scope) = (own.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(own.includes(&other), expected, "{own} {other}");
+        };
+        for (own, other) in [
+            ("*:*", "*:*"),
+            ("*:*", "instance:write"),
+            ("*:read", "runs:read:f/a/*"),
+            ("runs:*", "runs:start"),
+            ("runs:start", "runs:start:*"),
+            ("runs:start:*", "runs:start:f/*"),
+            ("runs:start:f/a/*", "runs:start:f/a/*"),
+            ("runs:start:f/a/*", "runs:start:f/a/b*/c"),
+            ("runs:start:f/*/x", "runs:start:f/a*/x"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/c/!f/b/"),
+            ("runs:read:f/*!f/b/c/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:f/a*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/bb"),
+            ("runs:read:f/*", "runs:read:f/*!f/b/"),
+            ("runs:read", "runs:read:*!f/b/"),
+            ("*:*:*!u/", "runs:read:f/*"),
+        ] {
+            check(own, other, true);
+        }
+        for (own, other) in [
+            ("runs:*", "*:*"),
+            ("runs:start", "runs:*"),
+            ("*:start", "*:*"),
+            ("runs:start:*", "runs:start"),
+            ("runs:start:f/a/*", "runs:start:f/*"),
+            ("runs:start:f/a", "runs:start:f/*"),
+            ("runs:start:f/*/x", "runs:start:f/*"),
+            ("runs:start:f/a*b", "runs:start:f/a*"),
+            ("runs:start:f/a", "runs:start:f/a*"),
+            ("scripts:read", "runs:read"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/b/c"),
+            ("runs:read:f/*!f/b/", "runs:read:f/b*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/b/c/"),
+            ("runs:read:f/*!f/b/!f/c/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:*!f/b/"),
+            ("runs:read:*!f/b/", "runs:read"),
+            ("runs:read:f/*!f/b/", "*:read:f/a"),
+        ] {
+            check(own, other, false);
+        }
+    }
+
+    /// What is said to be included is covered, path by path.
+    #[test]
+    fn nothing_wider_is_included() {
+        let reaches = ["*", "f/*", "f/a*", "f/a/*", "f/a/x", "f/*/x", "u/*"];
+        let starts = ["", "!f/", "!f/a", "!f/a/", "!f/a/x", "!u/!f/b", "!f/*"];
+        let texts = reaches.iter().flat_map(|reach| starts.iter().map(move |start| format!("runs:read:{reach}{start}")));
+        let scopes: Vec<Scope> = texts.filter_map(|text| text.parse().ok()).collect();
+        assert_eq!(scopes.len(), reaches.len() * (starts.len() - 1), "a start is no glob");
+        let paths = ["f", "f/", "f/a", "f/a/x", "f/a/x/x", "f/ab/x", "f/b/x", "u/a/x", "x"];
+        for own in &scopes {
+            assert!(own.includes(own));
+            for other in scopes.iter().filter(|other| own.includes(other)) {
+                for path in paths {
+                    let covers = |scope: &Scope| scope.covers(Domain::Runs, Action::Read, Some(path));
+                    assert!(covers(own) || !covers(other), "{own} includes {other}, which covers {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_leaves_paths_out_is_of_paths() {
+        let starts: Arc<[Box<str>]> = [Box::from("f/b/")].into();
+        let scope = Scope::all().except(&starts);
+        assert_eq!(scope.to_string(), "*:*:*!f/b/");
+        assert!(!scope.covers(Domain::Instance, Action::Write, None) && !scope.includes(&Scope::all()) && Scope::all().includes(&scope));
+        assert_eq!(Scope::all().except(&Arc::default()), Scope::all());
     }
 
     #[test]

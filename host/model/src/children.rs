@@ -80,11 +80,11 @@ pub enum ChildError {
 
 impl From<Refusal> for ChildError {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, detail } = refusal;
+        let Refusal { code, detail, .. } = refusal;
         match code {
             Code::Forbidden => Self::Denied(detail),
             Code::NotFound => Self::NotFound(detail),
-            Code::TooManyRequests => Self::TooMany(detail),
+            Code::TooManyRequests | Code::QuotaExceeded => Self::TooMany(detail),
             Code::Unavailable | Code::StorageFull | Code::Internal => Self::Unavailable(detail),
             _ => Self::Invalid(detail),
         }

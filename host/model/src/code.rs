@@ -53,6 +53,8 @@ codes! {
     InvalidComponent = "invalid_component", UNPROCESSABLE_ENTITY, "The component cannot run here";
     BuildLimit = "build_limit", UNPROCESSABLE_ENTITY, "The build met its limit";
     TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests";
+    QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "A quota of the workspace is used up";
+    WorkspaceArchived = "workspace_archived", CONFLICT, "The workspace is archived";
     ResultGone = "result_gone", GONE, "The result is not there any more";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "No capacity at present";
@@ -100,12 +102,20 @@ pub struct Refusal {
     pub code: Code,
     /// One or two sentences: what is wrong and what to do.
     pub detail: String,
+    /// Seconds after which it may be asked again, where that is known.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after_s: None }
+    }
+
+    /// The same, with the time at which it may be asked again.
+    #[must_use]
+    pub fn after_s(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 }
 

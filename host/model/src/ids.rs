@@ -75,6 +75,11 @@ id! {
     TokenId
 }
 id! {
+    /// One entry of the audit log.
+    AuditId
+}
+
+id! {
     /// One HTTP request, in logs and problem details.
     RequestId
 }

@@ -2,6 +2,7 @@
 //! error codes, and the traits that a trigger kind, an executor and a builder implement. Pure: no I/O.
 
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod build;
 pub mod children;
@@ -24,6 +25,7 @@ pub mod path;
 pub mod people;
 pub mod policy;
 pub mod predicate;
+pub mod quota;
 pub mod random;
 pub mod rate;
 pub mod recent;
@@ -41,7 +43,7 @@ pub use code::Code;
 pub use digest::Digest;
 pub use event::Event;
 pub use grants::{Grant, Grants};
-pub use ids::{RequestId, RunId, TokenId, WorkspaceId};
+pub use ids::{AuditId, RequestId, RunId, TokenId, WorkspaceId};
 pub use json::JsonText;
 pub use label::Labels;
 pub use language::Language;
@@ -51,6 +53,7 @@ pub use manifest::Manifest;
 pub use outcome::{KeptOutput, Outcome, OutcomeKind, Output, RunError, Usage};
 pub use path::ScriptPath;
 pub use policy::Policy;
+pub use quota::Quotas;
 pub use resource_type::{ResourceType, TypeName};
 pub use run::{Cause, CauseKind, RunRecord, RunStatus, RunSummary};
 pub use settings::WorkspaceSettings;

@@ -126,6 +126,17 @@ pub enum Level {
     Owner,
 }
 
+impl Level {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+            Self::Owner => "owner",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -197,7 +197,7 @@ mod tests {
             let scopes = standing(role).scopes(&"ann".parse().unwrap());
             assert!(scopes.iter().all(|scope| scope.to_string().parse::<Scope>().as_ref() == Ok(scope)));
             let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
-            for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Instance]) {
+            for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Tokens, Domain::Audit, Domain::Instance]) {
                 assert_eq!(principal.may(workspace, domain, Action::Read, None), role == Role::Admin, "{role:?} {domain:?}");
             }
             assert!(!principal.may_instance(Action::Read));

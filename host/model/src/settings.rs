@@ -24,6 +24,8 @@ pub struct WorkspaceSettings {
     pub backlog_max: Option<u64>,
     /// Script that is started when a run has failed for good, unless its own script names another.
     pub error_handler: Option<ScriptPath>,
+    /// Days for which entries of the audit log are kept; 0: for ever; 365 where nothing is set.
+    pub audit_days: Option<u32>,
 }
 
 /// Why settings are not taken; for whoever sent them.
@@ -38,6 +40,9 @@ impl WorkspaceSettings {
     fn check(&self) -> Result<(), InvalidSettings> {
         if self.retention_days.is_some_and(|days| days > RETENTION_DAYS_MAX) {
             return Err(InvalidSettings(format!("retention_days: at most {RETENTION_DAYS_MAX}, or 0 to keep runs for ever")));
+        }
+        if self.audit_days.is_some_and(|days| days > RETENTION_DAYS_MAX) {
+            return Err(InvalidSettings(format!("audit_days: at most {RETENTION_DAYS_MAX}, or 0 to keep entries for ever")));
         }
         if self.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
             return Err(InvalidSettings(format!("weight: 1 to {WEIGHT_MAX}")));
@@ -101,6 +106,8 @@ mod tests {
             check(Some(7), json!({ "retention_days": bad }), None);
         }
         check(Some(7), json!({"retention_dayz": 7}), None);
+        assert!(WorkspaceSettings::default().patched(json!({"audit_days": 0}).as_object().unwrap()).is_ok());
+        check(None, json!({"audit_days": RETENTION_DAYS_MAX + 1}), None);
         for good in [json!({"weight": 100}), json!({"running_runs_max": 1}), json!({"backlog_max": 1}), json!({"error_handler": "f/a/b"})] {
             check(None, good, Some(None));
         }

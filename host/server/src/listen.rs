@@ -1,12 +1,14 @@
-//! Connections: how many there may be, how long a peer may keep one silent, and how they end.
+//! Connections: how many there may be, how they are secured, how long a peer may keep one silent, and how they end.
 //!
 //! One task for each connection, with one timer that looks a few times within each timeout: a request costs no timer of its own.
 
 mod activity;
 mod bodies;
 mod descriptors;
+mod handshakes;
 mod turns;
 mod watched;
+mod wire;
 
 use std::{
     convert::Infallible,
@@ -23,7 +25,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use sandmill_api::{OnBehalf, PeerAddress};
+use rustls::ServerConfig;
+use sandmill_api::{ClientAddress, OnBehalf, Proxies};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -35,12 +38,16 @@ pub(crate) use self::descriptors::{connections_max, raise};
 use self::{
     activity::{Activity, Verdict},
     bodies::{Answer, Arriving},
+    handshakes::Handshakes,
     turns::{Turn, Turns},
     watched::{LastRead, Watched},
+    wire::Wire,
 };
 
 /// Requests that one HTTP/2 connection may have open at once. What floods it with resets meets the library's own limits.
 const HTTP2_STREAMS_MAX: u32 = 128;
+/// Bytes of a request's head: of all its fields with their names, and in HTTP/1 of its first line.
+const HEAD_BYTES_MAX: u32 = 128 * 1024;
 /// How often the peer of an HTTP/2 connection is asked whether it is still there, and how long it may take to say so.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,13 +70,25 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
 }
 
+/// How connections are taken.
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    /// Every connection is secured so, or none is.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Who may say that it speaks for others.
+    pub(crate) proxies: Proxies,
+}
+
 /// Serves `router` until `stop`; returns once every connection has finished what it was at, however long that takes.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, options: Options, stop: CancellationToken) {
+    let Options { limits, tls, proxies } = options;
     describe_metrics();
     let connections = Connections {
         // Turned into what answers requests once, not for each of them.
         router: router.with_state(()),
         limits,
+        handshakes: tls.map(|config| Arc::new(Handshakes::new(config, limits.receive))),
+        proxies: Arc::new(proxies),
         places: Arc::new(Semaphore::new(limits.connections_max)),
         last_read: Arc::default(),
         turns: Arc::new(Turns::new(tokio::runtime::Handle::current().metrics().num_workers())),
@@ -100,7 +119,8 @@ fn protocol(streams: Streams) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(HTTP2_PING_INTERVAL).keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    http2.max_concurrent_streams(HTTP2_STREAMS_MAX);
+    http2.max_concurrent_streams(HTTP2_STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX);
+    builder.http1().max_buf_size(HEAD_BYTES_MAX as usize);
     builder
 }
 
@@ -134,6 +154,8 @@ where
 struct Connections {
     router: Router,
     limits: Limits,
+    handshakes: Option<Arc<Handshakes>>,
+    proxies: Arc<Proxies>,
     places: Arc<Semaphore>,
     last_read: Arc<LastRead>,
     turns: Arc<Turns>,
@@ -182,6 +204,7 @@ impl Connections {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
         let (router, limits, last_read) = (self.router.clone(), self.limits, Arc::clone(&self.last_read));
+        let (handshakes, proxies) = (self.handshakes.clone(), Arc::clone(&self.proxies));
         let on_behalf = OnBehalf::default();
         let streams = Streams { turns: Arc::clone(&self.turns), peer, on_behalf: on_behalf.clone() };
         async move {
@@ -191,20 +214,33 @@ impl Connections {
             }
             let open = metrics::gauge!("sandmill_connections");
             open.increment(1);
-            let activity = Arc::new(Activity::begin());
-            let service = service_fn({
-                let activity = Arc::clone(&activity);
-                move |mut request: Request<Incoming>| {
-                    let in_flight = activity.request();
-                    request.extensions_mut().insert(on_behalf.clone());
-                    request.extensions_mut().insert(PeerAddress(peer));
-                    let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
-                    async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
-                }
-            });
-            let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), last_read));
-            let (turn, protocol) = (streams.turn(), protocol(streams));
-            guard(protocol.serve_connection(stream, service), &activity, limits, turn, stop).await;
+            let mut turn = streams.turn();
+            let wire = match handshakes {
+                None => Some(Wire::Plain(stream)),
+                Some(handshakes) => tokio::select! {
+                    // In a box: whoever needs none should not carry the room for one.
+                    wire = Box::pin(handshakes.wire(stream, peer, &mut turn)) => wire,
+                    () = stop.cancelled() => None,
+                },
+            };
+            if let Some(wire) = wire {
+                let is_secure = wire.is_secure();
+                // What came before was no request: it has its own limit of time.
+                let activity = Arc::new(Activity::begin());
+                let service = service_fn({
+                    let activity = Arc::clone(&activity);
+                    move |mut request: Request<Incoming>| {
+                        let in_flight = activity.request();
+                        let client = ClientAddress::of(request.headers(), peer, is_secure, &proxies);
+                        request.extensions_mut().insert(client);
+                        request.extensions_mut().insert(on_behalf.clone());
+                        let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
+                        async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
+                    }
+                });
+                let stream = TokioIo::new(Watched::new(wire, Arc::clone(&activity), last_read));
+                guard(protocol(streams).serve_connection(stream, service), &activity, limits, turn, stop).await;
+            }
             open.decrement(1);
             drop(place);
         }

@@ -5,14 +5,17 @@ mod blob_options;
 mod bootstrap;
 mod credentials;
 mod downloads;
+mod kept;
 mod listen;
 mod local;
+mod network_options;
 mod node;
 mod options;
 mod outbound;
 mod ports;
 mod serve;
 mod telemetry;
+mod tls;
 
 use std::process::ExitCode;
 

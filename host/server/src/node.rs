@@ -3,11 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Denials};
 use sandmill_capabilities::{
     Ports,
     blob::{Blobs, Place},
@@ -23,7 +22,8 @@ use sandmill_store::{Store, seal::Sealing};
 
 use crate::{
     credentials::StoredCredentials,
-    ports::{SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    kept::Kept,
+    ports::{CountedTraffic, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) runner: Runner,
     pub(crate) dispatch: Dispatch,
     pub(crate) service: Service,
+    /// What scripts keep outside of the database.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Node {
@@ -87,17 +89,20 @@ impl Node {
         let live = LiveRuns::default();
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
+        let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
+        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
+        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
-            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock) }),
+            state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(options.outbound).context("--outbound-ca")?),
+            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
-            blob: Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?,
+            blob: blobs,
         };
         let runner_options =
             sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
@@ -113,20 +118,21 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        Ok(Self { store, clock, compiler, runner, dispatch, service })
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 
     /// What the API needs of the node.
-    pub(crate) fn api(&self, wait_limit: Duration, metrics: metrics_exporter_prometheus::PrometheusHandle) -> ApiState {
+    pub(crate) fn api(&self, options: ApiOptions, metrics: metrics_exporter_prometheus::PrometheusHandle) -> ApiState {
         ApiState {
             store: self.store.clone(),
             dispatch: self.dispatch.clone(),
             builder: Arc::new(self.runner.clone()),
             endpoints: sandmill_triggers::endpoints(),
             clock: Arc::clone(&self.clock),
-            options: ApiOptions { wait_limit, ..ApiOptions::default() },
+            options,
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
+            denials: Arc::new(Denials::default()),
         }
     }
 }

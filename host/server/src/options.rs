@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
-use crate::blob_options::BlobOptions;
+use crate::{blob_options::BlobOptions, network_options::NetworkOptions};
 use sandmill_capabilities::blob;
 use sandmill_store::objects::{INLINE_RESULT_BYTES_MAX, Place};
 
@@ -111,6 +111,8 @@ pub(crate) struct ServeOptions {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, env = "SANDMILL_LISTEN", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Bytes of a result that is kept in the database; a larger one becomes an object.
@@ -248,12 +250,19 @@ fn with_config(mut arguments: Vec<OsString>, name: &str, file: &Path) -> anyhow:
         if set {
             continue;
         }
-        let value = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            other => anyhow::bail!("{}: `{key}` cannot be {other}", file.display()),
+        // Options that may be given more than once may be lists.
+        let values = match value {
+            toml::Value::Array(values) if matches!(argument.get_action(), ArgAction::Append) => values,
+            value => vec![value],
         };
-        arguments.push(format!("--{}={value}", argument.get_long().unwrap_or_default()).into());
+        for value in values {
+            let value = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                other => anyhow::bail!("{}: `{key}` cannot be {other}", file.display()),
+            };
+            arguments.push(format!("--{}={value}", argument.get_long().unwrap_or_default()).into());
+        }
     }
     Ok(arguments)
 }
@@ -282,6 +291,15 @@ mod tests {
     fn the_command_line_counts_more_than_the_file() {
         let options = merged("listen = '127.0.0.1:1'\nslots = 3\ncode_cache_mib = 7", &["--slots", "5"]).unwrap();
         assert_eq!((options.listen.port(), options.slots, options.code_cache_mib), (1, Some(5), 7));
+    }
+
+    #[test]
+    fn what_may_be_said_more_than_once_may_be_a_list() {
+        let options = merged("trusted-proxy = ['10.0.0.0/8', '::1']\ntags = 'a,b'\ntls_cert = 'c'\ntls_key = 'k'", &[]).unwrap();
+        let trusted: Vec<String> = options.network.trusted_proxy.iter().map(ToString::to_string).collect();
+        assert_eq!((trusted, options.tags.len()), (vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()], 2));
+        assert!(options.network.tls().is_some());
+        assert!(merged("trusted-proxy = [[]]", &[]).is_err() && merged("tls_cert = 'c'", &[]).is_err());
     }
 
     #[test]

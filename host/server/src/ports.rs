@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
+    http::TrafficPort,
     resources::{ResourceView, Revealed},
 };
 use sandmill_dispatch::LiveRuns;
@@ -34,6 +35,7 @@ impl Versions for StoredVersions {
 pub(crate) struct StoredState {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) live: LiveRuns,
 }
 
 impl StatePort for StoredState {
@@ -49,6 +51,9 @@ impl StatePort for StoredState {
         value: Option<JsonText>,
     ) -> BoxFuture<'_, Result<bool, StateError>> {
         Box::pin(async move {
+            if value.is_some() {
+                self.live.may_keep(scope.workspace).map_err(StateError::TooLarge)?;
+            }
             let expected = expected.map(Expected);
             match self.store.state.put(&stored(scope), &key, expected, value, self.clock.now()).await.map_err(unavailable)? {
                 Written::Yes => Ok(true),
@@ -81,6 +86,19 @@ pub(crate) struct SeenOutput(pub(crate) LiveRuns);
 impl OutputPort for SeenOutput {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.0.report(run, percent, text);
+    }
+}
+
+/// What scripts send and receive, to where it is counted.
+pub(crate) struct CountedTraffic(pub(crate) LiveRuns);
+
+impl TrafficPort for CountedTraffic {
+    fn admit(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
+        self.0.may_send(workspace)
+    }
+
+    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
+        self.0.sent(workspace, bytes_up, bytes_down);
     }
 }
 

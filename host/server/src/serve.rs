@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use sandmill_api::ApiOptions;
 use sandmill_model::{Clock, SystemClock};
-use sandmill_store::{Store, seal::Sealing, upkeep};
+use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,6 +14,7 @@ use crate::{
     node::{self, Node, NodeOptions},
     options::{Durability, ServeOptions, Wasi},
     telemetry,
+    tls::Certificates,
 };
 
 /// How long open connections may take to finish once the server shuts down.
@@ -35,12 +37,11 @@ pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
 }
 
 async fn run(options: ServeOptions) -> anyhow::Result<()> {
-    let limits = listen::Limits {
-        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
-        receive: Duration::from_millis(options.receive_timeout_ms),
-        send: Duration::from_millis(options.send_timeout_ms),
-        idle: Duration::from_millis(options.idle_timeout_ms),
+    let certificates = match options.network.tls() {
+        Some(files) => Some(Certificates::load(files).await?),
+        None => None,
     };
+    let connections = connections(&options, certificates.as_ref())?;
     bootstrap::data_folder(&options.places.data)?;
     let metrics = telemetry::metrics()?;
     let name: Arc<str> = match &options.node {
@@ -53,10 +54,18 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
-    let router = sandmill_api::router(node.api(Duration::from_millis(options.wait_limit_ms), metrics.clone()));
+    let api_options = ApiOptions {
+        wait_limit: Duration::from_millis(options.wait_limit_ms),
+        routes_host: options.network.routes_host.clone(),
+        requests_per_s_max: options.network.requests_per_s_max,
+        ..ApiOptions::default()
+    };
+    let api = node.api(api_options, metrics.clone());
+    let denials = Arc::clone(&api.denials);
+    let router = sandmill_api::router(api);
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let stop_service = CancellationToken::new();
+    let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
     let dispatch = node.dispatch.clone();
     tasks.spawn({
         let shutdown = shutdown.clone();
@@ -67,23 +76,50 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    let removal = removal::Service::new(node.store.clone(), Arc::clone(&node.clock), Arc::clone(&name), node.kept);
+    let removal = tasks.spawn(removal.run(shutdown.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days };
     let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
+    let tokens = tasks.spawn(token_upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock)).run(shutdown.clone()));
+    let denials = tasks.spawn({
+        let (store, clock, stop) = (node.store.clone(), Arc::clone(&node.clock), stop_denials.clone());
+        async move { denials.run(&store, clock.as_ref(), stop.cancelled()).await }
+    });
     tasks.spawn(stop_on_signal(shutdown.clone()));
     tasks.spawn(reload_on_signal(node.store.clone(), shutdown.clone()));
     tasks.spawn(telemetry::keep_metrics_small(metrics.clone(), shutdown.clone()));
 
-    tracing::info!("listening on http://{address}");
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    if let Some(certificates) = certificates {
+        tasks.spawn(certificates.follow(shutdown.clone()));
+    }
+
+    tracing::info!("listening on {scheme}://{address}");
     tokio::select! {
-        () = listen::serve(listener, router, limits, shutdown.clone()) => {}
+        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
     stop_service.cancel();
+    stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
     upkeep.await.context("upkeep ended badly")?;
+    tokens.await.context("upkeep of tokens ended badly")?;
+    denials.await.context("the count of what was denied ended badly")?;
+    removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+/// How connections are taken.
+fn connections(options: &ServeOptions, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<listen::Options> {
+    let limits = listen::Limits {
+        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
+        receive: Duration::from_millis(options.receive_timeout_ms),
+        send: Duration::from_millis(options.send_timeout_ms),
+        idle: Duration::from_millis(options.idle_timeout_ms),
+    };
+    Ok(listen::Options { limits, tls: certificates.map(Certificates::config).transpose()?, proxies: options.network.proxies() })
 }
 
 /// What the node is made of.

@@ -119,6 +119,11 @@ pub trait History: Send + Sync + 'static {
     /// Writes runs that never were in the queue, with their logs, in one transaction.
     fn append(&self, runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// The same once more, because no answer came: what is there already stays, and is not counted again.
+    fn append_again(&self, runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.append(runs)
+    }
+
     /// A run, queued or ended.
     fn run(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<RunRecord>, StoreError>>;
 

@@ -3,6 +3,7 @@
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
 pub mod access;
+pub mod audit;
 pub mod backup;
 pub mod dead_letters;
 mod error;
@@ -12,7 +13,9 @@ pub mod keys;
 pub mod members;
 pub mod nodes;
 pub mod objects;
+pub mod plans;
 pub mod queue;
+pub mod removal;
 pub mod resource_types;
 pub mod resources;
 pub mod retention;
@@ -21,8 +24,10 @@ pub mod seal;
 pub mod signals;
 mod sql;
 pub mod state;
+pub mod token_upkeep;
 pub mod tokens;
 pub mod upkeep;
+pub mod usage;
 pub mod users;
 pub mod variables;
 pub mod workspaces;
@@ -36,6 +41,9 @@ pub use sql::{Durability, Options, connect, connect_sealed, connect_with};
 #[derive(Clone)]
 pub struct Store {
     pub workspaces: Arc<dyn workspaces::Workspaces>,
+    pub plans: Arc<dyn plans::Plans>,
+    pub removals: Arc<dyn removal::Removals>,
+    pub usage: Arc<dyn usage::UsageCounters>,
     pub tokens: Arc<dyn tokens::Tokens>,
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,
@@ -57,6 +65,8 @@ pub struct Store {
     pub invitations: Arc<dyn members::Invitations>,
     pub groups: Arc<dyn access::Groups>,
     pub folders: Arc<dyn access::Folders>,
+    pub audit: Arc<dyn audit::Audit>,
+    pub shown: Arc<dyn audit::Shown>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
 }

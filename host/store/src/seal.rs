@@ -5,6 +5,7 @@
 
 mod cipher;
 mod instance;
+mod keyed;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use sandmill_model::{Timestamp, WorkspaceId};
+use sandmill_model::{Digest, Timestamp, WorkspaceId};
 use zeroize::Zeroizing;
 
 use crate::StoreError;
@@ -174,6 +175,18 @@ impl Seals {
         let sealed = wrapped.bytes.strip_prefix(&[VERSION]).ok_or_else(broken)?;
         let plain = instance.key().open(sealed, &bound_to_key(wrapped.workspace, wrapped.number)).ok_or_else(broken)?;
         Ok(DataKey { number: wrapped.number, key: Key::from_slice(&plain).ok_or_else(broken)? })
+    }
+
+    /// A digest of a secret, by a key that is made of the active instance key: of the same secret in another place, or under another
+    /// instance key, it is another. Written `hmac-sha256:<id of the instance key>:<64 hex digits>`.
+    pub(crate) fn keyed_digest(&self, place: Place<'_>, secret: &[&[u8]]) -> Option<String> {
+        let ring = self.ring();
+        let instance = ring.active();
+        let key = Zeroizing::new(keyed::digest(instance.key().as_bytes(), &[b"sandmill audit digests".as_slice()])?);
+        let bound = place.bound(0);
+        let parts = [&[bound.as_slice()], secret].concat();
+        let digest = Digest::from_bytes(keyed::digest(key.as_slice(), &parts)?);
+        Some(format!("hmac-sha256:{}:{}", instance.id(), digest.hex()))
     }
 
     fn ring(&self) -> Arc<Ring> {

@@ -2,7 +2,7 @@
 //! now and then.
 
 use futures_util::stream::BoxStream;
-use sandmill_model::{BoxFuture, RunId};
+use sandmill_model::{BoxFuture, RunId, TokenId};
 
 use crate::StoreError;
 
@@ -16,6 +16,8 @@ pub enum Signal {
     Logged(Vec<RunId>),
     /// Somebody wants these runs to end; whoever executes one ends it.
     Cancel(Vec<RunId>),
+    /// These tokens were revoked, or have other secrets.
+    Revoked(Vec<TokenId>),
 }
 
 /// Signals of other nodes, and one's own.

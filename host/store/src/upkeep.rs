@@ -1,9 +1,11 @@
 //! Upkeep of what is stored: old runs are let go, and history has room for those to come. Every node has a [`Service`]; one of them
 //! works at a time.
 
+mod audit;
+
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -57,6 +59,8 @@ pub struct Service {
     options: Options,
     /// When objects were looked through, in microseconds.
     swept_at: AtomicI64,
+    /// Heads of the audit log.
+    told: Mutex<audit::Told>,
 }
 
 /// How long a workspace keeps its runs.
@@ -69,7 +73,7 @@ struct Kept {
 impl Service {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, options: Options) -> Self {
-        Self { store, clock, options, swept_at: AtomicI64::new(i64::MIN) }
+        Self { store, clock, options, swept_at: AtomicI64::new(i64::MIN), told: Mutex::default() }
     }
 
     /// Looks again and again until `shutdown`.
@@ -98,7 +102,12 @@ impl Service {
         if !self.hold().await? {
             return Ok(done);
         }
-        let kept: Vec<Kept> = self.store.workspaces.list().await?.into_iter().map(|workspace| self.kept(workspace)).collect();
+        self.store.usage.forget(now).await?;
+        let workspaces = self.store.workspaces.list().await?;
+        if let Err(error) = self.keep_audit(&workspaces, shutdown).await {
+            tracing::error!(%error, "upkeep of the audit log failed; the next look goes on");
+        }
+        let kept: Vec<Kept> = workspaces.into_iter().map(|workspace| self.kept(workspace)).collect();
         let longest = kept.iter().map(|each| each.days.unwrap_or(u32::MAX)).max().filter(|days| *days != u32::MAX);
         if let Some(days) = longest {
             done.partitions = unless_busy(self.store.retention.drop_before(days_before(now, days)).await)?;

@@ -401,7 +401,7 @@ fn spawn(data: &Path, arguments: &[String], disk_mebibytes: Option<u32>) -> anyh
         let log = Arc::clone(&log);
         move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some(at) = line.find("listening on http://") {
+                if let Some(at) = line.find("listening on http") {
                     let _ = found
                         .try_send(line[at + "listening on ".len()..].split(['"', ' ', '\u{1b}']).next().unwrap_or_default().to_owned());
                 }

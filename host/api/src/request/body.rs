@@ -1,13 +1,16 @@
 //! Bodies: whole, within a limit, and in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sandmill_model::Code;
 use serde::de::DeserializeOwned;
@@ -16,16 +19,36 @@ use crate::{app::App, problem::Problem};
 
 /// How long a body may take to arrive: whoever sends slower only holds memory.
 const ARRIVAL_MAX: Duration = Duration::from_secs(120);
+/// A body that takes longer is late.
+const LATE: Duration = Duration::from_millis(500);
 
-pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::PayloadTooLarge, format!("the body has more than {bytes_max} bytes"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > bytes_max as u64) {
-        return Err(too_large());
+/// Reads a request's body. Whoever sent it is looked up once more if it was long on its way: a token may have been revoked since its head
+/// came.
+pub(crate) async fn read(app: &App, parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let began = Instant::now();
+    let bytes = arrived(&parts.headers, body, bytes_max).await?;
+    if began.elapsed() >= LATE {
+        app.still_valid(parts).await?;
     }
+    Ok(bytes)
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::PayloadTooLarge, format!("the body has more than {bytes_max} bytes"))
+}
+
+/// # Errors
+/// If the request says that its body has more bytes: then nothing of it is read.
+pub(crate) fn announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) { Err(too_large(bytes_max)) } else { Ok(()) }
+}
+
+async fn arrived(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    announced(headers, bytes_max)?;
     match tokio::time::timeout(ARRIVAL_MAX, Limited::new(body, bytes_max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Ok(Err(error)) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive whole: {error}"))),
         Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
     }
@@ -49,7 +72,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
         if !matches!(media_type.as_str(), "" | "application/json") {
             return Err(Problem::new(Code::UnsupportedMediaType, "send `application/json`"));
         }
-        parse(&read(&parts.headers, body, app.options.body_bytes_max).await?).map(Self)
+        parse(&read(app, &parts, body, app.options.body_bytes_max).await?).map(Self)
     }
 }
 
@@ -61,7 +84,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = read(&parts.headers, body, app.options.body_bytes_max).await?;
+        let body = read(app, &parts, body, app.options.body_bytes_max).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }

@@ -15,6 +15,27 @@ const LIMIT_DEFAULT: u32 = 50;
 /// Entries in a page.
 pub(crate) const LIMIT_MAX: u32 = 200;
 
+/// Which page of a list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CursorQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 if left out.
+    limit: Option<u32>,
+}
+
+impl CursorQuery {
+    /// What the page before ended with.
+    pub(crate) fn after(&self) -> Result<Option<String>, Problem> {
+        decode(self.cursor.as_deref())
+    }
+
+    pub(crate) fn limit(&self) -> Result<u32, Problem> {
+        limit(self.limit)
+    }
+}
+
 /// Which page of a list of what is at paths.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -18,12 +18,12 @@ pub(crate) struct SecretBody<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for SecretBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (parts, content) = request.into_parts();
         if !matches!(body::media_type(&parts.headers).as_str(), "" | "application/json") {
             return Err(Problem::new(Code::UnsupportedMediaType, "send `application/json`"));
         }
-        parse(&body::read(&parts.headers, content, BYTES_MAX).await?).map(Self)
+        parse(&body::read(app, &parts, content, BYTES_MAX).await?).map(Self)
     }
 }
 

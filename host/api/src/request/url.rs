@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use sandmill_model::{
-    Code, RunId, ScriptPath, TypeName,
+    Code, RunId, ScriptPath, TokenId, TypeName,
     people::{InvalidPerson, Name},
     resource_type::InvalidName,
     version::Selector,
@@ -25,6 +25,17 @@ pub(crate) fn workspace(parts: &Parts) -> &str {
 /// `/api/w/{workspace}/{resource}/{this, to the end}`
 fn tail(parts: &Parts) -> &str {
     after(parts.uri.path(), 4)
+}
+
+/// `/api/instance/{resource}/{this}/…`
+pub(crate) struct InstanceName(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for InstanceName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(after(parts.uri.path(), 3).split('/').next().unwrap_or_default().to_owned()))
+    }
 }
 
 /// The path of a script, with or without a version: always the last part of a URL.
@@ -106,6 +117,25 @@ impl<S: Sync> FromRequestParts<S> for RunRef {
         let id = tail(parts).split('/').next().unwrap_or_default();
         id.parse().map(Self).map_err(|_| no_run())
     }
+}
+
+/// `/api/w/{workspace}/tokens/{this}/…` and `/api/instance/tokens/{this}/…`
+pub(crate) struct TokenRef(pub(crate) TokenId);
+
+impl<S: Sync> FromRequestParts<S> for TokenRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let path = parts.uri.path();
+        let tail = if path.starts_with("/api/instance/") { after(path, 3) } else { after(path, 4) };
+        let id = tail.split('/').next().unwrap_or_default();
+        id.parse().map(Self).map_err(|_| no_token())
+    }
+}
+
+/// The same for a token that never was, for one that was revoked and for one of another workspace.
+pub(crate) fn no_token() -> Problem {
+    Problem::new(Code::NotFound, "there is no such token here")
 }
 
 /// The same for a run that never was and for one of another workspace.

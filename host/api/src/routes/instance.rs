@@ -7,10 +7,10 @@ use std::{
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Uri, header};
+use http::header;
 use sandmill_model::{
     Code,
     auth::{Action, Domain},
@@ -36,10 +36,14 @@ pub(crate) struct Instance {
     identity: String,
 }
 
-/// Tells the version of the server and whom the token stands for; any valid token will do.
+/// Tells the version of the server and whom the token stands for; any valid token will do that does more than start one script.
 #[utoipa::path(get, path = "/api/instance/version", tag = "instance", responses((status = 200, body = Instance)))]
-pub(crate) async fn version(Authenticated(principal): Authenticated) -> Json<Instance> {
-    Json(Instance { version: env!("CARGO_PKG_VERSION"), identity: principal.identity.to_string() })
+pub(crate) async fn version(Authenticated(principal, ..): Authenticated) -> Result<Json<Instance>, Problem> {
+    // Such a token is in addresses that are given to strangers.
+    if principal.only_starts_one() {
+        return Err(Problem::new(Code::Forbidden, "the token starts one script, and is for nothing else"));
+    }
+    Ok(Json(Instance { version: env!("CARGO_PKG_VERSION"), identity: principal.identity.to_string() }))
 }
 
 /// One node of the installation.
@@ -64,7 +68,7 @@ pub(crate) struct NodeList {
 
 /// Lists the nodes that live, or that died within the last seconds.
 #[utoipa::path(get, path = "/api/instance/nodes", tag = "instance", responses((status = 200, body = NodeList)))]
-pub(crate) async fn nodes(State(app): State<Arc<App>>, Authenticated(principal): Authenticated) -> Result<Json<NodeList>, Problem> {
+pub(crate) async fn nodes(State(app): State<Arc<App>>, Authenticated(principal, ..): Authenticated) -> Result<Json<NodeList>, Problem> {
     if !principal.may_instance(Action::Read) {
         return Err(forbidden(Domain::Instance, Action::Read, None));
     }
@@ -108,8 +112,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, P
 /// Reports metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "instance",
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    if app.options.metrics == MetricsAccess::Token && !app.principal(&headers, &uri).await?.may_instance(Action::Read) {
+pub(crate) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    if app.options.metrics == MetricsAccess::Token && !app.principal(&parts).await?.may_instance(Action::Read) {
         return Err(forbidden(Domain::Instance, Action::Read, None));
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response())

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use sandmill_model::auth::{Action, Domain};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    audit::Facts,
     auth::{Authenticated, forbidden},
     problem::Problem,
 };
@@ -26,7 +28,10 @@ pub(crate) struct RotationReceipt {
 
 /// Reads the instance keys again, gives every workspace a new data key and seals all secrets with it, while others go on reading and writing.
 #[utoipa::path(post, path = "/api/instance/keys/rotate", tag = "instance", responses((status = 200, body = RotationReceipt)))]
-pub(crate) async fn rotate(State(app): State<Arc<App>>, Authenticated(principal): Authenticated) -> Result<Json<RotationReceipt>, Problem> {
+pub(crate) async fn rotate(
+    State(app): State<Arc<App>>,
+    Authenticated(principal, ..): Authenticated,
+) -> Result<(Extension<Facts>, Json<RotationReceipt>), Problem> {
     if !principal.may_instance(Action::Write) {
         return Err(forbidden(Domain::Instance, Action::Write, None));
     }
@@ -38,5 +43,10 @@ pub(crate) async fn rotate(State(app): State<Arc<App>>, Authenticated(principal)
         wrapped_by = rotation.wrapped_by,
         "keys were rotated"
     );
-    Ok(Json(RotationReceipt { workspaces: rotation.workspaces, resealed: rotation.resealed, wrapped_by: rotation.wrapped_by }))
+    let facts = Facts {
+        after: json!({"workspaces": rotation.workspaces, "resealed": rotation.resealed, "wrapped_by": rotation.wrapped_by}),
+        ..Facts::default()
+    };
+    let receipt = RotationReceipt { workspaces: rotation.workspaces, resealed: rotation.resealed, wrapped_by: rotation.wrapped_by };
+    Ok((Extension(facts), Json(receipt)))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -23,6 +23,7 @@ use super::runs::{
 use crate::{
     answers::{self, RunReceipt},
     app::App,
+    audit::Facts,
     auth::Caller,
     observe,
     problem::Problem,
@@ -101,10 +102,11 @@ pub(crate) async fn discard_many(
     State(app): State<Arc<App>>,
     caller: Caller,
     JsonBody(bulk): JsonBody<BulkLetters>,
-) -> Result<Json<BulkReceipt>, Problem> {
+) -> Result<(Extension<Facts>, Json<BulkReceipt>), Problem> {
     let filter = RunFilter { is_dead: true, ..bulk.filter.read()? };
     let (runs, next) = bulk::find(&app, &caller, Action::Cancel, filter, bulk.cursor.as_deref()).await?;
     let (app, workspace) = (&app, caller.workspace.id);
     let receipt = bulk::each(runs, |run| async move { app.dispatch.discard(workspace, run).await.map(|()| Steered::Done) });
-    Ok(Json(receipt.await.going_on_at(next)))
+    let receipt = receipt.await.going_on_at(next);
+    Ok((receipt.facts(), Json(receipt)))
 }

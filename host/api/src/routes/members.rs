@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -16,10 +16,12 @@ use sandmill_model::{
 };
 use sandmill_store::members::{Invitation, Member, MemberPut, NewInvitation, NewMember};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    audit::Facts,
     auth::{Caller, forbidden},
     problem::Problem,
     request::{
@@ -229,7 +231,9 @@ pub(crate) async fn invite(
     app.store.invitations.invite(new).await?;
     tracing::info!(by = &*caller.principal.identity, %id, role = role.name(), "somebody was invited");
     let body = NewInvitationBody { id: id.to_string(), invitation: secret, expires_at: expires_at.to_string() };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
+    let after = json!({"role": role.name(), "expires_at": body.expires_at});
+    let facts = Facts { target: Some(body.id.clone()), after, ..Facts::default() };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Extension(facts), Json(body)).into_response())
 }
 
 /// Withdraws an invitation.

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     auth::Caller,
+    kept,
     problem::{Fault, Problem},
     request::{
         paging::PathQuery,
@@ -134,6 +135,7 @@ pub(crate) async fn put(
     caller.must(Domain::Resources, Action::Write, path.as_str())?;
     let ResourceRequest { r#type, value, description } = request;
     let kind = r#type.parse().map_err(|fault: InvalidName| Problem::new(Code::InvalidResource, fault.to_string()))?;
+    kept::must_have_room_for(&app, &caller, value.as_str().len()).await?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, by, now: app.clock.now() };
     let resource = app.store.resources.put(new).await?;

@@ -3,13 +3,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header, request::Parts};
 use sandmill_model::{
-    Code,
+    Code, TokenId,
+    audit::{Actor, ActorKind},
     auth::TokenHash,
     people::{self, InvalidPerson, Name},
 };
@@ -22,10 +23,13 @@ use utoipa::ToSchema;
 
 use super::users::refused;
 use crate::{
+    ClientAddress,
     app::App,
+    audit::Facts,
+    auth::NeedsNobody,
     problem::Problem,
     request::secret::SecretBody,
-    sessions::{self, Opened, PeerAddress, Person},
+    sessions::{self, Opened, Person},
     throttle::Taken,
 };
 
@@ -120,6 +124,7 @@ pub(crate) struct Accepted {
 
 /// Whoever sends a request that needs no session; no page of another site.
 pub(crate) struct Outsider {
+    /// Its network.
     address: Option<IpAddr>,
     /// A session that the browser still shows.
     cookie: Option<String>,
@@ -130,7 +135,8 @@ impl FromRequestParts<Arc<App>> for Outsider {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
         sessions::check_site(&parts.headers, &parts.uri)?;
-        let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        parts.extensions.insert(NeedsNobody);
+        let address = parts.extensions.get::<ClientAddress>().map(ClientAddress::network);
         Ok(Self { address, cookie: sessions::in_cookie(&parts.headers, &parts.uri).map(str::to_owned) })
     }
 }
@@ -151,7 +157,7 @@ impl FromRequestParts<Arc<App>> for LoggedIn {
         }
         let nobody = || Problem::new(Code::Unauthorized, "this is for people who are logged in: see `POST /api/auth/login`");
         let secret = sessions::in_header(&parts.headers).ok_or_else(nobody)?.to_owned();
-        Ok(Self { person: app.person(&secret, Carrier::Header).await?, secret })
+        Ok(Self { person: app.person(parts, &secret, Carrier::Header).await?, secret })
     }
 }
 
@@ -168,7 +174,7 @@ impl<'a> Tries<'a> {
     fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
         let too_many = || Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes");
         let now = app.clock.now();
-        let address = address.map(|address| app.addresses.take(&network(address), now).ok_or_else(too_many)).transpose()?;
+        let address = address.map(|address| app.addresses.take(&octets(address), now).ok_or_else(too_many)).transpose()?;
         let account = account.map(|account| app.accounts.take(account.as_bytes(), now).ok_or_else(too_many)).transpose()?;
         Ok(Self { app, account, address })
     }
@@ -179,12 +185,17 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// The part of an address that one person cannot choose at will.
-fn network(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
+fn octets(network: IpAddr) -> Vec<u8> {
+    match network {
         IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets()[..8].to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
+}
+
+/// For the audit log: who has become known by what they sent.
+fn facts(user: &Name, kind: ActorKind, session: Option<TokenId>) -> Facts {
+    let actor = Actor { kind, identity: Some(user.identity()), token: session };
+    Facts { actor: Some(actor), target: Some(user.to_string()), after: serde_json::Value::Null }
 }
 
 /// The same whatever was wrong.
@@ -233,6 +244,7 @@ fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Pr
     if is_cookie {
         response.headers_mut().insert(header::SET_COOKIE, opened.cookie()?);
     }
+    response.extensions_mut().insert(facts(&user.name, ActorKind::Session, Some(opened.id)));
     Ok(response)
 }
 
@@ -302,7 +314,7 @@ pub(crate) async fn accept(
     outsider: Outsider,
     logged_in: Result<LoggedIn, Problem>,
     SecretBody(request): SecretBody<AcceptRequest>,
-) -> Result<(StatusCode, Json<Accepted>), Problem> {
+) -> Result<(StatusCode, Extension<Facts>, Json<Accepted>), Problem> {
     let no_good = || Problem::new(Code::NotFound, "the invitation is not good: it was used or withdrawn, or has expired");
     let tries = Tries::count(&app, None, outsider.address)?;
     let (hash, now) = (TokenHash::of(&request.invitation), app.clock.now());
@@ -311,13 +323,17 @@ pub(crate) async fn accept(
         return Err(no_good());
     }
     tries.succeeded();
-    let invited = if request.user.is_some() {
-        Invited::New(new_user(&app, request).await?)
+    let (invited, kind, session) = if request.user.is_some() {
+        (Invited::New(new_user(&app, request).await?), ActorKind::Anonymous, None)
     } else {
-        Invited::Known(logged_in?.person.session.user.name.clone())
+        let person = logged_in?.person;
+        (Invited::Known(person.session.user.name.clone()), ActorKind::Session, Some(person.session.id))
     };
     match app.store.invitations.accept(hash, invited, now).await? {
-        Ok(user) => Ok((StatusCode::CREATED, Json(Accepted { user: user.name.to_string() }))),
+        Ok(user) => {
+            let facts = facts(&user.name, kind, session);
+            Ok((StatusCode::CREATED, Extension(facts), Json(Accepted { user: user.name.to_string() })))
+        }
         Err(InvitationRefused::NotGood) => Err(no_good()),
         Err(InvitationRefused::IsMember) => Err(Problem::new(Code::Conflict, "you are a member of this workspace already")),
         Err(InvitationRefused::TooMany) => Err(Problem::new(Code::Conflict, "the workspace has as many members as it can have")),
@@ -335,18 +351,4 @@ async fn new_user(app: &App, request: AcceptRequest) -> Result<NewUser, Problem>
     let password = Some(app.passwords.hash(password).await?);
     let by = name.identity();
     Ok(NewUser { name, email, display_name, password, is_instance_admin: false, by, now: app.clock.now() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_network_is_one_address() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.2"), of("192.0.2.1"));
-    }
 }

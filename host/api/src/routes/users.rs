@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
     Code,
@@ -11,10 +11,12 @@ use sandmill_model::{
 };
 use sandmill_store::users::{NewUser, User, UserChange, UserRefused};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
+    audit::Facts,
     auth::{Authenticated, forbidden},
     problem::Problem,
     request::{
@@ -113,6 +115,13 @@ pub(super) fn refused(why: UserRefused) -> Problem {
     Problem::new(Code::Conflict, why)
 }
 
+/// For the audit log: of the password only whether there is one.
+fn facts(user: &User) -> Extension<Facts> {
+    let User { name, is_instance_admin, is_disabled, has_password, .. } = user;
+    let after = json!({"is_instance_admin": is_instance_admin, "is_disabled": is_disabled, "has_password": has_password});
+    Extension(Facts { target: Some(name.to_string()), after, ..Facts::default() })
+}
+
 fn no_user() -> Problem {
     Problem::new(Code::NotFound, "there is no such user")
 }
@@ -121,7 +130,7 @@ fn no_user() -> Problem {
 #[utoipa::path(get, path = "/api/instance/users", tag = "people", params(NameQuery), responses((status = 200, body = UserList)))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     Query(query): Query<NameQuery>,
 ) -> Result<Json<UserList>, Problem> {
     must(&principal, Action::Read)?;
@@ -136,7 +145,7 @@ pub(crate) async fn list(
     responses((status = 200, body = UserBody)))]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     UserRef(name): UserRef,
 ) -> Result<Json<UserBody>, Problem> {
     must(&principal, Action::Read)?;
@@ -147,9 +156,9 @@ pub(crate) async fn show(
 #[utoipa::path(post, path = "/api/instance/users", tag = "people", request_body = UserRequest, responses((status = 201, body = UserBody)))]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     SecretBody(request): SecretBody<UserRequest>,
-) -> Result<(StatusCode, Json<UserBody>), Problem> {
+) -> Result<(StatusCode, Extension<Facts>, Json<UserBody>), Problem> {
     must(&principal, Action::Write)?;
     let UserRequest { name, email, display_name, password, is_instance_admin } = request;
     let name = Name::of_user(&name).map_err(bad)?;
@@ -163,7 +172,7 @@ pub(crate) async fn create(
     let new = NewUser { name, email, display_name, password, is_instance_admin, by, now: app.clock.now() };
     let user = app.store.users.create(new).await?.map_err(refused)?;
     tracing::info!(by = &*principal.identity, user = %user.name, is_instance_admin, "a user was made");
-    Ok((StatusCode::CREATED, Json(user.into())))
+    Ok((StatusCode::CREATED, facts(&user), Json(user.into())))
 }
 
 /// Changes a user.
@@ -171,10 +180,10 @@ pub(crate) async fn create(
     responses((status = 200, body = UserBody)))]
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     UserRef(name): UserRef,
     SecretBody(request): SecretBody<UserPatch>,
-) -> Result<Json<UserBody>, Problem> {
+) -> Result<(Extension<Facts>, Json<UserBody>), Problem> {
     must(&principal, Action::Write)?;
     let UserPatch { email, display_name, password, is_instance_admin, is_disabled } = request;
     let email = email.map(|email| email.map(|email| people::check_email(&email)).transpose()).transpose().map_err(bad)?;
@@ -186,5 +195,5 @@ pub(crate) async fn change(
     let change = UserChange { email, display_name, password, is_instance_admin, is_disabled };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
-    Ok(Json(user.into()))
+    Ok((facts(&user), Json(user.into())))
 }

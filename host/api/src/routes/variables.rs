@@ -16,6 +16,7 @@ use super::resources::{not_there, unfit};
 use crate::{
     app::App,
     auth::Caller,
+    kept,
     problem::Problem,
     request::{
         paging::PathQuery,
@@ -121,6 +122,7 @@ pub(crate) async fn put(
 ) -> Result<Json<VariableBody>, Problem> {
     caller.must(Domain::Variables, Action::Write, path.as_str())?;
     let VariableRequest { text, secret, description } = request;
+    kept::must_have_room_for(&app, &caller, text.as_ref().map_or(0, String::len)).await?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewVariable { workspace: caller.workspace.id, path, secret, text, description, by, now: app.clock.now() };
     let mut variable = app.store.variables.put(new).await?.map_err(unfit)?;

@@ -25,7 +25,12 @@ async fn every_operation_is_routed() {
         for (method, operation) in item.as_object().unwrap() {
             operations += 1;
             assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{method} {path} has no sentence");
-            let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/x").replace("{name}", "http").replace("{code}", "error");
+            let uri = path
+                .replace("{workspace}", "w")
+                .replace("{path}", "f/t/x")
+                .replace("{name}", "http")
+                .replace("{code}", "error")
+                .replace("{plan}", "pro");
             let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00");
             let call = match method.as_str() {
                 "get" => get(uri),
@@ -47,6 +52,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 70);
+    assert_eq!(operations, 100);
     api.stop().await;
 }

@@ -1,10 +1,19 @@
 //! Limits of bodies, at the limit and past it.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
 use axum::body::Body;
-use futures_util::stream;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::Request;
 use sandmill_api::ApiOptions;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::support::{ADMIN, Api, post, put};
@@ -49,7 +58,7 @@ async fn a_body_that_is_not_wanted_is_not_read() {
     let api = api().await;
     api.token("sm_weak", Some(api.workspace), &["scripts:read"]).await;
     let call = |token: &'static str, method: &'static str, uri: &'static str, length: Option<usize>| {
-        let never = Body::from_stream(stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let mut request = Request::builder().method(method).uri(uri).header("authorization", format!("Bearer {token}"));
         if let Some(length) = length {
             request = request.header("content-length", length);
@@ -78,5 +87,49 @@ async fn a_script_may_take_less_than_the_server() {
     put("/api/w/w/scripts/f/t/null").json(json!({"language": "typescript", "source": "", "manifest": manifest})).to(&api).await;
     assert_eq!(post("/probe/w/run/f/t/null").body("{\"a\": 123}").to(&api).await.status, 200);
     post("/probe/w/run/f/t/null").body("{\"a\": 1234}").to(&api).await.is_problem(413, "payload_too_large");
+    api.stop().await;
+}
+
+/// Of bodies with secrets, which have a limit of their own.
+const SECRET_BYTES_MAX: usize = 512 * 1024;
+const CHUNK_BYTES: usize = 1024;
+
+/// Every operation that is described: those that take no body do not read one, those that do end where their limit is.
+#[tokio::test]
+async fn no_operation_reads_a_body_without_end() {
+    let api = api().await;
+    let description: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/null").replace("{name}", "http").replace("{code}", "error");
+            let uri = uri.replace("{id}", "01999999-9999-7999-8999-999999999999").replace("{digest}", "sha256:00");
+            let send = async |announced: Option<usize>, media_type: &str| {
+                let read = Arc::new(AtomicUsize::new(0));
+                let count = Arc::clone(&read);
+                let endless = stream::repeat_with(move || {
+                    count.fetch_add(CHUNK_BYTES, Relaxed);
+                    Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; CHUNK_BYTES]))
+                });
+                let mut request = Request::builder().method(method.to_uppercase().as_str()).uri(&uri);
+                request = request.header("authorization", format!("Bearer {ADMIN}")).header("content-type", media_type);
+                if let Some(bytes) = announced {
+                    request = request.header("content-length", bytes);
+                }
+                let answering = api.router.clone().oneshot(request.body(Body::from_stream(endless.boxed())).unwrap());
+                let answer = tokio::time::timeout(Duration::from_secs(20), answering).await.expect("an answer comes").unwrap();
+                (answer.status().as_u16(), read.load(Relaxed))
+            };
+            let takes_body = operation.get("requestBody").is_some();
+            // The limit of components is the largest.
+            assert_eq!(send(Some(COMPONENT_BYTES_MAX + 1), "application/json").await, (413, 0), "{method} {path}");
+            for media_type in ["application/json", "application/wasm"] {
+                let (status, read) = send(None, media_type).await;
+                assert!(read <= SECRET_BYTES_MAX + 8 * CHUNK_BYTES, "{method} {path}: {read} bytes were read");
+                if takes_body {
+                    assert!(matches!(status, 413 | 415), "{method} {path}: {status}");
+                }
+            }
+        }
+    }
     api.stop().await;
 }

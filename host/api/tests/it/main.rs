@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod audit;
 mod auth;
 mod description;
 mod endpoints;
 mod events;
 mod grants;
+mod guard;
+mod hosts;
 mod limits;
 mod observability;
 mod people;
@@ -17,3 +20,5 @@ mod runs;
 mod scripts;
 mod settings;
 mod support;
+mod tokens;
+mod workspaces;

@@ -116,6 +116,28 @@ impl Blobs {
         self.tracker.reopen();
     }
 
+    /// Removes all objects of a workspace.
+    ///
+    /// # Errors
+    /// What the store said. What was removed until then is gone.
+    pub async fn remove_all(&self, workspace: WorkspaceId) -> Result<(), String> {
+        let types = Path::from_iter([TYPES, workspace.to_string().as_str()]);
+        for folder in [root(workspace), types] {
+            let mut found = self.store.list(Some(&folder));
+            while let Some(meta) = found.next().await {
+                let removed = match meta {
+                    Ok(meta) => self.store.delete(&meta.location).await,
+                    Err(error) => Err(error),
+                };
+                match removed {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn stat(&self, workspace: WorkspaceId, key: &str) -> Result<Option<Object>, Error> {
         let options = GetOptions { head: true, ..GetOptions::default() };
         match self.store.get_opts(&place_of(workspace, key), options).await {

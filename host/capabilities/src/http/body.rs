@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use sandmill_model::ScriptPath;
+use sandmill_model::{ScriptPath, WorkspaceId};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
@@ -22,6 +22,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     fault::{Fault, Teller},
     limits::REPLACED_BODY_BYTES,
+    traffic::TrafficPort,
 };
 use crate::{
     host::RunFacts,
@@ -29,19 +30,34 @@ use crate::{
 };
 
 /// Bytes that may still go one way.
-pub(super) struct Meter(AtomicU64);
+pub(super) struct Meter {
+    left: AtomicU64,
+    way: Way,
+    workspace: WorkspaceId,
+    traffic: Arc<dyn TrafficPort>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
 
 impl Meter {
-    pub(super) const fn of(bytes: u64) -> Self {
-        Self(AtomicU64::new(bytes))
+    pub(super) fn of(bytes: u64, way: Way, workspace: WorkspaceId, traffic: &Arc<dyn TrafficPort>) -> Self {
+        Self { left: AtomicU64::new(bytes), way, workspace, traffic: Arc::clone(traffic) }
     }
 
     /// False if they are too many; then nothing more goes.
     fn take(&self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let taken = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        match self.way {
+            Way::Up => self.traffic.count(self.workspace, bytes, 0),
+            Way::Down => self.traffic.count(self.workspace, 0, bytes),
+        }
+        let taken = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         if taken.is_err() {
-            self.0.store(0, Ordering::Relaxed);
+            self.left.store(0, Ordering::Relaxed);
         }
         taken.is_ok()
     }

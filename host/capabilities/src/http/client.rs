@@ -31,6 +31,7 @@ use super::{
     resolve::{Resolver, SystemResolver},
     stand_in::StandIn,
     tls::{self, InvalidAuthorities},
+    traffic::{TrafficPort, Uncounted},
 };
 
 pub struct OutboundOptions {
@@ -41,6 +42,7 @@ pub struct OutboundOptions {
     pub resolver: Arc<dyn Resolver>,
     /// None outside of tests of scripts.
     pub stand_in: Option<StandIn>,
+    pub traffic: Arc<dyn TrafficPort>,
 }
 
 impl Default for OutboundOptions {
@@ -51,6 +53,7 @@ impl Default for OutboundOptions {
             limits: HttpLimits::default(),
             resolver: Arc::new(SystemResolver),
             stand_in: None,
+            traffic: Arc::new(Uncounted),
         }
     }
 }
@@ -62,6 +65,7 @@ pub struct Outbound {
     tls: ClientConfig,
     limits: HttpLimits,
     stand_in: Option<StandIn>,
+    pub(super) traffic: Arc<dyn TrafficPort>,
     clients: Mutex<HashMap<WorkspaceId, Kept>>,
 }
 
@@ -74,9 +78,9 @@ impl Outbound {
     /// # Errors
     /// What is wrong with the operator's certificates.
     pub fn new(options: OutboundOptions) -> Result<Self, InvalidAuthorities> {
-        let OutboundOptions { policy, authorities, limits, resolver, stand_in } = options;
+        let OutboundOptions { policy, authorities, limits, resolver, stand_in, traffic } = options;
         let tls = tls::config(authorities.as_deref())?;
-        Ok(Self { policy, resolver, tls, limits, stand_in, clients: Mutex::default() })
+        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, clients: Mutex::default() })
     }
 
     #[must_use]

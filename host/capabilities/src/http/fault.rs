@@ -17,6 +17,8 @@ const CAUSES_MAX: usize = 16;
 pub(super) enum Fault {
     /// No grant covers it; the text says how to get one.
     Denied(String),
+    /// The workspace has used up what it may; the text says which limit.
+    Quota(String),
     Prohibited {
         host: String,
         address: IpAddr,
@@ -49,7 +51,7 @@ pub(super) enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(text) | Self::Lookup(text) | Self::Refused(text) => f.write_str(text),
+            Self::Denied(text) | Self::Quota(text) | Self::Lookup(text) | Self::Refused(text) => f.write_str(text),
             Self::Prohibited { host, address, denied } => {
                 let block = ipnet::IpNet::from(*address);
                 let host = if *host == address.to_string() { String::new() } else { format!("{host} resolves to ") };
@@ -98,7 +100,7 @@ impl Fault {
 
     fn code(&self) -> Error {
         match self {
-            Self::Denied(_) => Error::HttpRequestDenied,
+            Self::Denied(_) | Self::Quota(_) => Error::HttpRequestDenied,
             Self::Prohibited { .. } => Error::DestinationIpProhibited,
             Self::Url(_) => Error::HttpRequestUriInvalid,
             Self::UrlTooLong(_) => Error::HttpRequestUriTooLong,

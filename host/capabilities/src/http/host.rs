@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
-    body::{Activity, BodyPlaceholders, DownBody, Meter, UpBody},
+    body::{Activity, BodyPlaceholders, DownBody, Meter, UpBody, Way},
     client::{Outbound, Timeouts, WorkspaceClient},
     credentials::CredentialsPort,
     fault::{Fault, Teller},
@@ -95,7 +95,7 @@ pub(super) fn view(guest: &mut Guest<Host>) -> WasiHttpCtxView<'_> {
     let (table, host) = guest.table_and_host();
     let (run, ports) = (&host.run, &host.ports);
     let http = host.http.0.get_or_insert_with(|| {
-        let limits = ports.http.limits();
+        let (limits, workspace) = (ports.http.limits(), run.attempt.workspace);
         let gate = Gate {
             run: Arc::clone(run),
             grants: Arc::clone(&ports.grants),
@@ -103,8 +103,8 @@ pub(super) fn view(guest: &mut Guest<Host>) -> WasiHttpCtxView<'_> {
             credentials: Arc::clone(&ports.credentials),
             teller: Teller(log),
             requests: Arc::new(Semaphore::new(limits.requests_per_run)),
-            up: Arc::new(Meter::of(limits.bytes_up_per_run)),
-            down: Arc::new(Meter::of(limits.bytes_down_per_run)),
+            up: Arc::new(Meter::of(limits.bytes_up_per_run, Way::Up, workspace, &ports.http.traffic)),
+            down: Arc::new(Meter::of(limits.bytes_down_per_run, Way::Down, workspace, &ports.http.traffic)),
         };
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(REQUEST_HEADER_BYTES);
@@ -177,6 +177,7 @@ impl Gate {
         }
         let target = Target::of(&parts.uri)?;
         let paths = self.resources(&parts.method, &target).await?;
+        self.outbound.traffic.admit(self.run.attempt.workspace).await.map_err(Fault::Quota)?;
         let limits = *self.outbound.limits();
         let client = self.outbound.client(self.run.attempt.workspace).ok_or(Fault::TooManyOfWorkspace(CLIENTS_MAX))?;
         let of_run = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Fault::TooManyOfRun(limits.requests_per_run))?;

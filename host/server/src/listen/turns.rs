@@ -243,7 +243,7 @@ impl Drop for Turn {
 }
 
 /// What one peer has of addresses: a network of 64 bits is one household.
-fn network(peer: IpAddr) -> IpAddr {
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => (address & Ipv6Addr::from_segments([u16::MAX, u16::MAX, u16::MAX, u16::MAX, 0, 0, 0, 0])).into(),

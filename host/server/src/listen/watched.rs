@@ -10,12 +10,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
+use super::{activity::Activity, wire::Wire};
 
 /// How an HTTP/2 connection begins; no HTTP/1 request does.
 const HTTP2_BEGINS: &[u8] = b"PRI ";
@@ -34,7 +31,7 @@ enum Protocol {
 pub(super) struct LastRead(AtomicUsize);
 
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Wire,
     activity: Arc<Activity>,
     protocol: Protocol,
     last_read: Arc<LastRead>,
@@ -44,7 +41,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, last_read: Arc<LastRead>) -> Self {
+    pub(super) fn new(stream: Wire, activity: Arc<Activity>, last_read: Arc<LastRead>) -> Self {
         Self { stream, activity, protocol: Protocol::Unknown, last_read, gives_way: false }
     }
 
@@ -112,7 +109,12 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // TLS takes more than the kernel does: what it holds back is not read, either.
+        if self.stream.is_secure() {
+            if flushed.is_pending() { self.activity.blocked() } else { self.activity.unblocked() }
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -126,7 +128,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -134,7 +136,7 @@ mod tests {
     async fn pair(listener: &TcpListener, last_read: &Arc<LastRead>) -> (TcpStream, Watched) {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (peer, Watched::new(stream, Arc::new(Activity::begin()), Arc::clone(last_read)))
+        (peer, Watched::new(Wire::Plain(stream), Arc::new(Activity::begin()), Arc::clone(last_read)))
     }
 
     /// Reads what the peer sends, then tells whether the first write gives way.

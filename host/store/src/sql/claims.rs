@@ -20,6 +20,7 @@ use crate::{
     StoreError,
     nodes::Incarnation,
     queue::{Claimed, Claims, Head, Heads, Ready, Share},
+    workspaces::{Status, running_runs_max},
 };
 
 /// Inputs from their own table that one claim takes along: they are in memory until their runs have a slot.
@@ -40,7 +41,7 @@ const TAKE: &str = concat!(
 
 /// From one workspace to the next by the index of what is ready: as many steps as there are workspaces, however many runs and tags each has.
 pub(super) async fn heads(tags: &[Arc<str>], after: Option<WorkspaceId>, limit: u32, mut conn: Conn<'_>) -> Result<Heads, StoreError> {
-    let mut next = "SELECT workspace, (SELECT settings FROM workspaces WHERE id = workspace)".to_owned();
+    let mut next = "SELECT next.workspace, workspaces.settings, workspaces.status, workspaces.overrides, plans.quotas".to_owned();
     for (index, _) in tags.iter().enumerate() {
         // Writing to a string cannot fail.
         let _ = write!(
@@ -49,7 +50,10 @@ pub(super) async fn heads(tags: &[Arc<str>], after: Option<WorkspaceId>, limit: 
             index + 2
         );
     }
-    next.push_str(" FROM (SELECT workspace FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace LIMIT 1) AS next");
+    next.push_str(
+        " FROM (SELECT workspace FROM queue WHERE state = 0 AND workspace > $1 ORDER BY workspace LIMIT 1) AS next
+         LEFT JOIN workspaces ON workspaces.id = next.workspace LEFT JOIN plans ON plans.name = workspaces.plan",
+    );
     let mut heads = Heads { ready: Vec::new(), after };
     for _ in 0..limit {
         let mut values = values![heads.after.map_or(Vec::new(), |workspace| workspace.0.as_bytes().to_vec())];
@@ -61,12 +65,15 @@ pub(super) async fn heads(tags: &[Arc<str>], after: Option<WorkspaceId>, limit: 
         };
         let workspace = WorkspaceId(row.uuid(0)?);
         let settings = workspaces::read_settings(row, 1)?;
+        // What waits in one that is archived goes on once it is not any more.
+        let is_active = workspaces::read_status(row, 2)? == Status::Active;
+        let running_max = running_runs_max(&settings, &workspaces::read_quotas(row, 3)?);
         for (index, tag) in tags.iter().enumerate() {
-            if row.int(index + 2)? != 0 {
+            if is_active && row.int(index + 5)? != 0 {
                 heads.ready.push(Ready {
                     head: Head { workspace, tag: Arc::clone(tag) },
                     weight: settings.weight.unwrap_or(1),
-                    running_max: settings.running_runs_max,
+                    running_max,
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! The numbers that stand for names in tables; migrations document them. They never change meaning.
 
-use sandmill_model::{CauseKind, OutcomeKind, RunStatus};
+use sandmill_model::{CauseKind, OutcomeKind, RunStatus, auth::TokenKind};
 
 use crate::StoreError;
 
@@ -57,6 +57,18 @@ pub(super) fn read_cause(code: i64) -> Result<CauseKind, StoreError> {
     CauseKind::ALL.into_iter().find(|known| cause(*known) == code).ok_or_else(|| StoreError::Corrupt(format!("a run's cause {code}")))
 }
 
+pub(super) const fn token_kind(kind: TokenKind) -> i64 {
+    match kind {
+        TokenKind::User => 0,
+        TokenKind::Start => 1,
+        TokenKind::Run => 2,
+    }
+}
+
+pub(super) fn read_token_kind(code: i64) -> Result<TokenKind, StoreError> {
+    TokenKind::ALL.into_iter().find(|known| token_kind(*known) == code).ok_or_else(|| StoreError::Corrupt(format!("a token's kind {code}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +84,10 @@ mod tests {
         for known in CauseKind::ALL {
             assert_eq!(read_cause(cause(known)).unwrap(), known);
         }
+        for known in TokenKind::ALL {
+            assert_eq!(read_token_kind(token_kind(known)).unwrap(), known);
+        }
+        assert!(read_token_kind(3).is_err());
         assert!(read_cause(3).is_err());
         assert!(read_status(99).is_err());
         assert!(read_outcome(-1).is_err());

@@ -20,9 +20,9 @@ use crate::StoreError;
 /// Connections that read a SQLite file.
 const READERS_MAX: u32 = 4;
 /// Batches of runs that are written to PostgreSQL at the same time.
-const POSTGRES_LANES: usize = 4;
+const POSTGRES_LANES: i64 = 4;
 /// The same for what runs write while they go on: apart, so that whoever starts a run does not wait for it.
-const POSTGRES_SIDE_LANES: usize = 2;
+const POSTGRES_SIDE_LANES: i64 = 2;
 /// How long opening waits for another process that is opening the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
@@ -221,7 +221,10 @@ async fn open_postgres(url: &str, durability: Durability) -> Result<Db, StoreErr
     let mut conn = pool.acquire().await.map_err(dialect::error)?;
     migrate::run(Conn::Postgres(&mut conn)).await?;
     drop(conn);
-    let writer = |lanes| Arc::new(Writer::start((0..lanes).map(|_| Source::Postgres(pool.clone())).collect()));
-    let (writer, side) = (writer(POSTGRES_LANES), writer(POSTGRES_SIDE_LANES));
+    // Lanes of all nodes count apart, and so do those of two stores in one process.
+    let own = i64::from(u16::from_be_bytes(sandmill_model::random::bytes())) << 8;
+    let writer =
+        |lanes: std::ops::Range<i64>| Arc::new(Writer::start(lanes.map(|lane| Source::Postgres(pool.clone(), own + lane)).collect()));
+    let (writer, side) = (writer(1..1 + POSTGRES_LANES), writer(1 + POSTGRES_LANES..1 + POSTGRES_LANES + POSTGRES_SIDE_LANES));
     Ok(Db { backend: Backend::Postgres(pool), writer, side })
 }

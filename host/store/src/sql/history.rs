@@ -24,6 +24,14 @@ impl History for Sql {
         })
     }
 
+    fn append_again(&self, mut runs: Vec<FinishedRun>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let there = self.ended(runs.iter().map(|done| (done.run.workspace, done.run.id)).collect()).await?;
+            runs.retain(|done| !there.contains(&done.run.id));
+            self.append(runs).await
+        })
+    }
+
     fn run(&self, workspace: WorkspaceId, id: RunId) -> BoxFuture<'_, Result<Option<RunRecord>, StoreError>> {
         Box::pin(self.db.read((workspace, id), |(workspace, id), conn| Box::pin(run(*workspace, *id, conn))))
     }

@@ -15,6 +15,14 @@ use crate::{
     users::User,
 };
 
+/// The one of the hash `$1`, if it is good at `$2`: nobody comes into a workspace that is being deleted.
+macro_rules! is_good {
+    () => {
+        "hash = $1 AND expires_at > $2 AND used_by IS NULL
+         AND EXISTS (SELECT 1 FROM workspaces w WHERE w.id = invitations.workspace AND w.status <> 2)"
+    };
+}
+
 impl Invitations for Sql {
     fn invite(&self, new: NewInvitation) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { invite(new, &mut conn).await })))
@@ -53,8 +61,7 @@ impl Invitations for Sql {
     fn is_good(&self, hash: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(self.db.read((hash, now), |(hash, now), mut conn| {
             Box::pin(async move {
-                let row =
-                    conn.row("SELECT 1 FROM invitations WHERE hash = $1 AND expires_at > $2 AND used_by IS NULL", values![hash.0, *now]);
+                let row = conn.row(concat!("SELECT 1 FROM invitations WHERE ", is_good!()), values![hash.0, *now]);
                 Ok(row.await?.is_some())
             })
         }))
@@ -98,8 +105,7 @@ async fn accept(
     // Of two that accept at once, one waits here and finds it used.
     let row = conn
         .row(
-            "SELECT workspace, id, role, created_by FROM invitations WHERE hash = $1 AND expires_at > $2 AND used_by IS NULL
-             {lock invitations}",
+            concat!("SELECT workspace, id, role, created_by FROM invitations WHERE ", is_good!(), " {lock invitations}"),
             values![hash.0, now],
         )
         .await?;

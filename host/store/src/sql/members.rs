@@ -77,7 +77,7 @@ impl Members for Sql {
                 let rows = conn
                     .rows(
                         "SELECT w.name, m.role FROM members m JOIN workspaces w ON w.id = m.workspace
-                         WHERE m.user_name = $1 ORDER BY w.name LIMIT $2",
+                         WHERE m.user_name = $1 AND w.status <> 2 ORDER BY w.name LIMIT $2",
                         values![user.as_str(), *limit],
                     )
                     .await?;

@@ -36,6 +36,9 @@ const MIGRATIONS: &[Migration] = migrations![
     12 "kept_results" "0012_kept_results.sql",
     13 "waiting" "0013_waiting.sql",
     14 "resources" "0014_resources.sql",
+    15 "tokens" "0015_tokens.sql",
+    16 "workspaces" "0016_workspaces.sql",
+    17 "audit" "0017_audit.sql",
     18 "people" "0018_people.sql",
 ];
 
@@ -82,7 +85,7 @@ pub(super) async fn present(conn: &mut Conn<'_>) -> Result<i64, StoreError> {
 /// How many migrations the database has, all of which must be ours.
 async fn known(conn: &mut Conn<'_>, migrations: &[Migration]) -> Result<usize, StoreError> {
     let present = conn.rows("SELECT number, name FROM migrations ORDER BY number", values![]).await?;
-    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    let known = migrations.last().map_or(0, |newest| newest.number);
     for row in &present {
         let (number, name) = (row.int(0)?, row.text(1)?);
         if number > known {

@@ -1,6 +1,7 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
 mod access;
+mod audit;
 mod canonical;
 mod claims;
 mod codes;
@@ -23,20 +24,25 @@ mod migrate;
 mod nodes;
 mod objects;
 mod partitions;
+mod plans;
 mod queue;
 mod queued;
 mod rates;
+mod removal;
 mod resource_types;
 mod resources;
 mod retention;
 mod rotation;
 mod scripts;
 mod sessions;
+mod shown;
 mod signals;
 mod snapshot;
 mod state;
+mod token_uses;
 mod tokens;
 mod turns;
+mod usage;
 mod users;
 mod value;
 mod variables;
@@ -119,6 +125,9 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
     let sql = Arc::new(Sql::new(db, shelf, seals));
     Ok(Store {
         workspaces: sql.clone(),
+        plans: sql.clone(),
+        removals: sql.clone(),
+        usage: sql.clone(),
         tokens: sql.clone(),
         scripts: sql.clone(),
         queue: sql.clone(),
@@ -140,6 +149,8 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         invitations: sql.clone(),
         groups: sql.clone(),
         folders: sql.clone(),
+        audit: sql.clone(),
+        shown: sql.clone(),
         health: sql,
     })
 }
@@ -159,11 +170,19 @@ struct Sql {
     /// Held by whoever rotates keys.
     rotating: Mutex<()>,
     checks: Arc<Semaphore>,
+    token_uses: token_uses::Uses,
 }
 
 impl Sql {
     fn new(db: Db, shelf: Option<objects::Shelf>, seals: Option<Arc<Seals>>) -> Self {
-        Self { db, shelf, seals, rotating: Mutex::new(()), checks: Arc::new(Semaphore::new(CHECKS_MAX)) }
+        Self {
+            db,
+            shelf,
+            seals,
+            rotating: Mutex::new(()),
+            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            token_uses: token_uses::Uses::default(),
+        }
     }
 
     /// For what is done to secrets; an error if there are no keys for it.

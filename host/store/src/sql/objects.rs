@@ -126,6 +126,28 @@ impl Sql {
         stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).collect().await
     }
 
+    /// Removes large results of a workspace, at most `limit`; returns how many.
+    pub(super) async fn remove_results(&self, workspace: WorkspaceId, limit: usize) -> Result<usize, StoreError> {
+        let Some(shelf) = &self.shelf else { return Ok(0) };
+        let of_workspace = Path::from(workspace.to_string());
+        let found: Vec<_> = shelf.objects.list(Some(&of_workspace)).take(limit).collect().await;
+        let mut removed = 0;
+        for object in found {
+            let object = match object.map_err(failure) {
+                Ok(object) => object,
+                // Somebody else was quicker.
+                Err(StoreError::Gone(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            match shelf.objects.delete(&object.location).await.map_err(failure) {
+                Ok(()) => removed += 1,
+                Err(StoreError::Gone(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
     /// Removes those of `found` that no run refers to; returns how many.
     async fn remove_orphans(&self, shelf: &Shelf, found: Vec<Path>) -> Result<u64, StoreError> {
         let mut removed = 0;

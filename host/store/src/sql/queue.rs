@@ -16,6 +16,7 @@ use super::{
     nodes,
     queued::{self, Lease, State},
     rates,
+    usage::{ALONE, Tally},
     value::{RunKey, Value, run_key, values},
     waiting::{Waiting, select_waiting},
 };
@@ -232,6 +233,9 @@ async fn cancel(workspace: WorkspaceId, id: RunId, now: Timestamp, mut conn: Con
         outcome: Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started")),
     };
     finished::insert(&mut conn, &[(&finished, Logged::default())]).await?;
+    let mut tally = Tally::default();
+    tally.never_tried(&finished);
+    tally.write(&mut conn, ALONE).await?;
     keys::release(&mut conn, held, now).await?;
     Ok(Cancelled::AtOnce)
 }

@@ -1,7 +1,7 @@
 //! Signals by LISTEN and NOTIFY.
 
 use futures_util::StreamExt;
-use sandmill_model::{BoxFuture, RunId};
+use sandmill_model::{BoxFuture, RunId, TokenId};
 use uuid::Uuid;
 
 use super::{Sql, value::values};
@@ -10,7 +10,7 @@ use crate::{
     signals::{Heard, Signal, Signals},
 };
 
-/// Run ids in one notification, whose payload PostgreSQL bounds at 8,000 bytes.
+/// Ids in one notification, whose payload PostgreSQL bounds at 8,000 bytes.
 const IDS_MAX: usize = 200;
 
 impl Signals for Sql {
@@ -42,26 +42,29 @@ impl Signals for Sql {
 fn payloads(signal: &Signal) -> Vec<String> {
     match signal {
         Signal::Ready => vec!["ready".to_owned()],
-        Signal::Ended(runs) => with_ids("ended", runs),
-        Signal::Logged(runs) => with_ids("logged", runs),
-        Signal::Cancel(runs) => with_ids("cancel", runs),
+        Signal::Ended(runs) => with_ids("ended", runs, |run| run.0),
+        Signal::Logged(runs) => with_ids("logged", runs, |run| run.0),
+        Signal::Cancel(runs) => with_ids("cancel", runs, |run| run.0),
+        Signal::Revoked(tokens) => with_ids("revoked", tokens, |token| token.0),
     }
 }
 
-fn with_ids(word: &str, runs: &[RunId]) -> Vec<String> {
-    runs.chunks(IDS_MAX).map(|runs| runs.iter().fold(word.to_owned(), |text, run| format!("{text} {}", run.0.simple()))).collect()
+fn with_ids<I>(word: &str, ids: &[I], uuid: impl Fn(&I) -> Uuid) -> Vec<String> {
+    ids.chunks(IDS_MAX).map(|ids| ids.iter().fold(word.to_owned(), |text, id| format!("{text} {}", uuid(id).simple()))).collect()
 }
 
 /// None for what a later release says.
 fn read(payload: &str) -> Option<Signal> {
     let mut words = payload.split(' ');
     let word = words.next()?;
-    let ids = || words.map(|id| Uuid::parse_str(id).ok().map(RunId)).collect::<Option<Vec<_>>>();
+    let ids = words.map(|id| Uuid::parse_str(id).ok()).collect::<Option<Vec<_>>>();
+    let runs = |ids: Vec<Uuid>| ids.into_iter().map(RunId).collect::<Vec<_>>();
     match word {
         "ready" => Some(Signal::Ready),
-        "ended" => ids().map(Signal::Ended),
-        "logged" => ids().map(Signal::Logged),
-        "cancel" => ids().map(Signal::Cancel),
+        "ended" => ids.map(runs).map(Signal::Ended),
+        "logged" => ids.map(runs).map(Signal::Logged),
+        "cancel" => ids.map(runs).map(Signal::Cancel),
+        "revoked" => ids.map(|ids| Signal::Revoked(ids.into_iter().map(TokenId).collect())),
         _ => None,
     }
 }
@@ -89,6 +92,8 @@ mod tests {
         for signal in [Signal::Cancel(runs[..2].to_vec()), Signal::Logged(runs[..2].to_vec())] {
             assert_eq!(read(&payloads(&signal)[0]), Some(signal));
         }
+        let revoked = Signal::Revoked(vec![TokenId::new(Timestamp::from_micros(1))]);
+        assert_eq!(read(&payloads(&revoked)[0]), Some(revoked));
         assert_eq!(read("ended x"), None);
         assert_eq!(read("later 1"), None);
     }

@@ -16,6 +16,8 @@ const CLASS: i64 = 0x7475_726e;
 const BUCKETS: u8 = 64;
 /// Buckets of state come after those of runs, and are none of them: whoever starts a run does not wait for state.
 const STATE: u8 = BUCKETS;
+/// And those of the audit log after them.
+const AUDIT: u8 = 2 * BUCKETS;
 
 /// What a transaction will need.
 #[derive(Default)]
@@ -37,6 +39,13 @@ impl Turns {
     pub(super) fn state(scope: &StateScope) -> Self {
         let mut turns = Self::default();
         turns.0.insert(STATE + bucket(scope.workspace, &[scope.path.as_str().as_bytes(), scope.trigger.as_bytes()]));
+        turns
+    }
+
+    /// What appending to the audit log of a workspace needs.
+    pub(super) fn audit(workspace: WorkspaceId) -> Self {
+        let mut turns = Self::default();
+        turns.0.insert(AUDIT + bucket(workspace, &[b"audit"]));
         turns
     }
 

@@ -19,6 +19,7 @@ use super::{
     dialect::{self, Conn},
     finished, keys, queue, queued,
     turns::Turns,
+    usage::{self, Tally},
     value::{RunKey, run_key, values},
 };
 use crate::{
@@ -109,7 +110,8 @@ impl Command {
 /// Where a lane's transactions come from.
 pub(super) enum Source {
     Sqlite(SqliteConnection),
-    Postgres(PgPool),
+    /// With the rows that are its own where several count the same.
+    Postgres(PgPool, i64),
 }
 
 pub(super) struct Writer {
@@ -244,7 +246,7 @@ impl Source {
                 let mut conn = Conn::Sqlite(conn);
                 begin(&mut conn).await?;
                 let written = async {
-                    let moved = apply(&mut conn, commands).await?;
+                    let moved = apply(&mut conn, commands, usage::ALONE).await?;
                     conn.execute("COMMIT", values![]).await?;
                     Ok(moved)
                 };
@@ -255,9 +257,9 @@ impl Source {
                 }
                 written
             }
-            Self::Postgres(pool) => {
+            Self::Postgres(pool, part) => {
                 let mut transaction = pool.begin().await.map_err(dialect::error)?;
-                let moved = apply(&mut Conn::Postgres(&mut transaction), commands).await?;
+                let moved = apply(&mut Conn::Postgres(&mut transaction), commands, *part).await?;
                 transaction.commit().await.map_err(dialect::error)?;
                 Ok(moved)
             }
@@ -274,7 +276,8 @@ async fn begin(conn: &mut Conn<'_>) -> Result<(), StoreError> {
     conn.execute("BEGIN IMMEDIATE", values![]).await.map(drop)
 }
 
-async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, StoreError> {
+/// `part`: of counters, the one that nobody else writes at the same time.
+async fn apply(conn: &mut Conn<'_>, commands: &mut [Command], part: i64) -> Result<Done, StoreError> {
     turns(commands).wait(conn).await?;
     let (mut enqueued, mut appended) = (Vec::new(), Vec::new());
     let mut completed: Vec<(Incarnation, Completed<'_>)> = Vec::new();
@@ -294,6 +297,7 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
     }
     let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
     let mut holders = Vec::new();
+    let mut tally = Tally::default();
     let (mut failed, mut handlers) = (Vec::new(), Vec::new());
     for (lease, Completed { ended, again }) in completed {
         let all: Vec<&FinishedRun> = ended.iter().map(|completion| &completion.done).collect();
@@ -307,9 +311,14 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command]) -> Result<Done, St
         }
         done.moved.extend(taken.runs);
         holders.extend(taken.holders);
-        done.moved.extend(queue::try_again(conn, lease, &again).await?);
+        let tried: HashSet<RunKey> = queue::try_again(conn, lease, &again).await?.into_iter().collect();
+        let has_moved = |each: &FinishedRun| tried.contains(&run_key(each.run.workspace, each.run.id));
+        again.iter().filter(|(each, _, _)| has_moved(each)).for_each(|(each, _, _)| tally.tried(each));
+        done.moved.extend(tried);
     }
     finished::insert(conn, &appended).await?;
+    appended.iter().for_each(|(each, _)| tally.ended(each));
+    tally.write(conn, part).await?;
     dead_letters::insert(conn, &failed).await?;
     queued::enqueue(conn, &handlers.into_iter().map(|run| (run, None)).collect::<Vec<_>>()).await?;
     // Last, because what is handed on here was not ready before.

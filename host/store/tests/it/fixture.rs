@@ -82,6 +82,11 @@ impl Database {
         rows.into_iter().map(read).collect()
     }
 
+    /// The bytes of an expression of text, in SQL.
+    pub(crate) fn bytes_of(&self, text: &str) -> String {
+        if self.url.starts_with("sqlite:") { format!("CAST({text} AS BLOB)") } else { format!("convert_to({text}, 'UTF8')") }
+    }
+
     /// Does something that no store does.
     pub(crate) async fn execute(&self, sql: &str) {
         use sqlx::{ConnectOptions as _, Connection as _};
@@ -93,6 +98,57 @@ impl Database {
             None => {
                 let mut conn = sqlx::PgConnection::connect(&self.url).await.unwrap();
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql.replace("X'", "'\\x"))).execute(&mut conn).await.unwrap();
+            }
+        }
+    }
+
+    /// Tables that have a column `workspace`, each with all of its columns and whether they hold numbers, bytes or text: `i`, `b`, `t`.
+    pub(crate) async fn tables_of_workspaces(&self) -> Vec<(String, Vec<(String, char)>)> {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        const SQLITE: &str = "SELECT t.name, c.name, c.type FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.cid";
+        const POSTGRES: &str = "SELECT t.relname::TEXT, c.attname::TEXT, format_type(c.atttypid, NULL) FROM pg_class AS t
+            JOIN pg_attribute AS c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
+            WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND t.relnamespace = 'public'::REGNAMESPACE
+            ORDER BY t.relname, c.attnum";
+        let rows: Vec<(String, String, String)> = match self.url.strip_prefix("sqlite:") {
+            Some(file) => {
+                let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+                sqlx::query_as(SQLITE).fetch_all(&mut conn).await.unwrap()
+            }
+            None => sqlx::query_as(POSTGRES).fetch_all(&mut sqlx::PgConnection::connect(&self.url).await.unwrap()).await.unwrap(),
+        };
+        let mut tables: Vec<(String, Vec<(String, char)>)> = Vec::new();
+        for (table, column, kind) in rows {
+            let kind = match kind.to_ascii_lowercase().as_str() {
+                "integer" | "bigint" => 'i',
+                "blob" | "bytea" => 'b',
+                "text" => 't',
+                other => panic!("a column of type {other}"),
+            };
+            match tables.last_mut() {
+                Some((last, columns)) if *last == table => columns.push((column, kind)),
+                _ => tables.push((table, vec![(column, kind)])),
+            }
+        }
+        tables.retain(|(_, columns)| columns.iter().any(|(name, _)| name == "workspace"));
+        tables
+    }
+
+    /// How many rows a table has of a workspace.
+    pub(crate) async fn rows_of(&self, table: &str, workspace: WorkspaceId) -> i64 {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        let id = workspace.0.simple().to_string();
+        match self.url.strip_prefix("sqlite:") {
+            Some(file) => {
+                let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+                let count = format!("SELECT COUNT(*) FROM {table} WHERE workspace = X'{id}'");
+                sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut conn).await.unwrap()
+            }
+            None => {
+                let mut conn = sqlx::PgConnection::connect(&self.url).await.unwrap();
+                let count = format!(r"SELECT COUNT(*) FROM {table} WHERE workspace = '\x{id}'");
+                sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut conn).await.unwrap()
             }
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod answers;
+mod audit;
 mod children;
 mod claims;
 mod commits;
@@ -15,9 +16,11 @@ mod nodes;
 mod objects;
 mod open;
 mod people;
+mod plans;
 mod queue;
 mod rates;
 mod reach;
+mod removal;
 mod resource_types;
 mod resources;
 mod retention;
@@ -28,5 +31,6 @@ mod simulation;
 mod state;
 mod tokens;
 mod upgrade;
+mod usage;
 mod variables;
 mod workspaces;

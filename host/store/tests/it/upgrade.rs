@@ -223,7 +223,9 @@ async fn open(database: &Database, schema: usize, rows: &[&str]) -> (Store, Work
     let workspace = store.workspaces.by_name("default").await.unwrap().unwrap();
     assert_eq!(workspace.id.to_string(), WORKSPACE);
     let admin = store.tokens.by_hash(TokenHash::of("sm_of_long_ago_0000")).await.unwrap().unwrap();
-    assert_eq!((&*admin.identity, admin.workspace), ("u/admin", None));
+    assert_eq!((&*admin.principal.identity, admin.principal.workspace), ("u/admin", None));
+    let listed = store.tokens.list(None, None, 10).await.unwrap();
+    assert_eq!((listed.len(), listed[0].prefix.as_str(), &listed[0].created_by, listed[0].expires_at), (1, "", &None, None));
     (store, workspace.id)
 }
 

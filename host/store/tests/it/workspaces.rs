@@ -1,12 +1,20 @@
 //! Workspaces.
 
 use sandmill_model::WorkspaceSettings;
-use sandmill_store::StoreError;
+use sandmill_store::{StoreError, workspaces::Status};
 use serde_json::json;
 
-use crate::fixture::{Database, on_both, tick, workspace};
+use crate::fixture::{Database, heads, new_run, on_both, tick, workspace};
 
-on_both![ensure_keeps_the_first, two_at_once_make_one, names_and_ids_are_unique, list_is_oldest_first, settings];
+on_both![
+    ensure_keeps_the_first,
+    two_at_once_make_one,
+    names_and_ids_are_unique,
+    list_is_oldest_first,
+    pages_are_in_the_order_of_names,
+    what_waits_in_an_archived_one_waits_on,
+    settings,
+];
 
 async fn ensure_keeps_the_first(database: Database) {
     let store = database.open().await;
@@ -47,6 +55,37 @@ async fn list_is_oldest_first(database: Database) {
     }
     let names: Vec<_> = store.workspaces.list().await.unwrap().into_iter().map(|each| each.name).collect();
     assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["c", "a", "b"]);
+}
+
+async fn pages_are_in_the_order_of_names(database: Database) {
+    let store = database.open().await;
+    for name in ["c", "a", "b"] {
+        store.workspaces.ensure(workspace(), name, tick()).await.unwrap();
+    }
+    let page = async |after: Option<&str>, limit: u32| -> Vec<String> {
+        let page = store.workspaces.page(after, limit).await.unwrap();
+        page.into_iter().map(|each| each.name.to_string()).collect()
+    };
+    assert_eq!(page(None, 2).await, ["a", "b"]);
+    assert_eq!(page(Some("b"), 2).await, ["c"]);
+    assert_eq!(page(Some("c"), 2).await, [""; 0]);
+    assert_eq!(page(Some("a\0"), 2).await, [""; 0]);
+}
+
+async fn what_waits_in_an_archived_one_waits_on(database: Database) {
+    let store = database.open().await;
+    let made = store.workspaces.ensure(workspace(), "a", tick()).await.unwrap();
+    assert_eq!((made.status, made.status_since), (Status::Active, made.created_at));
+    store.queue.enqueue(vec![new_run(made.id)]).await.unwrap();
+    let at = tick();
+    let archived = store.workspaces.change_status(made.id, Status::Archived, at).await.unwrap().unwrap();
+    assert_eq!((archived.status, archived.status_since), (Status::Archived, at));
+    assert_eq!(store.workspaces.change_status(made.id, Status::Archived, tick()).await.unwrap(), Some(archived), "once");
+    assert_eq!(heads(&store).await, []);
+    let active = store.workspaces.change_status(made.id, Status::Active, tick()).await.unwrap().unwrap();
+    assert_eq!(store.workspaces.by_name("a").await.unwrap(), Some(active));
+    assert_eq!(heads(&store).await.len(), 1);
+    assert_eq!(store.workspaces.change_status(workspace(), Status::Active, tick()).await.unwrap(), None);
 }
 
 async fn settings(database: Database) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
 use sandmill_dispatch::{Refused, RerunTerms};
@@ -12,6 +12,7 @@ use sandmill_store::{
     queue::Cancelled,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::Facts,
     auth::Caller,
     problem::Problem,
     request::{body::JsonBody, paging},
@@ -88,6 +90,12 @@ impl BulkReceipt {
         Self { next, ..self }
     }
 
+    /// What the audit log tells of it.
+    pub(crate) fn facts(&self) -> Extension<Facts> {
+        let after = json!({"done": self.done, "ending": self.ending, "passed_over": self.passed_over});
+        Extension(Facts { after, ..Facts::default() })
+    }
+
     fn pass_over(&mut self, run: RunId, refusal: &Refusal) {
         self.passed_over += 1;
         if self.problems.len() < PROBLEMS_MAX {
@@ -103,7 +111,7 @@ pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
     JsonBody(bulk): JsonBody<BulkCancel>,
-) -> Result<Json<BulkReceipt>, Problem> {
+) -> Result<(Extension<Facts>, Json<BulkReceipt>), Problem> {
     let filter = RunFilter { phase: Some(Phase::Open), ..some(&bulk.filter)? };
     let (runs, next) = find(&app, &caller, Action::Cancel, filter, bulk.cursor.as_deref()).await?;
     let (app, workspace) = (&app, caller.workspace.id);
@@ -114,7 +122,8 @@ pub(crate) async fn cancel(
             Cancelled::TooLate => Steered::PassedOver,
         })
     });
-    Ok(Json(receipt.await.going_on_at(next)))
+    let receipt = receipt.await.going_on_at(next);
+    Ok((receipt.facts(), Json(receipt)))
 }
 
 /// Does the runs that fit and have ended again, with the arguments that they had, a thousand at most in one request.

@@ -51,5 +51,5 @@ pub(crate) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let follower = app.dispatch.place(caller.workspace.id)?.follow(run, from)?;
-    Ok(events::answer(follower, View { caller, path, run, from }))
+    Ok(events::answer(follower, View { app, caller, path, run, from }))
 }

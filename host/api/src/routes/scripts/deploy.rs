@@ -23,6 +23,7 @@ use super::submission::{SourceSubmission, Submission};
 use crate::{
     app::App,
     auth::Caller,
+    kept,
     problem::{Diagnostic, Problem},
     request::url::WholePath,
     routes::grants,
@@ -67,7 +68,11 @@ pub(crate) async fn deploy(
         caller.must(Domain::Runs, Action::Start, handler.as_str())?;
     }
     let digest = name(submission.language, submission.source.clone(), submission.manifest.clone()).await?;
-    if let Some((deployment, version)) = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?
+    let present = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?;
+    if present.is_none() {
+        kept::must_have_room_for_a_script(&app, &caller).await?;
+    }
+    if let Some((deployment, version)) = present
         && version.digest == digest
     {
         let missing = grants::missing(&app, &caller, &path, &version.manifest.grants).await?;
@@ -75,6 +80,7 @@ pub(crate) async fn deploy(
         return Ok((StatusCode::OK, Json(Deployed::of(deployment, version.language, version.schema, said))).into_response());
     }
 
+    kept::must_have_room_for(&app, &caller, submission.source.len()).await?;
     let now = app.clock.now();
     let (new, warnings) = build(&app, &Destination { caller: &caller, path: &path, now }, digest, submission).await?;
     let (language, schema, asked) = (new.version.language, new.version.schema.clone(), new.version.manifest.grants.clone());

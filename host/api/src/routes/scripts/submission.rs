@@ -55,9 +55,9 @@ impl FromRequest<Arc<App>> for Submission {
         let options = &app.options;
         match body::media_type(&parts.headers).as_str() {
             "application/wasm" => {
-                of_component(&parts.headers, &parts.uri, body::read(&parts.headers, body, options.component_bytes_max).await?)
+                of_component(&parts.headers, &parts.uri, body::read(app, &parts, body, options.component_bytes_max).await?)
             }
-            "" | "application/json" => of_source(body::parse(&body::read(&parts.headers, body, options.body_bytes_max).await?)?),
+            "" | "application/json" => of_source(body::parse(&body::read(app, &parts, body, options.body_bytes_max).await?)?),
             _ => Err(Problem::new(
                 Code::UnsupportedMediaType,
                 "send source as `application/json` ({language, source, manifest}), or a component as `application/wasm`",

@@ -5,9 +5,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use sandmill_model::{BoxFuture, Output, RunId, RunRecord, Timestamp, WorkspaceId, run::FinishedRun};
+use sandmill_model::{
+    AuditId, BoxFuture, Output, RunId, RunRecord, Timestamp, WorkspaceId,
+    audit::{Entry, Link, Record},
+    run::FinishedRun,
+};
 use sandmill_store::{
     Store, StoreError,
+    audit::{Audit, Chain, Ends, Filter, Page},
     history::{History, Kin, LogCursor, LogPage, LogPart, RunFilter, RunPage},
     nodes::Incarnation,
     objects::Objects,
@@ -22,17 +27,28 @@ pub(crate) struct Faults {
     log_pages: AtomicUsize,
     /// Of whoever reads more.
     logs: Mutex<Fault>,
+    /// Of whoever keeps what is about to be changed, and of whoever appends to the audit log.
+    audit: Mutex<(Option<Fault>, Option<Fault>)>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { objects: Mutex::default(), log_pages: AtomicUsize::new(usize::MAX), logs: Mutex::new(StoreError::Unavailable) }
+        Self {
+            objects: Mutex::default(),
+            log_pages: AtomicUsize::new(usize::MAX),
+            logs: Mutex::new(StoreError::Unavailable),
+            audit: Mutex::default(),
+        }
     }
 }
 
 impl Faults {
     pub(crate) fn of_objects(&self, fault: Option<Fault>) {
         *self.objects.lock().unwrap() = fault;
+    }
+
+    pub(crate) fn of_audit(&self, begin: Option<Fault>, append: Option<Fault>) {
+        *self.audit.lock().unwrap() = (begin, append);
     }
 
     pub(crate) fn of_logs(&self, fault: Fault) {
@@ -48,12 +64,53 @@ impl Faults {
 pub(crate) fn with(faults: &Arc<Faults>, store: Store) -> Store {
     let objects = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.objects) });
     let history = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.history) });
-    Store { objects, history, ..store }
+    let audit = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.audit) });
+    Store { objects, history, audit, ..store }
 }
 
 struct Faulty<T: ?Sized> {
     faults: Arc<Faults>,
     part: Arc<T>,
+}
+
+impl Audit for Faulty<dyn Audit> {
+    fn begin(&self, record: Record, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        match self.faults.audit.lock().unwrap().0 {
+            Some(fault) => Box::pin(async move { Err(fault("as the test says".to_owned())) }),
+            None => self.part.begin(record, now),
+        }
+    }
+
+    fn append(&self, record: Record, now: Timestamp) -> BoxFuture<'_, Result<Link, StoreError>> {
+        match self.faults.audit.lock().unwrap().1 {
+            Some(fault) => Box::pin(async move { Err(fault("as the test says".to_owned())) }),
+            None => self.part.append(record, now),
+        }
+    }
+
+    fn give_up(&self, chain: Chain, id: AuditId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.part.give_up(chain, id)
+    }
+
+    fn close(&self, begun_before: Timestamp, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.part.close(begun_before, now)
+    }
+
+    fn ends(&self, chain: Chain) -> BoxFuture<'_, Result<Ends, StoreError>> {
+        self.part.ends(chain)
+    }
+
+    fn list(&self, chain: Chain, filter: Filter, before: Option<u64>, limit: u32) -> BoxFuture<'_, Result<Page, StoreError>> {
+        self.part.list(chain, filter, before, limit)
+    }
+
+    fn entries(&self, chain: Chain, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        self.part.entries(chain, after, limit)
+    }
+
+    fn forget(&self, chain: Chain, recorded_before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.part.forget(chain, recorded_before)
+    }
 }
 
 impl Objects for Faulty<dyn Objects> {

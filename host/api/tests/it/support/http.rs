@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use sandmill_api::ClientAddress;
 use tower::ServiceExt;
 
 use super::{ADMIN, Api};
@@ -16,10 +17,11 @@ pub(crate) struct Call {
     headers: HeaderMap,
     body: Bytes,
     token: Option<String>,
+    client: Option<ClientAddress>,
 }
 
 fn call(method: Method, uri: impl Into<String>) -> Call {
-    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()) }
+    Call { method, uri: uri.into(), headers: HeaderMap::new(), body: Bytes::new(), token: Some(ADMIN.to_owned()), client: None }
 }
 
 pub(crate) fn get(uri: impl Into<String>) -> Call {
@@ -50,6 +52,12 @@ impl Call {
 
     pub(crate) fn no_token(mut self) -> Self {
         self.token = None;
+        self
+    }
+
+    /// As if it had come over a connection, with TLS or without.
+    pub(crate) fn client(mut self, address: &str, is_secure: bool) -> Self {
+        self.client = Some(ClientAddress { address: address.parse().unwrap(), is_secure });
         self
     }
 
@@ -91,6 +99,9 @@ impl Call {
         *request.headers_mut() = self.headers;
         if let Some(token) = self.token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(client) = self.client {
+            request.extensions_mut().insert(client);
         }
         api.router.clone().oneshot(request).await.unwrap()
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Denials};
 use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
@@ -54,6 +54,7 @@ pub(crate) struct Api {
     pub(crate) stage: Arc<Stage>,
     pub(crate) workspace: WorkspaceId,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) denials: Arc<Denials>,
     /// Of results that are kept apart.
     _folder: tempfile::TempDir,
     shutdown: CancellationToken,
@@ -90,6 +91,7 @@ impl Api {
         let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(shutdown.clone()));
+        let denials = Arc::new(Denials::default());
         let router = sandmill_api::router(ApiState {
             store: store.clone(),
             dispatch,
@@ -99,8 +101,9 @@ impl Api {
             options,
             downloads: stage.clone(),
             metrics: metrics(),
+            denials: Arc::clone(&denials),
         });
-        let api = Self { router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
+        let api = Self { denials, router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;
         api
     }

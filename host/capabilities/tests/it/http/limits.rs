@@ -84,7 +84,9 @@ async fn a_thousand_at_once() {
     let bed = bed_limited(HttpLimits { connections_per_workspace: 8, ..HttpLimits::default() });
     let asked = json!([{ "authority": format!("api.test:{}", server.port()), "path": "/bytes/1", "times": 1_000, "read": "nothing" }]);
     let (results, outcome) = requests(&bed, &any(server.port()), asked).await;
-    assert_eq!(results, json!([{ "200": 256, "ConnectionLimitReached": 744 }]));
+    // Some may be over before others begin.
+    let [answered, refused] = ["200", "ConnectionLimitReached"].map(|how| results[0][how].as_u64().unwrap_or(0));
+    assert!(answered >= 256 && refused > 0 && answered + refused == 1_000, "{results}");
     assert!(outcome.log[0].message.contains("at most 256 requests under way"), "{:?}", outcome.log[0]);
     assert!(server.open_most() <= 8, "{} connections were open at the same time", server.open_most());
 }
@@ -94,13 +96,14 @@ async fn no_connection_is_made_for_requests_that_had_one() {
     let server = Server::start().await;
     let bed = bed_limited(HttpLimits { connections_per_workspace: 1, ..HttpLimits::default() });
     let here = format!("api.test:{}", server.port());
-    // All but the first wait for a connection of their own, too; the last one leaves room for one.
-    let asked = json!([
-        { "authority": here, "path": "/bytes/1", "times": 20, "read": "count" },
-        { "authority": here, "path": "/endless", "alone": true, "read": "nothing" },
-    ]);
-    let (results, _) = requests(&bed, &any(server.port()), asked).await;
-    assert_eq!(results, json!([{ "200": 20 }, { "200": 1 }]));
+    let grants = any(server.port());
+    let one = |asked: Value| requests(&bed, &grants, asked);
+    // All but the first wait for a connection of their own, too.
+    let (results, _) = one(json!([{ "authority": here, "path": "/bytes/1", "times": 20, "read": "count" }])).await;
+    assert_eq!(results, json!([{ "200": 20 }]));
+    // It ends the only connection, and there is room for one.
+    let (results, _) = one(json!([{ "authority": here, "path": "/endless", "read": "nothing" }])).await;
+    assert_eq!(results[0]["status"], 200);
     sleep(Duration::from_millis(300)).await;
     assert_eq!(server.connections(), 1);
 }

@@ -7,7 +7,10 @@ use wasip2::{
         outgoing_handler,
         types::{ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme},
     },
-    io::streams::{OutputStream, StreamError},
+    io::{
+        poll::{self, Pollable},
+        streams::{OutputStream, StreamError},
+    },
 };
 
 wit_bindgen::generate!({
@@ -91,11 +94,46 @@ impl Guest for Http {
             .collect();
         let mut results = Vec::new();
         for (asked, begun) in arguments.requests.iter().zip(begun) {
-            let mut ended: Vec<Value> = begun.into_iter().map(|begun| begun.end(asked)).collect();
+            let mut ended = all(begun, asked);
             results.push(if asked.times.is_some() { counted(&ended) } else { ended.remove(0) });
         }
         Ok(Output::Json(Value::from(results).to_string()))
     }
+}
+
+/// How each ended. Each is read as it comes: one that is answered and not read has a connection that the next may need.
+fn all(begun: Vec<Begun>, asked: &Asked) -> Vec<Value> {
+    let mut ended = vec![Value::Null; begun.len()];
+    let mut waiting: Vec<(usize, Begun)> = begun.into_iter().enumerate().collect();
+    while !waiting.is_empty() {
+        let mut is_ready = ready(&waiting).into_iter();
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|_| is_ready.next() == Some(true));
+        for (index, begun) in now {
+            ended[index] = begun.end(asked);
+        }
+        waiting = later;
+    }
+    ended
+}
+
+/// Which of them need not be waited for, once there is one at least.
+fn ready(waiting: &[(usize, Begun)]) -> Vec<bool> {
+    let pollables: Vec<Pollable> = waiting
+        .iter()
+        .filter_map(|(_, begun)| match begun {
+            Begun::Ended(_) => None,
+            Begun::UnderWay(future, _) => Some(future.subscribe()),
+        })
+        .collect();
+    if pollables.len() < waiting.len() {
+        return waiting.iter().map(|(_, begun)| matches!(begun, Begun::Ended(_))).collect();
+    }
+    let ready = poll::poll(&pollables.iter().collect::<Vec<_>>());
+    let mut is_ready = vec![false; waiting.len()];
+    for index in ready {
+        is_ready[usize::try_from(index).expect("it is an index")] = true;
+    }
+    is_ready
 }
 
 /// How often each status and each error was seen.

@@ -1,0 +1,105 @@
+//! `sandmill usage`
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::answers::{self, PageOptions};
+use crate::{
+    Session,
+    client::Server,
+    error::CliError,
+    render::{clean_line, table},
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The first day (UTC), e.g. `2026-01-01`; 29 days before the last if left out
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// The last day; today if left out
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+    /// Of all workspaces of the installation, in the order of their names
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    page: PageOptions,
+}
+
+#[derive(Debug, Deserialize)]
+struct Usage {
+    runs: BTreeMap<String, u64>,
+    attempts: u64,
+    fuel: u64,
+    cpu_ns: u64,
+    log_bytes: u64,
+    outbound_bytes_sent: u64,
+    outbound_bytes_received: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Day {
+    day: String,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+#[derive(Debug, Deserialize)]
+struct Report {
+    total: Usage,
+    days: Vec<Day>,
+    stored_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct OfWorkspace {
+    workspace: String,
+    #[serde(flatten)]
+    total: Usage,
+}
+
+const HEADINGS: [&str; 8] = ["", "RUNS", "FAILED", "ATTEMPTS", "FUEL", "CPU_MS", "LOG_BYTES", "OUTBOUND_BYTES"];
+
+pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
+    let server = Server::of(&session.globals)?;
+    let Options { from, to, all, page } = options;
+    let days: Vec<(&str, String)> = [("from", from), ("to", to)].into_iter().filter_map(|(name, day)| Some((name, day?))).collect();
+    if all {
+        let request = server.request_at(Method::GET, "api/instance/usage").query(&days).query(&page.query());
+        let mut headings = HEADINGS;
+        headings[0] = "WORKSPACE";
+        return answers::list(&server, request, session, (&headings, |of: &OfWorkspace| row(&of.workspace, &of.total))).await;
+    }
+    let request = server.request(Method::GET, "usage").query(&days);
+    let Some(report) = answers::read::<Report>(&server, request, session).await? else { return Ok(()) };
+    let mut rows: Vec<Vec<String>> = report.days.iter().map(|day| row(&clean_line(&day.day), &day.usage)).collect();
+    rows.push(row("all", &report.total));
+    let mut headings = HEADINGS;
+    headings[0] = "DAY";
+    session.console.say(&table(&headings, &rows));
+    session.console.say(&format!("stored now: {} bytes", report.stored_bytes));
+    Ok(())
+}
+
+fn row(of: &str, usage: &Usage) -> Vec<String> {
+    let runs: u64 = usage.runs.values().sum();
+    let well: u64 = ["ok", "skipped"].iter().filter_map(|outcome| usage.runs.get(*outcome)).sum();
+    let outbound = usage.outbound_bytes_sent.saturating_add(usage.outbound_bytes_received);
+    let numbers = [runs, runs - well, usage.attempts, usage.fuel, usage.cpu_ns / 1_000_000, usage.log_bytes, outbound];
+    std::iter::once(of.to_owned()).chain(numbers.iter().map(ToString::to_string)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_end_well_is_counted_apart() {
+        let runs = BTreeMap::from([("ok".to_owned(), 5), ("skipped".to_owned(), 1), ("error".to_owned(), 2)]);
+        let usage =
+            Usage { runs, attempts: 9, fuel: 10, cpu_ns: 3_000_000, log_bytes: 4, outbound_bytes_sent: 1, outbound_bytes_received: 2 };
+        assert_eq!(row("2026-01-31", &usage), ["2026-01-31", "8", "2", "9", "10", "3", "4", "3"]);
+    }
+}

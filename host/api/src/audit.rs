@@ -1,0 +1,274 @@
+//! Around every request: what it changes, and what it was denied, goes into the audit log (ADR 17).
+//!
+//! What is about to be changed is kept before the handler is called, and becomes an entry once the handler has answered; nobody is told of
+//! a change whose entry could not be written. No handler does anything for it.
+
+mod denials;
+mod operation;
+mod views;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use sandmill_model::{
+    AuditId, Code,
+    audit::{self, Actor, ActorKind, AuditOutcome, Origin, Record, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX},
+    auth::Principal,
+};
+use sandmill_store::workspaces::Workspace;
+
+use crate::{
+    ClientAddress,
+    app::App,
+    auth::{Authenticated, Caller},
+    problem::Problem,
+    sessions,
+};
+pub use denials::Denials;
+use denials::Who;
+use operation::Operation;
+
+/// What says who calls, of a request that changes nothing.
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
+/// What a handler tells of a change that the log cannot see by itself: an extension of its response.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// Who it was, where the request did not say so in the usual way.
+    pub(crate) actor: Option<Actor>,
+    /// What was made, where its URL does not name it.
+    pub(crate) target: Option<String>,
+    /// No secrets.
+    pub(crate) after: serde_json::Value,
+}
+
+/// A change that is about to be carried out.
+struct Begun {
+    record: Record,
+    workspace: Option<Workspace>,
+    /// None: nobody that is known may do it, too.
+    principal: Option<Arc<Principal>>,
+}
+
+/// What a request would change, and all but its body.
+struct Planned {
+    operation: Operation,
+    parts: Parts,
+}
+
+/// One request, as far as the log is concerned with it.
+pub(crate) struct Watch<'a> {
+    app: &'a Arc<App>,
+    request_id: &'a HeaderValue,
+    method: &'a Method,
+    uri: &'a Uri,
+    credentials: [Option<HeaderValue>; 2],
+    user_agent: Option<HeaderValue>,
+    address: Option<IpAddr>,
+    /// Whoever is known is so by a session.
+    is_session: bool,
+    /// None: it changes nothing.
+    planned: Option<Box<Planned>>,
+    begun: Option<Begun>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(app: &'a Arc<App>, (request_id, method, uri): (&'a HeaderValue, &'a Method, &'a Uri), request: &Request) -> Self {
+        let headers = request.headers();
+        let pattern = request.extensions().get::<MatchedPath>();
+        let operation = pattern.and_then(|pattern| Operation::of(method, pattern.as_str(), uri.path()));
+        Self {
+            app,
+            request_id,
+            method,
+            uri,
+            credentials: CREDENTIALS.map(|name| headers.get(name).cloned()),
+            user_agent: headers.get(header::USER_AGENT).cloned(),
+            address: request.extensions().get::<ClientAddress>().map(|client| client.address),
+            is_session: sessions::is_shown(headers, uri),
+            planned: operation.map(|operation| Box::new(Planned { operation, parts: copy(request) })),
+            begun: None,
+        }
+    }
+
+    /// Keeps what is about to be changed.
+    ///
+    /// # Errors
+    /// Who calls is not known, or nothing can be kept: then nothing may be changed either.
+    pub(crate) async fn begin(&mut self) -> Result<(), Problem> {
+        if let Some(planned) = self.planned.as_deref_mut() {
+            let (principal, workspace) = Box::pin(caller(self.app, planned)).await?;
+            let begun = Box::pin(self.keep(principal, workspace)).await?;
+            self.begun = begun;
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, principal: Option<Arc<Principal>>, workspace: Option<Workspace>) -> Result<Option<Begun>, Problem> {
+        let Some(Planned { operation, .. }) = self.planned.as_deref() else { return Ok(None) };
+        let app = self.app;
+        let before = match &workspace {
+            Some(workspace) => views::view(app, operation, workspace).await?,
+            None => None,
+        };
+        let record = Record {
+            workspace: workspace.as_ref().map(|workspace| workspace.id),
+            action: operation.action.clone(),
+            target: operation.target.clone(),
+            before,
+            ..self.record(principal.as_deref())
+        };
+        // What strangers may do is not kept before: they would fill the store with what is refused.
+        if !operation.is_open {
+            app.store.audit.begin(record.clone(), app.clock.now()).await?;
+        }
+        Ok(Some(Begun { record, workspace, principal }))
+    }
+
+    /// Records what came of it. The answer becomes another one if the entry of a change cannot be written.
+    pub(crate) async fn end(self, response: &mut Response) {
+        let denied = response.extensions().get::<Problem>().filter(|problem| problem.is_denial()).map(Problem::code);
+        if denied.is_some() || self.begun.is_some() {
+            Box::pin(self.finish(response, denied)).await;
+        }
+    }
+
+    async fn finish(mut self, response: &mut Response, denied: Option<Code>) {
+        let facts = response.extensions_mut().remove::<Facts>();
+        let status = response.status();
+        let Some(begun) = self.begun.take() else {
+            return self.deny(denied, None).await;
+        };
+        if denied.is_none() && (status.is_success() || status.is_redirection()) {
+            if let Err(problem) = self.done(begun, facts).await {
+                *response = problem.into_response();
+            }
+        } else if denied.is_none() && status.is_server_error() {
+            let failed = Record { outcome: AuditOutcome::Failed, ..begun.record };
+            if let Err(error) = self.app.store.audit.append(failed, self.app.clock.now()).await {
+                tracing::error!(%error, "the audit log does not tell yet how a request ended that failed");
+            }
+        } else {
+            // Refused: nothing was changed.
+            let is_kept = self.planned.as_ref().is_some_and(|planned| !planned.operation.is_open);
+            if is_kept && let Err(error) = self.app.store.audit.give_up(begun.record.workspace, begun.record.id).await {
+                tracing::error!(%error, "the audit log takes a request that was refused for one of an unknown end");
+            }
+            self.deny(denied, begun.principal).await;
+        }
+    }
+
+    async fn done(&self, begun: Begun, facts: Option<Facts>) -> Result<(), Problem> {
+        let Begun { mut record, workspace, .. } = begun;
+        record.outcome = AuditOutcome::Done;
+        match facts {
+            Some(Facts { actor, target, after }) => {
+                record.after = audit::shown(&after);
+                record.actor = actor.unwrap_or(record.actor);
+                record.target = target.unwrap_or(record.target);
+            }
+            None => {
+                if let (Some(planned), Some(workspace)) = (&self.planned, &workspace) {
+                    let after = views::view(self.app, &planned.operation, workspace).await;
+                    record.after = after.unwrap_or_else(|problem| {
+                        tracing::warn!(cause = problem.cause(), "the audit log does not show what was changed");
+                        None
+                    });
+                }
+            }
+        }
+        self.app.store.audit.append(record, self.app.clock.now()).await?;
+        Ok(())
+    }
+
+    /// In the chain of whoever was denied it: whatever it was, others do not learn of it, and it says nothing of what others have.
+    async fn deny(&self, denied: Option<Code>, principal: Option<Arc<Principal>>) {
+        let Some(code) = denied else { return };
+        let principal = match (principal, code) {
+            (None, code) if code != Code::Unauthorized => self.principal().await,
+            (principal, _) => principal,
+        };
+        let action = if code == Code::Unauthorized { "auth.failed" } else { "access.denied" };
+        let record = Record {
+            workspace: principal.as_ref().and_then(|principal| principal.workspace),
+            action: action.to_owned(),
+            target: audit::bounded(&format!("{} {}", self.method, self.uri.path()), TARGET_BYTES_MAX),
+            outcome: AuditOutcome::Denied,
+            ..self.record(principal.as_deref())
+        };
+        let who = principal.map_or_else(|| Who::at(self.address), |principal| Who::Token(principal.token));
+        let now = self.app.clock.now();
+        if self.app.denials.admits(who, &record, now)
+            && let Err(error) = self.app.store.audit.append(record, now).await
+        {
+            tracing::error!(%error, "the audit log lacks an attempt that was denied");
+        }
+    }
+
+    /// What is the same in all entries of a request.
+    fn record(&self, principal: Option<&Principal>) -> Record {
+        let actor = match principal {
+            None => Actor::nameless(ActorKind::Anonymous),
+            Some(principal) => {
+                let kind = if self.is_session { ActorKind::Session } else { ActorKind::Token };
+                Actor { kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
+            }
+        };
+        let user_agent =
+            self.user_agent.as_ref().map(|name| audit::bounded(&String::from_utf8_lossy(name.as_bytes()), USER_AGENT_BYTES_MAX));
+        Record {
+            id: AuditId::new(self.app.clock.now()),
+            workspace: None,
+            actor,
+            origin: Origin { address: self.address.map(|address| address.to_canonical().to_string()), user_agent },
+            request_id: self.request_id.to_str().unwrap_or_default().to_owned(),
+            action: String::new(),
+            target: String::new(),
+            outcome: AuditOutcome::Unknown,
+            attempts: 1,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// Who was denied something; in the workspace of the URL if they have anything to do with it.
+    async fn principal(&self) -> Option<Arc<Principal>> {
+        let mut parts = http::Request::new(()).into_parts().0;
+        // As if it only looked: what else it lacked is no matter here.
+        (parts.method, parts.uri) = (Method::GET, self.uri.clone());
+        let present = CREDENTIALS.into_iter().zip(&self.credentials);
+        parts.headers = present.filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        if self.uri.path().starts_with("/api/w/")
+            && let Ok(caller) = Caller::from_request_parts(&mut parts, self.app).await
+        {
+            return Some(caller.principal);
+        }
+        Authenticated::from_request_parts(&mut parts, self.app).await.ok().map(|Authenticated(principal, ..)| principal)
+    }
+}
+
+/// Who calls, and in which workspace, as the handler will see it.
+async fn caller(app: &Arc<App>, planned: &mut Planned) -> Result<(Option<Arc<Principal>>, Option<Workspace>), Problem> {
+    let Planned { operation, parts } = planned;
+    if operation.workspace.is_some() {
+        let Caller { principal, workspace, .. } = Caller::from_request_parts(parts, app).await?;
+        return Ok((Some(principal), Some(workspace)));
+    }
+    match Authenticated::from_request_parts(parts, app).await {
+        Ok(Authenticated(principal, ..)) => Ok((Some(principal), None)),
+        Err(_) if operation.is_open => Ok((None, None)),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// All but the body.
+fn copy(request: &Request) -> Parts {
+    let mut parts = http::Request::new(()).into_parts().0;
+    (parts.method, parts.uri, parts.version) = (request.method().clone(), request.uri().clone(), request.version());
+    (parts.headers, parts.extensions) = (request.headers().clone(), request.extensions().clone());
+    parts
+}

@@ -1,0 +1,88 @@
+//! What there is before and after a change, as far as the log shows it. What is not in the list has entries without values.
+
+use sandmill_model::{JsonText, ScriptPath, TypeName, audit, people::Name, version::Selector};
+use sandmill_store::{access::AccessList, workspaces::Workspace};
+use serde_json::{Map, Value, json};
+
+use super::operation::Operation;
+use crate::{app::App, problem::Problem};
+
+/// None if there is nothing, or nothing that is shown.
+///
+/// # Errors
+/// If the store cannot tell.
+pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace) -> Result<Option<JsonText>, Problem> {
+    let (store, of) = (&app.store, workspace.id);
+    let path = || operation.target.parse::<ScriptPath>().ok();
+    let value = match operation.action.as_str() {
+        "scripts.deploy" => match path() {
+            Some(path) => {
+                // A deployment may take grants away.
+                let given = given(app, workspace, &path).await?;
+                store.scripts.find(of, &path, Selector::Newest).await?.map(|(deployment, version)| {
+                    let (version, language) = (deployment.version.to_string(), version.language.name());
+                    json!({"number": deployment.number, "version": version, "language": language, "given": given})
+                })
+            }
+            None => None,
+        },
+        "grants.change" => match path() {
+            Some(path) => Some(json!({ "given": given(app, workspace, &path).await? })),
+            None => None,
+        },
+        "variables.put" | "variables.delete" => match path() {
+            Some(path) => return Ok(store.shown.variable(of, &path).await?),
+            None => None,
+        },
+        "resources.put" | "resources.delete" => match path() {
+            Some(path) => return Ok(store.shown.resource(of, &path).await?),
+            None => None,
+        },
+        "resource-types.put" | "resource-types.delete" => match operation.target.parse::<TypeName>() {
+            Ok(name) => store.resource_types.find(of, &name).await?.map(|record| {
+                let schema: Value = record.schema.read().unwrap_or_default();
+                json!({"schema": schema, "description": record.description})
+            }),
+            Err(_) => None,
+        },
+        "members.put" | "members.delete" => match operation.target.parse::<Name>() {
+            Ok(user) => store.members.find(of, &user).await?.map(|member| json!({"role": member.role.name()})),
+            Err(_) => None,
+        },
+        "groups.put" | "groups.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.groups.find(of, &name).await?.map(|(group, members)| {
+                let members: Vec<String> = members.iter().map(Name::to_string).collect();
+                json!({"members": members, "description": group.description})
+            }),
+            Err(_) => None,
+        },
+        "folders.put" | "folders.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.folders.find(of, &name).await?.map(|(folder, list)| {
+                let mut shown = levels(&list);
+                shown.insert("description".to_owned(), folder.description.into());
+                Value::Object(shown)
+            }),
+            Err(_) => None,
+        },
+        "access.put" => match path() {
+            Some(path) => Some(Value::Object(levels(&store.folders.item(of, &path).await?))),
+            None => None,
+        },
+        "settings.change" => {
+            let present = store.workspaces.by_name(&workspace.name).await?;
+            present.and_then(|present| serde_json::to_value(&*present.settings).ok())
+        }
+        _ => None,
+    };
+    Ok(value.as_ref().and_then(audit::shown))
+}
+
+/// Who has what: `{"u/ann": "owner"}`.
+fn levels(list: &AccessList) -> Map<String, Value> {
+    list.iter().map(|(who, level)| (who.to_string(), level.name().into())).collect()
+}
+
+/// Grants of the script at a path.
+async fn given(app: &App, workspace: &Workspace, path: &ScriptPath) -> Result<Vec<String>, Problem> {
+    Ok(app.store.grants.list(workspace.id, path).await?.into_iter().map(|row| row.granted).collect())
+}

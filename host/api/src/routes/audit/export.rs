@@ -1,0 +1,76 @@
+//! `GET /api/w/{workspace}/audit/export`
+
+use std::sync::Arc;
+
+use axum::{BoxError, body::Body, extract::State, response::Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, header};
+use sandmill_store::audit::{Chain, Ends};
+use serde::Deserialize;
+
+use super::list::AuditEntry;
+use crate::{
+    app::App,
+    auth::Caller,
+    problem::Problem,
+    request::{headers, url::Query},
+};
+
+/// Entries that are read together.
+const PAGE: u32 = 200;
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub(crate) struct ExportQuery {
+    /// Only entries with greater numbers.
+    after: Option<u64>,
+}
+
+/// Gives the audit log of a workspace as it is at this moment: an entry a line, oldest first.
+///
+/// `sandmill audit verify --file` checks what was saved. An answer that breaks off is not all of it.
+#[utoipa::path(get, path = "/api/w/{workspace}/audit/export", tag = "audit", params(("workspace" = String, Path), ExportQuery),
+    responses((status = 200, description = "A JSON object a line", content((AuditEntry = "application/x-ndjson")))))]
+pub(crate) async fn export(State(app): State<Arc<App>>, caller: Caller, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+    caller.must_audit()?;
+    answer(app, Some(caller.workspace.id), &query).await
+}
+
+pub(super) async fn answer(app: Arc<App>, chain: Chain, query: &ExportQuery) -> Result<Response, Problem> {
+    let Ends { anchor, head } = app.store.audit.ends(chain).await?;
+    let part = Part { app, chain, after: query.after.unwrap_or(0).max(anchor.number), last: head.number };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold(part, lines)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers::sandbox(response.headers_mut());
+    Ok(response)
+}
+
+/// What is still to be sent.
+struct Part {
+    app: Arc<App>,
+    chain: Chain,
+    after: u64,
+    last: u64,
+}
+
+async fn lines(mut part: Part) -> Result<Option<(Bytes, Part)>, BoxError> {
+    if part.after >= part.last {
+        return Ok(None);
+    }
+    let entries = part.app.store.audit.entries(part.chain, part.after, PAGE).await;
+    let mut entries = entries.inspect_err(|error| tracing::warn!(%error, "an export of the audit log broke off"))?;
+    if entries.is_empty() {
+        // Whoever checks it finds out what is missing.
+        return Ok(None);
+    }
+    entries.retain(|entry| entry.number <= part.last);
+    part.after = entries.last().map_or(part.last, |last| last.number);
+    let mut text = String::new();
+    for entry in entries {
+        text.push_str(&serde_json::to_string(&AuditEntry::from(entry))?);
+        text.push('\n');
+    }
+    Ok(Some((text.into(), part)))
+}

@@ -1,0 +1,330 @@
+//! The audit log: every change and every denied attempt is in it, and nobody reads another's.
+
+use sandmill_model::audit::{Entry, Link, Verifier};
+use sandmill_store::StoreError;
+use serde_json::{Value, json};
+
+use crate::support::{Api, Call, delete, get, patch, post, put};
+
+const CHECKED_IN: &str = include_str!("../../openapi.json");
+const TOKEN: &str = "/api/w/w/variables/f/demo/token";
+
+/// Runs that examples steer.
+struct Runs {
+    waiting: String,
+    ended: String,
+    dead: String,
+}
+
+impl Runs {
+    async fn start(api: &Api) -> Self {
+        let start = async |body: Value| {
+            let answer = post("/api/w/w/runs").json(body).to(api).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            answer.run_id()
+        };
+        let waiting = start(json!({"path": "f/t/echo", "delay_ms": 1_000_000})).await;
+        let ended = start(json!({"path": "f/t/echo"})).await;
+        let dead = start(json!({"path": "f/t/error"})).await;
+        api.ended(&ended).await;
+        api.ended(&dead).await;
+        Self { waiting, ended, dead }
+    }
+}
+
+/// A request that does what the operation is for, and the action and the target of its entry; none for the start of a run. An operation
+/// without an example fails the test: whatever changes something is audited, and shown here to be.
+async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'static str, String)>) {
+    let (method, path) = operation.split_once(" /api/").unwrap();
+    let path = path.strip_prefix("w/{workspace}/").unwrap_or(path);
+    let script = json!({"language": "typescript", "source": "export function main() { return 'audited'; }"});
+    let kind = json!({"schema": {"type": "object", "properties": {"user": {"type": "string"}}}});
+    let account = json!({"type": "postgresql", "value": {"host": "h", "database": "d", "user": "u", "password": "hunter2"}});
+    let at = |target: &str| target.to_owned();
+    match (method, path) {
+        ("put", "scripts/{path}") => (put("/api/w/w/scripts/f/t/new").json(script), Some(("scripts.deploy", at("f/t/new")))),
+        ("patch", "grants/{path}") => {
+            (patch("/api/w/w/grants/f/t/echo").json(json!({"give": ["runs:f/b/*"]})), Some(("grants.change", at("f/t/echo"))))
+        }
+        ("patch", "settings") => (patch("/api/w/w/settings").json(json!({"weight": 2})), Some(("settings.change", at("")))),
+        ("put", "resource-types/{name}") => (put("/api/w/w/resource-types/made").json(kind), Some(("resource-types.put", at("made")))),
+        ("delete", "resource-types/{name}") => {
+            put("/api/w/w/resource-types/made").json(kind).to(api).await;
+            (delete("/api/w/w/resource-types/made"), Some(("resource-types.delete", at("made"))))
+        }
+        ("put", "resources/{path}") => (put("/api/w/w/resources/f/t/db").json(account), Some(("resources.put", at("f/t/db")))),
+        ("delete", "resources/{path}") => {
+            put("/api/w/w/resources/f/t/db").json(account).to(api).await;
+            (delete("/api/w/w/resources/f/t/db"), Some(("resources.delete", at("f/t/db"))))
+        }
+        ("put", "variables/{path}") => (put("/api/w/w/variables/f/t/x").json(json!({"text": "x"})), Some(("variables.put", at("f/t/x")))),
+        ("delete", "variables/{path}") => {
+            put("/api/w/w/variables/f/t/x").json(json!({"text": "x"})).to(api).await;
+            (delete("/api/w/w/variables/f/t/x"), Some(("variables.delete", at("f/t/x"))))
+        }
+        ("post", "runs/cancel") => {
+            (post("/api/w/w/runs/cancel").json(json!({"filter": {"path": "f/t/none"}})), Some(("runs.cancel", at(""))))
+        }
+        ("post", "runs/{id}/cancel") => {
+            (post(format!("/api/w/w/runs/{}/cancel", runs.waiting)), Some(("runs.cancel", runs.waiting.clone())))
+        }
+        ("delete", "dead-letters/{id}") => {
+            (delete(format!("/api/w/w/dead-letters/{}", runs.dead)), Some(("dead-letters.discard", runs.dead.clone())))
+        }
+        ("post", "dead-letters/discard") => {
+            (post("/api/w/w/dead-letters/discard").json(json!({"filter": {"path": "f/t/none"}})), Some(("dead-letters.discard", at(""))))
+        }
+        ("post", "instance/keys/rotate") => (post("/api/instance/keys/rotate"), Some(("keys.rotate", at("")))),
+        ("post", "runs") => (post("/api/w/w/runs").json(json!({"path": "f/t/echo"})), None),
+        ("post", "runs/rerun") => (post("/api/w/w/runs/rerun").json(json!({"filter": {"path": "f/t/none"}})), None),
+        ("post", "runs/{id}/rerun") => (post(format!("/api/w/w/runs/{}/rerun", runs.ended)), None),
+        ("post", "dead-letters/replay") => (post("/api/w/w/dead-letters/replay").json(json!({"filter": {"path": "f/t/none"}})), None),
+        ("post", "dead-letters/{id}/replay") => (post(format!("/api/w/w/dead-letters/{}/replay", runs.dead)), None),
+        _ => panic!("{operation} may change something: say here what its entry in the audit log is"),
+    }
+}
+
+/// Operations of the description that may change something, as `method path`.
+fn operations() -> Vec<String> {
+    let description: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+        let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
+        methods.into_iter().filter(|method| method != "get").map(move |method| format!("{method} {path}"))
+    });
+    all.collect()
+}
+
+/// All entries of a chain, newest first.
+async fn entries(api: &Api, chain: &str) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = get(format!("/api/{chain}/audit?limit=200{cursor}")).to(api).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        let page = page.value();
+        all.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { return all };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+async fn of_request(api: &Api, chain: &str, request: &str) -> Vec<Value> {
+    entries(api, chain).await.into_iter().filter(|entry| entry["request_id"] == request).collect()
+}
+
+#[tokio::test]
+async fn every_operation_that_changes_something_leaves_an_entry() {
+    let api = Api::new().await;
+    for path in ["f/t/echo", "f/t/error"] {
+        api.deploy(path).await;
+    }
+    api.token("sm_little", Some(api.workspace), &["blobs:read"]).await;
+    for (index, operation) in operations().iter().enumerate() {
+        let runs = Runs::start(&api).await;
+        let (call, expected) = example(&api, &runs, operation).await;
+        // So that no attempt is one too many.
+        api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
+        let request = format!("denied-{index}");
+        call.clone().token("sm_little").header("x-request-id", &request).to(&api).await.is_problem(403, "forbidden");
+        let denied = of_request(&api, "w/w", &request).await;
+        assert_eq!(denied.len(), 1, "{operation}: {denied:?}");
+        assert_eq!((&denied[0]["action"], &denied[0]["outcome"]), (&json!("access.denied"), &json!("denied")), "{operation}");
+        assert_eq!((&denied[0]["actor"]["kind"], &denied[0]["actor"]["identity"]), (&json!("token"), &json!("u/ann")), "{operation}");
+        assert!(denied[0]["target"].as_str().unwrap().contains(" /api/"), "{denied:?}");
+
+        let request = format!("unknown-{index}");
+        call.clone().no_token().header("x-request-id", &request).to(&api).await.is_problem(401, "unauthorized");
+        let unknown = of_request(&api, "instance", &request).await;
+        assert_eq!(unknown.len(), 1, "{operation}: {unknown:?}");
+        assert_eq!((&unknown[0]["action"], &unknown[0]["actor"]["kind"]), (&json!("auth.failed"), &json!("anonymous")), "{operation}");
+
+        let request = format!("done-{index}");
+        let answer = call.header("x-request-id", &request).to(&api).await;
+        assert!(answer.status.is_success(), "{operation}: {answer:?}");
+        let chain = if operation.contains("{workspace}") { "w/w" } else { "instance" };
+        let done = of_request(&api, chain, &request).await;
+        let Some((action, target)) = expected else {
+            assert!(done.is_empty(), "{operation}: the run tells of its start: {done:?}");
+            continue;
+        };
+        assert_eq!(done.len(), 1, "{operation}: {done:?}");
+        assert_eq!((&done[0]["action"], &done[0]["target"]), (&json!(action), &json!(target)), "{operation}");
+        assert_eq!((&done[0]["outcome"], &done[0]["actor"]["identity"]), (&json!("done"), &json!("u/ann")), "{operation}");
+        assert!(!done[0].to_string().contains("hunter2"), "{operation}: {done:?}");
+    }
+    assert!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap() == 0, "nothing that was begun is left over");
+    api.stop().await;
+}
+
+fn api_now(api: &Api) -> sandmill_model::Timestamp {
+    use sandmill_model::Clock as _;
+    api.clock.now()
+}
+
+#[tokio::test]
+async fn an_entry_tells_what_was_there_and_what_is() {
+    let api = Api::new().await;
+    let newest = async || entries(&api, "w/w").await.swap_remove(0);
+    put(TOKEN).json(json!({"text": "hunter2", "secret": true})).header("user-agent", "curl/8").to(&api).await;
+    let first = newest().await;
+    assert_eq!((&first["before"], &first["after"]["secret"]), (&Value::Null, &json!(true)), "{first}");
+    assert_eq!(first["origin"]["user_agent"], "curl/8");
+    let digest = first["after"]["digest"].as_str().unwrap().to_owned();
+    put(TOKEN).json(json!({"text": "hunter3", "secret": true})).to(&api).await;
+    let second = newest().await;
+    assert_eq!(second["before"]["digest"], json!(digest));
+    assert!(second["after"]["digest"].is_string() && second["after"]["digest"] != json!(digest), "{second}");
+    put(TOKEN).json(json!({"text": "plain"})).to(&api).await;
+    assert_eq!(newest().await["after"]["text"], "plain");
+    delete(TOKEN).to(&api).await;
+    let last = newest().await;
+    assert_eq!((&last["action"], &last["before"]["text"], &last["after"]), (&json!("variables.delete"), &json!("plain"), &Value::Null));
+
+    // What is refused changes nothing and is no entry; what is not there either.
+    let count = entries(&api, "w/w").await.len();
+    put(TOKEN).json(json!({"text": 1})).to(&api).await.is_problem(400, "bad_request");
+    delete(TOKEN).to(&api).await.is_problem(404, "not_found");
+    delete("/api/w/w/settings").to(&api).await.is_problem(405, "method_not_allowed");
+    assert_eq!(entries(&api, "w/w").await.len(), count);
+    assert!(entries(&api, "w/w").await.iter().all(|entry| !entry.to_string().contains("hunter")));
+    api.stop().await;
+}
+
+/// It is in the chain of whoever tried, whether there is such a workspace or not; the other one learns nothing.
+#[tokio::test]
+async fn an_attempt_on_another_workspace_is_in_ones_own_log() {
+    let api = Api::new().await;
+    let stranger = api.workspace("other").await;
+    api.token("sm_stranger", Some(stranger), &["*:*"]).await;
+    for (index, workspace) in ["w", "nobodys"].into_iter().enumerate() {
+        for (call, method) in
+            [(get(format!("/api/w/{workspace}/runs")), "GET"), (delete(format!("/api/w/{workspace}/variables/f/a/b")), "DELETE")]
+        {
+            let request = format!("foreign-{index}-{method}");
+            call.token("sm_stranger").header("x-request-id", &request).to(&api).await.is_problem(404, "not_found");
+            let own = of_request(&api, "w/other", &request).await;
+            assert_eq!((own.len(), &own[0]["action"]), (1, &json!("access.denied")));
+            assert!(own[0]["target"].as_str().unwrap().starts_with(&format!("{method} /api/w/{workspace}/")), "{own:?}");
+            for others in ["w/w", "instance"] {
+                assert_eq!(of_request(&api, others, &request).await.len(), 0, "{others}");
+            }
+        }
+    }
+    // A start that is denied, at a trigger's own URL.
+    api.deploy("f/t/echo").await;
+    api.token("sm_little", Some(api.workspace), &["runs:start:f/a/*"]).await;
+    let denied = post("/probe/w/run/f/t/echo").token("sm_little").header("x-request-id", "start").to(&api).await;
+    denied.is_problem(403, "forbidden");
+    let own = of_request(&api, "w/w", "start").await;
+    assert_eq!((own.len(), &own[0]["target"]), (1, &json!("POST /probe/w/run/f/t/echo")));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_denied_attempts_is_bounded() {
+    let api = Api::new().await;
+    api.token("sm_little", Some(api.workspace), &["blobs:read"]).await;
+    for _ in 0..50 {
+        get("/api/w/w/scripts").token("sm_little").to(&api).await.is_problem(403, "forbidden");
+        get("/api/w/w/scripts").token("sm_nobody").to(&api).await.is_problem(401, "unauthorized");
+    }
+    assert_eq!((entries(&api, "w/w").await.len(), entries(&api, "instance").await.len()), (10, 10));
+    // Another is not in its shadow.
+    api.token("sm_other", Some(api.workspace), &["blobs:read"]).await;
+    get("/api/w/w/scripts").token("sm_other").to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(entries(&api, "w/w").await.len(), 11);
+    api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
+    let newest = entries(&api, "w/w").await.swap_remove(0);
+    assert_eq!((&newest["action"], &newest["attempts"]), (&json!("access.denied"), &json!(40)), "{newest}");
+    assert_eq!(entries(&api, "instance").await[0]["attempts"], 40);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_changed_or_acknowledged_without_an_entry() {
+    let api = Api::new().await;
+    let set = |text: &str| put(TOKEN).json(json!({"text": text}));
+    assert_eq!(set("one").to(&api).await.status, 200);
+    let text = async || get(TOKEN).to(&api).await.value()["text"].clone();
+
+    api.faults.of_audit(Some(StoreError::Full), None);
+    set("two").to(&api).await.is_problem(507, "storage_full");
+    assert_eq!(text().await, "one", "nothing that cannot be kept is begun");
+    api.faults.of_audit(None, Some(StoreError::Unavailable));
+    set("three").to(&api).await.is_problem(503, "unavailable");
+    // What was denied stays denied.
+    get(TOKEN).token("sm_nobody").to(&api).await.is_problem(401, "unauthorized");
+    api.faults.of_audit(None, None);
+
+    let count = entries(&api, "w/w").await.len();
+    assert_eq!(text().await, "three", "it was done, and whoever asked was not told so");
+    assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 1);
+    let all = entries(&api, "w/w").await;
+    assert_eq!((all.len(), &all[0]["outcome"], &all[0]["target"]), (count + 1, &json!("unknown"), &json!("f/demo/token")));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_export_verifies_line_by_line() {
+    let api = Api::new().await;
+    for text in ["one", "two", "three"] {
+        put(TOKEN).json(json!({"text": text, "description": "a\nb ✓"})).to(&api).await;
+    }
+    get("/api/w/w/scripts").no_token().to(&api).await.is_problem(401, "unauthorized");
+    for chain in ["w/w", "instance"] {
+        let export = get(format!("/api/{chain}/audit/export")).to(&api).await;
+        assert_eq!(export.header("content-type"), Some("application/x-ndjson"));
+        let mut verifier = Verifier::new(Link::START, None);
+        for line in export.text().lines() {
+            verifier.add(&serde_json::from_str::<Entry>(line).unwrap()).unwrap();
+        }
+        let head = verifier.last();
+        assert!(head.number > 0, "{chain}");
+        let verdict = get(format!("/api/{chain}/audit/verify?head={head}")).to(&api).await.value();
+        assert_eq!(
+            (&verdict["valid"], &verdict["head"], &verdict["next"]),
+            (&json!(true), &json!(head.to_string()), &Value::Null),
+            "{verdict}"
+        );
+        let beyond = get(format!("/api/{chain}/audit/verify?head={}:{}", head.number + 1, head.hash.hex())).to(&api).await.value();
+        assert_eq!(beyond["valid"], json!(false), "{beyond}");
+        let other = get(format!("/api/{chain}/audit/verify?head={}:{}", head.number, Link::START.hash.hex())).to(&api).await.value();
+        assert!(other["fault"].as_str().unwrap().contains("not the one that was noted"), "{other}");
+    }
+    let rest = get("/api/w/w/audit/export?after=2").to(&api).await;
+    assert_eq!(rest.text().lines().count(), 1);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_is_read_with_its_own_scope() {
+    let api = Api::new().await;
+    put(TOKEN).json(json!({"text": "x"})).to(&api).await;
+    let other = api.workspace("other").await;
+    api.token("sm_reader", Some(api.workspace), &["audit:read"]).await;
+    api.token("sm_runs", Some(api.workspace), &["runs:*", "scripts:*", "audit:write"]).await;
+    api.token("sm_other", Some(other), &["*:*"]).await;
+    for path in ["audit", "audit/export", "audit/verify"] {
+        let own = format!("/api/w/w/{path}");
+        assert_eq!(get(&*own).token("sm_reader").to(&api).await.status, 200, "{path}");
+        let denied = get(&*own).token("sm_runs").to(&api).await.is_problem(403, "forbidden");
+        assert!(denied["detail"].as_str().unwrap().contains("audit:read"), "{denied}");
+        get(&*own).token("sm_other").to(&api).await.is_problem(404, "not_found");
+        let instance = format!("/api/instance/{path}");
+        assert_eq!(get(&*instance).to(&api).await.status, 200, "{path}");
+        get(&*instance).token("sm_reader").to(&api).await.is_problem(403, "forbidden");
+        get(&*instance).token("sm_other").to(&api).await.is_problem(403, "forbidden");
+    }
+    let filtered = async |query: &str| {
+        let items = get(format!("/api/w/w/audit?{query}")).token("sm_reader").to(&api).await.value()["items"].clone();
+        items.as_array().unwrap().len()
+    };
+    assert_eq!((filtered("action=variables.*").await, filtered("action=variables.put&outcome=done&target=f/demo/*").await), (1, 1));
+    assert_eq!((filtered("actor=u/nobody").await, filtered("before=2000-01-01T00:00:00Z").await), (0, 0));
+    for bad in ["outcome=x", "from=yesterday", "target=%00", "limit=0", "cursor=x"] {
+        get(format!("/api/w/w/audit?{bad}")).to(&api).await.is_problem(400, "bad_request");
+    }
+    for bad in ["head=x", "after=1"] {
+        get(format!("/api/w/w/audit/verify?{bad}")).to(&api).await.is_problem(400, "bad_request");
+    }
+    api.stop().await;
+}

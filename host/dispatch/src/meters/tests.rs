@@ -1,0 +1,127 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sandmill_store::{Durability, Options, Store, connect};
+
+use super::*;
+
+/// Moves when a test says so.
+struct Moved(AtomicI64);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The first second of a day, in microseconds.
+const MORNING: i64 = 20_000 * 24 * 3600 * 1_000_000;
+
+async fn store(file: &std::path::Path) -> Store {
+    connect(&Options { url: format!("sqlite:{}", file.display()), durability: Durability::Normal }).await.unwrap()
+}
+
+struct Node {
+    meters: Meters,
+    number: i64,
+    unheard: Option<Addition>,
+}
+
+impl Node {
+    fn new(store: &Store, clock: &Arc<Moved>, name: &str) -> Self {
+        Self { meters: Meters::new(Arc::clone(&store.usage), clock.clone(), name, Arc::default()), number: 0, unheard: None }
+    }
+
+    async fn settle(&mut self) {
+        self.meters.settle(&mut self.number, &mut self.unheard).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_for_all_nodes_together_and_count_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let (mut one, mut other) = (Node::new(&store, &clock, "one"), Node::new(&store, &clock, "other"));
+    let quotas = Quotas { runs_per_minute: Some(3), runs_per_day: Some(4), ..Quotas::default() };
+    for _ in 0..2 {
+        one.meters.admit(of, &quotas).await.unwrap();
+    }
+    other.meters.admit(of, &quotas).await.unwrap();
+    one.settle().await;
+    other.settle().await;
+    one.settle().await;
+    for node in [&one, &other] {
+        let refused = node.meters.admit(of, &quotas).await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_s), (Code::QuotaExceeded, Some(61)));
+        assert!(refused.detail.contains("runs_per_minute = 3"), "{}", refused.detail);
+    }
+    clock.0.fetch_add(60_000_000, Ordering::Relaxed);
+    one.meters.admit(of, &quotas).await.unwrap();
+    let refused = one.meters.admit(of, &quotas).await.unwrap_err();
+    assert!(refused.detail.contains("runs_per_day = 4"), "{}", refused.detail);
+    one.meters.was_none(of);
+    one.meters.admit(of, &quotas).await.unwrap();
+    one.settle().await;
+    one.settle().await;
+    assert!(one.meters.admit(of, &quotas).await.is_err(), "what was written is counted once");
+    clock.0.fetch_add(24 * 3600 * 1_000_000, Ordering::Relaxed);
+    one.meters.admit(of, &quotas).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_goes_out_is_limited_by_the_workspaces_own_quota() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let mut node = Node::new(&store, &clock, "one");
+    node.meters.may_send(of).await.unwrap();
+    node.meters.sent(of, 60, 40);
+    node.settle().await;
+    node.meters.may_send(of).await.unwrap();
+    let overrides = [("outbound_bytes_per_day".to_owned(), 100.into())].into_iter().collect();
+    store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides }).await.unwrap().unwrap();
+    node.settle().await;
+    let refused = node.meters.may_send(of).await.unwrap_err();
+    assert!(refused.detail.contains("outbound_bytes_per_day = 100"), "{}", refused.detail);
+}
+
+#[tokio::test]
+async fn who_is_idle_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let mut node = Node::new(&store, &clock, "one");
+    node.meters.sent(of, 1, 0);
+    node.settle().await;
+    assert_eq!(node.meters.all().len(), 1);
+    clock.0.fetch_add(61_000_000, Ordering::Relaxed);
+    node.settle().await;
+    assert_eq!(node.meters.all().len(), 0);
+}
+
+#[tokio::test]
+async fn who_keeps_as_much_as_it_may_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let make = |name: &'static str| store.workspaces.ensure(WorkspaceId::new(clock.now()), name, clock.now());
+    let (of, other) = (make("w").await.unwrap().id, make("other").await.unwrap().id);
+    let limit = |bytes: u64| {
+        let overrides = [("stored_bytes".to_owned(), bytes.into())].into_iter().collect();
+        store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides })
+    };
+    let node = Node::new(&store, &clock, "one");
+    for (bytes, is_full) in [(0, true), (1, false)] {
+        limit(bytes).await.unwrap().unwrap();
+        let fresh = Node::new(&store, &clock, "one");
+        for workspace in [of, other] {
+            fresh.meters.may_send(workspace).await.unwrap();
+        }
+        fresh.meters.measure().await.unwrap();
+        assert_eq!((fresh.meters.full.has(of), fresh.meters.full.has(other)), (is_full, false), "{bytes}");
+    }
+    assert!(!node.meters.full.has(of));
+}

@@ -1,0 +1,186 @@
+//! Deleting workspaces.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+};
+
+use sandmill_model::{BoxFuture, OutcomeKind, Output, SystemClock, WorkspaceId};
+use sandmill_store::{
+    Durability, Store, connect_with,
+    objects::{Options, Place},
+    removal::{Elsewhere, Nowhere, Service, Step},
+    workspaces::Status,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{Database, all_tags, claim, complete, deployment, finished, join, json, new_run, on_both, path, tick, workspace};
+
+on_both![
+    every_table_is_emptied,
+    a_name_is_free_again_afterwards,
+    what_executes_ends_first,
+    nothing_of_one_that_is_deleted_is_claimed,
+    large_results_go_too,
+    what_comes_too_late_is_found,
+];
+
+async fn made(store: &Store, name: &str) -> WorkspaceId {
+    store.workspaces.ensure(workspace(), name, tick()).await.unwrap().id
+}
+
+/// Deletes a workspace; returns what came of the last step.
+async fn delete(store: &Store, id: WorkspaceId) -> Step {
+    store.workspaces.change_status(id, Status::Deleting, tick()).await.unwrap().unwrap();
+    empty(store, id).await
+}
+
+async fn empty(store: &Store, id: WorkspaceId) -> Step {
+    loop {
+        match store.removals.step(id, tick()).await.unwrap() {
+            Step::More => {}
+            done => return done,
+        }
+    }
+}
+
+fn service(store: &Store, elsewhere: Arc<dyn Elsewhere>) -> Service {
+    Service::new(store.clone(), SystemClock::shared(), "node".into(), elsewhere)
+}
+
+/// A row in every table that has a column for the workspace, whatever else is in it.
+async fn fill(database: &Database, id: WorkspaceId) -> Vec<String> {
+    let tables = database.tables_of_workspaces().await;
+    for (table, columns) in &tables {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let values: Vec<String> = columns
+            .iter()
+            .map(|(_, kind)| match kind {
+                'i' => "1".to_owned(),
+                'b' => format!("X'{}'", id.0.simple()),
+                _ => "'x'".to_owned(),
+            })
+            .collect();
+        database.execute(&format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "))).await;
+    }
+    tables.into_iter().map(|(name, _)| name).collect()
+}
+
+async fn every_table_is_emptied(database: Database) {
+    let store = database.open().await;
+    let (gone, stays) = (made(&store, "gone").await, made(&store, "stays").await);
+    let tables = fill(&database, gone).await;
+    assert_eq!(fill(&database, stays).await, tables);
+    for expected in ["queue", "runs", "run_logs", "components", "state", "resources", "tokens", "usage_runs"] {
+        assert!(tables.iter().any(|table| table == expected), "{expected} is among {tables:?}");
+    }
+    assert_eq!(delete(&store, gone).await, Step::Gone);
+    for table in &tables {
+        assert_eq!(
+            database.rows_of(table, gone).await,
+            0,
+            "a deleted workspace leaves rows in {table}: add it to the tables in sql/removal.rs"
+        );
+        assert_eq!(database.rows_of(table, stays).await, 1, "another's stays in {table}");
+    }
+    assert_eq!(store.workspaces.by_name("gone").await.unwrap(), None);
+    assert_eq!(
+        store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap().iter().map(|each| each.id).collect::<Vec<_>>(),
+        [gone]
+    );
+    let later = tick();
+    store.removals.forget(later).await.unwrap();
+    assert_eq!(store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap(), []);
+}
+
+async fn a_name_is_free_again_afterwards(database: Database) {
+    let store = database.open().await;
+    let first = made(&store, "acme").await;
+    store.scripts.deploy(deployment(first, "f/demo/hello", "export function main() {}")).await.unwrap();
+    store.workspaces.change_status(first, Status::Deleting, tick()).await.unwrap().unwrap();
+    assert_eq!(store.removals.under_way().await.unwrap(), [first]);
+    assert_eq!(made(&store, "acme").await, first, "not yet");
+    assert_eq!(store.workspaces.change_status(first, Status::Active, tick()).await.unwrap(), None, "there is no way back");
+    let gone = service(&store, Arc::new(Nowhere)).look(&CancellationToken::new()).await.unwrap();
+    assert_eq!(gone, 1);
+    let second = made(&store, "acme").await;
+    assert_ne!(second, first);
+    assert_eq!(store.scripts.list(second, "", None, 10).await.unwrap().len(), 0);
+    assert_eq!(store.scripts.list(first, "", None, 10).await.unwrap().len(), 0);
+    assert_eq!(store.removals.under_way().await.unwrap(), []);
+}
+
+async fn what_executes_ends_first(database: Database) {
+    let store = database.open().await;
+    let of = made(&store, "busy").await;
+    let (executes, waits) = (new_run(of), new_run(of));
+    store.queue.enqueue(vec![executes.clone()]).await.unwrap();
+    let node = join(&store, "node", tick()).await;
+    assert_eq!(claim(&store, node, tick(), 1).await.len(), 1);
+    store.queue.enqueue(vec![waits.clone()]).await.unwrap();
+    assert_eq!(delete(&store, of).await, Step::Waits);
+    assert!(store.history.run(of, waits.id).await.unwrap().is_none(), "what waits is gone at once");
+    let told = store.nodes.heartbeat(node, 1, tick(), crate::fixture::LEASE).await.unwrap();
+    assert_eq!(told, Some(vec![executes.id]));
+    assert_eq!(empty(&store, of).await, Step::Waits);
+    assert_eq!(complete(&store, node, vec![finished(executes, OutcomeKind::Cancelled)]).await.len(), 1);
+    assert_eq!(empty(&store, of).await, Step::Gone);
+}
+
+async fn nothing_of_one_that_is_deleted_is_claimed(database: Database) {
+    let store = database.open().await;
+    let (of, other) = (made(&store, "deleted").await, made(&store, "other").await);
+    store.queue.enqueue(vec![new_run(of), new_run(other)]).await.unwrap();
+    store.workspaces.change_status(of, Status::Deleting, tick()).await.unwrap().unwrap();
+    let heads = store.queue.heads(all_tags(), None, 10).await.unwrap();
+    assert_eq!(heads.ready.iter().map(|ready| ready.head.workspace).collect::<Vec<_>>(), [other]);
+}
+
+async fn large_results_go_too(database: Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = Options { place: Place::Folder(folder.path().to_owned()), inline_result_bytes_max: 100 };
+    let options = sandmill_store::Options { url: database.url.clone(), durability: Durability::Normal };
+    let store = connect_with(&options, Some(&objects)).await.unwrap();
+    let (of, other) = (made(&store, "of").await, made(&store, "other").await);
+    for id in [of, other] {
+        let mut done = finished(new_run(id), OutcomeKind::Ok);
+        done.outcome.output = Some(Output::Json(json(&format!("\"{}\"", "x".repeat(1000)))));
+        store.history.append(vec![done]).await.unwrap();
+    }
+    let files = |id: WorkspaceId| fs::read_dir(folder.path().join(id.to_string())).map_or(0, Iterator::count);
+    assert_eq!((files(of), files(other)), (1, 1));
+    assert_eq!(delete(&store, of).await, Step::Gone);
+    assert_eq!((files(of), files(other)), (0, 1));
+}
+
+/// Remembers what it was asked to remove.
+#[derive(Default)]
+struct Asked(Mutex<Vec<WorkspaceId>>);
+
+impl Elsewhere for Asked {
+    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
+        self.0.lock().unwrap().push(workspace);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+async fn what_comes_too_late_is_found(database: Database) {
+    let store = database.open().await;
+    let of = made(&store, "late").await;
+    let asked = Arc::new(Asked::default());
+    assert_eq!(delete(&store, of).await, Step::Gone);
+    let service = service(&store, asked.clone());
+    let stop = CancellationToken::new();
+    // Deleted, by the tests' own time, far in the future: not yet due for another look, but each node clears what it alone has.
+    assert_eq!(service.look(&stop).await.unwrap(), 0);
+    assert_eq!(service.look(&stop).await.unwrap(), 0);
+    assert_eq!(*asked.0.lock().unwrap(), [of], "once");
+    // A run of the fast lane ends after its workspace.
+    let late = finished(new_run(of), OutcomeKind::Ok);
+    let id = late.run.id;
+    store.history.append(vec![late]).await.unwrap();
+    assert_eq!(empty(&store, of).await, Step::Gone);
+    assert!(store.history.run(of, id).await.unwrap().is_none());
+    let script = path("f/demo/hello");
+    assert!(store.resources.find(of, &script).await.unwrap().is_none());
+}

@@ -1,0 +1,151 @@
+//! What workspaces use.
+
+use std::time::Duration;
+
+use sandmill_model::{OutcomeKind, Timestamp, WorkspaceId, run::FinishedRun};
+use sandmill_store::{
+    Store,
+    queue::{Completion, Logged},
+    usage::{Addition, Count, OutcomeUsage, Sums, Traffic, day_of, minute_of},
+};
+
+use crate::fixture::{Database, claim, complete, deployment, finished, join, line, new_run, on_both, tick, workspace};
+
+on_both![
+    ends_are_counted_with_what_they_used,
+    an_attempt_that_is_followed_by_another_ends_no_run,
+    what_is_written_once_more_is_counted_once,
+    what_was_cancelled_before_it_began_used_nothing,
+    counts_of_nodes_are_added_once,
+    minutes_are_forgotten_and_days_are_not,
+    what_is_stored_is_measured,
+];
+
+async fn all(store: &Store, of: WorkspaceId) -> Vec<OutcomeUsage> {
+    store.usage.attempts(of, 0, i64::MAX).await.unwrap()
+}
+
+fn used(runs: u64, attempts: u64) -> Sums {
+    // Of the fixture's outcomes: 34 ns are no whole millisecond.
+    let fuel = u64::from(u32::MAX) * 9 * attempts;
+    Sums { runs, attempts, fuel, cpu_ns: 12 * attempts, wall_ns: 34 * attempts, memory_kib_ms: 0, log_bytes: 0 }
+}
+
+fn on(done: &FinishedRun, sums: Sums) -> OutcomeUsage {
+    OutcomeUsage { day: day_of(done.ended_at), outcome: done.outcome.kind, sums }
+}
+
+async fn ends_are_counted_with_what_they_used(database: Database) {
+    let (store, other) = (database.open().await, database.open().await);
+    let (of, quiet) = (workspace(), workspace());
+    let ok: Vec<FinishedRun> = (0..3).map(|_| finished(new_run(of), OutcomeKind::Ok)).collect();
+    let mut logged = finished(new_run(of), OutcomeKind::Error);
+    logged.outcome.log = vec![line("12345")];
+    logged.outcome.usage.memory_peak_bytes = 3 * 1024;
+    logged.outcome.usage.wall_ns = 2_000_000;
+    store.history.append(vec![ok[0].clone(), logged.clone()]).await.unwrap();
+    other.history.append(ok[1..].to_vec()).await.unwrap();
+    let error = Sums { memory_kib_ms: 6, log_bytes: 37, wall_ns: 2_000_000, ..used(1, 1) };
+    assert_eq!(all(&store, of).await, [on(&ok[0], used(3, 3)), on(&logged, error)]);
+    assert_eq!(all(&store, quiet).await, []);
+    let day = day_of(ok[0].ended_at);
+    assert_eq!(store.usage.attempts(of, day + 1, day + 9).await.unwrap(), []);
+    assert_eq!(store.usage.attempts(of, day, day).await.unwrap().len(), 2);
+}
+
+async fn an_attempt_that_is_followed_by_another_ends_no_run(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let run = new_run(of);
+    store.queue.enqueue(vec![run.clone()]).await.unwrap();
+    let node = join(&store, "node", tick()).await;
+    assert_eq!(claim(&store, node, tick(), 1).await.len(), 1);
+    let failed = finished(run.clone(), OutcomeKind::Timeout);
+    let again = Completion { done: failed.clone(), again_at: Some(tick()), handler: None, logged: Logged::default() };
+    assert_eq!(store.queue.complete(node, vec![again.clone()]).await.unwrap(), [run.id]);
+    assert_eq!(store.queue.complete(node, vec![again]).await.unwrap(), [], "it is not held any more");
+    assert_eq!(all(&store, of).await, [on(&failed, used(0, 1))]);
+    assert_eq!(claim(&store, node, tick().plus(Duration::from_secs(60)), 1).await.len(), 1);
+    let ended = FinishedRun { attempt: 2, ..finished(run.clone(), OutcomeKind::Timeout) };
+    assert_eq!(complete(&store, node, vec![ended]).await, [run.id]);
+    assert_eq!(all(&store, of).await, [on(&failed, used(1, 2))]);
+}
+
+async fn what_is_written_once_more_is_counted_once(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let (first, second) = (finished(new_run(of), OutcomeKind::Ok), finished(new_run(of), OutcomeKind::Ok));
+    store.history.append(vec![first.clone()]).await.unwrap();
+    for _ in 0..2 {
+        store.history.append_again(vec![first.clone(), second.clone()]).await.unwrap();
+    }
+    assert_eq!(all(&store, of).await, [on(&first, used(2, 2))]);
+    assert!(store.history.run(of, second.run.id).await.unwrap().is_some());
+}
+
+async fn what_was_cancelled_before_it_began_used_nothing(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let run = new_run(of);
+    store.queue.enqueue(vec![run.clone()]).await.unwrap();
+    store.queue.cancel(of, run.id, tick()).await.unwrap();
+    let found = all(&store, of).await;
+    assert_eq!((found.len(), found[0].outcome, found[0].sums), (1, OutcomeKind::Cancelled, Sums { runs: 1, ..Sums::default() }));
+}
+
+fn addition(sender: &str, number: i64, at: Timestamp, counts: &[(WorkspaceId, u64)]) -> Addition {
+    let count = |runs: u64| Count { minute: minute_of(at), day: day_of(at), runs, bytes_up: runs * 10, bytes_down: runs * 100 };
+    Addition { sender: sender.into(), number, counts: counts.iter().map(|(of, runs)| (*of, count(*runs))).collect(), now: at }
+}
+
+async fn counts_of_nodes_are_added_once(database: Database) {
+    let store = database.open().await;
+    let at = tick();
+    let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
+    let other = store.workspaces.ensure(workspace(), "b", at).await.unwrap().id;
+    for sent in [
+        addition("node-1", 1, at, &[(of, 2), (other, 1)]),
+        addition("node-1", 1, at, &[(of, 2), (other, 1)]),
+        addition("node-2", 1, at, &[(of, 3)]),
+        addition("node-1", 2, at, &[(of, 4), (of, 1)]),
+        addition("node-1", 1, at, &[(of, 9)]),
+        addition("node-1", 3, at, &[]),
+    ] {
+        store.usage.add(sent).await.unwrap();
+    }
+    let used = store.usage.used(vec![of, other, workspace()], at).await.unwrap();
+    let counts: Vec<_> =
+        used.iter().map(|used| (used.workspace, used.runs_of_minute, used.runs_of_day, used.outbound_bytes_of_day)).collect();
+    assert_eq!(counts, [(of, 10, 10, 1100), (other, 1, 1, 110)]);
+    assert!(used.iter().all(|used| used.quotas.is_unlimited()));
+    let next = at.plus(Duration::from_secs(60));
+    let used = store.usage.used(vec![of], next).await.unwrap();
+    assert_eq!((used[0].runs_of_minute, used[0].fuel_of_day), (0, 0));
+    store.history.append(vec![FinishedRun { ended_at: at, ..finished(new_run(of), OutcomeKind::Ok) }]).await.unwrap();
+    assert_eq!(store.usage.used(vec![of], at).await.unwrap()[0].fuel_of_day, u64::from(u32::MAX) * 9);
+    assert_eq!(store.usage.traffic(of, 0, i64::MAX).await.unwrap(), [Traffic { day: day_of(at), bytes_up: 100, bytes_down: 1000 }]);
+}
+
+async fn minutes_are_forgotten_and_days_are_not(database: Database) {
+    let store = database.open().await;
+    let at = tick();
+    let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
+    store.usage.add(addition("node", 1, at, &[(of, 2)])).await.unwrap();
+    store.usage.forget(at).await.unwrap();
+    assert_eq!(store.usage.used(vec![of], at).await.unwrap()[0].runs_of_minute, 2);
+    store.usage.forget(at.plus(Duration::from_secs(2 * 3600))).await.unwrap();
+    let used = store.usage.used(vec![of], at).await.unwrap();
+    assert_eq!((used[0].runs_of_minute, used[0].runs_of_day), (0, 2));
+}
+
+async fn what_is_stored_is_measured(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    assert_eq!((store.usage.stored_bytes(of).await.unwrap(), store.usage.scripts(of).await.unwrap()), (0, 0));
+    store.scripts.deploy(deployment(of, "f/demo/a", &"x".repeat(1000))).await.unwrap();
+    let one = store.usage.stored_bytes(of).await.unwrap();
+    assert!(one > 1000, "{one}");
+    store.scripts.deploy(deployment(of, "f/demo/b", &"x".repeat(1000))).await.unwrap();
+    assert_eq!((store.usage.stored_bytes(of).await.unwrap(), store.usage.scripts(of).await.unwrap()), (one, 2), "the same version, once");
+    assert_eq!(store.usage.stored_bytes(workspace()).await.unwrap(), 0);
+}

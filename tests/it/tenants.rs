@@ -1,0 +1,308 @@
+//! Workspaces do not learn of each other. Every operation that the server describes is called with a token of one workspace and with ids, paths and
+//! digests of another: the answer must be, to the byte, that for what does not exist. An operation that [`OPERATIONS`] does not have fails the test.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use sandmill_testkit::{
+    guests::guest,
+    server::{Answer, Server},
+    sqlite,
+};
+use serde_json::{Value, json};
+use sha2::Digest as _;
+
+/// Begins all content, which ends with the name of its workspace; it is in no name.
+const MARK: &str = "zebra-7351";
+/// How long runs may take to end.
+const RUNS_LIMIT: Duration = Duration::from_secs(60);
+
+/// Every operation, with the query and the body that it is called with; several times where it can name things in several ways. `{…}` are filled in.
+const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
+    ("POST /api/instance/keys/rotate", &[("", "")]),
+    ("GET /api/instance/nodes", &[("", "")]),
+    ("GET /api/instance/plans", &[("", "")]),
+    ("DELETE /api/instance/plans/{plan}", &[("", "")]),
+    ("GET /api/instance/plans/{plan}", &[("", "")]),
+    ("PUT /api/instance/plans/{plan}", &[("", "{}")]),
+    ("GET /api/instance/usage", &[("", "")]),
+    ("GET /api/instance/version", &[("", "")]),
+    ("GET /api/instance/workspaces", &[("", "")]),
+    ("POST /api/instance/workspaces", &[("", r#"{"name": "{workspace}"}"#)]),
+    ("DELETE /api/instance/workspaces/{workspace}", &[("confirm={workspace}", "")]),
+    ("GET /api/instance/workspaces/{workspace}", &[("", "")]),
+    ("PATCH /api/instance/workspaces/{workspace}", &[("", "{}")]),
+    ("POST /api/instance/workspaces/{workspace}/archive", &[("", "")]),
+    ("POST /api/instance/workspaces/{workspace}/unarchive", &[("", "")]),
+    ("GET /api/w/{workspace}/components/{digest}", &[("", "")]),
+    ("GET /api/w/{workspace}/dead-letters", &[("", ""), ("path={path}", ""), ("parent={id}", "")]),
+    ("POST /api/w/{workspace}/dead-letters/discard", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
+    ("POST /api/w/{workspace}/dead-letters/replay", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
+    ("DELETE /api/w/{workspace}/dead-letters/{id}", &[("", "")]),
+    ("POST /api/w/{workspace}/dead-letters/{id}/replay", &[("", "")]),
+    ("GET /api/w/{workspace}/grants/{path}", &[("", "")]),
+    ("PATCH /api/w/{workspace}/grants/{path}", &[("", r#"{"give": ["runs:{path}"]}"#)]),
+    ("GET /api/w/{workspace}/programs/{path}", &[("", "")]),
+    ("GET /api/w/{workspace}/quotas", &[("", "")]),
+    ("GET /api/w/{workspace}/resource-types", &[("", "")]),
+    ("DELETE /api/w/{workspace}/resource-types/{name}", &[("", "")]),
+    ("GET /api/w/{workspace}/resource-types/{name}", &[("", "")]),
+    ("PUT /api/w/{workspace}/resource-types/{name}", &[("", r#"{"schema": {"type": "object"}}"#)]),
+    ("GET /api/w/{workspace}/resources", &[("", ""), ("prefix={path}", "")]),
+    ("DELETE /api/w/{workspace}/resources/{path}", &[("", "")]),
+    ("GET /api/w/{workspace}/resources/{path}", &[("", "")]),
+    ("PUT /api/w/{workspace}/resources/{path}", &[("", r#"{"type": "sqlite", "value": {"name": "x"}}"#)]),
+    ("GET /api/w/{workspace}/runs", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", "")]),
+    (
+        "POST /api/w/{workspace}/runs",
+        &[("", r#"{"path": "{path}"}"#), ("", r#"{"path": "{path}@1", "wait": true}"#), ("", r#"{"path": "{path}@{version}"}"#)],
+    ),
+    ("POST /api/w/{workspace}/runs/cancel", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
+    ("POST /api/w/{workspace}/runs/rerun", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
+    ("GET /api/w/{workspace}/runs/{id}", &[("", "")]),
+    ("POST /api/w/{workspace}/runs/{id}/cancel", &[("", "")]),
+    ("GET /api/w/{workspace}/runs/{id}/events", &[("", "")]),
+    ("GET /api/w/{workspace}/runs/{id}/log", &[("", "")]),
+    ("POST /api/w/{workspace}/runs/{id}/rerun", &[("", ""), ("", r#"{"version": "same"}"#)]),
+    ("GET /api/w/{workspace}/runs/{id}/result", &[("", "")]),
+    ("GET /api/w/{workspace}/scripts", &[("", ""), ("prefix={path}", "")]),
+    ("GET /api/w/{workspace}/scripts/{path}", &[("", "")]),
+    ("PUT /api/w/{workspace}/scripts/{path}", &[("", r#"{"language": "identity", "source": ""}"#)]),
+    ("GET /api/w/{workspace}/settings", &[("", "")]),
+    ("PATCH /api/w/{workspace}/settings", &[("", r#"{"error_handler": "{path}"}"#)]),
+    ("GET /api/w/{workspace}/usage", &[("", "")]),
+    ("GET /api/w/{workspace}/variables", &[("", ""), ("prefix={path}", "")]),
+    ("DELETE /api/w/{workspace}/variables/{path}", &[("", "")]),
+    ("GET /api/w/{workspace}/variables/{path}", &[("", "")]),
+    ("PUT /api/w/{workspace}/variables/{path}", &[("", r#"{"text": "x"}"#)]),
+    ("GET /api/w/{workspace}/versions/{path}", &[("", "")]),
+    ("GET /errors/{code}", &[("", "")]),
+    ("GET /health", &[("", "")]),
+    ("GET /metrics", &[("", "")]),
+    ("GET /openapi.json", &[("", "")]),
+    ("GET /ready", &[("", "")]),
+];
+
+/// What kinds of triggers answer, which the description does not have.
+const ENDPOINTS: &[(&str, &[(&str, &str)])] = &[
+    ("POST /hooks/{workspace}/run/{path}", &[("", "{}")]),
+    ("POST /hooks/{workspace}/run/{path}@{version}", &[("", "{}")]),
+    ("GET /hooks/{workspace}/run/{path}", &[("", "")]),
+    ("POST /hooks/{workspace}/start/{path}", &[("", "{}")]),
+    ("POST /hooks/{workspace}/stream/{path}", &[("", "{}")]),
+];
+
+/// What a request names.
+#[derive(Clone, Debug)]
+struct Names(BTreeMap<&'static str, String>);
+
+impl Names {
+    fn of(workspace: &str, word: &str, ids: [&str; 3]) -> Self {
+        let [run, component, version] = ids;
+        Self(BTreeMap::from([
+            ("workspace", workspace.to_owned()),
+            ("path", format!("f/only/{word}")),
+            ("name", format!("only-{word}")),
+            ("plan", format!("only-{word}")),
+            ("id", run.to_owned()),
+            ("digest", component.to_owned()),
+            ("version", version.to_owned()),
+            ("code", "not_found".to_owned()),
+        ]))
+    }
+
+    fn in_workspace(&self, workspace: &str) -> Self {
+        let mut names = self.clone();
+        names.0.insert("workspace", workspace.to_owned());
+        names
+    }
+
+    fn fill(&self, template: &str) -> String {
+        self.0.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    }
+
+    /// An answer without what it repeats of the request, and without what differs from request to request.
+    fn forget(&self, answer: &Answer) -> String {
+        let mut text = match answer.json() {
+            Ok(mut body) => {
+                forget_moments(&mut body);
+                body.to_string()
+            }
+            Err(_) => answer.text(),
+        };
+        let mut names: Vec<(&&str, &String)> = self.0.iter().collect();
+        // One may be part of another.
+        names.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        for (name, value) in names {
+            text = text.replace(value.as_str(), &format!("{{{name}}}"));
+        }
+        let kind = answer.header("content-type").unwrap_or_default();
+        format!("{} {kind}\n{text}", answer.status)
+    }
+}
+
+/// Times and new ids, in whatever depth.
+fn forget_moments(value: &mut Value) {
+    const MOMENTS: [&str; 6] = ["request_id", "run_id", "created_at", "updated_at", "revision", "seen_at"];
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if MOMENTS.contains(&name.as_str()) { *member = Value::Null } else { forget_moments(member) }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_moments),
+        _ => {}
+    }
+}
+
+async fn call(server: &Server, token: &str, operation: &str, names: &Names, (query, body): (&str, &str)) -> Answer {
+    let (method, path) = operation.split_once(' ').unwrap();
+    let method: Method = method.parse().unwrap();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", names.fill(query)) };
+    let mut request = reqwest::Client::new().request(method, format!("{}{}{query}", server.url, names.fill(path))).bearer_auth(token);
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json").body(names.fill(body));
+    }
+    Answer::read(request.send().await.unwrap()).await.unwrap()
+}
+
+async fn admin(server: &Server, method: Method, path: &str, body: Value) -> Value {
+    let answer = Answer::read(server.request(method, path).json(&body).send().await.unwrap()).await.unwrap();
+    assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+    answer.json().unwrap_or_default()
+}
+
+/// Makes a workspace with one thing of each kind, and a token for all of it.
+async fn made(server: &Server, word: &str, guest_name: &str) -> Option<(Names, String)> {
+    let id = admin(server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await["id"].as_str().unwrap().to_owned();
+    let (at, mark) = (format!("/api/w/{word}"), format!("{MARK}-{word}"));
+    let source = format!("export function main() {{ console.log('{mark}'); throw new Error('{mark}'); }}");
+    let manifest = json!({"description": mark});
+    let script = json!({"language": "javascript", "source": source, "manifest": manifest});
+    let version = admin(server, Method::PUT, &format!("{at}/scripts/f/only/{word}"), script).await["version"].as_str().unwrap().to_owned();
+    let upload = server.request(Method::PUT, &format!("{at}/scripts/f/part/{word}")).header("content-type", "application/wasm");
+    assert_eq!(upload.body(fs::read(guest(guest_name)).unwrap()).send().await.unwrap().status(), 201);
+    let component = server.get_json(&format!("{at}/scripts/f/part/{word}")).await.unwrap()["component"].as_str().unwrap().to_owned();
+    let schema = json!({"schema": {"type": "object", "description": mark}});
+    admin(server, Method::PUT, &format!("{at}/resource-types/only-{word}"), schema).await;
+    let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": mark});
+    admin(server, Method::PUT, &format!("{at}/resources/f/only/{word}"), database).await;
+    admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": mark})).await;
+    admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": mark})).await;
+    admin(server, Method::PATCH, &format!("/api/instance/workspaces/{word}"), json!({"plan": format!("only-{word}")})).await;
+    let run = admin(server, Method::POST, &format!("{at}/runs"), json!({"path": format!("f/only/{word}")})).await["run_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let deadline = Instant::now() + RUNS_LIMIT;
+    while server.get_json(&format!("{at}/runs/{run}")).await.unwrap()["status"] != "failed" {
+        assert!(Instant::now() < deadline, "the run does not fail");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let token = format!("sm_a_token_of_{word}");
+    let insert = format!(
+        "PRAGMA busy_timeout = 10000; INSERT INTO tokens (hash, id, workspace, identity, scopes, label, created_at)
+         VALUES (X'{}', X'{}', X'{}', 'u/{word}', '[\"*:*\"]', 'test', 0);",
+        hash(&token),
+        hash(word).get(..32).unwrap(),
+        id.replace('-', "")
+    );
+    if !sqlite::execute(&server.data().join("sandmill.db"), &insert) {
+        return None;
+    }
+    Some((Names::of(word, word, [&run, &component, &version]), token))
+}
+
+/// As the server keeps tokens.
+fn hash(token: &str) -> String {
+    let mut hasher = sha2::Sha256::new();
+    for part in ["sandmill-token", token] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.
+async fn seen(server: &Server, names: &Names) -> Vec<String> {
+    let is_told =
+        |operation: &str| operation.starts_with("GET /api/w/") && !operation.ends_with("/events") && !operation.contains("/programs/");
+    let mut seen = Vec::new();
+    for (operation, calls) in OPERATIONS.iter().filter(|(operation, _)| is_told(operation)) {
+        for each in *calls {
+            let answer = call(server, &server.token, operation, names, *each).await;
+            seen.push(format!("{operation} {}", names.forget(&answer)));
+        }
+    }
+    seen
+}
+
+/// Reading first, making last: what one call makes in its own workspace must not be there for another.
+fn in_order() -> Vec<(&'static str, &'static [(&'static str, &'static str)])> {
+    let rank = |operation: &str| match operation.split(' ').next() {
+        Some("GET") => 0,
+        Some("PUT") => 2,
+        _ => 1,
+    };
+    let mut all: Vec<_> = OPERATIONS.iter().chain(ENDPOINTS).copied().collect();
+    all.sort_by_key(|(operation, _)| rank(operation));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_is_in_the_table() {
+    let server = Server::start(&[]).unwrap();
+    let description = server.get_json("/openapi.json").await.unwrap();
+    let mut described = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        described.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    assert!(described.len() > 40, "{described:?}");
+    for operation in described {
+        assert!(
+            OPERATIONS.iter().any(|(known, calls)| *known == operation && !calls.is_empty()),
+            "{operation} is new: add it to OPERATIONS in tests/it/tenants.rs, with what it takes from a request"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_another_workspace_can_be_read_or_learnt() {
+    let server = Server::start(&[]).unwrap();
+    let (Some((_, token)), Some((theirs, _))) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await) else {
+        return;
+    };
+    let none = ["01999999-9999-7999-8999-999999999999", "sha256:", "sha256:"];
+    let digest = |prefix: &str| format!("{prefix}{}", "0".repeat(64));
+    let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
+    let nobody = Names::of("nowhere", "nobody", [none[0], &digest_of_none, &digest_of_none]);
+    let before = seen(&server, &theirs).await;
+    assert!(before.iter().any(|answer| answer.contains(MARK)), "there is something to be seen: {before:?}");
+    for (operation, calls) in in_order() {
+        for each in calls {
+            // Their workspace, and one that never was, with all that is theirs.
+            let (there, nowhere) = (theirs.clone(), theirs.in_workspace("nowhere"));
+            // Our workspace, with what is theirs and with what never was.
+            let (ours, nothing) = (theirs.in_workspace("ours"), nobody.in_workspace("ours"));
+            for (known, unknown) in [(there, nowhere), (ours, nothing)] {
+                let answer = call(&server, &token, operation, &known, *each).await;
+                let expected = call(&server, &token, operation, &unknown, *each).await;
+                let said = answer.text() + &format!("{:?}", answer.headers);
+                assert!(!said.contains(&format!("{MARK}-theirs")), "{operation} {each:?} shows what is another's: {answer:?}");
+                assert!(answer.status < 500, "{operation} {each:?}: {answer:?}");
+                if operation.contains("{workspace}") || operation.contains("{plan}") {
+                    assert_eq!(known.forget(&answer), unknown.forget(&expected), "{operation} {each:?}: the answers tell that it is there");
+                }
+            }
+        }
+    }
+    assert_eq!(seen(&server, &theirs).await, before, "nothing of theirs has changed");
+}
