@@ -231,8 +231,8 @@ pub(crate) async fn invite(
     app.store.invitations.invite(new).await?;
     tracing::info!(by = &*caller.principal.identity, %id, role = role.name(), "somebody was invited");
     let body = NewInvitationBody { id: id.to_string(), invitation: secret, expires_at: expires_at.to_string() };
-    let after = json!({"role": role.name(), "expires_at": body.expires_at});
-    let facts = Facts { target: Some(body.id.clone()), after, ..Facts::default() };
+    let after = json!({"id": body.id, "role": role.name(), "expires_at": body.expires_at});
+    let facts = Facts { after, ..Facts::default() };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Extension(facts), Json(body)).into_response())
 }
 

@@ -19,7 +19,7 @@ use crate::{
 macro_rules! is_good {
     () => {
         "hash = $1 AND expires_at > $2 AND used_by IS NULL
-         AND EXISTS (SELECT 1 FROM workspaces w WHERE w.id = invitations.workspace AND w.status <> 2)"
+         AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.id = invitations.workspace AND w.status = 2)"
     };
 }
 
