@@ -12,6 +12,10 @@ use sandmill_testkit::{
     server::{Answer, Server},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::shared::{Database, on_both, server};
 
@@ -304,6 +308,26 @@ async fn other_sites_change_nothing() {
     assert_eq!(run.status, 401, "{run:?}");
     let bearer = format!("Bearer {}", ann.cookie.split_once('=').unwrap().1);
     assert_eq!(bare(server, Method::GET, "/api/auth/me", &[("authorization", &*bearer)], &json!({})).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_long_on_its_way_changes_nothing_once_its_session_has_ended() {
+    let server = Server::start(&[]).unwrap();
+    user(&server, "ann", Some("admin")).await;
+    let ann = Person::logs_in(&server, "ann").await;
+    let (path, body) = ("/api/w/default/variables/f/people/late", r#"{"text": "late"}"#);
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let (cookie, csrf, length) = (&ann.cookie, &ann.csrf, body.len());
+    let head = format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\nx-sandmill-csrf: {csrf}\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    // It is let in meanwhile; were it not, the answer would be the same.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(ann.sends(Method::POST, "/api/auth/logout", &json!({})).await.status, 204);
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(admin(&server, Method::GET, path, &json!({})).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
