@@ -93,7 +93,8 @@ impl Tokens for Sql {
                              FROM tokens t WHERE t.hash = $1",
                             of_nobody_else!(),
                             " UNION ALL
-                             SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at, t.old_until
+                             SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at,
+                                 t.old_until
                              FROM tokens t WHERE t.old_hash = $1",
                             of_nobody_else!()
                         ),
