@@ -16,11 +16,14 @@ mod observe;
 mod on_behalf;
 mod openapi;
 mod pages;
+mod passwords;
 mod problem;
 mod rates;
 mod request;
 mod router;
 mod routes;
+mod sessions;
+mod throttle;
 
 use std::{sync::Arc, time::Duration};
 

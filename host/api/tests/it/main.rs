@@ -12,6 +12,7 @@ mod guard;
 mod hosts;
 mod limits;
 mod observability;
+mod people;
 mod problems;
 mod resources;
 mod results;

@@ -1,5 +1,6 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
+mod access;
 mod audit;
 mod canonical;
 mod claims;
@@ -11,11 +12,14 @@ mod dedup;
 mod dialect;
 mod finished;
 mod grants;
+mod groups;
 mod history;
+mod invitations;
 mod keys;
 mod labels;
 mod list;
 mod logs;
+mod members;
 mod migrate;
 mod nodes;
 mod objects;
@@ -30,6 +34,7 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod sessions;
 mod shown;
 mod signals;
 mod snapshot;
@@ -38,6 +43,7 @@ mod token_uses;
 mod tokens;
 mod turns;
 mod usage;
+mod users;
 mod value;
 mod variables;
 mod waiting;
@@ -137,6 +143,12 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         variables: sql.clone(),
         grants: sql.clone(),
         keys: sql.clone(),
+        users: sql.clone(),
+        sessions: sql.clone(),
+        members: sql.clone(),
+        invitations: sql.clone(),
+        groups: sql.clone(),
+        folders: sql.clone(),
         audit: sql.clone(),
         shown: sql.clone(),
         health: sql,

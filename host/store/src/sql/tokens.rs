@@ -34,6 +34,19 @@ macro_rules! is_of {
     };
 }
 
+/// A token that acts as a user is good as long as they may log in and, unless they administer the installation, belong to its workspace.
+macro_rules! of_nobody_else {
+    () => {
+        " AND NOT EXISTS (
+             SELECT 1 FROM users u WHERE substr(t.identity, 1, 2) = 'u/' AND u.name = substr(t.identity, 3) AND (
+                 u.disabled = 1 OR (u.instance_admin = 0 AND NOT EXISTS (
+                     SELECT 1 FROM members m WHERE m.workspace = t.workspace AND m.user_name = u.name
+                 ))
+             )
+         )"
+    };
+}
+
 impl Tokens for Sql {
     fn put<'a>(
         &'a self,
@@ -74,11 +87,17 @@ impl Tokens for Sql {
             Box::pin(async move {
                 let row = conn
                     .row(
-                        "SELECT id, workspace, identity, scopes, kind, is_read_only, last_used_at, expires_at, CAST(NULL AS BIGINT)
-                         FROM tokens WHERE hash = $1
-                         UNION ALL
-                         SELECT id, workspace, identity, scopes, kind, is_read_only, last_used_at, expires_at, old_until
-                         FROM tokens WHERE old_hash = $1",
+                        concat!(
+                            "SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at,
+                                 CAST(NULL AS BIGINT)
+                             FROM tokens t WHERE t.hash = $1",
+                            of_nobody_else!(),
+                            " UNION ALL
+                             SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at,
+                                 t.old_until
+                             FROM tokens t WHERE t.old_hash = $1",
+                            of_nobody_else!()
+                        ),
                         values![hash.0],
                     )
                     .await?;

@@ -15,6 +15,7 @@ mod logs;
 mod nodes;
 mod objects;
 mod open;
+mod people;
 mod plans;
 mod queue;
 mod rates;
