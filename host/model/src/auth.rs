@@ -25,6 +25,8 @@ pub enum Domain {
     Blobs,
     /// People of a workspace, their groups and invitations; with a path, who may use what is there.
     Members,
+    /// As whom runs act: `s/NAME`, `g/NAME`, `u/NAME`. To write is to make service accounts, to start is to have runs act so.
+    Identities,
     /// API tokens. They have no paths.
     Tokens,
     /// The audit log, which is only read.
@@ -34,13 +36,14 @@ pub enum Domain {
 }
 
 impl Domain {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Scripts,
         Self::Runs,
         Self::Resources,
         Self::Variables,
         Self::Blobs,
         Self::Members,
+        Self::Identities,
         Self::Tokens,
         Self::Audit,
         Self::Instance,
@@ -55,6 +58,7 @@ impl Domain {
             Self::Variables => "variables",
             Self::Blobs => "blobs",
             Self::Members => "members",
+            Self::Identities => "identities",
             Self::Tokens => "tokens",
             Self::Audit => "audit",
             Self::Instance => "instance",

@@ -32,6 +32,7 @@ pub mod recent;
 pub mod resource_type;
 pub mod role;
 pub mod run;
+pub mod run_as;
 pub mod schema;
 pub mod settings;
 pub mod trigger;
@@ -56,6 +57,7 @@ pub use policy::Policy;
 pub use quota::Quotas;
 pub use resource_type::{ResourceType, TypeName};
 pub use run::{Cause, CauseKind, RunRecord, RunStatus, RunSummary};
+pub use run_as::RunAs;
 pub use settings::WorkspaceSettings;
 
 /// A boxed future that may borrow: the form in which async calls cross crate borders.

@@ -72,7 +72,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The scopes of the member called `name`: at most 42, two for each folder they own and up to 20 for each single path.
+    /// The scopes of the member called `name`: at most 43, two for each folder they own and up to 20 for each single path.
     #[must_use]
     pub fn scopes(&self, name: &Name) -> Vec<Scope> {
         if self.role == Role::Admin {
@@ -100,6 +100,10 @@ impl Standing {
         let owned = self.folders.iter().filter(|(_, level)| *level == Some(Level::Owner)).map(|(folder, _)| format!("f/{folder}/*"));
         for glob in owned.chain(std::iter::once(home)) {
             scopes.extend([Action::Read, Action::Write].map(|action| Scope::on(Domain::Members, action, &glob)));
+        }
+        // As whom their runs may act is said by lists of service accounts and by groups; this is the right to ask.
+        if self.role.actions().contains(&Action::Start) {
+            scopes.push(Scope::on(Domain::Identities, Action::Start, "*"));
         }
         scopes
     }
@@ -197,7 +201,8 @@ mod tests {
             let scopes = standing(role).scopes(&"ann".parse().unwrap());
             assert!(scopes.iter().all(|scope| scope.to_string().parse::<Scope>().as_ref() == Ok(scope)));
             let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
-            for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Tokens, Domain::Audit, Domain::Instance]) {
+            for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Identities, Domain::Tokens, Domain::Audit, Domain::Instance])
+            {
                 assert_eq!(principal.may(workspace, domain, Action::Read, None), role == Role::Admin, "{role:?} {domain:?}");
             }
             assert!(!principal.may_instance(Action::Read));

@@ -21,6 +21,7 @@ pub mod resources;
 pub mod retention;
 pub mod scripts;
 pub mod seal;
+pub mod service_accounts;
 pub mod signals;
 mod sql;
 pub mod state;
@@ -65,6 +66,7 @@ pub struct Store {
     pub invitations: Arc<dyn members::Invitations>,
     pub groups: Arc<dyn access::Groups>,
     pub folders: Arc<dyn access::Folders>,
+    pub service_accounts: Arc<dyn service_accounts::ServiceAccounts>,
     pub audit: Arc<dyn audit::Audit>,
     pub shown: Arc<dyn audit::Shown>,
     /// Whether the database answers.

@@ -131,7 +131,7 @@ async fn put_item(
 }
 
 /// Why a list is not kept.
-async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
+pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
     if list.len() > LIST_MAX {
         return Ok(Some(AccessRefused::TooMany(format!("a list names at most {LIST_MAX} users and groups"))));
     }
@@ -150,7 +150,7 @@ async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>)
     Ok(None)
 }
 
-async fn write(workspace: WorkspaceId, path: &str, list: &AccessList, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+pub(super) async fn write(workspace: WorkspaceId, path: &str, list: &AccessList, conn: &mut Conn<'_>) -> Result<(), StoreError> {
     conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path = $2", values![workspace, path]).await?;
     for (who, level) in list {
         conn.execute(
@@ -163,7 +163,7 @@ async fn write(workspace: WorkspaceId, path: &str, list: &AccessList, conn: &mut
     Ok(())
 }
 
-async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<'_>) -> Result<AccessList, StoreError> {
+pub(super) async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<'_>) -> Result<AccessList, StoreError> {
     let rows =
         conn.rows("SELECT who, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who", values![workspace, path]).await?;
     let entry = |row: &Row| {

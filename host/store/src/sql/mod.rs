@@ -34,6 +34,7 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod service_accounts;
 mod sessions;
 mod shown;
 mod signals;
@@ -149,6 +150,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         invitations: sql.clone(),
         groups: sql.clone(),
         folders: sql.clone(),
+        service_accounts: sql.clone(),
         audit: sql.clone(),
         shown: sql.clone(),
         health: sql,

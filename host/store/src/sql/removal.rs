@@ -44,6 +44,7 @@ const TABLES: &[Table] = tables![
     "people_groups" "name" 200,
     "access_lists" "path, who" 200,
     "folders" "name" 200,
+    "service_accounts" "name" 200,
     "grants" "path, granted" 200,
     "queue_inputs" "id" 50,
     "queue_keys" "key" 200,

@@ -254,13 +254,13 @@ async fn find(of: Option<WorkspaceId>, id: TokenId, conn: &mut Conn<'_>) -> Resu
 }
 
 /// A JSON array of scopes as text.
-fn written(scopes: &[Scope]) -> Result<String, StoreError> {
+pub(super) fn written(scopes: &[Scope]) -> Result<String, StoreError> {
     to_json(&scopes.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-fn read_scopes(row: &Row, column: usize) -> Result<Vec<Scope>, StoreError> {
+pub(super) fn read_scopes(row: &Row, column: usize) -> Result<Vec<Scope>, StoreError> {
     let scopes: Vec<String> = row.parsed(column)?;
-    scopes.iter().map(|scope| scope.parse().map_err(|_| StoreError::Corrupt(format!("a token's scope {scope}")))).collect()
+    scopes.iter().map(|scope| scope.parse().map_err(|_| StoreError::Corrupt(format!("a scope {scope}")))).collect()
 }
 
 fn read_access(row: &Row, column: usize) -> Result<Access, StoreError> {

@@ -26,6 +26,7 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod service_accounts;
 mod signals;
 mod simulation;
 mod state;
