@@ -94,7 +94,12 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/runs", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", "")]),
     (
         "POST /api/w/{workspace}/runs",
-        &[("", r#"{"path": "{path}"}"#), ("", r#"{"path": "{path}@1", "wait": true}"#), ("", r#"{"path": "{path}@{version}"}"#)],
+        &[
+            ("", r#"{"path": "{path}"}"#),
+            ("", r#"{"path": "{path}@1", "wait": true}"#),
+            ("", r#"{"path": "{path}@{version}"}"#),
+            ("", r#"{"path": "{path}", "run_as": "s/{name}"}"#),
+        ],
     ),
     ("POST /api/w/{workspace}/runs/cancel", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
     ("POST /api/w/{workspace}/runs/rerun", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
@@ -107,6 +112,13 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/scripts", &[("", ""), ("prefix={path}", "")]),
     ("GET /api/w/{workspace}/scripts/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/scripts/{path}", &[("", r#"{"language": "identity", "source": ""}"#)]),
+    ("GET /api/w/{workspace}/service-accounts", &[("", "")]),
+    ("DELETE /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
+    ("GET /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
+    (
+        "PUT /api/w/{workspace}/service-accounts/{name}",
+        &[("", "{}"), ("", r#"{"users": ["u/{name}"]}"#), ("", r#"{"scopes": ["runs:start:{path}"]}"#)],
+    ),
     ("GET /api/w/{workspace}/settings", &[("", "")]),
     ("PATCH /api/w/{workspace}/settings", &[("", r#"{"error_handler": "{path}"}"#)]),
     ("GET /api/w/{workspace}/tokens", &[("", "")]),
@@ -256,6 +268,8 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     admin(server, Method::PUT, &format!("{at}/groups/only-{word}"), group).await;
     let folder = json!({"readers": [format!("g/only-{word}")], "description": mark});
     admin(server, Method::PUT, &format!("{at}/folders/only-{word}"), folder).await;
+    let account = json!({"scopes": [format!("runs:start:f/only/{word}")], "users": [format!("g/only-{word}")], "description": mark});
+    admin(server, Method::PUT, &format!("{at}/service-accounts/only-{word}"), account).await;
     admin(server, Method::POST, &format!("{at}/invitations"), json!({"role": "viewer"})).await;
     admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": mark})).await;
     admin(server, Method::PATCH, &format!("/api/instance/workspaces/{word}"), json!({"plan": format!("only-{word}")})).await;

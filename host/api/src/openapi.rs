@@ -12,8 +12,8 @@ use crate::{
     pages,
     problem::ProblemBody,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts, session,
-        settings, tokens, usage, users, variables, workspaces,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        service_accounts, session, settings, tokens, usage, users, variables, workspaces,
     },
     sessions::COOKIE,
 };
@@ -99,6 +99,10 @@ use crate::{
         folders::delete,
         folders::item,
         folders::put_item,
+        service_accounts::list,
+        service_accounts::show,
+        service_accounts::put,
+        service_accounts::delete,
         instance::version,
         instance::nodes,
         workspaces::list,

@@ -16,8 +16,8 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts, session,
-        settings, tokens, usage, users, variables, workspaces,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts, service_accounts,
+        session, settings, tokens, usage, users, variables, workspaces,
     },
 };
 
@@ -138,6 +138,11 @@ fn people() -> Router<Arc<App>> {
         .route("/api/w/{workspace}/folders", get(folders::list))
         .route("/api/w/{workspace}/folders/{name}", get(folders::show).put(folders::put).delete(folders::delete))
         .route("/api/w/{workspace}/access/{*path}", get(folders::item).put(folders::put_item))
+        .route("/api/w/{workspace}/service-accounts", get(service_accounts::list))
+        .route(
+            "/api/w/{workspace}/service-accounts/{name}",
+            get(service_accounts::show).put(service_accounts::put).delete(service_accounts::delete),
+        )
 }
 
 async fn nothing_here() -> Problem {

@@ -1,7 +1,11 @@
 //! What there is before and after a change, as far as the log shows it. What is not in the list has entries without values.
 
-use sandmill_model::{JsonText, ScriptPath, TypeName, audit, people::Name, version::Selector};
-use sandmill_store::{access::AccessList, workspaces::Workspace};
+use sandmill_model::{
+    JsonText, ScriptPath, TypeName, audit,
+    people::{Name, Who},
+    version::Selector,
+};
+use sandmill_store::{access::AccessList, service_accounts::ServiceAccount, workspaces::Workspace};
 use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
@@ -64,6 +68,10 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
             }),
             Err(_) => None,
         },
+        "service-accounts.put" | "service-accounts.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.service_accounts.find(of, &name).await?.map(|(account, users)| of_account(&account, &users)),
+            Err(_) => None,
+        },
         "access.put" => match path() {
             Some(path) => Some(Value::Object(levels(&store.folders.item(of, &path).await?))),
             None => None,
@@ -75,6 +83,12 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
         _ => None,
     };
     Ok(value.as_ref().and_then(audit::shown))
+}
+
+fn of_account(account: &ServiceAccount, users: &[Who]) -> Value {
+    let scopes: Vec<String> = account.scopes.iter().map(ToString::to_string).collect();
+    let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+    json!({"scopes": scopes, "users": users, "description": account.description})
 }
 
 /// Who has what: `{"u/ann": "owner"}`.

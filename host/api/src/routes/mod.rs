@@ -13,6 +13,7 @@ pub(crate) mod resource_types;
 pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod service_accounts;
 pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod tokens;

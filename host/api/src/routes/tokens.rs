@@ -2,7 +2,7 @@
 //! asked for it.
 
 pub(crate) mod instance;
-mod make;
+pub(super) mod make;
 pub(crate) mod workspace;
 
 use std::{sync::Arc, time::Duration};

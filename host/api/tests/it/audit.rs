@@ -183,6 +183,13 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
             make(put("/api/w/w/folders/shut").json(json!({}))).await;
             (delete("/api/w/w/folders/shut"), "folders.delete", "shut")
         }
+        ("put", "service-accounts/{name}") => {
+            (put("/api/w/w/service-accounts/deployer").json(json!({"scopes": ["runs:start:f/*"]})), "service-accounts.put", "deployer")
+        }
+        ("delete", "service-accounts/{name}") => {
+            make(put("/api/w/w/service-accounts/deployer").json(json!({"scopes": ["runs:start:f/*"]}))).await;
+            (delete("/api/w/w/service-accounts/deployer"), "service-accounts.delete", "deployer")
+        }
         ("put", "access/{path}") => (put("/api/w/w/access/f/t/x").json(json!({})), "access.put", "f/t/x"),
         _ => return None,
     };

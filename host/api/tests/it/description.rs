@@ -52,6 +52,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 100);
+    assert_eq!(operations, 104);
     api.stop().await;
 }

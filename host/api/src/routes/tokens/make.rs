@@ -77,7 +77,8 @@ fn all_of(principal: &Principal) -> Result<Vec<Scope>, Problem> {
     Ok(scopes.clone())
 }
 
-fn parse(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
+/// Scopes as they are written; each is checked against what whoever asks has elsewhere.
+pub(in crate::routes) fn parse(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
     if scopes.is_empty() || scopes.len() > SCOPES_MAX {
         return Err(wrong(format!("`scopes` has 1 to {SCOPES_MAX} entries")));
     }
