@@ -24,6 +24,7 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
+pub(crate) mod service_accounts;
 pub(crate) mod test;
 pub(crate) mod tokens;
 pub(crate) mod usage;
@@ -61,6 +62,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Members(with) => members::execute(with.own.command, session).await,
         ClientCommand::Groups(with) => groups::execute(with.own.command, session).await,
         ClientCommand::Folders(with) => folders::execute(with.own.command, session).await,
+        ClientCommand::ServiceAccounts(with) => service_accounts::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }

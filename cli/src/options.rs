@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::commands::{
     audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, plans, push, resource_types, resources,
-    run, runs, scripts, test, tokens, usage, users, variables, workspaces,
+    run, runs, scripts, service_accounts, test, tokens, usage, users, variables, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -83,6 +83,8 @@ pub enum ClientCommand {
     Groups(With<groups::Options>),
     /// Say who may use what is in a folder, or at a single path
     Folders(With<folders::Options>),
+    /// Keep identities that runs can act as and that are nobody's own
+    ServiceAccounts(With<service_accounts::Options>),
     /// Make, look at, rotate and revoke tokens
     Tokens(With<tokens::Options>),
     /// See who changed what and who was denied what, and that nobody has tampered with it
@@ -122,6 +124,7 @@ impl ClientCommand {
             Self::Members(with) => &with.globals,
             Self::Groups(with) => &with.globals,
             Self::Folders(with) => &with.globals,
+            Self::ServiceAccounts(with) => &with.globals,
             Self::Tokens(with) => &with.globals,
             Self::Audit(with) => &with.globals,
             Self::Workspaces(with) => &with.globals,

@@ -16,8 +16,8 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts, service_accounts,
-        session, settings, tokens, usage, users, variables, workspaces,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        service_accounts, session, settings, tokens, usage, users, variables, workspaces,
     },
 };
 

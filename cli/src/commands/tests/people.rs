@@ -66,3 +66,44 @@ async fn groups_and_folders() {
     assert_eq!(sent(&done.bodies), json!({"writers": [], "readers": ["u/ann"]}));
     assert_eq!(done.out, "path    f/billing/x\nreaders u/ann\n");
 }
+
+#[tokio::test]
+async fn service_accounts() {
+    let account = r#"{"name":"deployer","identity":"s/deployer","description":"nightly","scopes":["runs:start:f/a/*"],"users":["g/ops","u/ann"],"updated_at":"2026-01-02T03:04:05Z","updated_by":"u/cy"}"#;
+    let put = ("PUT /api/w/w/service-accounts/deployer", "200 OK", JSON, account);
+    let arguments = [
+        "service-accounts",
+        "put",
+        "deployer",
+        "--scope",
+        "runs:start:f/a/*",
+        "--user",
+        "u/ann",
+        "--user",
+        "g/ops",
+        "--description",
+        "nightly",
+    ];
+    let done = remote(&arguments, vec![put]).await;
+    let expected = json!({"scopes": ["runs:start:f/a/*"], "users": ["u/ann", "g/ops"], "description": "nightly"});
+    assert_eq!(sent(&done.bodies), expected);
+    let facts = "identity    s/deployer\ndescription nightly\nscopes      runs:start:f/a/*\nusers       g/ops, u/ann\nupdated     2026-01-02T03:04:05Z by u/cy\n";
+    assert_eq!((done.exit, done.out.as_str()), (0, facts), "{}", done.err);
+    let items = format!(r#"{{"items":[{account}],"next":null}}"#).leak();
+    let done = remote(&["service-accounts", "list"], vec![("GET /api/w/w/service-accounts?limit=50", "200 OK", JSON, items)]).await;
+    assert!(done.out.contains("s/deployer") && done.out.contains("runs:start:f/a/*"), "{}", done.out);
+    let delete = ("DELETE /api/w/w/service-accounts/deployer", "204 No Content", JSON, "");
+    assert_eq!(remote(&["service-accounts", "delete", "deployer"], vec![delete]).await.exit, 0);
+    for bad in [["service-accounts", "put", "a/b"], ["service-accounts", "show", "../x"]] {
+        assert_eq!(remote(&bad, vec![]).await.exit, 2, "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_says_as_whom_it_acts() {
+    let start = ("POST /api/w/w/runs", "202 Accepted", JSON, r#"{"run_id":"r1","status":"queued"}"#);
+    let done = remote(&["run", "f/a/b", "--start", "--run-as", "s/deployer"], vec![start]).await;
+    assert_eq!(done.exit, 0, "{}", done.err);
+    assert_eq!(sent(&done.bodies)["run_as"], "s/deployer");
+    assert_eq!(remote(&["run", "f/a/b", "--start", "--run-as", "deployer"], vec![]).await.exit, 2);
+}
