@@ -35,6 +35,7 @@ mod read_only;
 mod resources;
 mod restart;
 mod results;
+mod run_as;
 mod scripts;
 mod sdks;
 mod shared;
