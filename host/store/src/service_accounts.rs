@@ -23,6 +23,9 @@ pub struct ServiceAccount {
     pub updated_by: Arc<str>,
 }
 
+/// An account and who may use it, in the order of their names.
+pub type AccountAndUsers = (ServiceAccount, Vec<Who>);
+
 /// What is put in the place of what is there.
 #[derive(Clone, Debug)]
 pub struct NewServiceAccount {
@@ -40,7 +43,7 @@ pub trait ServiceAccounts: Send + Sync + 'static {
     fn put(&self, new: NewServiceAccount) -> BoxFuture<'_, Result<Result<ServiceAccount, AccessRefused>, StoreError>>;
 
     /// With who may use it, in the order of their names.
-    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(ServiceAccount, Vec<Who>)>, StoreError>>;
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<AccountAndUsers>, StoreError>>;
 
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(

@@ -2,7 +2,7 @@
 
 use sandmill_model::{
     BoxFuture, RunAs, WorkspaceId,
-    people::{Level, Name, Who},
+    people::{Level, Name},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     StoreError,
     access::{AccessList, AccessRefused},
-    service_accounts::{NewServiceAccount, SERVICE_ACCOUNTS_MAX, ServiceAccount, ServiceAccounts},
+    service_accounts::{AccountAndUsers, NewServiceAccount, SERVICE_ACCOUNTS_MAX, ServiceAccount, ServiceAccounts},
 };
 
 const COLUMNS: &str = "name, description, scopes, updated_at, updated_by";
@@ -33,7 +33,7 @@ impl ServiceAccounts for Sql {
         Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { put(new, &mut conn).await })))
     }
 
-    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(ServiceAccount, Vec<Who>)>, StoreError>> {
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<AccountAndUsers>, StoreError>> {
         Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
                 let own = values![*workspace, name.as_str()];
