@@ -1,12 +1,18 @@
 //! As whom runs act: what people may name, and what attackers try.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use reqwest::Method;
 use sandmill_testkit::server::{Answer, Server};
 use serde_json::{Value, json};
 
-use crate::shared::{Database, on_both};
+use crate::{
+    commands::sandmill,
+    shared::{Database, on_both, server},
+};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Returns as whom it acts.
@@ -240,4 +246,32 @@ async fn an_account_has_nothing_that_its_maker_lacks(database: Database) {
     let shown = admin.sends(Method::GET, "/api/w/default/service-accounts/made-a", json!({})).await.json().unwrap();
     assert_eq!((&shown["identity"], &shown["scopes"]), (&json!("s/made-a"), &json!(["runs:start:f/made/x"])), "{shown}");
     assert_eq!(admin.sends(Method::GET, "/api/w/default/service-accounts/made-b", json!({})).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_used_on_the_command_line() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("// /// sandmill\n// run_as = \"s/cli-night\"\n// ///\n{WHO}\n");
+    fs::write(folder.path().join("night.ts"), source).unwrap();
+    let says = |arguments: &[&str]| {
+        let output = sandmill(folder.path(), server, arguments);
+        let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        (output.status.code(), out, err)
+    };
+    let push = ["push", "night.ts", "--path", "f/cli-night/x"];
+    let refused = says(&push);
+    assert!(refused.0 == Some(3) && refused.2.contains("s/cli-night"), "there is no such account yet: {refused:?}");
+    let put = says(&["service-accounts", "put", "cli-night", "--scope", "runs:start:f/cli-night/*"]);
+    assert!(put.0 == Some(0) && put.1.contains("s/cli-night"), "{put:?}");
+    assert!(says(&["service-accounts", "list"]).1.contains("s/cli-night"));
+    assert_eq!(says(&push).0, Some(0));
+    assert_eq!(says(&["run", "f/cli-night/x"]).1, "\"s/cli-night\"\n");
+    assert_eq!(says(&["run", "f/cli-night/x", "--run-as", "u/admin"]).1, "\"u/admin\"\n");
+    assert_eq!(says(&["run", "f/cli-night/x", "--run-as", "s/cli-nobody"]).0, Some(3));
+    // Without a server there are no accounts.
+    let local = says(&["run", "./night.ts"]);
+    assert_eq!((local.0, local.1.as_str()), (Some(0), "\"u/local\"\n"), "{}", local.2);
+    assert_eq!(says(&["service-accounts", "delete", "cli-night"]).0, Some(0));
+    assert_eq!(says(&["run", "f/cli-night/x"]).0, Some(3));
 }
