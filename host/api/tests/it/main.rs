@@ -18,6 +18,7 @@ mod resources;
 mod results;
 mod runs;
 mod scripts;
+mod service_accounts;
 mod settings;
 mod support;
 mod tokens;
