@@ -24,8 +24,8 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
                 // A deployment may take grants away.
                 let given = given(app, workspace, &path).await?;
                 store.scripts.find(of, &path, Selector::Newest).await?.map(|(deployment, version)| {
-                    let (version, language) = (deployment.version.to_string(), version.language.name());
-                    json!({"number": deployment.number, "version": version, "language": language, "given": given})
+                    let (digest, language, run_as) = (deployment.version.to_string(), version.language.name(), version.manifest.run_as);
+                    json!({"number": deployment.number, "version": digest, "language": language, "given": given, "run_as": run_as})
                 })
             }
             None => None,
