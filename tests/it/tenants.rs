@@ -284,8 +284,8 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     }
     let asked = json!({"label": mark, "identity": format!("u/{word}"), "scopes": ["*:*"]});
     let token = admin(server, Method::POST, &format!("{at}/tokens"), asked).await;
-    let [id, secret] = ["id", "secret"].map(|name| token[name].as_str().unwrap().to_owned());
-    (Names::of(word, word, [&run, &component, &version, &id]), secret)
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (Names::of(word, word, [&run, &component, &version, &text(&token["token"]["id"])]), text(&token["secret"]))
 }
 
 /// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.

@@ -136,7 +136,7 @@ async fn made_token(api: &Api, operation: &str, token: Value) -> (&'static str, 
     let url = if operation.starts_with("instance/") { "/api/instance/tokens" } else { "/api/w/w/tokens" };
     let made = post(url).json(token).to(api).await;
     assert_eq!(made.status, 201, "{made:?}");
-    (url, made.value()["id"].as_str().unwrap().to_owned())
+    (url, made.value()["token"]["id"].as_str().unwrap().to_owned())
 }
 
 /// Its URL.
@@ -262,7 +262,7 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
             continue;
         };
         assert_eq!(done.len(), 1, "{operation}: {done:?}");
-        let target = if target == MADE { serde_json::from_str::<Value>(made).unwrap()["id"].clone() } else { json!(target) };
+        let target = if target == MADE { serde_json::from_str::<Value>(made).unwrap()["token"]["id"].clone() } else { json!(target) };
         assert_eq!((&done[0]["action"], &done[0]["target"]), (&json!(action), &target), "{operation}");
         assert_eq!((&done[0]["outcome"], &done[0]["actor"]["identity"]), (&json!("done"), &json!("u/ann")), "{operation}");
         assert!(!done[0].to_string().contains("hunter2"), "{operation}: {done:?}");
