@@ -29,6 +29,7 @@ mod scripts;
 mod signals;
 mod simulation;
 mod state;
+mod subjects;
 mod tokens;
 mod upgrade;
 mod usage;
