@@ -15,6 +15,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod session;
 pub(crate) mod settings;
+pub(crate) mod single_sign_on;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod users;

@@ -19,6 +19,7 @@ mod results;
 mod runs;
 mod scripts;
 mod settings;
+mod single_sign_on;
 mod support;
 mod tokens;
 mod workspaces;
