@@ -87,3 +87,13 @@ CREATE TABLE invitations (
     used_by TEXT,
     PRIMARY KEY (workspace, id)
 );
+
+-- Who a user is to an issuer of single sign-on; never a name or an address, which it may give to others.
+CREATE TABLE subjects (
+    issuer TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    user_name TEXT COLLATE "C" NOT NULL,
+    linked_at BIGINT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+);
+CREATE UNIQUE INDEX subjects_of_user ON subjects (user_name, issuer);

@@ -87,3 +87,13 @@ CREATE TABLE invitations (
     used_by TEXT,
     PRIMARY KEY (workspace, id)
 ) STRICT, WITHOUT ROWID;
+
+-- Who a user is to an issuer of single sign-on; never a name or an address, which it may give to others.
+CREATE TABLE subjects (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    linked_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX subjects_of_user ON subjects (user_name, issuer);

@@ -28,6 +28,8 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("POST /api/auth/login", &[("", r#"{"user": "{name}", "password": "{name}-{name}-{name}"}"#)]),
     ("POST /api/auth/logout", &[("", "")]),
     ("GET /api/auth/me", &[("", "")]),
+    ("GET /api/auth/oidc/callback", &[("code={id}&state={id}", "")]),
+    ("GET /api/auth/oidc/start", &[("return_to=/{path}", "")]),
     ("PUT /api/auth/password", &[("", r#"{"old": "{name}-{name}-{name}", "new": "{workspace}-{workspace}-{workspace}"}"#)]),
     ("POST /api/instance/keys/rotate", &[("", "")]),
     ("GET /api/instance/nodes", &[("", "")]),

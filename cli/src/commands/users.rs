@@ -66,6 +66,9 @@ pub(crate) struct ChangeOptions {
     /// Whether the user is kept from logging in; all their sessions end
     #[arg(long)]
     disabled: Option<bool>,
+    /// Who it is to the identity provider, its `sub`: whoever that is logs in as this user. Empty: nobody
+    #[arg(long)]
+    oidc_subject: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +79,7 @@ struct User {
     is_instance_admin: bool,
     is_disabled: bool,
     has_password: bool,
+    oidc_subject: Option<String>,
     created_at: String,
     created_by: String,
 }
@@ -115,12 +119,14 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
 
 /// What is to be changed, and nothing else.
 fn changes(options: ChangeOptions) -> Value {
-    let email = options.email.map(|email| if email.is_empty() { Value::Null } else { email.into() });
+    let or_none = |text: String| if text.is_empty() { Value::Null } else { text.into() };
+    let email = options.email.map(or_none);
     let all = [
         ("email", email),
         ("display_name", options.display_name.map(Value::from)),
         ("is_instance_admin", options.instance_admin.map(Value::from)),
         ("is_disabled", options.disabled.map(Value::from)),
+        ("oidc_subject", options.oidc_subject.map(or_none)),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
 }
@@ -143,6 +149,7 @@ async fn print(server: &Server, request: RequestBuilder, session: &mut Session<'
         ("e-mail", user.email.unwrap_or_default()),
         ("name", user.display_name),
         ("password", if user.has_password { "set" } else { "none" }.to_owned()),
+        ("oidc", user.oidc_subject.unwrap_or_default()),
         ("made", format!("{} by {}", user.created_at, user.created_by)),
     ];
     answers::facts(&facts, session);
@@ -155,9 +162,17 @@ mod tests {
 
     #[test]
     fn only_what_is_said_changes() {
-        let options = ChangeOptions { name: "ann".parse().unwrap(), email: None, display_name: None, instance_admin: None, disabled: None };
+        let options = ChangeOptions {
+            name: "ann".parse().unwrap(),
+            email: None,
+            display_name: None,
+            instance_admin: None,
+            disabled: None,
+            oidc_subject: None,
+        };
         assert_eq!(changes(options.clone()), json!({}));
         assert_eq!(changes(ChangeOptions { email: Some(String::new()), ..options.clone() }), json!({"email": null}));
+        assert_eq!(changes(ChangeOptions { oidc_subject: Some("1".to_owned()), ..options.clone() }), json!({"oidc_subject": "1"}));
         assert_eq!(changes(ChangeOptions { disabled: Some(false), ..options }), json!({"is_disabled": false}));
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     passwords::Passwords,
     rates::Rates,
     sessions::Person,
+    single_sign_on::SingleSignOn,
     throttle::Throttle,
 };
 
@@ -60,6 +61,7 @@ pub(crate) struct App {
     pub(crate) addresses: Throttle,
     pub(crate) rates: Rates,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) single_sign_on: Option<SingleSignOn>,
 }
 
 impl App {
@@ -83,6 +85,7 @@ impl App {
             accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
             addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
             denials: state.denials,
+            single_sign_on: state.single_sign_on,
         }
     }
 

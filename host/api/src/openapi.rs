@@ -13,7 +13,7 @@ use crate::{
     problem::ProblemBody,
     routes::{
         audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
-        service_accounts, session, settings, tokens, usage, users, variables, workspaces,
+        service_accounts, session, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
     sessions::COOKIE,
 };
@@ -79,6 +79,8 @@ use crate::{
         session::me,
         session::password,
         session::accept,
+        single_sign_on::start,
+        single_sign_on::callback,
         users::list,
         users::show,
         users::create,

@@ -17,7 +17,7 @@ use crate::{
     problem::Problem,
     routes::{
         audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
-        service_accounts, session, settings, tokens, usage, users, variables, workspaces,
+        service_accounts, session, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
 };
 
@@ -127,6 +127,8 @@ fn people() -> Router<Arc<App>> {
         .route("/api/auth/me", get(session::me))
         .route("/api/auth/password", put(session::password))
         .route("/api/auth/invitation", post(session::accept))
+        .route("/api/auth/oidc/start", get(single_sign_on::start))
+        .route("/api/auth/oidc/callback", get(single_sign_on::callback))
         .route("/api/instance/users", get(users::list).post(users::create))
         .route("/api/instance/users/{name}", get(users::show).patch(users::change))
         .route("/api/w/{workspace}/members", get(members::list))

@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, parse
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
-use crate::{blob_options::BlobOptions, network_options::NetworkOptions};
+use crate::{blob_options::BlobOptions, network_options::NetworkOptions, oidc_options::OidcOptions};
 use sandmill_capabilities::blob;
 use sandmill_store::objects::{INLINE_RESULT_BYTES_MAX, Place};
 
@@ -113,6 +113,8 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) network: NetworkOptions,
+    #[command(flatten)]
+    pub(crate) oidc: OidcOptions,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Bytes of a result that is kept in the database; a larger one becomes an object.
@@ -259,6 +261,7 @@ fn with_config(mut arguments: Vec<OsString>, name: &str, file: &Path) -> anyhow:
             let value = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(is_so) => is_so.to_string(),
                 other => anyhow::bail!("{}: `{key}` cannot be {other}", file.display()),
             };
             arguments.push(format!("--{}={value}", argument.get_long().unwrap_or_default()).into());

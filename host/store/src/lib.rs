@@ -25,6 +25,7 @@ pub mod service_accounts;
 pub mod signals;
 mod sql;
 pub mod state;
+pub mod subjects;
 pub mod token_upkeep;
 pub mod tokens;
 pub mod upkeep;
@@ -62,6 +63,7 @@ pub struct Store {
     pub keys: Arc<dyn keys::Keys>,
     pub users: Arc<dyn users::Users>,
     pub sessions: Arc<dyn users::Sessions>,
+    pub subjects: Arc<dyn subjects::Subjects>,
     pub members: Arc<dyn members::Members>,
     pub invitations: Arc<dyn members::Invitations>,
     pub groups: Arc<dyn access::Groups>,

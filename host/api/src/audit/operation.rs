@@ -15,8 +15,12 @@ const STARTS: [&str; 5] = [
 /// `/api/auth/…` is for those who are not known yet.
 const OPEN: &str = "auth";
 
+/// A login that browsers come to by themselves, from another site: it changes something for all that.
+const LOGIN: &str = "/api/auth/oidc/callback";
+
 /// Names that say more than method and resource.
-const NAMES: [(&str, &str); 2] = [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard")];
+const NAMES: [(&str, &str); 3] =
+    [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard"), ("auth.callback", "auth.oidc")];
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ impl Operation {
             "POST" => "create",
             "PATCH" => "change",
             "DELETE" => "delete",
+            "GET" if pattern == LOGIN => "callback",
             _ => return None,
         };
         let rest = pattern.strip_prefix("/api/")?;
@@ -104,6 +109,8 @@ mod tests {
         check("DELETE", w, "/api/w/x", Some(("workspaces.delete", None, "x")));
         check("POST", "/api/w", "/api/w", Some(("workspaces.create", None, "")));
         check("POST", "/api/auth/login", "/api/auth/login", Some(("auth.login", None, "")));
+        check("GET", "/api/auth/oidc/callback", "/api/auth/oidc/callback", Some(("auth.oidc", None, "oidc")));
+        check("GET", "/api/auth/oidc/start", "/api/auth/oidc/start", None);
         check("POST", "/p/{*rest}", "/p/w/run/f/a/b", None);
         let long = format!("/api/w/w/scripts/{}", "x".repeat(9_000));
         let found = Operation::of(&Method::PUT, "/api/w/{workspace}/scripts/{*path}", &long).unwrap();

@@ -16,6 +16,7 @@ pub(crate) mod scripts;
 pub(crate) mod service_accounts;
 pub(crate) mod session;
 pub(crate) mod settings;
+pub(crate) mod single_sign_on;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod users;

@@ -162,7 +162,7 @@ impl FromRequestParts<Arc<App>> for LoggedIn {
 }
 
 /// Tries that were counted.
-struct Tries<'a> {
+pub(super) struct Tries<'a> {
     app: &'a App,
     account: Option<Taken>,
     address: Option<Taken>,
@@ -171,7 +171,7 @@ struct Tries<'a> {
 impl<'a> Tries<'a> {
     /// # Errors
     /// `too_many_requests`
-    fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
+    pub(super) fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
         let too_many = || Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes");
         let now = app.clock.now();
         let address = address.map(|address| app.addresses.take(&octets(address), now).ok_or_else(too_many)).transpose()?;
@@ -179,7 +179,7 @@ impl<'a> Tries<'a> {
         Ok(Self { app, account, address })
     }
 
-    fn succeeded(self) {
+    pub(super) fn succeeded(self) {
         self.account.into_iter().for_each(|taken| self.app.accounts.give_back(taken));
         self.address.into_iter().for_each(|taken| self.app.addresses.give_back(taken));
     }
@@ -193,7 +193,7 @@ fn octets(network: IpAddr) -> Vec<u8> {
 }
 
 /// For the audit log: who has become known by what they sent.
-fn facts(user: &Name, kind: ActorKind, session: Option<TokenId>) -> Facts {
+pub(super) fn facts(user: &Name, kind: ActorKind, session: Option<TokenId>) -> Facts {
     let actor = Actor { kind, identity: Some(user.identity()), token: session };
     Facts { actor: Some(actor), target: Some(user.to_string()), after: serde_json::Value::Null }
 }

@@ -9,7 +9,10 @@ use sandmill_model::{
     auth::{Action, Domain, Principal},
     people::{self, InvalidPerson, Name},
 };
-use sandmill_store::users::{NewUser, User, UserChange, UserRefused};
+use sandmill_store::{
+    subjects::{Linked, SUBJECT_BYTES_MAX, Subject},
+    users::{NewUser, User, UserChange, UserRefused},
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -42,6 +45,8 @@ pub(crate) struct UserBody {
     is_instance_admin: bool,
     is_disabled: bool,
     has_password: bool,
+    /// Who it is to the identity provider; null in lists.
+    oidc_subject: Option<String>,
     created_at: String,
     created_by: String,
 }
@@ -56,6 +61,7 @@ impl From<User> for UserBody {
             is_instance_admin,
             is_disabled,
             has_password,
+            oidc_subject: None,
             created_at: created_at.to_string(),
             created_by: created_by.to_string(),
         }
@@ -91,6 +97,10 @@ pub(crate) struct UserPatch {
     is_instance_admin: Option<bool>,
     /// Whoever is disabled cannot log in, and all their sessions end.
     is_disabled: Option<bool>,
+    /// `sub` of the identity provider: whoever it is logs in as this user. Null takes the link away. Sessions go on.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    oidc_subject: Option<Option<String>>,
 }
 
 /// Null is not the same as nothing.
@@ -149,7 +159,34 @@ pub(crate) async fn show(
     UserRef(name): UserRef,
 ) -> Result<Json<UserBody>, Problem> {
     must(&principal, Action::Read)?;
-    app.store.users.find(&name).await?.map(|user| Json(user.into())).ok_or_else(no_user)
+    let user = app.store.users.find(&name).await?.ok_or_else(no_user)?;
+    whole(&app, user).await.map(Json)
+}
+
+/// With who it is to the identity provider.
+async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
+    let oidc_subject = match &app.single_sign_on {
+        Some(sign_on) => app.store.subjects.of_user(&sign_on.provider.issuer(), &user.name).await?,
+        None => None,
+    };
+    Ok(UserBody { oidc_subject, ..UserBody::from(user) })
+}
+
+/// Links a user with a subject of the identity provider; none: with no one.
+async fn link(app: &App, user: &Name, subject: Option<String>) -> Result<(), Problem> {
+    let issuer = app.single_sign_on()?.provider.issuer();
+    let Some(subject) = subject else {
+        app.store.subjects.unlink(&issuer, user).await?;
+        return Ok(());
+    };
+    if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.contains(char::is_control) {
+        return Err(Problem::new(Code::BadRequest, "`oidc_subject` has 1 to 255 bytes, and no control characters"));
+    }
+    match app.store.subjects.link(Subject { issuer, subject: subject.into() }, user.clone(), app.clock.now()).await? {
+        Linked::Done => Ok(()),
+        Linked::NoSuchUser => Err(no_user()),
+        Linked::Taken => Err(Problem::new(Code::Conflict, "another user is linked with this subject")),
+    }
 }
 
 /// Makes a user. A name is never given to another: users are disabled, not deleted.
@@ -185,15 +222,18 @@ pub(crate) async fn change(
     SecretBody(request): SecretBody<UserPatch>,
 ) -> Result<(Extension<Facts>, Json<UserBody>), Problem> {
     must(&principal, Action::Write)?;
-    let UserPatch { email, display_name, password, is_instance_admin, is_disabled } = request;
+    let UserPatch { email, display_name, password, is_instance_admin, is_disabled, oidc_subject } = request;
     let email = email.map(|email| email.map(|email| people::check_email(&email)).transpose()).transpose().map_err(bad)?;
     display_name.as_deref().map_or(Ok(()), people::check_display_name).map_err(bad)?;
     let password = match password {
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
+    if let Some(subject) = oidc_subject {
+        link(&app, &name, subject).await?;
+    }
     let change = UserChange { email, display_name, password, is_instance_admin, is_disabled };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
-    Ok((facts(&user), Json(user.into())))
+    Ok((facts(&user), Json(whole(&app, user).await?)))
 }

@@ -46,12 +46,14 @@ async fn every_operation_is_routed() {
                 (false, _) => 401,
                 // Nothing was sent.
                 (true, "post") => 400,
+                // This server has no provider.
+                (true, _) if path.contains("/oidc/") => 404,
                 (true, _) => 200,
             };
             assert_eq!(answer.status.as_u16(), expected, "{method} {path}");
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 104);
+    assert_eq!(operations, 106);
     api.stop().await;
 }

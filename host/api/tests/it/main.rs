@@ -20,6 +20,7 @@ mod runs;
 mod scripts;
 mod service_accounts;
 mod settings;
+mod single_sign_on;
 mod support;
 mod tokens;
 mod workspaces;

@@ -35,13 +35,7 @@ impl Members for Sql {
 
     fn remove<'a>(&'a self, workspace: WorkspaceId, user: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(self.db.write((workspace, user.clone()), |(workspace, user), mut conn| {
-            Box::pin(async move {
-                let own = values![*workspace, user.as_str()];
-                conn.execute("DELETE FROM group_members WHERE workspace = $1 AND user_name = $2", own.clone()).await?;
-                let lists = values![*workspace, format!("u/{user}")];
-                conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
-                Ok(conn.execute("DELETE FROM members WHERE workspace = $1 AND user_name = $2", own).await? > 0)
-            })
+            Box::pin(async move { remove(*workspace, user, &mut conn).await })
         }))
     }
 
@@ -107,6 +101,14 @@ pub(super) async fn put(new: &NewMember, conn: &mut Conn<'_>) -> Result<MemberPu
     )
     .await?;
     Ok(MemberPut::Done)
+}
+
+pub(super) async fn remove(workspace: WorkspaceId, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    let own = values![workspace, user.as_str()];
+    conn.execute("DELETE FROM group_members WHERE workspace = $1 AND user_name = $2", own.clone()).await?;
+    let lists = values![workspace, format!("u/{user}")];
+    conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
+    Ok(conn.execute("DELETE FROM members WHERE workspace = $1 AND user_name = $2", own).await? > 0)
 }
 
 pub(super) async fn is_full(workspace: WorkspaceId, conn: &mut Conn<'_>) -> Result<bool, StoreError> {

@@ -40,6 +40,7 @@ mod shown;
 mod signals;
 mod snapshot;
 mod state;
+mod subjects;
 mod token_uses;
 mod tokens;
 mod turns;
@@ -146,6 +147,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         keys: sql.clone(),
         users: sql.clone(),
         sessions: sql.clone(),
+        subjects: sql.clone(),
         members: sql.clone(),
         invitations: sql.clone(),
         groups: sql.clone(),

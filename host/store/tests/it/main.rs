@@ -30,6 +30,7 @@ mod service_accounts;
 mod signals;
 mod simulation;
 mod state;
+mod subjects;
 mod tokens;
 mod upgrade;
 mod usage;
