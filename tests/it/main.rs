@@ -29,6 +29,7 @@ mod isolation;
 mod network;
 mod nodes;
 mod oci;
+mod oidc;
 mod people;
 mod project_tests;
 mod read_only;

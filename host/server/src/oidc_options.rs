@@ -46,8 +46,8 @@ pub(crate) struct OidcOptions {
     /// Claim of the ID token with the names of groups.
     #[arg(long, env = "SANDMILL_OIDC_GROUPS_CLAIM", default_value = "groups")]
     pub(crate) oidc_groups_claim: String,
-    /// Role of a group's members in a workspace, as GROUP=WORKSPACE:ROLE. May be given more than once, or be a list with semicolons. Logins then
-    /// also take people out of workspaces that their groups brought them into.
+    /// Role of a group's members in a workspace, as GROUP=WORKSPACE:ROLE. May be given more than once, or be a list with semicolons. From
+    /// then on a login also takes people out of workspaces that their groups brought them into.
     #[arg(long, env = "SANDMILL_OIDC_ROLE", requires = "oidc_issuer", value_delimiter = ';', value_parser = group_role)]
     pub(crate) oidc_role: Vec<GroupRole>,
     /// Make a user of whomever the issuer knows. Without it instance admins link users (`sandmill users change NAME --oidc-subject`).

@@ -306,6 +306,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_or_off_is_so_in_the_file() {
+        let on = |config: &str, arguments: &[&str]| merged(config, arguments).unwrap().oidc.oidc_allow_signup;
+        assert!(on("oidc_allow_signup = true", &[]) && !on("oidc_allow_signup = false", &[]) && !on("", &[]));
+        assert!(!on("oidc_allow_signup = true", &["--oidc-allow-signup=false"]));
+        assert!(merged("oidc_issuer = 'https://id.test'", &[]).is_err(), "and no client");
+    }
+
+    #[test]
     fn a_backup_takes_its_part_of_the_servers_file() {
         let backup = |config: &str| match command(config, &["backup", "x.tar.zst", "--data", "/srv/d"]) {
             Ok(Command::Backup(options)) => Ok(options.places),

@@ -133,8 +133,9 @@ pub(crate) async fn callback(
     Query(query): Query<CallbackQuery>,
 ) -> Result<Response, Problem> {
     let sign_on = app.single_sign_on()?;
-    let tries = Tries::count(&app, None, browser.address)?;
     let (pending, code) = come_back(&app, sign_on, &browser, query)?;
+    // Only what the provider is asked about: all else costs nothing, and keeps nobody behind the same address out.
+    let tries = Tries::count(&app, None, browser.address)?;
     let assertion = sign_on.provider.finish(code, pending.secrets()).await.map_err(not_asserted)?;
     let login = login(&app, sign_on, &assertion)?;
     let user = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
