@@ -177,8 +177,14 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = Self::of(parts, url::workspace(parts), app).await?;
-        // What a POST starts dispatch refuses; what it ends may end.
-        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
+        let is_token = url::resource(parts) == "tokens";
+        let changes = match parts.method {
+            Method::PUT | Method::PATCH => true,
+            Method::DELETE => !is_token,
+            Method::POST => is_token,
+            _ => false,
+        };
         if changes && caller.workspace.status == Status::Archived {
             return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
         }
@@ -197,6 +203,17 @@ impl Caller {
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
         Ok(Self { principal, workspace, token: Some(token) })
+    }
+
+    /// After what takes long: whoever was shut out meanwhile does nothing more.
+    ///
+    /// # Errors
+    /// `unauthorized`
+    pub(crate) async fn must_still_be(&self, app: &App) -> Result<(), Problem> {
+        match self.token {
+            Some(token) if !app.is_valid(token, BELIEVED).await => Err(unauthorized("the token is no longer valid")),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {
