@@ -338,7 +338,8 @@ async fn nothing_of_another_workspace_can_be_read_or_learnt() {
     let server = Server::start(&[]).unwrap();
     let ((_, token), (theirs, _)) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await);
     let none = "01999999-9999-7999-8999-999999999999";
-    let digest = |prefix: &str| format!("{prefix}{}", "0".repeat(64));
+    // Not of noughts only: that is what an audit log begins with.
+    let digest = |prefix: &str| format!("{prefix}{}", "1".repeat(64));
     let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
     let nobody = Names::of("nowhere", "nobody", [none, &digest_of_none, &digest_of_none, none]);
     let before = seen(&server, &theirs).await;

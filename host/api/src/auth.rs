@@ -253,8 +253,14 @@ impl FromRequestParts<Arc<App>> for Caller {
             Some(person) => Self::of_person(person, parts, url::workspace(parts), app).await?,
             None => Self::of(parts, url::workspace(parts), app).await?,
         };
-        // What a POST starts dispatch refuses; what it ends may end.
-        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
+        let is_token = url::resource(parts) == "tokens";
+        let changes = match parts.method {
+            Method::PUT | Method::PATCH => true,
+            Method::DELETE => !is_token,
+            Method::POST => is_token,
+            _ => false,
+        };
         if changes && caller.workspace.status == Status::Archived {
             return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
         }
@@ -283,6 +289,20 @@ impl Caller {
         let (principal, workspace) = app.within(&person, workspace).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
         Ok(Self { principal, workspace, shown: Shown::Session(person) })
+    }
+
+    /// After what takes long: whoever was shut out meanwhile does nothing more.
+    ///
+    /// # Errors
+    /// `unauthorized`
+    pub(crate) async fn must_still_be(&self, app: &App) -> Result<(), Problem> {
+        if app.is_as_before(self, BELIEVED).await {
+            return Ok(());
+        }
+        Err(unauthorized(match self.shown {
+            Shown::Token(_) => "the token is no longer valid",
+            Shown::Session(_) => "the session is over, or its user may not what they might",
+        }))
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

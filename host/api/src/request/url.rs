@@ -17,6 +17,11 @@ fn after(path: &str, n: usize) -> &str {
     path.splitn(n + 2, '/').nth(n + 1).unwrap_or_default()
 }
 
+/// `/api/w/{workspace}/{this}/…`
+pub(crate) fn resource(parts: &Parts) -> &str {
+    after(parts.uri.path(), 3).split('/').next().unwrap_or_default()
+}
+
 /// `/api/w/{this}/…`
 pub(crate) fn workspace(parts: &Parts) -> &str {
     after(parts.uri.path(), 2).split('/').next().unwrap_or_default()

@@ -208,12 +208,17 @@ async fn create(new: &NewToken, mut conn: Conn<'_>) -> Result<Result<Token, Toke
 }
 
 async fn rotate(rotation: &Rotation, mut conn: Conn<'_>) -> Result<Result<Token, TokenRefusal>, StoreError> {
-    if let Err(refusal) = maker_expires(&rotation.by, rotation.now, &mut conn).await? {
-        return Ok(Err(refusal));
-    }
+    let maker = match maker_expires(&rotation.by, rotation.now, &mut conn).await? {
+        Err(refusal) => return Ok(Err(refusal)),
+        Ok(at) => at,
+    };
     let Some(token) = find(rotation.workspace, rotation.id, &mut conn).await? else { return Ok(Err(TokenRefusal::NotThere)) };
     if token.expires_at.is_some_and(|at| at <= rotation.now) {
         return Ok(Err(TokenRefusal::Expired));
+    }
+    // A secret that is good for longer than one's own would be a way to stay.
+    if let Some(at) = maker.filter(|at| token.expires_at.is_none_or(|own| own > *at)) {
+        return Ok(Err(TokenRefusal::OutlivesMaker(at)));
     }
     // Without an overlap nothing of the old secret stays.
     let overlaps = rotation.old_until > rotation.now;

@@ -87,6 +87,7 @@ pub(crate) async fn deploy(
     kept::must_have_room_for(&app, &caller, submission.source.len()).await?;
     let now = app.clock.now();
     let (new, warnings) = build(&app, &Destination { caller: &caller, path: &path, now }, digest, submission).await?;
+    caller.must_still_be(&app).await?;
     let (language, schema, asked) = (new.version.language, new.version.schema.clone(), new.version.manifest.grants.clone());
     if !asked.is_empty() {
         grants::hold_back(&app, &caller, &path, &asked).await?;
