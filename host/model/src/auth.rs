@@ -126,7 +126,7 @@ impl Scope {
     }
 
     fn is_excepted(&self, path: &str) -> bool {
-        self.starts().any(|start| may_start_with(path, start))
+        self.excepted().any(|start| may_start_with(path, start))
     }
 
     /// The text of the paths that it covers, for [`reaches`]; none: all.
@@ -156,20 +156,20 @@ impl Scope {
         let is_of_all = self.domain.is_none_or(|own| other.domain == Some(own)) && self.action.is_none_or(|own| other.action == Some(own));
         let reaches_all = match (&self.glob, &other.glob) {
             (None, _) => true,
-            (Some(own), Some(glob)) => matches(own, glob) && self.starts().all(|start| other.leaves_out(glob, start)),
+            (Some(own), Some(glob)) => matches(own, glob) && self.excepted().all(|start| other.leaves_out(glob, start)),
             (Some(_), None) => false,
         };
         self == other || (is_of_all && reaches_all)
     }
 
     /// How paths start that it does not cover.
-    fn starts(&self) -> impl Iterator<Item = &str> {
+    fn excepted(&self) -> impl Iterator<Item = &str> {
         self.except.iter().flat_map(|starts| starts.iter()).map(|start| &**start)
     }
 
     /// Whether no path that starts so is covered by it, whose glob this is.
     fn leaves_out(&self, glob: &str, start: &str) -> bool {
-        !may_start_with(glob, start) || self.starts().any(|own| start.starts_with(own))
+        !may_start_with(glob, start) || self.excepted().any(|own| start.starts_with(own))
     }
 
     /// Whether it covers `action` on some path at least.
