@@ -1,9 +1,12 @@
 //! The description of the API, from the handlers. Endpoints of trigger kinds are theirs to describe: this crate does not know them.
 
+mod grammar;
+
 use utoipa::{
     Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, ResponseBuilder,
+        path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -115,6 +118,19 @@ struct Description;
 /// What holds for every operation.
 struct Common;
 
+/// In `components`.
+const PROBLEM: &str = "Problem";
+/// Of whatever changes or starts something.
+const CHANGING: [&str; 3] = ["409", "422", "507"];
+/// Of whatever reads a body.
+const READING: [&str; 2] = ["413", "415"];
+/// Of whatever asks who calls.
+const GUARDED: [&str; 3] = ["400", "401", "403"];
+/// Of everything.
+const ALL: [&str; 4] = ["404", "429", "500", "503"];
+/// Of what answers with the result of a run: it may be gone, and the run may have taken too long.
+const RESULT: [&str; 3] = ["410", "422", "504"];
+
 impl Modify for Common {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         if let Some(components) = &mut openapi.components {
@@ -123,11 +139,37 @@ impl Modify for Common {
         }
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
-        for item in openapi.paths.paths.values_mut() {
+        if let Some(components) = &mut openapi.components {
+            components.responses.insert(PROBLEM.to_owned(), RefOr::T(failure));
+        }
+        for (path, item) in &mut openapi.paths.paths {
+            for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+                fails(operation, &CHANGING);
+            }
+            let gives_result = path.ends_with("/result") || path.ends_with("/runs");
             for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-                operation.responses.responses.insert("default".to_owned(), RefOr::T(failure.clone()));
+                if operation.request_body.is_some() {
+                    fails(operation, &READING);
+                }
+                if operation.security.is_none() {
+                    fails(operation, &GUARDED);
+                }
+                if gives_result {
+                    fails(operation, &RESULT);
+                }
+                fails(operation, &ALL);
+                // Whatever a later release may add.
+                fails(operation, &["default"]);
             }
         }
+        grammar::describe(openapi);
+    }
+}
+
+/// Says that the operation may be answered by a problem with each of these statuses.
+fn fails(operation: &mut Operation, statuses: &[&str]) {
+    for status in statuses {
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));
     }
 }
 

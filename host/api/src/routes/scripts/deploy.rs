@@ -54,7 +54,10 @@ pub(crate) struct Deployed {
 /// `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys could not give. An `error_handler` needs `runs:start` of
 /// its path.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
-    params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
+    params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`"),
+        ("Sandmill-Manifest" = Option<String>, Header, description = "With a component: its manifest, JSON"),
+        ("manifest" = Option<String>, Query, description = "With a component: the same, where no header can be set"),
+        ("file_name" = Option<String>, Query, description = "With a component: the name that it had")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
     responses((status = 201, description = "Deployed", body = Deployed), (status = 200, description = "Unchanged", body = Deployed)))]
 pub(crate) async fn deploy(
