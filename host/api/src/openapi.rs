@@ -118,6 +118,8 @@ struct Description;
 /// What holds for every operation.
 struct Common;
 
+/// Media types of what is no text.
+const BYTES: [&str; 2] = ["application/wasm", "*/*"];
 /// In `components`.
 const PROBLEM: &str = "Problem";
 /// Of whatever changes or starts something.
@@ -160,9 +162,30 @@ impl Modify for Common {
                 fails(operation, &ALL);
                 // Whatever a later release may add.
                 fails(operation, &["default"]);
+                bytes_are_bytes(operation);
             }
         }
         grammar::describe(openapi);
+    }
+}
+
+/// A component is no array of numbers.
+fn bytes_are_bytes(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        without_schema(body.content.iter_mut());
+    }
+    for answer in operation.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer {
+            without_schema(answer.content.iter_mut());
+        }
+    }
+}
+
+fn without_schema<'a>(contents: impl Iterator<Item = (&'a String, &'a mut RefOr<Content>)>) {
+    for (_, content) in contents.filter(|(media_type, _)| BYTES.contains(&media_type.as_str())) {
+        if let RefOr::T(content) = content {
+            content.schema = None;
+        }
     }
 }
 
