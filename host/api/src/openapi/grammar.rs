@@ -33,6 +33,8 @@ const TYPE_NAME: &str = "^[a-z][a-z0-9_-]{0,63}$";
 const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
 /// A number and a hash of the audit log.
 const LINK: &str = "^[0-9]{1,18}:(sha256:)?[0-9a-f]{64}$";
+/// The id of the end of a run: programs count as far without loss.
+const EVENT_ID_MAX: i64 = (1 << 53) - 1;
 /// Whatever it means: base64 without padding.
 const CURSOR: &str = "^[A-Za-z0-9_-]*$";
 const TAG: &str = "^[A-Za-z0-9_.-]{1,64}$";
@@ -90,12 +92,20 @@ fn parameters(path: &str, is_get: bool, operation: &mut Operation) {
         let rule = match parameter_in {
             ParameterIn::Path => in_path(path, is_get, name),
             ParameterIn::Query => in_query(path, name),
-            ParameterIn::Header if name.as_str() == "Idempotency-Key" => Some(Pattern(KEY)),
-            ParameterIn::Header | ParameterIn::Cookie | ParameterIn::QueryString => None,
+            ParameterIn::Header => in_header(name),
+            ParameterIn::Cookie | ParameterIn::QueryString => None,
         };
         if let Some(rule) = rule {
             narrow(object, rule);
         }
+    }
+}
+
+fn in_header(name: &str) -> Option<Rule> {
+    match name {
+        "Idempotency-Key" => Some(Pattern(KEY)),
+        "Last-Event-ID" => Some(Range(0, EVENT_ID_MAX)),
+        _ => None,
     }
 }
 
@@ -121,6 +131,7 @@ fn in_query(path: &str, name: &str) -> Option<Rule> {
         "outcome" if is_audit => {
             OneOf([AuditOutcome::Done, AuditOutcome::Denied, AuditOutcome::Failed, AuditOutcome::Unknown].map(AuditOutcome::name).to_vec())
         }
+        "after" if path.ends_with("/events") => Range(0, EVENT_ID_MAX),
         "head" | "after" if path.ends_with("/verify") => Pattern(LINK),
         "actor" | "action" | "target" if is_audit => Pattern("^[^\\x00]*$"),
         _ => return of_filter(name),
