@@ -89,6 +89,7 @@ pub(super) fn describe(openapi: &mut OpenApi) {
 fn parameters(path: &str, is_get: bool, operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(Parameter { name, parameter_in, schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter else { continue };
+        never_null(object);
         let rule = match parameter_in {
             ParameterIn::Path => in_path(path, is_get, name),
             ParameterIn::Query => in_query(path, name),
@@ -97,6 +98,16 @@ fn parameters(path: &str, is_get: bool, operation: &mut Operation) {
         };
         if let Some(rule) = rule {
             narrow(object, rule);
+        }
+    }
+}
+
+/// What stands in a URL or a header is there or it is not.
+fn never_null(object: &mut Object) {
+    if let SchemaType::Array(types) = &mut object.schema_type {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
         }
     }
 }
