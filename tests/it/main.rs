@@ -34,6 +34,7 @@ mod read_only;
 mod resources;
 mod restart;
 mod results;
+mod schemathesis;
 mod scripts;
 mod sdks;
 mod shared;
