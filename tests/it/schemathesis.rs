@@ -44,7 +44,8 @@ async fn every_answer_is_one_that_the_description_has() {
         assert!(out.contains(&format!("Tested: {operations}\n")), "{who}: not all of the {operations} operations were asked\n{out}");
         if let Some(token) = token {
             // Else most answers were 401, and it proves little.
-            let version = reqwest::Client::new().get(format!("{}/api/instance/version", server.url)).bearer_auth(token).send().await.unwrap();
+            let version =
+                reqwest::Client::new().get(format!("{}/api/instance/version", server.url)).bearer_auth(token).send().await.unwrap();
             assert_eq!(version.status().as_u16(), 200, "{who}: it was revoked meanwhile");
         }
     }
