@@ -1,4 +1,4 @@
-//! The API against its description: requests that the description allows, and such that it does not, with and without credentials. No answer is a
+//! The API against its description: requests that it allows, and such that it does not, with and without credentials. No answer is a
 //! fault of ours, and each is one that the description has: its status, its type, its shape.
 
 use std::{

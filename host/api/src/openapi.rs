@@ -148,16 +148,17 @@ impl Modify for Common {
             for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
                 fails(operation, &CHANGING);
             }
-            let gives_result = path.ends_with("/result") || path.ends_with("/runs");
+            // What starts a run may wait for it.
+            let results = [path.ends_with("/result").then_some(&mut item.get), path.ends_with("/runs").then_some(&mut item.post)];
+            for operation in results.into_iter().flatten().flatten() {
+                fails(operation, &RESULT);
+            }
             for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
                 if operation.request_body.is_some() {
                     fails(operation, &READING);
                 }
                 if operation.security.is_none() {
                     fails(operation, &GUARDED);
-                }
-                if gives_result {
-                    fails(operation, &RESULT);
                 }
                 fails(operation, &ALL);
                 // Whatever a later release may add.
