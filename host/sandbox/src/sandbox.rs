@@ -97,7 +97,7 @@ impl<H: Send + 'static> Sandbox<H> {
         if let Some(program) = self.0.programs.get(&key) {
             return Ok(Some(program));
         }
-        let Some(component) = self.0.cache.load(realm.code(), &key.digest)? else { return Ok(None) };
+        let Some(component) = self.0.cache.load(realm.code(), &key.code())? else { return Ok(None) };
         let program = Program::link(key, &component, &realm.linker)?;
         Ok(Some(self.0.programs.insert(Arc::new(program))))
     }
@@ -109,7 +109,7 @@ impl<H: Send + 'static> Sandbox<H> {
     /// As of [`Self::load`].
     pub fn code(&self, key: impl Into<ProgramKey>) -> Result<Option<Vec<u8>>, Error> {
         let key = key.into();
-        self.0.cache.code(self.realm(key)?.code(), &key.digest)
+        self.0.cache.code(self.realm(key)?.code(), &key.code())
     }
 
     /// Keeps what a build worker compiled, and makes it ready. Blocks for milliseconds.
@@ -119,11 +119,11 @@ impl<H: Send + 'static> Sandbox<H> {
     pub fn install(&self, key: impl Into<ProgramKey>, compiled: &[u8]) -> Result<Arc<Program<H>>, Error> {
         let key = key.into();
         let realm = self.realm(key)?;
-        let component = self.0.cache.install(realm.code(), &key.digest, compiled)?;
+        let component = self.0.cache.install(realm.code(), &key.code(), compiled)?;
         match Program::link(key, &component, &realm.linker) {
             Ok(program) => Ok(self.0.programs.insert(Arc::new(program))),
             Err(error) => {
-                self.0.cache.remove(realm.code(), &key.digest);
+                self.0.cache.remove(realm.code(), &key.code());
                 Err(error)
             }
         }

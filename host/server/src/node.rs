@@ -49,6 +49,8 @@ pub(crate) struct NodeOptions {
     pub(crate) slots: Option<usize>,
     pub(crate) guest_memory_bytes_max: Option<u64>,
     pub(crate) snapshot_after_runs: u32,
+    /// Whether workspaces share compiled code, because all of them are of one person.
+    pub(crate) shares_code: bool,
     /// Whether components of WASI 0.3 are taken and run.
     pub(crate) runs_async: bool,
     pub(crate) outbound: OutboundOptions,
@@ -104,8 +106,11 @@ impl Node {
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
             blob: blobs,
         };
-        let runner_options =
-            sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
+        let runner_options = sandmill_runner::Options {
+            snapshot_after_runs: options.snapshot_after_runs,
+            shares_code: options.shares_code,
+            ..sandmill_runner::Options::default()
+        };
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());
