@@ -86,3 +86,28 @@ async fn what_another_workspace_has_is_compiled_again() {
     }
     assert_eq!(kept(&server), before + 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_wait_for_the_memory_of_their_workspace_and_do_not_fail() {
+    let server = Arc::new(Server::start(&["--guest-memory-mib", "512", "--workspace-memory-mib", "64"]).unwrap());
+    create(&server, "quiet").await;
+    let source = "export async function main() { const held = new Uint8Array(40_000_000).fill(1); await new Promise(r => setTimeout(r, 300)); return held[7]; }";
+    let body = json!({"language": "javascript", "source": source});
+    for workspace in ["default", "quiet"] {
+        let put = server.request(Method::PUT, &format!("/api/w/{workspace}/scripts/f/memory/held")).json(&body).send().await.unwrap();
+        assert_eq!(put.status(), 201);
+    }
+    // Two of one workspace are more than it may have.
+    let mut calls = JoinSet::new();
+    for workspace in ["default", "default", "default", "quiet"] {
+        let server = Arc::clone(&server);
+        calls.spawn(async move {
+            let call = server.request(Method::POST, &format!("/hooks/{workspace}/run/f/memory/held")).json(&json!({}));
+            let answer = call.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        });
+    }
+    while let Some(answer) = calls.join_next().await {
+        assert_eq!(answer.unwrap(), (200, "1".to_owned()));
+    }
+}

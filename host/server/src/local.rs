@@ -110,6 +110,7 @@ async fn compose(folder: &Path, sealing: Option<Sealing>, outbound: OutboundOpti
         code_cache_bytes_max: node::mib(CODE_CACHE_MIB),
         slots: None,
         guest_memory_bytes_max: None,
+        workspace_memory_bytes_max: None,
         snapshot_after_runs: u32::MAX,
         // Each local run has a workspace of its own, and all of them are of whoever runs this.
         shares_code: true,
