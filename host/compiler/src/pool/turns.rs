@@ -208,7 +208,7 @@ impl State {
             let at = self.ring.iter().position(may)?;
             let by = self.ring.remove(at)?;
             let line = self.lines.get_mut(&by)?;
-            let next = line.next();
+            let next = line.take_first();
             if !line.waiting.is_empty() {
                 self.ring.push_back(by);
             } else if next.is_none() && line.at_work == 0 {
@@ -223,7 +223,7 @@ impl State {
 
 impl Line {
     /// The first who has not given up.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    fn take_first(&mut self) -> Option<oneshot::Sender<Turn>> {
         while let Some(grant) = self.waiting.pop_front() {
             if !grant.is_closed() {
                 return Some(grant);
