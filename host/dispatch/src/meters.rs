@@ -142,8 +142,8 @@ impl Meters {
         Ok(())
     }
 
-    /// Whether runs that wait may begin: those of a workspace whose fuel of the day is used up go on with the next. Of one that nobody has asked
-    /// for here, what it used is known within a second.
+    /// Whether runs that wait may begin: those of a workspace whose fuel of the day is used up go on with the next. Of one that nobody
+    /// has asked for here, what it used is known within a second.
     pub(crate) fn has_fuel(&self, workspace: WorkspaceId) -> bool {
         let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
         let now = self.clock.now();

@@ -1,5 +1,5 @@
-//! Who is next at a lane's workers. Each workspace has a line of its own, and lines take turns: whoever has a hundred builds waiting stands behind
-//! itself. No workspace alone has all workers at work, so that another's build begins at once.
+//! Who is next at a lane's workers. Each workspace has a line of its own, and lines take turns: whoever has a hundred builds waiting stands
+//! behind itself. No workspace alone has all workers at work, so that another's build begins at once.
 
 use std::{
     collections::{HashMap, VecDeque},
