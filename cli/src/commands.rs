@@ -6,11 +6,14 @@ pub(crate) mod build;
 pub(crate) mod bundle;
 pub(crate) mod dev;
 mod filter;
+pub(crate) mod folders;
 pub(crate) mod grants;
+pub(crate) mod groups;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod login;
+pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod plans;
 pub(crate) mod push;
@@ -21,9 +24,11 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
+pub(crate) mod service_accounts;
 pub(crate) mod test;
 pub(crate) mod tokens;
 pub(crate) mod usage;
+pub(crate) mod users;
 pub(crate) mod variables;
 pub(crate) mod workspaces;
 
@@ -32,6 +37,7 @@ use crate::{ClientCommand, Session, error::CliError};
 pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -> Result<(), CliError> {
     match command {
         ClientCommand::Login(with) => login::execute(with.own, session).await,
+        ClientCommand::Logout(_) => login::log_out(session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Bundle(with) => bundle::execute(with.own, session).await,
@@ -52,6 +58,11 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,
         ClientCommand::Audit(with) => audit::execute(with.own.command, session).await,
+        ClientCommand::Users(with) => users::execute(with.own.command, session).await,
+        ClientCommand::Members(with) => members::execute(with.own.command, session).await,
+        ClientCommand::Groups(with) => groups::execute(with.own.command, session).await,
+        ClientCommand::Folders(with) => folders::execute(with.own.command, session).await,
+        ClientCommand::ServiceAccounts(with) => service_accounts::execute(with.own.command, session).await,
         ClientCommand::Nodes(with) => nodes::execute(with.own.command, session).await,
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    audit, build, bundle, dev, grants, init, keys, letters, login, nodes, plans, push, resource_types, resources, run, runs, scripts, test,
-    tokens, usage, variables, workspaces,
+    audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, plans, push, resource_types, resources,
+    run, runs, scripts, service_accounts, test, tokens, usage, users, variables, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -45,6 +45,8 @@ pub struct With<T: Args> {
 pub enum ClientCommand {
     /// Save a server, a token and a workspace for later commands
     Login(With<login::Options>),
+    /// End the session that `login` began, and forget what it saved
+    Logout(With<login::LogoutOptions>),
     /// Make a project folder: sandmill.toml, an example script with cases, editor types or the SDK
     Init(With<init::Options>),
     /// Compile a project to a component, or make one of a core module
@@ -73,6 +75,16 @@ pub enum ClientCommand {
     ResourceTypes(With<resource_types::Options>),
     /// Keep texts for scripts, secret or not
     Variables(With<variables::Options>),
+    /// Look at the people of the installation, and make more
+    Users(With<users::Options>),
+    /// Say who belongs to a workspace, and as what
+    Members(With<members::Options>),
+    /// Put members together that lists name as one
+    Groups(With<groups::Options>),
+    /// Say who may use what is in a folder, or at a single path
+    Folders(With<folders::Options>),
+    /// Keep identities that runs can act as and that are nobody's own
+    ServiceAccounts(With<service_accounts::Options>),
     /// Make, look at, rotate and revoke tokens
     Tokens(With<tokens::Options>),
     /// See who changed what and who was denied what, and that nobody has tampered with it
@@ -93,6 +105,7 @@ impl ClientCommand {
     pub(crate) fn globals(&self) -> &Globals {
         match self {
             Self::Login(with) => &with.globals,
+            Self::Logout(with) => &with.globals,
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
             Self::Bundle(with) => &with.globals,
@@ -107,6 +120,11 @@ impl ClientCommand {
             Self::Resources(with) => &with.globals,
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
+            Self::Users(with) => &with.globals,
+            Self::Members(with) => &with.globals,
+            Self::Groups(with) => &with.globals,
+            Self::Folders(with) => &with.globals,
+            Self::ServiceAccounts(with) => &with.globals,
             Self::Tokens(with) => &with.globals,
             Self::Audit(with) => &with.globals,
             Self::Workspaces(with) => &with.globals,

@@ -24,6 +24,13 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/instance/audit", &[("", "")]),
     ("GET /api/instance/audit/export", &[("", "")]),
     ("GET /api/instance/audit/verify", &[("", "")]),
+    ("POST /api/auth/invitation", &[("", r#"{"invitation": "si_{workspace}", "user": "{name}", "password": "{name}-{name}-{name}"}"#)]),
+    ("POST /api/auth/login", &[("", r#"{"user": "{name}", "password": "{name}-{name}-{name}"}"#)]),
+    ("POST /api/auth/logout", &[("", "")]),
+    ("GET /api/auth/me", &[("", "")]),
+    ("GET /api/auth/oidc/callback", &[("code={id}&state={id}", "")]),
+    ("GET /api/auth/oidc/start", &[("return_to=/{path}", "")]),
+    ("PUT /api/auth/password", &[("", r#"{"old": "{name}-{name}-{name}", "new": "{workspace}-{workspace}-{workspace}"}"#)]),
     ("POST /api/instance/keys/rotate", &[("", "")]),
     ("GET /api/instance/nodes", &[("", "")]),
     ("GET /api/instance/plans", &[("", "")]),
@@ -36,6 +43,10 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/instance/tokens/{id}", &[("", "")]),
     ("POST /api/instance/tokens/{id}/rotate", &[("", "{}")]),
     ("GET /api/instance/usage", &[("", "")]),
+    ("GET /api/instance/users", &[("", "")]),
+    ("POST /api/instance/users", &[("", r#"{"name": "{name}"}"#)]),
+    ("GET /api/instance/users/{name}", &[("", "")]),
+    ("PATCH /api/instance/users/{name}", &[("", r#"{"display_name": "x"}"#)]),
     ("GET /api/instance/version", &[("", "")]),
     ("GET /api/instance/workspaces", &[("", "")]),
     ("POST /api/instance/workspaces", &[("", r#"{"name": "{workspace}"}"#)]),
@@ -48,14 +59,30 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/audit", &[("outcome=done", ""), ("outcome=done&target={path}", ""), ("outcome=done&actor=u/{workspace}", "")]),
     ("GET /api/w/{workspace}/audit/export", &[("after=1000000", "")]),
     ("GET /api/w/{workspace}/audit/verify", &[("", "")]),
+    ("GET /api/w/{workspace}/access/{path}", &[("", "")]),
+    ("PUT /api/w/{workspace}/access/{path}", &[("", "{}"), ("", r#"{"readers": ["u/{name}"]}"#), ("", r#"{"readers": ["g/{name}"]}"#)]),
     ("GET /api/w/{workspace}/components/{digest}", &[("", "")]),
     ("GET /api/w/{workspace}/dead-letters", &[("", ""), ("path={path}", ""), ("parent={id}", "")]),
     ("POST /api/w/{workspace}/dead-letters/discard", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
     ("POST /api/w/{workspace}/dead-letters/replay", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
     ("DELETE /api/w/{workspace}/dead-letters/{id}", &[("", "")]),
     ("POST /api/w/{workspace}/dead-letters/{id}/replay", &[("", "")]),
+    ("GET /api/w/{workspace}/folders", &[("", "")]),
+    ("DELETE /api/w/{workspace}/folders/{name}", &[("", "")]),
+    ("GET /api/w/{workspace}/folders/{name}", &[("", "")]),
+    ("PUT /api/w/{workspace}/folders/{name}", &[("", "{}"), ("", r#"{"owners": ["u/{name}"]}"#), ("", r#"{"owners": ["g/{name}"]}"#)]),
     ("GET /api/w/{workspace}/grants/{path}", &[("", "")]),
     ("PATCH /api/w/{workspace}/grants/{path}", &[("", r#"{"give": ["runs:{path}"]}"#)]),
+    ("GET /api/w/{workspace}/groups", &[("", "")]),
+    ("DELETE /api/w/{workspace}/groups/{name}", &[("", "")]),
+    ("GET /api/w/{workspace}/groups/{name}", &[("", "")]),
+    ("PUT /api/w/{workspace}/groups/{name}", &[("", r#"{"members": ["{name}"]}"#), ("", r#"{"members": []}"#)]),
+    ("GET /api/w/{workspace}/invitations", &[("", "")]),
+    ("POST /api/w/{workspace}/invitations", &[("", r#"{"role": "viewer", "hours": 0}"#)]),
+    ("DELETE /api/w/{workspace}/invitations/{id}", &[("", "")]),
+    ("GET /api/w/{workspace}/members", &[("", "")]),
+    ("DELETE /api/w/{workspace}/members/{name}", &[("", "")]),
+    ("PUT /api/w/{workspace}/members/{name}", &[("", r#"{"role": "viewer"}"#)]),
     ("GET /api/w/{workspace}/programs/{path}", &[("", "")]),
     ("GET /api/w/{workspace}/quotas", &[("", "")]),
     ("GET /api/w/{workspace}/resource-types", &[("", "")]),
@@ -69,7 +96,12 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/runs", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", "")]),
     (
         "POST /api/w/{workspace}/runs",
-        &[("", r#"{"path": "{path}"}"#), ("", r#"{"path": "{path}@1", "wait": true}"#), ("", r#"{"path": "{path}@{version}"}"#)],
+        &[
+            ("", r#"{"path": "{path}"}"#),
+            ("", r#"{"path": "{path}@1", "wait": true}"#),
+            ("", r#"{"path": "{path}@{version}"}"#),
+            ("", r#"{"path": "{path}", "run_as": "s/{name}"}"#),
+        ],
     ),
     ("POST /api/w/{workspace}/runs/cancel", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
     ("POST /api/w/{workspace}/runs/rerun", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
@@ -82,6 +114,13 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/scripts", &[("", ""), ("prefix={path}", "")]),
     ("GET /api/w/{workspace}/scripts/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/scripts/{path}", &[("", r#"{"language": "identity", "source": ""}"#)]),
+    ("GET /api/w/{workspace}/service-accounts", &[("", "")]),
+    ("DELETE /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
+    ("GET /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
+    (
+        "PUT /api/w/{workspace}/service-accounts/{name}",
+        &[("", "{}"), ("", r#"{"users": ["u/{name}"]}"#), ("", r#"{"scopes": ["runs:start:{path}"]}"#)],
+    ),
     ("GET /api/w/{workspace}/settings", &[("", "")]),
     ("PATCH /api/w/{workspace}/settings", &[("", r#"{"error_handler": "{path}"}"#)]),
     ("GET /api/w/{workspace}/tokens", &[("", "")]),
@@ -224,6 +263,16 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": mark});
     admin(server, Method::PUT, &format!("{at}/resources/f/only/{word}"), database).await;
     admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": mark})).await;
+    let user = json!({"name": format!("only-{word}"), "display_name": mark, "password": format!("{mark}-{mark}")});
+    admin(server, Method::POST, "/api/instance/users", user).await;
+    admin(server, Method::PUT, &format!("{at}/members/only-{word}"), json!({"role": "viewer"})).await;
+    let group = json!({"members": [format!("only-{word}")], "description": mark});
+    admin(server, Method::PUT, &format!("{at}/groups/only-{word}"), group).await;
+    let folder = json!({"readers": [format!("g/only-{word}")], "description": mark});
+    admin(server, Method::PUT, &format!("{at}/folders/only-{word}"), folder).await;
+    let account = json!({"scopes": [format!("runs:start:f/only/{word}")], "users": [format!("g/only-{word}")], "description": mark});
+    admin(server, Method::PUT, &format!("{at}/service-accounts/only-{word}"), account).await;
+    admin(server, Method::POST, &format!("{at}/invitations"), json!({"role": "viewer"})).await;
     admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": mark})).await;
     admin(server, Method::PATCH, &format!("/api/instance/workspaces/{word}"), json!({"plan": format!("only-{word}")})).await;
     let run = admin(server, Method::POST, &format!("{at}/runs"), json!({"path": format!("f/only/{word}")})).await["run_id"]
@@ -237,8 +286,8 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     }
     let asked = json!({"label": mark, "identity": format!("u/{word}"), "scopes": ["*:*"]});
     let token = admin(server, Method::POST, &format!("{at}/tokens"), asked).await;
-    let [id, secret] = ["id", "secret"].map(|name| token[name].as_str().unwrap().to_owned());
-    (Names::of(word, word, [&run, &component, &version, &id]), secret)
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (Names::of(word, word, [&run, &component, &version, &text(&token["token"]["id"])]), text(&token["secret"]))
 }
 
 /// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.
@@ -289,7 +338,8 @@ async fn nothing_of_another_workspace_can_be_read_or_learnt() {
     let server = Server::start(&[]).unwrap();
     let ((_, token), (theirs, _)) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await);
     let none = "01999999-9999-7999-8999-999999999999";
-    let digest = |prefix: &str| format!("{prefix}{}", "0".repeat(64));
+    // Not of noughts only: that is what an audit log begins with.
+    let digest = |prefix: &str| format!("{prefix}{}", "1".repeat(64));
     let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
     let nobody = Names::of("nowhere", "nobody", [none, &digest_of_none, &digest_of_none, none]);
     let before = seen(&server, &theirs).await;

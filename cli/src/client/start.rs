@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};
-use sandmill_model::JsonText;
+use sandmill_model::{JsonText, RunAs};
 use serde::Serialize;
 
 use super::{Receipt, Server, is_pending};
@@ -47,6 +47,10 @@ pub(crate) struct Terms {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
+    /// As whom the run acts: a service account, s/NAME, or a group, g/NAME, that you may use; by default as the manifest says, else as you
+    #[arg(long, value_name = "IDENTITY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_as: Option<RunAs>,
     /// The same key for the same script within 24 hours is the same run, however often the command is given
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
     #[serde(skip)]
@@ -65,8 +69,9 @@ impl Terms {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { delay_ms, scheduled_for, priority, tag, idempotency_key } = self;
-        delay_ms.is_none() && scheduled_for.is_none() && priority.is_none() && tag.is_none() && idempotency_key.is_none()
+        let Self { delay_ms, scheduled_for, priority, tag, run_as, idempotency_key } = self;
+        let has_place = delay_ms.is_some() || scheduled_for.is_some() || priority.is_some() || tag.is_some();
+        !has_place && run_as.is_none() && idempotency_key.is_none()
     }
 }
 

@@ -1,8 +1,12 @@
-//! `sandmill login URL --token T [--workspace W]`
+//! `sandmill login URL --token T | --user NAME [--workspace W]`, and `sandmill logout`
+
+use std::fs;
 
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::json;
 
+use super::secret;
 use crate::{
     Session,
     client::{Instance, Server, parse_url},
@@ -11,22 +15,49 @@ use crate::{
 };
 
 const DEFAULT_WORKSPACE: &str = "default";
+/// In the place of a token while there is none; the server does not look at it where people log in.
+const NO_TOKEN: &str = "none";
+/// How a token begins that is a session of a person.
+const SESSION_PREFIX: &str = "ss_";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Address of the server, e.g. `http://127.0.0.1:8000` or `https://sandmill.example.org`
     url: String,
+    /// Log in as a user, whatever token is given; the password is asked for, or read from stdin
+    #[arg(long, value_name = "NAME|E-MAIL")]
+    user: Option<String>,
+    /// Accept an invitation first: the user is made. It and the new password are asked for, or are the two lines of stdin
+    #[arg(long, requires = "user")]
+    invited: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct LogoutOptions {}
+
+/// Not `Debug`: it has a secret.
+#[derive(Deserialize)]
+struct Opened {
+    token: Option<String>,
 }
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let globals = &session.globals;
-    let token = globals
-        .token
-        .clone()
-        .ok_or_else(|| CliError::input("login needs --token; the first start of a server writes one to DATA/admin-token"))?;
     let workspace = globals.workspace.clone().unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
     let url = parse_url(&options.url)?;
-    let server = Server::new(url.clone(), token.clone(), workspace.clone(), globals.ca.as_deref())?;
+    let ca = globals.ca.as_deref();
+    let token = match (&options.user, &globals.token) {
+        (Some(user), _) => {
+            let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
+            open(&nobody, user, options.invited).await?
+        }
+        (None, Some(token)) => token.clone(),
+        (None, None) => {
+            let how = "login needs --user, or --token; the first start of a server writes a token to DATA/admin-token";
+            return Err(CliError::input(how));
+        }
+    };
+    let server = Server::new(url.clone(), token.clone(), workspace.clone(), ca)?;
     let instance: Instance = server.read(server.request_at(Method::GET, "api/instance/version")).await?;
     let file =
         profile::location().ok_or_else(|| CliError::input("there is no home folder to save the login in; set HOME or XDG_CONFIG_HOME"))?;
@@ -37,6 +68,43 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     } else {
         let whom = instance.identity.map(|identity| format!(" as {identity}")).unwrap_or_default();
         session.console.say(&format!("logged in to {} (workspace {}){whom}", profile.server, profile.workspace));
+    }
+    Ok(())
+}
+
+/// The token of a new session, which programs send as they send others.
+async fn open(nobody: &Server, user: &str, is_invited: bool) -> Result<String, CliError> {
+    let password = if is_invited {
+        let [invitation, password] = secret::ask_two("invitation", "new password")?;
+        let body = json!({"invitation": invitation, "user": user, "password": password});
+        nobody.send(nobody.request_at(Method::POST, "api/auth/invitation").json(&body)).await?;
+        password
+    } else {
+        secret::ask(&format!("password of {user}"))?
+    };
+    let body = json!({"user": user, "password": password, "carrier": "header"});
+    let opened: Opened = nobody.read(nobody.request_at(Method::POST, "api/auth/login").json(&body)).await?;
+    opened.token.ok_or_else(|| CliError::Unreachable("the server opened a session without a token".to_owned()))
+}
+
+/// Ends the session, if it is a person's, and forgets what `login` saved.
+pub(crate) async fn log_out(session: &mut Session<'_>) -> Result<(), CliError> {
+    let file = profile::location().ok_or_else(|| CliError::input("there is no home folder that a login could be saved in"))?;
+    let Some(saved) = Profile::load(&file)? else { return Err(CliError::input("nobody is logged in")) };
+    if saved.token.starts_with(SESSION_PREFIX) {
+        let ca = session.globals.ca.as_deref();
+        let server = Server::new(parse_url(&saved.server)?, saved.token.clone(), saved.workspace.clone(), ca)?;
+        match server.send(server.request_at(Method::POST, "api/auth/logout")).await {
+            // It has ended already.
+            Err(CliError::Problem(problem)) if problem.status == 401 => {}
+            done => drop(done?),
+        }
+    }
+    fs::remove_file(&file).map_err(|error| CliError::input(format!("cannot remove {}: {error}", file.display())))?;
+    if session.console.is_json() {
+        session.console.json(&json!({"server": saved.server}));
+    } else {
+        session.console.say(&format!("logged out of {}", saved.server));
     }
     Ok(())
 }

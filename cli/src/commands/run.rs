@@ -57,7 +57,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         }
         if !options.terms.is_empty() {
             return Err(CliError::input(
-                "--delay-ms, --at, --priority, --tag and --idempotency-key are for runs on a server; a local run begins at once",
+                "--delay-ms, --at, --priority, --tag, --run-as and --idempotency-key are for runs on a server; a local run begins at once",
             ));
         }
         return local(PathBuf::from(&options.what), arguments, &options, session).await;

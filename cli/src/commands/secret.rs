@@ -43,6 +43,19 @@ pub(super) fn ask(what: &str) -> Result<String, CliError> {
     Ok(text)
 }
 
+/// Two texts that somebody types, or that are the two lines of stdin.
+pub(super) fn ask_two(one: &str, other: &str) -> Result<[String; 2], CliError> {
+    if io::stdin().is_terminal() {
+        return Ok([ask(one)?, ask(other)?]);
+    }
+    let text = read(Path::new("-"))?;
+    let lines: Vec<&str> = text.lines().collect();
+    match lines[..] {
+        [one, other] => Ok([one.to_owned(), other.to_owned()]),
+        _ => Err(CliError::input(format!("stdin must have two lines: {one}, {other}"))),
+    }
+}
+
 /// The variable of the environment that a secret field is taken from: `/basic/password` is `SANDMILL_SECRET_BASIC_PASSWORD`.
 pub(super) fn variable(pointer: &str) -> String {
     let name: String = pointer

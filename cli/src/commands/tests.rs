@@ -10,6 +10,7 @@ use tokio::{
 };
 
 mod audit;
+mod people;
 mod resources;
 mod steering;
 mod tokens;

@@ -1,16 +1,25 @@
-//! What handlers share: the state, and short memories of tokens and workspaces.
+//! What handlers share: the state, and short memories of tokens, sessions and workspaces.
 
 use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
-use sandmill_model::{Clock, TokenId, auth::TokenHash, build::Builder, recent::Recent};
+use sandmill_model::{
+    Clock, TokenId, WorkspaceId,
+    auth::{Principal, TokenHash},
+    build::Builder,
+    recent::Recent,
+};
 use sandmill_store::{Store, workspaces::Workspace};
 
 use crate::{
     ApiOptions, ApiState, Denials, Downloads,
     auth::{Failures, Memory},
+    passwords::Passwords,
     rates::Rates,
+    sessions::Person,
+    single_sign_on::SingleSignOn,
+    throttle::Throttle,
 };
 
 /// How long a workspace that was looked up is believed, and that there is no such token.
@@ -19,6 +28,16 @@ const BELIEVED: Duration = Duration::from_secs(1);
 const UNKNOWN_TOKENS_MAX: usize = 1_000;
 /// Workspaces kept in memory.
 const WORKSPACES_MAX: usize = 10_000;
+/// Sessions kept in memory.
+const PEOPLE_MAX: usize = 10_000;
+/// People in workspaces kept in memory; each may have thousands of scopes.
+const MEMBERS_MAX: usize = 1_000;
+/// Logins of one account that may fail at once, and how long it takes until one more may.
+const ACCOUNT_FAILURES_MAX: u32 = 10;
+const ACCOUNT_INTERVAL: Duration = Duration::from_secs(60);
+/// The same for one address, behind which many people may be.
+const ADDRESS_FAILURES_MAX: u32 = 100;
+const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) struct App {
     pub(crate) store: Store,
@@ -32,8 +51,17 @@ pub(crate) struct App {
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     pub(crate) failures: Failures,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    /// Who is logged in; none: was until a moment ago.
+    pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
+    /// As whom they act in workspaces.
+    pub(crate) members: Recent<(TokenHash, WorkspaceId), Arc<Principal>>,
+    pub(crate) passwords: Passwords,
+    /// Logins that fail, by account and by address.
+    pub(crate) accounts: Throttle,
+    pub(crate) addresses: Throttle,
     pub(crate) rates: Rates,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) single_sign_on: Option<SingleSignOn>,
 }
 
 impl App {
@@ -51,7 +79,13 @@ impl App {
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
             failures: Failures::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+            people: Recent::new(PEOPLE_MAX, BELIEVED),
+            members: Recent::new(MEMBERS_MAX, BELIEVED),
+            passwords: Passwords::new(),
+            accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
+            addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
             denials: state.denials,
+            single_sign_on: state.single_sign_on,
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     app::App,
     auth::{Authenticated, Caller},
     problem::Problem,
+    sessions,
 };
 pub use denials::Denials;
 use denials::Who;
@@ -68,6 +69,8 @@ pub(crate) struct Watch<'a> {
     credentials: [Option<HeaderValue>; 2],
     user_agent: Option<HeaderValue>,
     address: Option<IpAddr>,
+    /// Whoever is known is so by a session.
+    is_session: bool,
     /// None: it changes nothing.
     planned: Option<Box<Planned>>,
     begun: Option<Begun>,
@@ -86,6 +89,7 @@ impl<'a> Watch<'a> {
             credentials: CREDENTIALS.map(|name| headers.get(name).cloned()),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             address: request.extensions().get::<ClientAddress>().map(|client| client.address),
+            is_session: sessions::is_shown(headers, uri),
             planned: operation.map(|operation| Box::new(Planned { operation, parts: copy(request) })),
             begun: None,
         }
@@ -210,7 +214,8 @@ impl<'a> Watch<'a> {
         let actor = match principal {
             None => Actor::nameless(ActorKind::Anonymous),
             Some(principal) => {
-                Actor { kind: ActorKind::Token, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
+                let kind = if self.is_session { ActorKind::Session } else { ActorKind::Token };
+                Actor { kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
             }
         };
         let user_agent =
@@ -233,7 +238,8 @@ impl<'a> Watch<'a> {
     /// Who was denied something; in the workspace of the URL if they have anything to do with it.
     async fn principal(&self) -> Option<Arc<Principal>> {
         let mut parts = http::Request::new(()).into_parts().0;
-        (parts.method, parts.uri) = (self.method.clone(), self.uri.clone());
+        // As if it only looked: what else it lacked is no matter here.
+        (parts.method, parts.uri) = (Method::GET, self.uri.clone());
         let present = CREDENTIALS.into_iter().zip(&self.credentials);
         parts.headers = present.filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         if self.uri.path().starts_with("/api/w/")
@@ -241,7 +247,7 @@ impl<'a> Watch<'a> {
         {
             return Some(caller.principal);
         }
-        Authenticated::from_request_parts(&mut parts, self.app).await.ok().map(|Authenticated(principal)| principal)
+        Authenticated::from_request_parts(&mut parts, self.app).await.ok().map(|Authenticated(principal, ..)| principal)
     }
 }
 
@@ -253,7 +259,7 @@ async fn caller(app: &Arc<App>, planned: &mut Planned) -> Result<(Option<Arc<Pri
         return Ok((Some(principal), Some(workspace)));
     }
     match Authenticated::from_request_parts(parts, app).await {
-        Ok(Authenticated(principal)) => Ok((Some(principal), None)),
+        Ok(Authenticated(principal, ..)) => Ok((Some(principal), None)),
         Err(_) if operation.is_open => Ok((None, None)),
         Err(problem) => Err(problem),
     }

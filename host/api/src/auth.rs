@@ -1,4 +1,4 @@
-//! Who calls, and in which workspace. `Authorization: Bearer` or `?token=`; the first wins.
+//! Who calls, and in which workspace. `Authorization: Bearer` or `?token=`; the first wins. People's sessions: see [`crate::sessions`].
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
@@ -11,14 +11,27 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
-    Code, Timestamp,
+    Code, Timestamp, TokenId,
     auth::{Action, Domain, Principal, TokenHash},
 };
-use sandmill_store::workspaces::{Status, Workspace};
+use sandmill_store::{
+    users::Carrier,
+    workspaces::{Status, Workspace},
+};
 
-use self::memory::{BELIEVED, LookUp, Remembered};
-pub(crate) use self::{failures::Failures, memory::Memory};
-use crate::{ClientAddress, app::App, on_behalf::OnBehalf, problem::Problem, request::url};
+use self::memory::{LookUp, Remembered};
+pub(crate) use self::{
+    failures::Failures,
+    memory::{BELIEVED, Memory},
+};
+use crate::{
+    ClientAddress,
+    app::App,
+    on_behalf::OnBehalf,
+    problem::Problem,
+    request::url,
+    sessions::{self, Person},
+};
 
 /// Bytes of a token; ours have 55, an operator may choose another.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -29,7 +42,7 @@ fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
 }
 
-fn too_many_failures() -> Problem {
+pub(crate) fn too_many_failures() -> Problem {
     Problem::new(Code::TooManyRequests, "too many requests with tokens that are not valid came from this address")
 }
 
@@ -60,22 +73,53 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
 }
 
 impl App {
-    /// The principal of a request's token, from memory if it was seen a moment ago. Too many tokens of one address that are not valid are
-    /// 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
+    /// The principal of a request's token, or of a session in a header, from memory if it was seen a moment ago. Too many of one address
+    /// that are not valid are 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
     pub(crate) async fn principal(&self, parts: &Parts) -> Result<Arc<Principal>, Problem> {
-        self.authenticated(parts, TokenHash::of(&presented(&parts.headers, &parts.uri)?)).await
+        self.known(parts).await.map(|(principal, _)| principal)
     }
 
-    /// Whether the token that was valid when a request began is so still. One that shows none was let in without.
+    /// Whoever a request is from outside of any workspace, and by what they are known; cookies aside.
+    async fn known(&self, parts: &Parts) -> Result<(Arc<Principal>, Shown), Problem> {
+        if let Some(secret) = sessions::in_header(&parts.headers) {
+            let person = self.person(parts, secret, Carrier::Header).await?;
+            return Ok((person.outside(), Shown::Session(person)));
+        }
+        let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
+        Ok((self.authenticated(parts, token).await?, Shown::Token(token)))
+    }
+
+    /// Whether the token or the session that was valid when a request began is so still. One that shows none, and one that needed none, was
+    /// let in without.
     pub(crate) async fn still_valid(&self, parts: &Parts) -> Result<(), Problem> {
-        match presented(&parts.headers, &parts.uri) {
-            Ok(token) => self.authenticated(parts, TokenHash::of(&token)).await.map(drop),
-            Err(_) => Ok(()),
+        if parts.extensions.get::<NeedsNobody>().is_some() {
+            return Ok(());
+        }
+        let person = if let Some(secret) = sessions::in_header(&parts.headers) {
+            self.person(parts, secret, Carrier::Header).await?
+        } else if let Ok(token) = presented(&parts.headers, &parts.uri) {
+            return self.authenticated(parts, TokenHash::of(&token)).await.map(drop);
+        } else if let Some(secret) = sessions::in_cookie(&parts.headers, &parts.uri) {
+            self.person(parts, secret, Carrier::Cookie).await?
+        } else {
+            return Ok(());
+        };
+        if parts.uri.path().starts_with("/api/w/") {
+            self.within(&person, url::workspace(parts)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a caller is who they were when they came, by what was looked up within `believed`. What cannot be looked up is not.
+    pub(crate) async fn is_as_before(&self, caller: &Caller, believed: Duration) -> bool {
+        match &caller.shown {
+            Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Session(person) => self.is_same(person, &caller.principal, &caller.workspace, believed).await,
         }
     }
 
     /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
-    pub(crate) async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
+    async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();
         match self.tokens.get(&hash, now, believed) {
             Remembered::Valid(_) => true,
@@ -137,21 +181,51 @@ impl App {
             .filter(|workspace| workspace.status != Status::Deleting)
             .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
             .ok_or_else(|| {
-                let problem = Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it");
+                let problem = no_workspace();
                 // Whether it is there or not: who has a token of a workspace has no business in any other.
                 if principal.workspace.is_some() { problem.denied() } else { problem }
             })
     }
 }
 
-/// Whoever calls, outside of any workspace.
-pub(crate) struct Authenticated(pub(crate) Arc<Principal>);
+/// The same for a workspace that is not there and for one of others.
+pub(crate) fn no_workspace() -> Problem {
+    Problem::new(Code::NotFound, "there is no such workspace, or the token does not belong to it")
+}
+
+/// By what somebody is known: what is looked at again where it may have ended since.
+#[derive(Clone)]
+pub(crate) enum Shown {
+    Token(TokenHash),
+    Session(Arc<Person>),
+}
+
+impl Shown {
+    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it.
+    pub(crate) fn maker(&self, principal: &Principal) -> Option<TokenId> {
+        match self {
+            Self::Token(_) => Some(principal.token),
+            Self::Session(_) => None,
+        }
+    }
+}
+
+/// Among the extensions of a request that is answered whoever sends it: whether what it shows is valid says nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct NeedsNobody;
+
+/// Whoever calls, outside of any workspace, and by what they are known.
+pub(crate) struct Authenticated(pub(crate) Arc<Principal>, pub(crate) Shown);
 
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        app.principal(parts).await.map(Self)
+        let (principal, shown) = match app.person_by_cookie(parts).await? {
+            Some(person) => (person.outside(), Shown::Session(person)),
+            None => app.known(parts).await?,
+        };
+        Ok(Self(principal, shown))
     }
 }
 
@@ -168,17 +242,25 @@ impl Authenticated {
 pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     pub(crate) workspace: Workspace,
-    /// By what it is known; none: not by a token.
-    pub(crate) token: Option<TokenHash>,
+    pub(crate) shown: Shown,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = Self::of(parts, url::workspace(parts), app).await?;
-        // What a POST starts dispatch refuses; what it ends may end.
-        let changes = matches!(parts.method, Method::PUT | Method::PATCH | Method::DELETE);
+        let caller = match app.person_by_cookie(parts).await? {
+            Some(person) => Self::of_person(person, parts, url::workspace(parts), app).await?,
+            None => Self::of(parts, url::workspace(parts), app).await?,
+        };
+        // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
+        let is_token = url::resource(parts) == "tokens";
+        let changes = match parts.method {
+            Method::PUT | Method::PATCH => true,
+            Method::DELETE => !is_token,
+            Method::POST => is_token,
+            _ => false,
+        };
         if changes && caller.workspace.status == Status::Archived {
             return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
         }
@@ -187,16 +269,40 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
-    /// Whoever sends a request about the workspace of that name; the request is from then on served on its behalf.
+    /// Whoever sends a request about the workspace of that name, cookies aside; the request is from then on served on its behalf.
     ///
     /// # Errors
-    /// If nobody is known by the token, or they know of no such workspace.
+    /// If nobody is known by the token or the session, or they know of no such workspace.
     pub(crate) async fn of(parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        if let Some(secret) = sessions::in_header(&parts.headers) {
+            let person = app.person(parts, secret, Carrier::Header).await?;
+            return Self::of_person(person, parts, workspace, app).await;
+        }
         let token = TokenHash::of(&presented(&parts.headers, &parts.uri)?);
         let principal = app.authenticated(parts, token).await?;
         let workspace = app.workspace(workspace, &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
-        Ok(Self { principal, workspace, token: Some(token) })
+        Ok(Self { principal, workspace, shown: Shown::Token(token) })
+    }
+
+    async fn of_person(person: Arc<Person>, parts: &Parts, workspace: &str, app: &App) -> Result<Self, Problem> {
+        let (principal, workspace) = app.within(&person, workspace).await?;
+        OnBehalf::note(&parts.extensions, workspace.id);
+        Ok(Self { principal, workspace, shown: Shown::Session(person) })
+    }
+
+    /// After what takes long: whoever was shut out meanwhile does nothing more.
+    ///
+    /// # Errors
+    /// `unauthorized`
+    pub(crate) async fn must_still_be(&self, app: &App) -> Result<(), Problem> {
+        if app.is_as_before(self, BELIEVED).await {
+            return Ok(());
+        }
+        Err(unauthorized(match self.shown {
+            Shown::Token(_) => "the token is no longer valid",
+            Shown::Session(_) => "the session is over, or its user may not what they might",
+        }))
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

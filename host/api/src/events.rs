@@ -36,9 +36,10 @@ pub(crate) use data::EventData;
 
 /// How often something is sent where nothing happens: else proxies take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// After this long the client has to come back, with a token that is still valid.
+/// After this long the client has to come back, with a token or a session that is still valid.
 const STREAM_MAX: Duration = Duration::from_secs(30 * 60);
-/// How often it is looked whether the token is valid still: who follows is cut off within a second after it is revoked.
+/// How often it is looked whether the token is valid still, or the session, and its user may what they might: who follows is cut off within
+/// a second after that has ended.
 const RECHECK: Duration = Duration::from_millis(500);
 /// What browsers wait before they come back.
 const HEAD: &str = "retry: 1000\n\n";
@@ -135,9 +136,7 @@ impl Streamed {
                 () = self.until.as_mut() => return None,
             };
             let Some(followed) = followed else {
-                if let Some(token) = self.view.caller.token
-                    && !self.view.app.is_valid(token, RECHECK).await
-                {
+                if !self.view.app.is_as_before(&self.view.caller, RECHECK).await {
                     return None;
                 }
                 self.recheck.as_mut().reset(Instant::now() + RECHECK);

@@ -9,7 +9,10 @@ pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
     if let Some(host) = &app.options.routes_host {
         host.check(Side::Api, request.headers(), request.uri())?;
     }
+    // Whoever watches over the server must not be kept out by those whom it is watched for.
+    let is_watched = matches!(request.uri().path(), "/health" | "/ready");
     if let Some(client) = request.extensions().get::<ClientAddress>()
+        && !is_watched
         && !app.rates.take(client.network(), app.clock.now())
     {
         return Err(Problem::new(Code::TooManyRequests, "this address sends more requests in a second than it may"));

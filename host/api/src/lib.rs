@@ -16,11 +16,15 @@ mod observe;
 mod on_behalf;
 mod openapi;
 mod pages;
+mod passwords;
 mod problem;
 mod rates;
 mod request;
 mod router;
 mod routes;
+mod sessions;
+mod single_sign_on;
+mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +40,7 @@ pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
 pub use router::router;
+pub use single_sign_on::{Assertion, GroupRole, NotAsserted, Provider, Secrets, SingleSignOn};
 
 /// What the API works with.
 pub struct ApiState {
@@ -50,6 +55,8 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// Somebody must [`run`](Denials::run) them.
     pub denials: Arc<Denials>,
+    /// None: people log in with passwords alone.
+    pub single_sign_on: Option<SingleSignOn>,
 }
 
 /// Bytes of a request's body: arguments of the default limit (8 MiB) and a margin for what is around them.

@@ -69,7 +69,7 @@ impl Mount {
         let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
         let body = body::read(app, &parts, body, app.options.body_bytes_max).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
-        let Caller { principal, workspace, token: _ } = caller.clone();
+        let Caller { principal, workspace, shown: _ } = caller.clone();
         let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
         match reply {
             Reply::Receipt => {

@@ -4,7 +4,7 @@ use utoipa::{
     Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, ResponseBuilder,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
@@ -12,9 +12,10 @@ use crate::{
     pages,
     problem::ProblemBody,
     routes::{
-        audit, grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, tokens, usage, variables,
-        workspaces,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        service_accounts, session, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
+    sessions::COOKIE,
 };
 
 #[derive(OpenApi)]
@@ -73,6 +74,37 @@ use crate::{
         tokens::instance::show,
         tokens::instance::revoke,
         tokens::instance::rotate,
+        session::login,
+        session::logout,
+        session::me,
+        session::password,
+        session::accept,
+        single_sign_on::start,
+        single_sign_on::callback,
+        users::list,
+        users::show,
+        users::create,
+        users::change,
+        members::list,
+        members::put,
+        members::delete,
+        members::invitations,
+        members::invite,
+        members::withdraw,
+        groups::list,
+        groups::show,
+        groups::put,
+        groups::delete,
+        folders::list,
+        folders::show,
+        folders::put,
+        folders::delete,
+        folders::item,
+        folders::put_item,
+        service_accounts::list,
+        service_accounts::show,
+        service_accounts::put,
+        service_accounts::delete,
         instance::version,
         instance::nodes,
         workspaces::list,
@@ -105,9 +137,10 @@ use crate::{
         (name = "variables", description = "Texts that scripts use"),
         (name = "tokens", description = "Who may call, for how long, and for what"),
         (name = "audit", description = "Who changed what, and who was denied what"),
+        (name = "people", description = "Who logs in, and who may do what in a workspace"),
         (name = "workspaces", description = "Tenants"),
         (name = "instance", description = "The installation itself")),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     modifiers(&Common),
 )]
 struct Description;
@@ -120,6 +153,9 @@ impl Modify for Common {
         if let Some(components) = &mut openapi.components {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("or `?token=` in the URL"));
             components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+            let about = "of a person who is logged in; what changes something needs the header `X-Sandmill-CSRF`, too";
+            let cookie = ApiKeyValue::with_description(COOKIE, about);
+            components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         }
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use sandmill_model::{Code, TokenId};
 
@@ -16,8 +16,8 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        audit, grants, instance, keys, letters, plans, resource_types, resources, runs, scripts, settings, tokens, usage, variables,
-        workspaces,
+        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        service_accounts, session, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
 };
 
@@ -41,6 +41,7 @@ pub fn router(state: ApiState) -> Router {
     let routes = Router::new()
         .merge(of_workspaces())
         .merge(of_instance())
+        .merge(people())
         .route("/health", get(instance::health))
         .route("/ready", get(instance::ready))
         .route("/metrics", get(instance::metrics))
@@ -116,6 +117,34 @@ fn of_instance() -> Router<Arc<App>> {
         .route("/api/instance/audit", get(audit::instance::list))
         .route("/api/instance/audit/export", get(audit::instance::export))
         .route("/api/instance/audit/verify", get(audit::instance::verify))
+}
+
+/// Who logs in, and who may do what.
+fn people() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/auth/login", post(session::login))
+        .route("/api/auth/logout", post(session::logout))
+        .route("/api/auth/me", get(session::me))
+        .route("/api/auth/password", put(session::password))
+        .route("/api/auth/invitation", post(session::accept))
+        .route("/api/auth/oidc/start", get(single_sign_on::start))
+        .route("/api/auth/oidc/callback", get(single_sign_on::callback))
+        .route("/api/instance/users", get(users::list).post(users::create))
+        .route("/api/instance/users/{name}", get(users::show).patch(users::change))
+        .route("/api/w/{workspace}/members", get(members::list))
+        .route("/api/w/{workspace}/members/{name}", put(members::put).delete(members::delete))
+        .route("/api/w/{workspace}/invitations", get(members::invitations).post(members::invite))
+        .route("/api/w/{workspace}/invitations/{id}", delete(members::withdraw))
+        .route("/api/w/{workspace}/groups", get(groups::list))
+        .route("/api/w/{workspace}/groups/{name}", get(groups::show).put(groups::put).delete(groups::delete))
+        .route("/api/w/{workspace}/folders", get(folders::list))
+        .route("/api/w/{workspace}/folders/{name}", get(folders::show).put(folders::put).delete(folders::delete))
+        .route("/api/w/{workspace}/access/{*path}", get(folders::item).put(folders::put_item))
+        .route("/api/w/{workspace}/service-accounts", get(service_accounts::list))
+        .route(
+            "/api/w/{workspace}/service-accounts/{name}",
+            get(service_accounts::show).put(service_accounts::put).delete(service_accounts::delete),
+        )
 }
 
 async fn nothing_here() -> Problem {

@@ -27,5 +27,5 @@ pub(crate) use host::link;
 pub use limits::HttpLimits;
 pub use resolve::{Resolver, SystemResolver};
 pub use stand_in::StandIn;
-pub use tls::InvalidAuthorities;
+pub use tls::{InvalidAuthorities, config as tls_config};
 pub use traffic::{TrafficPort, Uncounted};

@@ -194,10 +194,14 @@ impl Dispatch {
             }
             Status::Deleting => return Err(Refusal::new(Code::NotFound, "there is no such workspace")),
         }
+        if terms.child_of.is_some() {
+            self.inner.account_must_allow(workspace.id, &principal, &path).await?;
+        }
         let now = self.inner.clock.now();
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
+        let run_as = self.inner.identity(&principal, workspace.id, &target, &terms).await?;
         let scheduled_for = terms.due.map_or(now, |due| due.at(now));
         let mut policy = self.inner.policy(&target, &input, &terms, scheduled_for)?;
         // A handler that fails is not handled by itself.
@@ -207,8 +211,7 @@ impl Dispatch {
         }
         let dedup = dedup(&target.path, key.2, &input, &terms, &principal);
         let lineage = terms.child_of.map(|child| child.lineage);
-        let parts =
-            Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as: Arc::clone(&principal.identity) };
+        let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as };
         let run = self.inner.assemble(parts, now)?;
         Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })
     }

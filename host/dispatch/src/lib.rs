@@ -28,6 +28,7 @@ mod policy;
 mod read;
 mod reading;
 mod role;
+mod run_as;
 mod service;
 mod signals;
 mod targets;
@@ -42,7 +43,7 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunAs, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
@@ -192,6 +193,8 @@ pub struct StartTerms {
     pub due: Option<Due>,
     pub priority: Option<i32>,
     pub tag: Option<Arc<str>>,
+    /// As whom it acts. None: as the script's manifest says, else as whoever starts it. A child acts as its parent in any case.
+    pub run_as: Option<RunAs>,
     /// A repetition by the same caller, for the same script and with the same key within [`DEDUP_WINDOW`] is this run.
     pub idempotency_key: Option<String>,
     /// The run on whose account this one is started.

@@ -181,6 +181,12 @@ impl Meters {
         count.bytes_down += bytes_down;
     }
 
+    /// Something of this workspace goes on here: what it keeps has to be measured.
+    fn heard(&self, workspace: WorkspaceId) {
+        let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        meter.state().heard_at = self.clock.now();
+    }
+
     fn known(&self, workspace: WorkspaceId) -> Option<Arc<Meter>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(&workspace).cloned()
     }
@@ -220,10 +226,8 @@ impl Meters {
                 tracing::error!(%error, "what workspaces use could not be counted together; trying again");
             }
             rounds = (rounds + 1) % MEASURED_EVERY;
-            if rounds == 0
-                && let Err(error) = self.measure().await
-            {
-                tracing::error!(%error, "what workspaces keep could not be measured; trying again");
+            if rounds == 0 {
+                self.measure().await;
             }
         }
         match tokio::time::timeout(LAST, self.settle(&mut number, &mut unheard)).await {
@@ -266,18 +270,23 @@ impl Meters {
     }
 
     /// Looks which of the workspaces that were heard of keep as much as they may.
-    async fn measure(&self) -> Result<(), StoreError> {
+    async fn measure(&self) {
         let mut full = HashSet::new();
         for (workspace, meter) in self.all() {
             let limit = meter.state().read.as_ref().and_then(|read| read.quotas.stored_bytes);
-            if let Some(limit) = limit
-                && self.usage.stored_bytes(workspace).await? >= limit
-            {
+            let Some(limit) = limit else { continue };
+            let is_full = match self.usage.stored_bytes(workspace).await {
+                Ok(bytes) => bytes >= limit,
+                Err(error) => {
+                    tracing::error!(%error, %workspace, "what a workspace keeps could not be measured; trying again");
+                    self.full.has(workspace)
+                }
+            };
+            if is_full {
                 full.insert(workspace);
             }
         }
         self.full.set(full);
-        Ok(())
     }
 
     fn all(&self) -> Vec<(WorkspaceId, Arc<Meter>)> {
@@ -296,10 +305,10 @@ impl Meters {
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         // Whoever holds one may be counting on it at this moment.
-        known.retain(|_, meter| {
+        known.retain(|workspace, meter| {
             let is_held = Arc::strong_count(meter) > 1;
             let state = meter.state();
-            is_held || !state.own.is_empty() || !state.sent.is_empty() || now.since(state.heard_at) < IDLE
+            is_held || self.full.has(*workspace) || !state.own.is_empty() || !state.sent.is_empty() || now.since(state.heard_at) < IDLE
         });
         counts
     }
@@ -312,6 +321,9 @@ impl LiveRuns {
     /// # Errors
     /// If the workspace keeps as much as it may.
     pub fn may_keep(&self, workspace: WorkspaceId) -> Result<(), String> {
+        if let Some(meters) = self.meters() {
+            meters.heard(workspace);
+        }
         if self.full.has(workspace) { Err("the workspace keeps as many bytes as it may (stored_bytes)".to_owned()) } else { Ok(()) }
     }
 

@@ -52,6 +52,8 @@ impl Targets {
             dispatch: Arc::new(version.manifest.dispatch),
             labels: Arc::new(version.manifest.labels),
             takes_events: version.program.takes_events(),
+            run_as: version.manifest.run_as,
+            deployed_by: deployment.created_by,
         };
         let mut known = self.known();
         if known.generation == generation {

@@ -23,6 +23,10 @@ pub enum Domain {
     Variables,
     /// Objects under their keys.
     Blobs,
+    /// People of a workspace, their groups and invitations; with a path, who may use what is there.
+    Members,
+    /// As whom runs act: `s/NAME`, `g/NAME`, `u/NAME`. To write is to make service accounts, to start is to have runs act so.
+    Identities,
     /// API tokens. They have no paths.
     Tokens,
     /// The audit log, which is only read.
@@ -32,8 +36,18 @@ pub enum Domain {
 }
 
 impl Domain {
-    const ALL: [Self; 8] =
-        [Self::Scripts, Self::Runs, Self::Resources, Self::Variables, Self::Blobs, Self::Tokens, Self::Audit, Self::Instance];
+    const ALL: [Self; 10] = [
+        Self::Scripts,
+        Self::Runs,
+        Self::Resources,
+        Self::Variables,
+        Self::Blobs,
+        Self::Members,
+        Self::Identities,
+        Self::Tokens,
+        Self::Audit,
+        Self::Instance,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -43,6 +57,8 @@ impl Domain {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Members => "members",
+            Self::Identities => "identities",
             Self::Tokens => "tokens",
             Self::Audit => "audit",
             Self::Instance => "instance",
@@ -72,12 +88,15 @@ impl Action {
     }
 }
 
-/// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them.
+/// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them. What follows
+/// a `!` behind the glob, which may be several times there, is the start of paths that it does not cover: `runs:read:f/*!f/billing/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     domain: Option<Domain>,
     action: Option<Action>,
     glob: Option<Box<str>>,
+    /// Many scopes of one person share it.
+    except: Option<Arc<[Box<str>]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,13 +107,34 @@ impl Scope {
     /// Everything.
     #[must_use]
     pub const fn all() -> Self {
-        Self { domain: None, action: None, glob: None }
+        Self { domain: None, action: None, glob: None, except: None }
     }
 
     /// `action` on the paths that are like `glob`.
     #[must_use]
     pub fn on(domain: Domain, action: Action, glob: &str) -> Self {
-        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()) }
+        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()), except: None }
+    }
+
+    /// The same without paths that start so. One without a glob covers from then on nothing that has no path.
+    #[must_use]
+    pub fn except(self, starts: &Arc<[Box<str>]>) -> Self {
+        if starts.is_empty() {
+            return Self { except: None, ..self };
+        }
+        Self { glob: self.glob.or_else(|| Some("*".into())), except: Some(Arc::clone(starts)), ..self }
+    }
+
+    fn is_excepted(&self, path: &str) -> bool {
+        self.starts().any(|start| may_start_with(path, start))
+    }
+
+    /// The text of the paths that it covers, for [`reaches`]; none: all.
+    fn reach(&self) -> Option<String> {
+        match (self.glob.as_deref(), &self.except) {
+            (None | Some("*"), None) => None,
+            (glob, except) => Some(reach(glob.unwrap_or("*"), except.as_deref().unwrap_or_default())),
+        }
     }
 
     /// Whether it covers `action` on `path`; a scope with a glob covers nothing that has no path. A glob in the place of the path is covered
@@ -105,18 +145,31 @@ impl Scope {
             && self.action.is_none_or(|own| own == action)
             && match (&self.glob, path) {
                 (None, _) => true,
-                (Some(glob), Some(path)) => matches(glob, path),
+                (Some(glob), Some(path)) => matches(glob, path) && !self.is_excepted(path),
                 (Some(_), None) => false,
             }
     }
 
-    /// Whether it covers all that `other` does.
+    /// Whether it covers all that `other` does. No is said, too, where it cannot be seen at once.
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
-        let is_as_open = (self.domain.is_none() || other.domain.is_some()) && (self.action.is_none() || other.action.is_some());
-        // Where both leave it open, any will do.
-        let (domain, action) = (other.domain.unwrap_or(Domain::Scripts), other.action.unwrap_or(Action::Read));
-        self == other || (is_as_open && self.covers(domain, action, other.glob.as_deref()))
+        let is_of_all = self.domain.is_none_or(|own| other.domain == Some(own)) && self.action.is_none_or(|own| other.action == Some(own));
+        let reaches_all = match (&self.glob, &other.glob) {
+            (None, _) => true,
+            (Some(own), Some(glob)) => matches(own, glob) && self.starts().all(|start| other.leaves_out(glob, start)),
+            (Some(_), None) => false,
+        };
+        self == other || (is_of_all && reaches_all)
+    }
+
+    /// How paths start that it does not cover.
+    fn starts(&self) -> impl Iterator<Item = &str> {
+        self.except.iter().flat_map(|starts| starts.iter()).map(|start| &**start)
+    }
+
+    /// Whether no path that starts so is covered by it, whose glob this is.
+    fn leaves_out(&self, glob: &str, start: &str) -> bool {
+        !may_start_with(glob, start) || self.starts().any(|own| start.starts_with(own))
     }
 
     /// Whether it covers `action` on some path at least.
@@ -148,6 +201,31 @@ pub fn matches(glob: &str, text: &str) -> bool {
     true
 }
 
+fn reach(glob: &str, except: &[Box<str>]) -> String {
+    std::iter::once(glob).chain(except.iter().map(|start| &**start)).collect::<Vec<_>>().join("!")
+}
+
+/// Whether `path`, or some path that is like it if it is a glob, starts so.
+fn may_start_with(path: &str, start: &str) -> bool {
+    match path.split_once('*') {
+        None => path.starts_with(start),
+        Some((certain, _)) => certain.starts_with(start) || start.starts_with(certain),
+    }
+}
+
+/// A glob, and how paths start that are like it and not meant nevertheless; of a text as [`Principal::paths`] gives it.
+pub fn parts_of_reach(reach: &str) -> (&str, impl Iterator<Item = &str>) {
+    let mut parts = reach.split('!');
+    (parts.next().unwrap_or_default(), parts)
+}
+
+/// Whether `path` is among those that a text of [`Principal::paths`] means.
+#[must_use]
+pub fn reaches(reach: &str, path: &str) -> bool {
+    let (glob, mut except) = parts_of_reach(reach);
+    matches(glob, path) && !except.any(|start| path.starts_with(start))
+}
+
 impl FromStr for Scope {
     type Err = InvalidScope;
 
@@ -161,18 +239,23 @@ impl FromStr for Scope {
             "*" => None,
             name => Some(Action::ALL.into_iter().find(|action| action.name() == name).ok_or(InvalidScope)?),
         };
-        let glob = parts.next().map(Into::into);
-        if glob.as_deref() == Some("") {
+        let Some(reach) = parts.next() else { return Ok(Self { domain, action, glob: None, except: None }) };
+        let mut parts = reach.split('!').map(Box::<str>::from);
+        let glob = parts.next();
+        let except: Arc<[Box<str>]> = parts.collect();
+        // A start is no glob: what looks like one would leave out less than it seems to.
+        if glob.iter().chain(except.iter()).any(|part| part.is_empty()) || except.iter().any(|start| start.contains('*')) {
             return Err(InvalidScope);
         }
-        Ok(Self { domain, action, glob })
+        Ok(Self { domain, action, glob, except: (!except.is_empty()).then_some(except) })
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.domain.map_or("*", Domain::name), self.action.map_or("*", Action::name))?;
-        self.glob.as_ref().map_or(Ok(()), |glob| write!(f, ":{glob}"))
+        let except = self.except.as_deref().unwrap_or_default();
+        self.glob.as_ref().map_or(Ok(()), |glob| write!(f, ":{}", reach(glob, except)))
     }
 }
 
@@ -199,7 +282,7 @@ impl Principal {
         self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.concerns(domain, action))
     }
 
-    /// Patterns of the paths on which `may` is true; none: of all.
+    /// Texts of the paths on which `may` is true, for [`reaches`]; none: of all.
     #[must_use]
     pub fn paths(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> Option<Vec<String>> {
         if self.workspace.is_some_and(|own| own != workspace) {
@@ -207,7 +290,7 @@ impl Principal {
         }
         let scopes = self.scopes.iter().filter(|scope| scope.concerns(domain, action));
         // One without a pattern covers all.
-        scopes.map(|scope| scope.glob.as_deref().filter(|glob| *glob != "*").map(str::to_owned)).collect()
+        scopes.map(Scope::reach).collect()
     }
 
     /// Whether all that `scopes` cover is covered by one of its own: what it may hand on.
@@ -289,7 +372,15 @@ mod tests {
         check("runs:start:f/billing/*", Domain::Runs, Action::Start, Some("f/*"), false);
         check("runs:start:f/*/a", Domain::Runs, Action::Start, Some("f/*"), false);
         check("runs:start:f/a", Domain::Runs, Action::Start, Some("f/*"), false);
-        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:"] {
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/a/x"), true);
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/c/x"), false);
+        check("runs:read:f/*!f/b/!f/c/", Domain::Runs, Action::Read, Some("f/cd/x"), true);
+        // Some of what these mean is excepted.
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b/*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/b*"), false);
+        check("runs:read:f/*!f/b/", Domain::Runs, Action::Read, Some("f/a*"), true);
+        for bad in ["", "runs", "runs:fly", "moon:read", "runs:start:", "runs:read:!f/b/", "runs:read:f/*!", "runs:read:f/*!f/*/x"] {
             assert_eq!(bad.parse::<Scope>(), Err(InvalidScope), "{bad}");
         }
     }
@@ -310,6 +401,14 @@ mod tests {
             ("runs:start:f/a/*", "runs:start:f/a/*"),
             ("runs:start:f/a/*", "runs:start:f/a/b*/c"),
             ("runs:start:f/*/x", "runs:start:f/a*/x"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/c/!f/b/"),
+            ("runs:read:f/*!f/b/c/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:f/a*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/bb"),
+            ("runs:read:f/*", "runs:read:f/*!f/b/"),
+            ("runs:read", "runs:read:*!f/b/"),
+            ("*:*:*!u/", "runs:read:f/*"),
         ] {
             check(own, other, true);
         }
@@ -324,9 +423,46 @@ mod tests {
             ("runs:start:f/a*b", "runs:start:f/a*"),
             ("runs:start:f/a", "runs:start:f/a*"),
             ("scripts:read", "runs:read"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/b/c"),
+            ("runs:read:f/*!f/b/", "runs:read:f/b*"),
+            ("runs:read:f/*!f/b/", "runs:read:f/*!f/b/c/"),
+            ("runs:read:f/*!f/b/!f/c/", "runs:read:f/*!f/b/"),
+            ("runs:read:f/*!f/b/", "runs:read:*!f/b/"),
+            ("runs:read:*!f/b/", "runs:read"),
+            ("runs:read:f/*!f/b/", "*:read:f/a"),
         ] {
             check(own, other, false);
         }
+    }
+
+    /// What is said to be included is covered, path by path.
+    #[test]
+    fn nothing_wider_is_included() {
+        let reaches = ["*", "f/*", "f/a*", "f/a/*", "f/a/x", "f/*/x", "u/*"];
+        let starts = ["", "!f/", "!f/a", "!f/a/", "!f/a/x", "!u/!f/b", "!f/*"];
+        let texts = reaches.iter().flat_map(|reach| starts.iter().map(move |start| format!("runs:read:{reach}{start}")));
+        let scopes: Vec<Scope> = texts.filter_map(|text| text.parse().ok()).collect();
+        assert_eq!(scopes.len(), reaches.len() * (starts.len() - 1), "a start is no glob");
+        let paths = ["f", "f/", "f/a", "f/a/x", "f/a/x/x", "f/ab/x", "f/b/x", "u/a/x", "x"];
+        for own in &scopes {
+            assert!(own.includes(own));
+            for other in scopes.iter().filter(|other| own.includes(other)) {
+                for path in paths {
+                    let covers = |scope: &Scope| scope.covers(Domain::Runs, Action::Read, Some(path));
+                    assert!(covers(own) || !covers(other), "{own} includes {other}, which covers {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_leaves_paths_out_is_of_paths() {
+        let starts: Arc<[Box<str>]> = [Box::from("f/b/")].into();
+        let scope = Scope::all().except(&starts);
+        assert_eq!(scope.to_string(), "*:*:*!f/b/");
+        assert!(!scope.covers(Domain::Instance, Action::Write, None) && !scope.includes(&Scope::all()) && Scope::all().includes(&scope));
+        assert_eq!(Scope::all().except(&Arc::default()), Scope::all());
     }
 
     #[test]
@@ -344,6 +480,17 @@ mod tests {
         check(&["runs:read:*", "runs:read:f/a"], own, None);
         check(&["scripts:read"], own, Some(&[]));
         check(&["*:*"], other, Some(&[]));
+        check(&["runs:read:f/*!f/b/", "runs:read:f/b/c"], own, Some(&["f/*!f/b/", "f/b/c"]));
+    }
+
+    #[test]
+    fn a_reach_says_what_scopes_say() {
+        for reach in ["f/*", "f/*!f/b/", "f/*!f/b/!f/c/", "f/b/c", "*!f/b/"] {
+            let scope: Scope = format!("runs:read:{reach}").parse().unwrap();
+            for path in ["f/a/x", "f/b/x", "f/b/c", "f/c/x", "u/b/x", "f/bb/x"] {
+                assert_eq!(reaches(reach, path), scope.covers(Domain::Runs, Action::Read, Some(path)), "{reach} {path}");
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod log;
 pub mod manifest;
 pub mod outcome;
 pub mod path;
+pub mod people;
 pub mod policy;
 pub mod predicate;
 pub mod quota;
@@ -29,7 +30,9 @@ pub mod random;
 pub mod rate;
 pub mod recent;
 pub mod resource_type;
+pub mod role;
 pub mod run;
+pub mod run_as;
 pub mod schema;
 pub mod settings;
 pub mod trigger;
@@ -54,6 +57,7 @@ pub use policy::Policy;
 pub use quota::Quotas;
 pub use resource_type::{ResourceType, TypeName};
 pub use run::{Cause, CauseKind, RunRecord, RunStatus, RunSummary};
+pub use run_as::RunAs;
 pub use settings::WorkspaceSettings;
 
 /// A boxed future that may borrow: the form in which async calls cross crate borders.

@@ -8,6 +8,7 @@ use crate::{
     label::{self, LabelPointers},
     limits::LimitsRequest,
     policy::DispatchRequest,
+    run_as::RunAs,
 };
 
 /// Unknown keys are errors: a misspelt limit must not be silently ignored.
@@ -19,6 +20,10 @@ pub struct Manifest {
     /// For a component with several plain functions: which to call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
+    /// As whom runs act, instead of whoever starts them: `s/NAME`, `g/NAME` or `u/NAME`, which whoever deploys may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub run_as: Option<RunAs>,
     pub limits: LimitsRequest,
     #[serde(skip_serializing_if = "DispatchRequest::is_empty")]
     pub dispatch: DispatchRequest,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp, digest::Digest, json::JsonText, label::LabelPointers, language::Language, limits::Limits, manifest::Manifest,
-    path::ScriptPath, policy::DispatchRequest,
+    path::ScriptPath, policy::DispatchRequest, run_as::RunAs,
 };
 
 /// Digest that names a version: of source, manifest and language.
@@ -144,6 +144,10 @@ pub struct Target {
     pub labels: Arc<LabelPointers>,
     /// See [`ProgramSpec::takes_events`].
     pub takes_events: bool,
+    /// As whom its runs act. None: as whoever starts them.
+    pub run_as: Option<RunAs>,
+    /// Who deployed it, and must be allowed to use `run_as`.
+    pub deployed_by: Arc<str>,
 }
 
 /// Which version of a path is meant: `path`, `path@3` or `path@sha256:…`.

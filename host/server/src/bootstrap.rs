@@ -63,6 +63,7 @@ pub(crate) async fn first_start(store: &Store, data: &Path, given: Option<&str>,
         /// Shorter ones could be guessed.
         const TOKEN_BYTES_MIN: usize = 16;
         anyhow::ensure!(token.len() >= TOKEN_BYTES_MIN, "an admin token needs at least {TOKEN_BYTES_MIN} characters");
+        anyhow::ensure!(!token.starts_with("ss_"), "an admin token does not begin with `ss_`, as sessions of people do");
         store
             .tokens
             .put(TokenHash::of(token), &admin, "admin token given at start", now)

@@ -180,7 +180,8 @@ fn start(parts: &Parts, workspace: &Workspace, path: ScriptPath, input: Input) -
         path,
         selector: Selector::Newest,
         input,
-        terms: StartTerms::default(),
+        // Here are no service accounts: whatever the manifest names, it acts as whoever runs it.
+        terms: StartTerms { run_as: IDENTITY.parse().ok(), ..StartTerms::default() },
     }
 }
 

@@ -10,6 +10,8 @@ mod listen;
 mod local;
 mod network_options;
 mod node;
+mod oidc;
+mod oidc_options;
 mod options;
 mod outbound;
 mod ports;

@@ -142,6 +142,7 @@ impl Node {
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
             denials: Arc::new(Denials::default()),
+            single_sign_on: None,
         }
     }
 }

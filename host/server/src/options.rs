@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, parse
 use sandmill_dispatch::Role;
 use sandmill_model::settings::RETENTION_DAYS_MAX;
 
-use crate::{blob_options::BlobOptions, network_options::NetworkOptions};
+use crate::{blob_options::BlobOptions, network_options::NetworkOptions, oidc_options::OidcOptions};
 use sandmill_capabilities::blob;
 use sandmill_store::objects::{INLINE_RESULT_BYTES_MAX, Place};
 
@@ -113,6 +113,8 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) network: NetworkOptions,
+    #[command(flatten)]
+    pub(crate) oidc: OidcOptions,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Bytes of a result that is kept in the database; a larger one becomes an object.
@@ -262,6 +264,7 @@ fn with_config(mut arguments: Vec<OsString>, name: &str, file: &Path) -> anyhow:
             let value = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(is_so) => is_so.to_string(),
                 other => anyhow::bail!("{}: `{key}` cannot be {other}", file.display()),
             };
             arguments.push(format!("--{}={value}", argument.get_long().unwrap_or_default()).into());
@@ -310,6 +313,14 @@ mod tests {
         assert_eq!((trusted, options.tags.len()), (vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()], 2));
         assert!(options.network.tls().is_some());
         assert!(merged("trusted-proxy = [[]]", &[]).is_err() && merged("tls_cert = 'c'", &[]).is_err());
+    }
+
+    #[test]
+    fn what_is_on_or_off_is_so_in_the_file() {
+        let on = |config: &str, arguments: &[&str]| merged(config, arguments).unwrap().oidc.oidc_allow_signup;
+        assert!(on("oidc_allow_signup = true", &[]) && !on("oidc_allow_signup = false", &[]) && !on("", &[]));
+        assert!(!on("oidc_allow_signup = true", &["--oidc-allow-signup=false"]));
+        assert!(merged("oidc_issuer = 'https://id.test'", &[]).is_err(), "and no client");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sandmill_api::ApiOptions;
+use sandmill_api::{ApiOptions, ApiState};
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -42,6 +42,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         None => None,
     };
     let connections = connections(&options, certificates.as_ref())?;
+    let single_sign_on = options.oidc.single_sign_on()?;
     bootstrap::data_folder(&options.places.data)?;
     let metrics = telemetry::metrics()?;
     let name: Arc<str> = match &options.node {
@@ -54,13 +55,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
-    let api_options = ApiOptions {
-        wait_limit: Duration::from_millis(options.wait_limit_ms),
-        routes_host: options.network.routes_host.clone(),
-        requests_per_s_max: options.network.requests_per_s_max,
-        ..ApiOptions::default()
-    };
-    let api = node.api(api_options, metrics.clone());
+    let api = ApiState { single_sign_on, ..node.api(api_options(&options), metrics.clone()) };
     let denials = Arc::clone(&api.denials);
     let router = sandmill_api::router(api);
     let shutdown = CancellationToken::new();
@@ -109,6 +104,15 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+fn api_options(options: &ServeOptions) -> ApiOptions {
+    ApiOptions {
+        wait_limit: Duration::from_millis(options.wait_limit_ms),
+        routes_host: options.network.routes_host.clone(),
+        requests_per_s_max: options.network.requests_per_s_max,
+        ..ApiOptions::default()
+    }
 }
 
 /// How connections are taken.

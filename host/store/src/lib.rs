@@ -2,6 +2,7 @@
 //!
 //! Whole operations, each in one transaction; nothing hands a transaction upward. Every key starts with the workspace id.
 
+pub mod access;
 pub mod audit;
 pub mod backup;
 pub mod dead_letters;
@@ -9,6 +10,7 @@ mod error;
 pub mod grants;
 pub mod history;
 pub mod keys;
+pub mod members;
 pub mod nodes;
 pub mod objects;
 pub mod plans;
@@ -19,13 +21,16 @@ pub mod resources;
 pub mod retention;
 pub mod scripts;
 pub mod seal;
+pub mod service_accounts;
 pub mod signals;
 mod sql;
 pub mod state;
+pub mod subjects;
 pub mod token_upkeep;
 pub mod tokens;
 pub mod upkeep;
 pub mod usage;
+pub mod users;
 pub mod variables;
 pub mod workspaces;
 
@@ -56,6 +61,14 @@ pub struct Store {
     pub variables: Arc<dyn variables::Variables>,
     pub grants: Arc<dyn grants::Grants>,
     pub keys: Arc<dyn keys::Keys>,
+    pub users: Arc<dyn users::Users>,
+    pub sessions: Arc<dyn users::Sessions>,
+    pub subjects: Arc<dyn subjects::Subjects>,
+    pub members: Arc<dyn members::Members>,
+    pub invitations: Arc<dyn members::Invitations>,
+    pub groups: Arc<dyn access::Groups>,
+    pub folders: Arc<dyn access::Folders>,
+    pub service_accounts: Arc<dyn service_accounts::ServiceAccounts>,
     pub audit: Arc<dyn audit::Audit>,
     pub shown: Arc<dyn audit::Shown>,
     /// Whether the database answers.

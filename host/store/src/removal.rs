@@ -120,9 +120,14 @@ impl Service {
     pub async fn look(&self, shutdown: &CancellationToken) -> Result<u64, StoreError> {
         let mut gone = 0;
         for workspace in self.store.removals.under_way().await? {
-            if self.empty(workspace, shutdown).await? == Some(Step::Gone) {
-                tracing::info!(%workspace, "a workspace is deleted with all that was its own");
-                gone += 1;
+            match self.empty(workspace, shutdown).await {
+                Ok(Some(Step::Gone)) => {
+                    tracing::info!(%workspace, "a workspace is deleted with all that was its own");
+                    gone += 1;
+                }
+                Ok(_) => {}
+                // One that does not go on must not stop the others.
+                Err(error) => tracing::error!(%error, %workspace, "the deletion of a workspace does not go on; trying again"),
             }
         }
         let now = self.clock.now();
@@ -144,7 +149,11 @@ impl Service {
         let id = deleted.id;
         let is_new = !known(&self.cleared).contains_key(&id);
         if is_new || is_due(&self.cleared, deleted, now) {
-            match self.elsewhere.remove(id).await {
+            let removed = tokio::select! {
+                removed = self.elsewhere.remove(id) => removed,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            match removed {
                 Ok(()) => {
                     known(&self.cleared).insert(id, now);
                 }

@@ -122,7 +122,8 @@ pub trait Tokens: Send + Sync + 'static {
 
     fn create(&self, new: NewToken) -> BoxFuture<'_, Result<Result<Token, TokenRefusal>, StoreError>>;
 
-    /// What a secret stands for, whether it has expired or not.
+    /// What a secret stands for, whether it has expired or not. None, too, if it acts as a user who is disabled, or who is no member of its
+    /// workspace and does not administer the installation.
     fn by_hash(&self, hash: TokenHash) -> BoxFuture<'_, Result<Option<Known>, StoreError>>;
 
     /// Whether any token exists: none means a first start.

@@ -1,7 +1,11 @@
 //! What a request would change, by the route that it matched: routes that are added are recorded without a word here.
 
 use http::Method;
-use sandmill_model::audit::{TARGET_BYTES_MAX, bounded};
+use percent_encoding::percent_decode_str;
+use sandmill_model::{
+    RunId,
+    audit::{TARGET_BYTES_MAX, bounded},
+};
 
 /// Starts of runs are no changes: the runs themselves tell of them.
 const STARTS: [&str; 5] = [
@@ -15,8 +19,12 @@ const STARTS: [&str; 5] = [
 /// `/api/auth/…` is for those who are not known yet.
 const OPEN: &str = "auth";
 
+/// A login that browsers come to by themselves, from another site: it changes something for all that.
+const LOGIN: &str = "/api/auth/oidc/callback";
+
 /// Names that say more than method and resource.
-const NAMES: [(&str, &str); 2] = [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard")];
+const NAMES: [(&str, &str); 3] =
+    [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard"), ("auth.callback", "auth.oidc")];
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +47,7 @@ impl Operation {
             "POST" => "create",
             "PATCH" => "change",
             "DELETE" => "delete",
+            "GET" if pattern == LOGIN => "callback",
             _ => return None,
         };
         let rest = pattern.strip_prefix("/api/")?;
@@ -65,9 +74,15 @@ impl Operation {
         let action = format!("{resource}.{verb}");
         let action = NAMES.iter().find(|(plain, _)| *plain == action).map_or(action, |(_, name)| (*name).to_owned());
         let workspace = is_in_workspace.then(|| values.get(1).copied().unwrap_or_default().to_owned());
-        let target = bounded(&target.join("/"), TARGET_BYTES_MAX);
+        let target = bounded(&as_read(&target.join("/")), TARGET_BYTES_MAX);
         Some(Self { action, workspace, target, is_open: resource_at == 0 && resource == OPEN })
     }
+}
+
+/// As handlers read it: else a letter that is encoded, or an id in another form, would hide what was changed.
+fn as_read(target: &str) -> String {
+    let decoded = percent_decode_str(target).decode_utf8_lossy();
+    decoded.parse::<RunId>().map_or_else(|_| decoded.into_owned(), |id| id.to_string())
 }
 
 #[cfg(test)]
@@ -89,6 +104,10 @@ mod tests {
         let w = "/api/w/{workspace}";
         let own = Some("w");
         check("PUT", &format!("{w}/scripts/{{*path}}"), "/api/w/w/scripts/f/a/b", Some(("scripts.deploy", own, "f/a/b")));
+        check("PUT", &format!("{w}/scripts/{{*path}}"), "/api/w/w/scripts/f/%61/%62", Some(("scripts.deploy", own, "f/a/b")));
+        let id = "01999999-9999-7999-8999-99999999999a";
+        let braced = format!("/api/w/w/tokens/%7B{}%7D", id.to_uppercase());
+        check("DELETE", &format!("{w}/tokens/{{id}}"), &braced, Some(("tokens.delete", own, id)));
         check("GET", &format!("{w}/scripts/{{*path}}"), "/api/w/w/scripts/f/a/b", None);
         check("PATCH", &format!("{w}/grants/{{*path}}"), "/api/w/w/grants/f/a/b", Some(("grants.change", own, "f/a/b")));
         check("PATCH", &format!("{w}/settings"), "/api/w/w/settings", Some(("settings.change", own, "")));
@@ -104,6 +123,8 @@ mod tests {
         check("DELETE", w, "/api/w/x", Some(("workspaces.delete", None, "x")));
         check("POST", "/api/w", "/api/w", Some(("workspaces.create", None, "")));
         check("POST", "/api/auth/login", "/api/auth/login", Some(("auth.login", None, "")));
+        check("GET", "/api/auth/oidc/callback", "/api/auth/oidc/callback", Some(("auth.oidc", None, "oidc")));
+        check("GET", "/api/auth/oidc/start", "/api/auth/oidc/start", None);
         check("POST", "/p/{*rest}", "/p/w/run/f/a/b", None);
         let long = format!("/api/w/w/scripts/{}", "x".repeat(9_000));
         let found = Operation::of(&Method::PUT, "/api/w/{workspace}/scripts/{*path}", &long).unwrap();

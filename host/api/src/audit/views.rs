@@ -1,8 +1,12 @@
 //! What there is before and after a change, as far as the log shows it. What is not in the list has entries without values.
 
-use sandmill_model::{JsonText, ScriptPath, TypeName, audit, version::Selector};
-use sandmill_store::workspaces::Workspace;
-use serde_json::{Value, json};
+use sandmill_model::{
+    JsonText, ScriptPath, TypeName, audit,
+    people::{Name, Who},
+    version::Selector,
+};
+use sandmill_store::{access::AccessList, service_accounts::ServiceAccount, workspaces::Workspace};
+use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
 use crate::{app::App, problem::Problem};
@@ -20,8 +24,8 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
                 // A deployment may take grants away.
                 let given = given(app, workspace, &path).await?;
                 store.scripts.find(of, &path, Selector::Newest).await?.map(|(deployment, version)| {
-                    let (version, language) = (deployment.version.to_string(), version.language.name());
-                    json!({"number": deployment.number, "version": version, "language": language, "given": given})
+                    let (digest, language, run_as) = (deployment.version.to_string(), version.language.name(), version.manifest.run_as);
+                    json!({"number": deployment.number, "version": digest, "language": language, "given": given, "run_as": run_as})
                 })
             }
             None => None,
@@ -45,6 +49,33 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
             }),
             Err(_) => None,
         },
+        "members.put" | "members.delete" => match operation.target.parse::<Name>() {
+            Ok(user) => store.members.find(of, &user).await?.map(|member| json!({"role": member.role.name()})),
+            Err(_) => None,
+        },
+        "groups.put" | "groups.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.groups.find(of, &name).await?.map(|(group, members)| {
+                let members: Vec<String> = members.iter().map(Name::to_string).collect();
+                json!({"members": members, "description": group.description})
+            }),
+            Err(_) => None,
+        },
+        "folders.put" | "folders.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.folders.find(of, &name).await?.map(|(folder, list)| {
+                let mut shown = levels(&list);
+                shown.insert("description".to_owned(), folder.description.into());
+                Value::Object(shown)
+            }),
+            Err(_) => None,
+        },
+        "service-accounts.put" | "service-accounts.delete" => match operation.target.parse::<Name>() {
+            Ok(name) => store.service_accounts.find(of, &name).await?.map(|(account, users)| of_account(&account, &users)),
+            Err(_) => None,
+        },
+        "access.put" => match path() {
+            Some(path) => Some(Value::Object(levels(&store.folders.item(of, &path).await?))),
+            None => None,
+        },
         "settings.change" => {
             let present = store.workspaces.by_name(&workspace.name).await?;
             present.and_then(|present| serde_json::to_value(&*present.settings).ok())
@@ -52,6 +83,17 @@ pub(super) async fn view(app: &App, operation: &Operation, workspace: &Workspace
         _ => None,
     };
     Ok(value.as_ref().and_then(audit::shown))
+}
+
+fn of_account(account: &ServiceAccount, users: &[Who]) -> Value {
+    let scopes: Vec<String> = account.scopes.iter().map(ToString::to_string).collect();
+    let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+    json!({"scopes": scopes, "users": users, "description": account.description})
+}
+
+/// Who has what: `{"u/ann": "owner"}`.
+fn levels(list: &AccessList) -> Map<String, Value> {
+    list.iter().map(|(who, level)| (who.to_string(), level.name().into())).collect()
 }
 
 /// Grants of the script at a path.

@@ -82,6 +82,23 @@ impl PathQuery {
     }
 }
 
+/// Which page of a list in the order of names.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NameQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 if left out.
+    limit: Option<u32>,
+}
+
+impl NameQuery {
+    /// The name after which the page starts, and how many it has.
+    pub(crate) fn read<K: std::str::FromStr>(&self) -> Result<(Option<K>, u32), Problem> {
+        Ok((decode(self.cursor.as_deref())?, limit(self.limit)?))
+    }
+}
+
 pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked {
         None => Ok(LIMIT_DEFAULT),

@@ -2,7 +2,12 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use sandmill_model::{Code, RunId, ScriptPath, TokenId, TypeName, resource_type::InvalidName, version::Selector};
+use sandmill_model::{
+    Code, RunId, ScriptPath, TokenId, TypeName,
+    people::{InvalidPerson, Name},
+    resource_type::InvalidName,
+    version::Selector,
+};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -10,6 +15,11 @@ use crate::problem::Problem;
 /// Everything after `n` segments, with their slashes.
 fn after(path: &str, n: usize) -> &str {
     path.splitn(n + 2, '/').nth(n + 1).unwrap_or_default()
+}
+
+/// `/api/w/{workspace}/{this}/…`
+pub(crate) fn resource(parts: &Parts) -> &str {
+    after(parts.uri.path(), 3).split('/').next().unwrap_or_default()
 }
 
 /// `/api/w/{this}/…`
@@ -74,6 +84,32 @@ impl<S: Sync> FromRequestParts<S> for TypeRef {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         tail(parts).parse().map(Self).map_err(|error: InvalidName| Problem::new(Code::InvalidPath, error.to_string()))
     }
+}
+
+/// `/api/w/{workspace}/{resource}/{this}`: the name of a user, a group or a folder.
+pub(crate) struct NameRef(pub(crate) Name);
+
+impl<S: Sync> FromRequestParts<S> for NameRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        name(tail(parts)).map(Self)
+    }
+}
+
+/// `/api/instance/users/{this}`
+pub(crate) struct UserRef(pub(crate) Name);
+
+impl<S: Sync> FromRequestParts<S> for UserRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        name(after(parts.uri.path(), 3)).map(Self)
+    }
+}
+
+fn name(text: &str) -> Result<Name, Problem> {
+    text.parse().map_err(|error: InvalidPerson| Problem::new(Code::InvalidPath, error.to_string()))
 }
 
 /// `/api/w/{workspace}/runs/{this}/…`

@@ -38,7 +38,7 @@ pub(crate) struct Instance {
 
 /// Tells the version of the server and whom the token stands for; any valid token will do that does more than start one script.
 #[utoipa::path(get, path = "/api/instance/version", tag = "instance", responses((status = 200, body = Instance)))]
-pub(crate) async fn version(Authenticated(principal): Authenticated) -> Result<Json<Instance>, Problem> {
+pub(crate) async fn version(Authenticated(principal, ..): Authenticated) -> Result<Json<Instance>, Problem> {
     // Such a token is in addresses that are given to strangers.
     if principal.only_starts_one() {
         return Err(Problem::new(Code::Forbidden, "the token starts one script, and is for nothing else"));
@@ -68,7 +68,7 @@ pub(crate) struct NodeList {
 
 /// Lists the nodes that live, or that died within the last seconds.
 #[utoipa::path(get, path = "/api/instance/nodes", tag = "instance", responses((status = 200, body = NodeList)))]
-pub(crate) async fn nodes(State(app): State<Arc<App>>, Authenticated(principal): Authenticated) -> Result<Json<NodeList>, Problem> {
+pub(crate) async fn nodes(State(app): State<Arc<App>>, Authenticated(principal, ..): Authenticated) -> Result<Json<NodeList>, Problem> {
     if !principal.may_instance(Action::Read) {
         return Err(forbidden(Domain::Instance, Action::Read, None));
     }

@@ -30,7 +30,7 @@ pub(crate) struct RotationReceipt {
 #[utoipa::path(post, path = "/api/instance/keys/rotate", tag = "instance", responses((status = 200, body = RotationReceipt)))]
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
 ) -> Result<(Extension<Facts>, Json<RotationReceipt>), Problem> {
     if !principal.may_instance(Action::Write) {
         return Err(forbidden(Domain::Instance, Action::Write, None));

@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
     Code, Quotas,
-    auth::Action,
+    auth::{Action, Domain},
     quota::{NAME_RULE, Overrides, is_name},
 };
 use sandmill_store::plans::{DESCRIPTION_CHARS_MAX, PLANS_MAX, Plan, PlanDeleted};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    auth::{Authenticated, Caller},
+    auth::{Authenticated, Caller, forbidden},
     problem::Problem,
     request::{
         body::JsonBody,
@@ -142,12 +142,15 @@ pub(crate) async fn delete(
     }
 }
 
-/// Tells the members of a workspace what it may use.
+/// Tells what a workspace may use. Needs `runs:read`.
 #[utoipa::path(get, path = "/api/w/{workspace}/quotas", tag = "workspaces", params(("workspace" = String, Path)),
     responses((status = 200, body = QuotaBody)))]
-pub(crate) async fn quotas(caller: Caller) -> Json<QuotaBody> {
+pub(crate) async fn quotas(caller: Caller) -> Result<Json<QuotaBody>, Problem> {
+    if !caller.may(Domain::Runs, Action::Read, None) {
+        return Err(forbidden(Domain::Runs, Action::Read, None));
+    }
     let allotted = &caller.workspace.allotted;
-    Json(QuotaBody { plan: allotted.plan.as_deref().map(str::to_owned), quotas: allotted.quotas.clone() })
+    Ok(Json(QuotaBody { plan: allotted.plan.as_deref().map(str::to_owned), quotas: allotted.quotas.clone() }))
 }
 
 fn no_plan() -> Problem {

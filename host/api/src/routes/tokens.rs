@@ -2,7 +2,7 @@
 //! asked for it.
 
 pub(crate) mod instance;
-mod make;
+pub(super) mod make;
 pub(crate) mod workspace;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     audit::Facts,
-    auth::forbidden,
+    auth::{Shown, forbidden},
     problem::Problem,
     request::{paging, url::no_token},
 };
@@ -134,6 +134,7 @@ struct Tokens<'a> {
     app: &'a App,
     of: Option<WorkspaceId>,
     principal: &'a Principal,
+    shown: &'a Shown,
 }
 
 impl Tokens<'_> {
@@ -213,7 +214,7 @@ impl Tokens<'_> {
     }
 
     fn maker(&self) -> Maker {
-        Maker { token: Some(self.principal.token), identity: Arc::clone(&self.principal.identity) }
+        Maker { token: self.shown.maker(self.principal), identity: Arc::clone(&self.principal.identity) }
     }
 }
 

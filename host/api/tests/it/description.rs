@@ -42,10 +42,18 @@ async fn every_operation_is_routed() {
             };
             let answer = call.no_token().to(&api).await;
             let open = operation["security"] == serde_json::json!([{}]);
-            assert_eq!(answer.status.as_u16(), if open { 200 } else { 401 }, "{method} {path}");
+            let expected = match (open, method.as_str()) {
+                (false, _) => 401,
+                // Nothing was sent.
+                (true, "post") => 400,
+                // This server has no provider.
+                (true, _) if path.contains("/oidc/") => 404,
+                (true, _) => 200,
+            };
+            assert_eq!(answer.status.as_u16(), expected, "{method} {path}");
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 75);
+    assert_eq!(operations, 106);
     api.stop().await;
 }

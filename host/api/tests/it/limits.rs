@@ -125,8 +125,10 @@ async fn no_operation_reads_a_body_without_end() {
             for media_type in ["application/json", "application/wasm"] {
                 let (status, read) = send(None, media_type).await;
                 assert!(read <= SECRET_BYTES_MAX + 8 * CHUNK_BYTES, "{method} {path}: {read} bytes were read");
+                // A token is nobody who is logged in.
+                let is_known = path != "/api/auth/password";
                 if takes_body {
-                    assert!(matches!(status, 413 | 415), "{method} {path}: {status}");
+                    assert!(matches!(status, 413 | 415) || (status == 401 && !is_known), "{method} {path}: {status}");
                 }
             }
         }

@@ -330,6 +330,17 @@ async fn a_rotated_secret_is_good_as_long_as_was_said() {
 }
 
 #[tokio::test]
+async fn no_rotation_gives_a_secret_that_outlives_ones_own() {
+    let api = Api::new().await;
+    let scopes = json!(["tokens:write", "scripts:read"]);
+    let (_, lasting) = make(&api, OF_W, ADMIN, json!({"scopes": scopes})).await;
+    let (short, own) = make(&api, OF_W, ADMIN, json!({"scopes": scopes, "expires_in_s": 60})).await;
+    post(format!("{OF_W}/{lasting}/rotate")).token(&short).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(post(format!("{OF_W}/{own}/rotate")).token(&short).to(&api).await.status, 200, "one's own expires when it would");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn it_is_seen_when_a_token_was_used() {
     let api = Api::new().await;
     let (secret, id) = make(&api, OF_W, ADMIN, json!({"scopes": ["scripts:read"]})).await;

@@ -91,6 +91,8 @@ async fn in_an_archived_workspace_nothing_starts_and_nothing_changes() {
     api.deploy("f/t/echo").await;
     let run = post("/probe/w/run/f/t/echo").to(&api).await.run_id();
     api.ended(&run).await;
+    let token = post("/api/w/w/tokens").json(json!({"scopes": ["runs:read"]})).to(&api).await.value()["token"]["id"].clone();
+    let token = format!("/api/w/w/tokens/{}", token.as_str().unwrap());
     assert_eq!(post(format!("{AT}/w/archive")).to(&api).await.value()["status"], "archived");
     for call in [
         post("/probe/w/run/f/t/echo"),
@@ -99,12 +101,15 @@ async fn in_an_archived_workspace_nothing_starts_and_nothing_changes() {
         put("/api/w/w/scripts/f/t/new").json(json!({"language": "typescript", "source": "x"})),
         put("/api/w/w/variables/f/t/v").json(json!({"text": "x"})),
         patch("/api/w/w/settings").json(json!({})),
+        post("/api/w/w/tokens").json(json!({"scopes": ["runs:read"]})),
+        post(format!("{token}/rotate")),
     ] {
         call.to(&api).await.is_problem(409, "workspace_archived");
     }
     for uri in ["/api/w/w/scripts", "/api/w/w/runs", "/api/w/w/scripts/f/t/echo", &format!("/api/w/w/runs/{run}/result")] {
         assert_eq!(get(uri).to(&api).await.status, 200, "{uri}");
     }
+    assert_eq!(delete(&token).to(&api).await.status, 204, "a token can always be taken away");
     assert_eq!(post(format!("{AT}/w/unarchive")).to(&api).await.value()["status"], "active");
     assert_eq!(post("/probe/w/run/f/t/echo").to(&api).await.status, 200);
     api.stop().await;

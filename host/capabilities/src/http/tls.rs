@@ -21,8 +21,11 @@ pub enum InvalidAuthorities {
     Setup(rustls::Error),
 }
 
-/// `authorities`: more roots, as PEM.
-pub(super) fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, InvalidAuthorities> {
+/// Trusts Mozilla's roots and `authorities`: more roots, as PEM.
+///
+/// # Errors
+/// If they are not what they should be.
+pub fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, InvalidAuthorities> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = authorities {
         let before = roots.len();

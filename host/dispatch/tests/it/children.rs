@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandmill_dispatch::{ASLEEP_MAX, Dispatch, LiveRuns, Options, Role, StartRequest, Waited};
+use sandmill_dispatch::{ASLEEP_MAX, Dispatch, LiveRuns, Options, Role as NodeRole, StartRequest, StartTerms, Waited};
 use sandmill_model::{
     Attempt, BoxFuture, Clock, Digest, Executor, Grants, Input, JsonText, LogEntry, Outcome, OutcomeKind, Output, RunError, RunId,
     RunRecord, RunStatus, SystemClock, Usage, WorkspaceId,
     children::{ChildError, ChildRequest, ChildTerms, Children, Parent, Until},
     limits::CHILD_DEPTH_MAX,
+    role::Role,
     version::Selector,
 };
 use sandmill_store::{Store, queue::Cancelled, workspaces::Workspace};
@@ -22,7 +23,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::fake::{PATH, arguments, deploy, eventually, request_of};
+use crate::{
+    fake::{PATH, arguments, deploy, deploy_with, eventually, request_of},
+    run_as::{account, manifest, person},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -177,7 +181,7 @@ impl Bench {
             awake: AtomicUsize::new(0),
             awake_most: AtomicUsize::new(0),
         });
-        let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: slots, backlog_max };
+        let options = Options { node: "node-1".into(), role: NodeRole::All, tags: Vec::new(), queued_runs_max: slots, backlog_max };
         let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &live);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(stop.clone()));
@@ -474,4 +478,56 @@ async fn a_workspace_sleeps_no_more_than_it_leaves_to_others() {
         }
     };
     tokio::time::timeout(LONG, ended).await.expect("another workspace has places");
+}
+
+/// What a run that acts as somebody starts acts as the same, whatever the manifest of the child names.
+#[tokio::test(flavor = "multi_thread")]
+async fn children_act_as_their_parent_and_never_as_more() {
+    let bench = Bench::start(4, 1_000).await;
+    person(&bench.store, bench.workspace.id, "test", Role::Admin).await;
+    account(&bench.store, bench.workspace.id, "strong", &["*:*"], &[]).await;
+    account(&bench.store, bench.workspace.id, "weak", &["runs:start:f/demo/*"], &[]).await;
+    deploy_with(&bench.store, &bench.workspace, manifest("s/strong")).await;
+    let start = async |run_as: Option<&str>, arguments: &Value| {
+        let terms = StartTerms { run_as: run_as.map(|text| text.parse().unwrap()), ..StartTerms::default() };
+        let run = bench.dispatch.accept(StartRequest { terms, ..bench.request(arguments) }).await.unwrap().run;
+        bench.ended(run).await
+    };
+    let child_of = async |of: u32| {
+        let child = bench.the_one_that_executes(|arguments| arguments["of"] == of).await;
+        bench.ended(child).await.summary.run_as
+    };
+    for (of, run_as, expected) in [(1, None, "s/strong"), (2, Some("s/weak"), "s/weak"), (3, Some("u/test"), "u/test")] {
+        let parent = start(run_as, &json!({"children": [{ "of": of }]})).await;
+        assert_eq!((parent.summary.status, parent.summary.run_as.as_str()), (RunStatus::Succeeded, expected));
+        assert_eq!(child_of(of).await, expected, "{run_as:?}");
+    }
+    bench.stop().await;
+}
+
+/// The grant of a script is not enough where the account of its run allows less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_the_account_does_not_allow_is_denied() {
+    let bench = Bench::start(4, 1_000).await;
+    let of = bench.workspace.id;
+    person(&bench.store, of, "test", Role::Admin).await;
+    account(&bench.store, of, "weak", &["runs:start:f/demo/*"], &[]).await;
+    let start = async || {
+        let terms = StartTerms { run_as: Some("s/weak".parse().unwrap()), ..StartTerms::default() };
+        bench.dispatch.accept(StartRequest { terms, ..bench.request(&json!({"children": [{}]})) }).await
+    };
+    let ended = bench.ended(start().await.unwrap().run).await;
+    assert_eq!(ended.summary.status, RunStatus::Succeeded);
+    for scopes in [&["runs:start:f/other/*"][..], &["runs:read:f/demo/*"], &["runs:start:f/demo/*!f/demo/"], &[]] {
+        account(&bench.store, of, "weak", scopes, &[]).await;
+        let ended = bench.ended(start().await.unwrap().run).await;
+        let error = ended.error.unwrap().message;
+        assert!(ended.summary.status == RunStatus::Failed && error.contains("acts as s/weak"), "{scopes:?}: {error}");
+    }
+    // One that is gone while its runs go on allows nothing.
+    bench.store.service_accounts.delete(of, &"weak".parse().unwrap()).await.unwrap();
+    let parent = Parent { run_as: "s/weak".into(), ..bench.as_run(RunId::new(SystemClock.now())) };
+    let denied = bench.live.start(parent, child(PATH, &json!({}))).await;
+    assert!(matches!(&denied, Err(ChildError::Denied(text)) if text.contains("acts as s/weak")), "{denied:?}");
+    bench.stop().await;
 }

@@ -10,4 +10,5 @@ mod fast_lane;
 mod follow;
 mod heartbeat;
 mod queue;
+mod run_as;
 mod sharing;

@@ -58,6 +58,7 @@ impl Scope {
         self.domain == Some(Domain::Runs)
             && self.action == Some(Action::Start)
             && self.glob.as_ref().is_some_and(|path| !path.contains('*'))
+            && self.except.is_none()
     }
 }
 
@@ -102,8 +103,8 @@ mod tests {
 
     #[test]
     fn what_only_reads_has_no_other_action() {
-        let all = ["*:*", "runs:start:f/a", "runs:read:f/a", "scripts:*:f/*", "tokens:write", "instance:*"];
-        check(TokenKind::User, Access::ReadOnly, &all, &["*:read", "runs:read:f/a", "scripts:read:f/*", "instance:read"]);
+        let all = ["*:*", "runs:start:f/a", "runs:read:f/a", "scripts:*:f/*!f/b/", "tokens:write", "instance:*"];
+        check(TokenKind::User, Access::ReadOnly, &all, &["*:read", "runs:read:f/a", "scripts:read:f/*!f/b/", "instance:read"]);
         check(TokenKind::User, Access::Full, &all, &all);
         check(TokenKind::Start, Access::ReadOnly, &["runs:start:f/a/b"], &[]);
     }
@@ -115,7 +116,7 @@ mod tests {
         check(
             TokenKind::Start,
             Access::Full,
-            &["*:*", "runs:start", "runs:start:f/*", "runs:read:f/a/b", "runs:start:f/a/b"],
+            &["*:*", "runs:start", "runs:start:f/*", "runs:read:f/a/b", "runs:start:f/a/b!f/c/", "runs:start:f/a/b"],
             &["runs:start:f/a/b"],
         );
         check(TokenKind::Start, Access::Full, &["runs:start:f/a/b", "runs:start:f/a/c"], &["runs:start:f/a/b"]);

@@ -3,7 +3,7 @@
 //! A page costs the same whatever history holds: what an index serves is read from there, and of what none serves only a stretch of
 //! [`STRETCH`] runs is looked at for one page, which may then be short, or empty, although there are more.
 
-use sandmill_model::{RunId, RunStatus, RunSummary, WorkspaceId};
+use sandmill_model::{RunId, RunStatus, RunSummary, WorkspaceId, auth};
 
 use super::{
     codes,
@@ -169,7 +169,7 @@ impl Statements {
             statements.and("path", path);
         }
         if let Some(globs) = within {
-            let like: Vec<String> = globs.iter().map(|glob| format!("{{path like ${}}}", statements.bind(glob.as_str()))).collect();
+            let like: Vec<String> = globs.iter().map(|reach| statements.within(reach)).collect();
             let any = if like.is_empty() { "1 = 0".to_owned() } else { like.join(" OR ") };
             statements.conditions.push_str(&format!(" AND ({any})"));
         }
@@ -191,6 +191,17 @@ impl Statements {
             statements.and("cause_kind", codes::cause(cause.kind));
         }
         statements
+    }
+
+    /// A condition: a glob, and the starts of paths that are excepted from it.
+    fn within(&mut self, reach: &str) -> String {
+        let (glob, except) = auth::parts_of_reach(reach);
+        let mut condition = format!("({{path like ${}}}", self.bind(glob));
+        for start in except {
+            condition.push_str(&format!(" AND NOT {{path like ${}}}", self.bind(format!("{start}*"))));
+        }
+        condition.push(')');
+        condition
     }
 
     /// The number of a value.

@@ -39,6 +39,8 @@ const MIGRATIONS: &[Migration] = migrations![
     15 "tokens" "0015_tokens.sql",
     16 "workspaces" "0016_workspaces.sql",
     17 "audit" "0017_audit.sql",
+    18 "people" "0018_people.sql",
+    19 "service_accounts" "0019_service_accounts.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

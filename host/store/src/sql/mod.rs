@@ -1,5 +1,6 @@
 //! The traits on SQLite and PostgreSQL: one struct, statements written once; `dialect` holds what differs.
 
+mod access;
 mod audit;
 mod canonical;
 mod claims;
@@ -11,11 +12,14 @@ mod dedup;
 mod dialect;
 mod finished;
 mod grants;
+mod groups;
 mod history;
+mod invitations;
 mod keys;
 mod labels;
 mod list;
 mod logs;
+mod members;
 mod migrate;
 mod nodes;
 mod objects;
@@ -30,14 +34,18 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod service_accounts;
+mod sessions;
 mod shown;
 mod signals;
 mod snapshot;
 mod state;
+mod subjects;
 mod token_uses;
 mod tokens;
 mod turns;
 mod usage;
+mod users;
 mod value;
 mod variables;
 mod waiting;
@@ -137,6 +145,14 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         variables: sql.clone(),
         grants: sql.clone(),
         keys: sql.clone(),
+        users: sql.clone(),
+        sessions: sql.clone(),
+        subjects: sql.clone(),
+        members: sql.clone(),
+        invitations: sql.clone(),
+        groups: sql.clone(),
+        folders: sql.clone(),
+        service_accounts: sql.clone(),
         audit: sql.clone(),
         shown: sql.clone(),
         health: sql,

@@ -38,6 +38,13 @@ macro_rules! tables {
 /// step fails is never referred to.
 const TABLES: &[Table] = tables![
     "tokens" "hash" 200,
+    "invitations" "id" 200,
+    "members" "user_name" 200,
+    "group_members" "group_name, user_name" 200,
+    "people_groups" "name" 200,
+    "access_lists" "path, who" 200,
+    "folders" "name" 200,
+    "service_accounts" "name" 200,
     "grants" "path, granted" 200,
     "queue_inputs" "id" 50,
     "queue_keys" "key" 200,

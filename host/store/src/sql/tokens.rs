@@ -34,6 +34,19 @@ macro_rules! is_of {
     };
 }
 
+/// A token that acts as a user is good as long as they may log in and, unless they administer the installation, belong to its workspace.
+macro_rules! of_nobody_else {
+    () => {
+        " AND NOT EXISTS (
+             SELECT 1 FROM users u WHERE substr(t.identity, 1, 2) = 'u/' AND u.name = substr(t.identity, 3) AND (
+                 u.disabled = 1 OR (u.instance_admin = 0 AND NOT EXISTS (
+                     SELECT 1 FROM members m WHERE m.workspace = t.workspace AND m.user_name = u.name
+                 ))
+             )
+         )"
+    };
+}
+
 impl Tokens for Sql {
     fn put<'a>(
         &'a self,
@@ -74,11 +87,17 @@ impl Tokens for Sql {
             Box::pin(async move {
                 let row = conn
                     .row(
-                        "SELECT id, workspace, identity, scopes, kind, is_read_only, last_used_at, expires_at, CAST(NULL AS BIGINT)
-                         FROM tokens WHERE hash = $1
-                         UNION ALL
-                         SELECT id, workspace, identity, scopes, kind, is_read_only, last_used_at, expires_at, old_until
-                         FROM tokens WHERE old_hash = $1",
+                        concat!(
+                            "SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at,
+                                 CAST(NULL AS BIGINT)
+                             FROM tokens t WHERE t.hash = $1",
+                            of_nobody_else!(),
+                            " UNION ALL
+                             SELECT t.id, t.workspace, t.identity, t.scopes, t.kind, t.is_read_only, t.last_used_at, t.expires_at,
+                                 t.old_until
+                             FROM tokens t WHERE t.old_hash = $1",
+                            of_nobody_else!()
+                        ),
                         values![hash.0],
                     )
                     .await?;
@@ -189,12 +208,17 @@ async fn create(new: &NewToken, mut conn: Conn<'_>) -> Result<Result<Token, Toke
 }
 
 async fn rotate(rotation: &Rotation, mut conn: Conn<'_>) -> Result<Result<Token, TokenRefusal>, StoreError> {
-    if let Err(refusal) = maker_expires(&rotation.by, rotation.now, &mut conn).await? {
-        return Ok(Err(refusal));
-    }
+    let maker = match maker_expires(&rotation.by, rotation.now, &mut conn).await? {
+        Err(refusal) => return Ok(Err(refusal)),
+        Ok(at) => at,
+    };
     let Some(token) = find(rotation.workspace, rotation.id, &mut conn).await? else { return Ok(Err(TokenRefusal::NotThere)) };
     if token.expires_at.is_some_and(|at| at <= rotation.now) {
         return Ok(Err(TokenRefusal::Expired));
+    }
+    // A secret that is good for longer than one's own would be a way to stay.
+    if let Some(at) = maker.filter(|at| token.expires_at.is_none_or(|own| own > *at)) {
+        return Ok(Err(TokenRefusal::OutlivesMaker(at)));
     }
     // Without an overlap nothing of the old secret stays.
     let overlaps = rotation.old_until > rotation.now;
@@ -235,13 +259,13 @@ async fn find(of: Option<WorkspaceId>, id: TokenId, conn: &mut Conn<'_>) -> Resu
 }
 
 /// A JSON array of scopes as text.
-fn written(scopes: &[Scope]) -> Result<String, StoreError> {
+pub(super) fn written(scopes: &[Scope]) -> Result<String, StoreError> {
     to_json(&scopes.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-fn read_scopes(row: &Row, column: usize) -> Result<Vec<Scope>, StoreError> {
+pub(super) fn read_scopes(row: &Row, column: usize) -> Result<Vec<Scope>, StoreError> {
     let scopes: Vec<String> = row.parsed(column)?;
-    scopes.iter().map(|scope| scope.parse().map_err(|_| StoreError::Corrupt(format!("a token's scope {scope}")))).collect()
+    scopes.iter().map(|scope| scope.parse().map_err(|_| StoreError::Corrupt(format!("a scope {scope}")))).collect()
 }
 
 fn read_access(row: &Row, column: usize) -> Result<Access, StoreError> {

@@ -20,7 +20,14 @@ pub(super) type Told = HashMap<Option<WorkspaceId>, u64>;
 impl Service {
     pub(super) async fn keep_audit(&self, workspaces: &[Workspace], shutdown: &CancellationToken) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let closed = self.store.audit.close(before(now, ENDS_WITHIN), now).await?;
+        let mut closed = 0;
+        for _ in 0..STEPS_MAX {
+            let step = self.store.audit.close(before(now, ENDS_WITHIN), now).await?;
+            closed += step;
+            if step == 0 || shutdown.is_cancelled() {
+                break;
+            }
+        }
         if closed > 0 {
             tracing::warn!(closed, "changes were begun of which the end is not known; the audit log has them as `unknown`");
         }

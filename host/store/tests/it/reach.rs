@@ -39,6 +39,8 @@ async fn only_paths_that_are_like_a_glob(database: Database) {
         (&["f/a*/x"], &["f/a/x", "f/a/b/x", "f/ab/x", "f/a_b/x", "f/a-b/x"]),
         (&["f/a_b/*"], &["f/a_b/x"]),
         (&["*/ann/*", "f/A/x"], &["f/A/x", "u/ann/x"]),
+        (&["f/*!f/a/", "f/a/b/x"], &["f/a/b/x", "f/ab/x", "f/A/x", "f/a_b/x", "f/a-b/x"]),
+        (&["*!f/a!u/ann/"], &["f/A/x"]),
         (&["f/?/x", "f/[aA]/x", "f/%", r"f/\a/x", "F/*"], &[]),
     ] {
         let mut found: Vec<String> = list(&store, of, &within(globs), None).await.runs.iter().map(|run| run.path.to_string()).collect();

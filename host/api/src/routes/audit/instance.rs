@@ -22,7 +22,7 @@ use crate::{
     responses((status = 200, body = AuditList)))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<AuditList>, Problem> {
     must_audit(&principal)?;
@@ -34,7 +34,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "A JSON object a line", content((AuditEntry = "application/x-ndjson")))))]
 pub(crate) async fn export(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     must_audit(&principal)?;
@@ -46,7 +46,7 @@ pub(crate) async fn export(
     responses((status = 200, body = AuditVerdict)))]
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    Authenticated(principal, ..): Authenticated,
     Query(query): Query<VerifyQuery>,
 ) -> Result<Json<AuditVerdict>, Problem> {
     must_audit(&principal)?;

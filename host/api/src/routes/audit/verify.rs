@@ -68,7 +68,11 @@ pub(super) async fn verdict(app: &App, chain: Chain, query: &VerifyQuery) -> Res
         let start = after.filter(|after| after.number >= ends.anchor.number).unwrap_or(ends.anchor);
         // What was noted before the start was looked at in the request before, or was let go.
         let mut verifier = Verifier::new(start, [ends.head].into_iter().chain(noted));
-        let found = look(app, chain, &mut verifier, ends.head).await?;
+        let found = if start.number > ends.head.number {
+            Err(Broken::CutOff { last: ends.head.number, noted: start.number })
+        } else {
+            look(app, chain, &mut verifier, ends.head).await?
+        };
         if found.is_err() && tries < TRIES_MAX && app.store.audit.ends(chain).await?.anchor != ends.anchor {
             tries += 1;
             continue;

@@ -9,7 +9,7 @@ use axum::{
 use http::HeaderMap;
 use sandmill_dispatch::{Accepted, Due, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, RunStatus, Timestamp,
+    Code, Input, JsonText, RunAs, RunStatus, Timestamp,
     auth::{Action, Domain},
     idempotency,
     limits::START_DELAY_MAX,
@@ -47,6 +47,9 @@ pub(crate) struct RunSubmission {
     priority: Option<i32>,
     /// Instead of the manifest's.
     tag: Option<String>,
+    /// As whom it acts, instead of as the manifest says or as whoever asks: a service account, `s/NAME`, or a group, `g/NAME`, that they may
+    /// use; or themselves, `u/NAME`.
+    run_as: Option<String>,
 }
 
 impl RunSubmission {
@@ -74,12 +77,17 @@ impl RunSubmission {
             due: self.due(now).map_err(|fault| Problem::new(Code::BadRequest, fault))?,
             priority: self.priority,
             tag: self.tag.as_deref().map(Into::into),
+            run_as: self.run_as.as_deref().map(run_as).transpose()?,
             idempotency_key,
             cause: None,
             replay_of: None,
             child_of: None,
         })
     }
+}
+
+fn run_as(text: &str) -> Result<RunAs, Problem> {
+    text.parse().map_err(|error| Problem::new(Code::BadRequest, format!("`run_as`: {error}")))
 }
 
 /// Starts a run. Its arguments are those of `main`: a preprocessor is passed over.

@@ -52,7 +52,7 @@ pub(crate) struct Deployed {
 /// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
 /// Deploying what the path points at already changes nothing and answers 200. What the manifest asks for works once it is given, see
 /// `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys could not give. An `error_handler` needs `runs:start` of
-/// its path.
+/// its path, a `run_as` `identities:start` of what it names and a place on its list.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
     params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
@@ -66,6 +66,10 @@ pub(crate) async fn deploy(
 ) -> Result<Response, Problem> {
     if let Some(handler) = &submission.manifest.dispatch.error_handler {
         caller.must(Domain::Runs, Action::Start, handler.as_str())?;
+    }
+    // Also of what is there already: whoever puts it there again answers for it.
+    if let Some(run_as) = &submission.manifest.run_as {
+        app.dispatch.may_run_as(&caller.principal, caller.workspace.id, run_as).await?;
     }
     let digest = name(submission.language, submission.source.clone(), submission.manifest.clone()).await?;
     let present = app.store.scripts.find(caller.workspace.id, &path, Selector::Newest).await?;
@@ -83,6 +87,7 @@ pub(crate) async fn deploy(
     kept::must_have_room_for(&app, &caller, submission.source.len()).await?;
     let now = app.clock.now();
     let (new, warnings) = build(&app, &Destination { caller: &caller, path: &path, now }, digest, submission).await?;
+    caller.must_still_be(&app).await?;
     let (language, schema, asked) = (new.version.language, new.version.schema.clone(), new.version.manifest.grants.clone());
     if !asked.is_empty() {
         grants::hold_back(&app, &caller, &path, &asked).await?;

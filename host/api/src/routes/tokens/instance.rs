@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Response};
 use http::StatusCode;
-use sandmill_model::auth::{Action, Domain, Principal};
+use sandmill_model::auth::{Action, Domain};
 
 use super::{PageQuery, RotateRequest, TokenBody, TokenList, TokenRequest, TokenSecret, Tokens, no_scope};
 use crate::{
@@ -17,11 +17,12 @@ use crate::{
     },
 };
 
-fn tokens<'a>(app: &'a App, principal: &'a Principal, action: Action) -> Result<Tokens<'a>, Problem> {
+fn tokens<'a>(app: &'a App, caller: &'a Authenticated, action: Action) -> Result<Tokens<'a>, Problem> {
+    let Authenticated(principal, shown) = caller;
     if !principal.may_everywhere(Domain::Tokens, action) {
         return Err(no_scope(action));
     }
-    Ok(Tokens { app, of: None, principal })
+    Ok(Tokens { app, of: None, principal, shown })
 }
 
 /// Lists the installation's own tokens without their secrets, oldest first. Needs `tokens:read`.
@@ -29,10 +30,10 @@ fn tokens<'a>(app: &'a App, principal: &'a Principal, action: Action) -> Result<
     params(PageQuery), responses((status = 200, body = TokenList)))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    caller: Authenticated,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<TokenList>, Problem> {
-    tokens(&app, &principal, Action::Read)?.list(&query).await
+    tokens(&app, &caller, Action::Read)?.list(&query).await
 }
 
 /// Makes a token for all workspaces, with scopes that the caller has, too. Needs `tokens:write`. The secret is in no other answer.
@@ -40,32 +41,24 @@ pub(crate) async fn list(
     request_body = TokenRequest, responses((status = 201, body = TokenSecret)))]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    caller: Authenticated,
     JsonBody(request): JsonBody<TokenRequest>,
 ) -> Result<Response, Problem> {
-    tokens(&app, &principal, Action::Write)?.create(request).await
+    tokens(&app, &caller, Action::Write)?.create(request).await
 }
 
 /// Shows a token of the installation without its secret. Needs `tokens:read`.
 #[utoipa::path(get, path = "/api/instance/tokens/{id}", tag = "tokens",
     params(("id" = String, Path)), responses((status = 200, body = TokenBody)))]
-pub(crate) async fn show(
-    State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
-    TokenRef(id): TokenRef,
-) -> Result<Json<TokenBody>, Problem> {
-    tokens(&app, &principal, Action::Read)?.show(id).await
+pub(crate) async fn show(State(app): State<Arc<App>>, caller: Authenticated, TokenRef(id): TokenRef) -> Result<Json<TokenBody>, Problem> {
+    tokens(&app, &caller, Action::Read)?.show(id).await
 }
 
 /// Revokes a token of the installation: here at once, on every node within a second. Needs `tokens:write`.
 #[utoipa::path(delete, path = "/api/instance/tokens/{id}", tag = "tokens",
     params(("id" = String, Path)), responses((status = 204, description = "It is revoked")))]
-pub(crate) async fn revoke(
-    State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
-    TokenRef(id): TokenRef,
-) -> Result<StatusCode, Problem> {
-    tokens(&app, &principal, Action::Write)?.revoke(id).await
+pub(crate) async fn revoke(State(app): State<Arc<App>>, caller: Authenticated, TokenRef(id): TokenRef) -> Result<StatusCode, Problem> {
+    tokens(&app, &caller, Action::Write)?.revoke(id).await
 }
 
 /// Gives a token of the installation a new secret, which is in no other answer. Needs `tokens:write`, and all that the token may.
@@ -74,9 +67,9 @@ pub(crate) async fn revoke(
     responses((status = 200, body = TokenSecret)))]
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,
-    Authenticated(principal): Authenticated,
+    caller: Authenticated,
     TokenRef(id): TokenRef,
     OptionalJson(request): OptionalJson<RotateRequest>,
 ) -> Result<Response, Problem> {
-    tokens(&app, &principal, Action::Write)?.rotate(id, request).await
+    tokens(&app, &caller, Action::Write)?.rotate(id, request).await
 }

@@ -39,7 +39,7 @@ pub(super) fn check(request: TokenRequest, principal: &Principal, of: Option<Wor
             (TokenKind::Start, vec![Scope::starts(&path)])
         }
         (None, Some(scopes)) => (TokenKind::User, parse(&scopes)?),
-        (None, None) => (TokenKind::User, principal.scopes.clone()),
+        (None, None) => (TokenKind::User, all_of(principal)?),
     };
     if !principal.includes(&scopes) {
         return Err(widened());
@@ -68,7 +68,17 @@ fn acts_as(identity: Option<String>, principal: &Principal) -> Result<Arc<str>, 
     }
 }
 
-fn parse(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
+/// All that whoever asks has, if a token can have so much: people may have a scope for each path that is lent to them.
+fn all_of(principal: &Principal) -> Result<Vec<Scope>, Problem> {
+    let scopes = &principal.scopes;
+    if scopes.len() > SCOPES_MAX || scopes.iter().any(|scope| scope.to_string().len() > SCOPE_BYTES_MAX) {
+        return Err(wrong("you have more scopes than a token can have: say in `scopes` which it is to have"));
+    }
+    Ok(scopes.clone())
+}
+
+/// Scopes as they are written; each is checked against what whoever asks has elsewhere.
+pub(in crate::routes) fn parse(scopes: &[String]) -> Result<Vec<Scope>, Problem> {
     if scopes.is_empty() || scopes.len() > SCOPES_MAX {
         return Err(wrong(format!("`scopes` has 1 to {SCOPES_MAX} entries")));
     }

@@ -21,7 +21,7 @@ fn tokens<'a>(app: &'a App, caller: &'a Caller, action: Action) -> Result<Tokens
     if !caller.may(Domain::Tokens, action, None) {
         return Err(no_scope(action));
     }
-    Ok(Tokens { app, of: Some(caller.workspace.id), principal: &caller.principal })
+    Ok(Tokens { app, of: Some(caller.workspace.id), principal: &caller.principal, shown: &caller.shown })
 }
 
 /// Lists the workspace's tokens without their secrets, oldest first. Needs `tokens:read`.

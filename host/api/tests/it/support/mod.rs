@@ -13,7 +13,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sandmill_api::{ApiOptions, ApiState, Denials};
+use sandmill_api::{ApiOptions, ApiState, Denials, SingleSignOn};
 use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
@@ -70,6 +70,10 @@ impl Api {
     }
 
     pub(crate) async fn with(options: ApiOptions) -> Self {
+        Self::with_single_sign_on(options, None).await
+    }
+
+    pub(crate) async fn with_single_sign_on(options: ApiOptions, single_sign_on: Option<SingleSignOn>) -> Self {
         let database = sandmill_store::Options { url: "sqlite::memory:".into(), durability: Durability::Normal };
         let folder = tempfile::tempdir().unwrap();
         let objects =
@@ -102,6 +106,7 @@ impl Api {
             downloads: stage.clone(),
             metrics: metrics(),
             denials: Arc::clone(&denials),
+            single_sign_on,
         });
         let api = Self { denials, router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;

@@ -1,0 +1,209 @@
+//! `/api/w/{workspace}/folders` and `…/access`: who may use what is in a folder, or at a single path. For admins of the workspace, owners
+//! of the folder, and whoever's home it is.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use sandmill_model::{
+    Code,
+    auth::{Action, Domain},
+    people::{Level, Name, Who},
+};
+use sandmill_store::access::{AccessList, AccessRefused, Folder, NewFolder};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    auth::Caller,
+    problem::Problem,
+    request::{
+        body::JsonBody,
+        paging::{self, NameQuery},
+        url::{NameRef, Query, WholePath},
+    },
+};
+
+/// A page of folders that have lists, in order of their names; those of which the caller may know.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FolderList {
+    items: Vec<FolderItem>,
+    /// Where the next page starts; null on the last.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FolderItem {
+    name: String,
+    description: String,
+    updated_at: String,
+    updated_by: String,
+}
+
+/// Users, `u/NAME`, and groups, `g/NAME`; each is named once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FolderBody {
+    name: String,
+    description: String,
+    owners: Vec<String>,
+    writers: Vec<String>,
+    readers: Vec<String>,
+    updated_at: String,
+    updated_by: String,
+}
+
+/// Users, `u/NAME`, and groups, `g/NAME`. Who is named more than once has the most of it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FolderRequest {
+    #[serde(default)]
+    description: String,
+    /// They say who the others are, too.
+    #[serde(default)]
+    owners: Vec<String>,
+    #[serde(default)]
+    writers: Vec<String>,
+    #[serde(default)]
+    readers: Vec<String>,
+}
+
+/// Who may use what is at a single path, beside those who may anyway.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ItemAccess {
+    #[serde(default)]
+    writers: Vec<String>,
+    #[serde(default)]
+    readers: Vec<String>,
+}
+
+impl From<Folder> for FolderItem {
+    fn from(Folder { name, description, updated_at, updated_by }: Folder) -> Self {
+        Self { name: name.to_string(), description, updated_at: updated_at.to_string(), updated_by: updated_by.to_string() }
+    }
+}
+
+fn body(folder: Folder, list: &AccessList) -> Json<FolderBody> {
+    let FolderItem { name, description, updated_at, updated_by } = folder.into();
+    let [owners, writers, readers] = [Level::Owner, Level::Writer, Level::Reader].map(|level| of_level(list, level));
+    Json(FolderBody { name, description, owners, writers, readers, updated_at, updated_by })
+}
+
+fn of_level(list: &AccessList, wanted: Level) -> Vec<String> {
+    list.iter().filter(|(_, level)| **level == wanted).map(|(who, _)| who.to_string()).collect()
+}
+
+/// What all who are named have, the greatest last.
+fn read(all: [(Level, Vec<String>); 3]) -> Result<AccessList, Problem> {
+    let mut list = AccessList::new();
+    for (level, names) in all {
+        for name in names {
+            let who = name.parse::<Who>().map_err(|error| Problem::new(Code::BadRequest, format!("{name:?}: {error}")))?;
+            list.insert(who, level);
+        }
+    }
+    Ok(list)
+}
+
+pub(super) fn refused(why: AccessRefused) -> Problem {
+    match why {
+        AccessRefused::Unknown(who) => Problem::new(Code::BadRequest, format!("{who} is no member or group of this workspace")),
+        AccessRefused::Invalid(why) => Problem::new(Code::BadRequest, why),
+        AccessRefused::TooMany(why) => Problem::new(Code::Conflict, why),
+    }
+}
+
+/// All that is in a folder.
+fn within(folder: &Name) -> String {
+    format!("f/{folder}/*")
+}
+
+fn no_folder() -> Problem {
+    Problem::new(Code::NotFound, "there is no list for this folder: roles alone say who may use what is in it")
+}
+
+/// Lists the folders that have lists, as far as the caller may see these.
+#[utoipa::path(get, path = "/api/w/{workspace}/folders", tag = "people", params(("workspace" = String, Path), NameQuery),
+    responses((status = 200, body = FolderList)))]
+pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, Query(query): Query<NameQuery>) -> Result<Json<FolderList>, Problem> {
+    caller.must_somewhere(Domain::Members, Action::Read)?;
+    let (mut after, limit) = query.read::<Name>()?;
+    let mut shown: Vec<Folder> = Vec::new();
+    // There are few, and a page ends with one that is shown.
+    loop {
+        let found = app.store.folders.list(caller.workspace.id, after.as_ref(), paging::LIMIT_MAX).await?;
+        let is_last = found.len() < paging::LIMIT_MAX as usize;
+        after = found.last().map(|last| last.name.clone());
+        shown.extend(found.into_iter().filter(|folder| caller.may(Domain::Members, Action::Read, Some(&within(&folder.name)))));
+        if is_last || shown.len() > limit as usize {
+            break;
+        }
+    }
+    let next = paging::cut(&mut shown, limit, |folder| folder.name.to_string());
+    Ok(Json(FolderList { items: shown.into_iter().map(FolderItem::from).collect(), next }))
+}
+
+/// Shows who may use what is in a folder.
+#[utoipa::path(get, path = "/api/w/{workspace}/folders/{name}", tag = "people",
+    params(("workspace" = String, Path), ("name" = String, Path)), responses((status = 200, body = FolderBody)))]
+pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<Json<FolderBody>, Problem> {
+    caller.must(Domain::Members, Action::Read, &within(&name))?;
+    let found = app.store.folders.find(caller.workspace.id, &name).await?;
+    found.map(|(folder, list)| body(folder, &list)).ok_or_else(no_folder)
+}
+
+/// Says who may use what is in a folder: from then on nobody else but admins.
+#[utoipa::path(put, path = "/api/w/{workspace}/folders/{name}", tag = "people",
+    params(("workspace" = String, Path), ("name" = String, Path)), request_body = FolderRequest,
+    responses((status = 200, body = FolderBody)))]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    NameRef(name): NameRef,
+    JsonBody(request): JsonBody<FolderRequest>,
+) -> Result<Json<FolderBody>, Problem> {
+    caller.must(Domain::Members, Action::Write, &within(&name))?;
+    let FolderRequest { description, owners, writers, readers } = request;
+    let list = read([(Level::Reader, readers), (Level::Writer, writers), (Level::Owner, owners)])?;
+    let by = Arc::clone(&caller.principal.identity);
+    let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), by, now: app.clock.now() };
+    let folder = app.store.folders.put(new).await?.map_err(refused)?;
+    tracing::info!(by = &*caller.principal.identity, folder = %folder.name, "the list of a folder was put");
+    Ok(body(folder, &list))
+}
+
+/// Forgets the list of a folder: from then on roles alone say who may use what is in it. Nothing in it is deleted.
+#[utoipa::path(delete, path = "/api/w/{workspace}/folders/{name}", tag = "people",
+    params(("workspace" = String, Path), ("name" = String, Path)), responses((status = 204, description = "The list is forgotten")))]
+pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<StatusCode, Problem> {
+    caller.must(Domain::Members, Action::Write, &within(&name))?;
+    let deleted = app.store.folders.delete(caller.workspace.id, &name).await?;
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_folder()) }
+}
+
+/// Shows who may use what is at a single path, beside those who may anyway.
+#[utoipa::path(get, path = "/api/w/{workspace}/access/{path}", tag = "people",
+    params(("workspace" = String, Path), ("path" = String, Path)), responses((status = 200, body = ItemAccess)))]
+pub(crate) async fn item(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<Json<ItemAccess>, Problem> {
+    caller.must(Domain::Members, Action::Read, path.as_str())?;
+    let list = app.store.folders.item(caller.workspace.id, &path).await?;
+    Ok(Json(ItemAccess { writers: of_level(&list, Level::Writer), readers: of_level(&list, Level::Reader) }))
+}
+
+/// Says who may use what is at a single path, beside those who may anyway; nobody where all is left out.
+#[utoipa::path(put, path = "/api/w/{workspace}/access/{path}", tag = "people",
+    params(("workspace" = String, Path), ("path" = String, Path)), request_body = ItemAccess,
+    responses((status = 200, body = ItemAccess)))]
+pub(crate) async fn put_item(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    WholePath(path): WholePath,
+    JsonBody(request): JsonBody<ItemAccess>,
+) -> Result<Json<ItemAccess>, Problem> {
+    caller.must(Domain::Members, Action::Write, path.as_str())?;
+    let list = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
+    app.store.folders.put_item(caller.workspace.id, &path, list.clone()).await?.map_err(refused)?;
+    tracing::info!(by = &*caller.principal.identity, %path, "the list of a path was put");
+    Ok(Json(ItemAccess { writers: of_level(&list, Level::Writer), readers: of_level(&list, Level::Reader) }))
+}

@@ -1,0 +1,354 @@
+//! `/api/auth`: people log in and out, change their password and accept invitations.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header, request::Parts};
+use sandmill_model::{
+    Code, TokenId,
+    audit::{Actor, ActorKind},
+    auth::TokenHash,
+    people::{self, InvalidPerson, Name},
+};
+use sandmill_store::{
+    members::{InvitationRefused, Invited},
+    users::{Carrier, NewUser, User, UserChange},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::users::refused;
+use crate::{
+    ClientAddress,
+    app::App,
+    audit::Facts,
+    auth::NeedsNobody,
+    problem::Problem,
+    request::secret::SecretBody,
+    sessions::{self, Opened, Person},
+    throttle::Taken,
+};
+
+/// Workspaces that are listed for whoever asks for themselves.
+const WORKSPACES_MAX: u32 = 1_000;
+/// Bytes of a name or an e-mail address.
+const LOGIN_BYTES_MAX: usize = 254;
+
+/// Not `Debug`: it has a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginRequest {
+    /// Name or e-mail address.
+    user: String,
+    password: String,
+    /// `cookie`, for browsers, or `header`: then the answer has a `token` to send as `Authorization: Bearer`.
+    #[serde(default)]
+    carrier: CarrierName,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CarrierName {
+    #[default]
+    Cookie,
+    Header,
+}
+
+/// Not `Debug`: it has passwords.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordRequest {
+    old: String,
+    /// At least 12 characters.
+    new: String,
+}
+
+/// Not `Debug`: it has a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcceptRequest {
+    /// What whoever invites was shown.
+    invitation: String,
+    /// The name of the user to be made: letters in lower case, digits, `_`, `.` and `-`. Left out by those who are logged in.
+    user: Option<String>,
+    /// At least 12 characters.
+    password: Option<String>,
+    email: Option<String>,
+    #[serde(default)]
+    display_name: String,
+}
+
+/// A session that was opened. Not `Debug`: it has secrets.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionBody {
+    user: String,
+    /// With a cookie: what the header `X-Sandmill-CSRF` must hold in requests that change something.
+    csrf: Option<String>,
+    /// Without one. It is shown once.
+    token: Option<String>,
+    expires_at: String,
+}
+
+/// Who is logged in. Not `Debug`: it has a secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
+    user: String,
+    /// As whom runs act that they start.
+    identity: String,
+    email: Option<String>,
+    display_name: String,
+    is_instance_admin: bool,
+    has_password: bool,
+    workspaces: Vec<OwnMembership>,
+    /// With a cookie: what the header `X-Sandmill-CSRF` must hold in requests that change something.
+    csrf: Option<String>,
+    expires_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OwnMembership {
+    workspace: String,
+    /// `admin`, `developer`, `operator` or `viewer`.
+    role: &'static str,
+}
+
+/// Who has accepted an invitation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    user: String,
+}
+
+/// Whoever sends a request that needs no session; no page of another site.
+pub(crate) struct Outsider {
+    /// Its network.
+    address: Option<IpAddr>,
+    /// A session that the browser still shows.
+    cookie: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for Outsider {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+        sessions::check_site(&parts.headers, &parts.uri)?;
+        parts.extensions.insert(NeedsNobody);
+        let address = parts.extensions.get::<ClientAddress>().map(ClientAddress::network);
+        Ok(Self { address, cookie: sessions::in_cookie(&parts.headers, &parts.uri).map(str::to_owned) })
+    }
+}
+
+/// Whoever is logged in, by cookie or header.
+pub(crate) struct LoggedIn {
+    person: Arc<Person>,
+    secret: String,
+}
+
+impl FromRequestParts<Arc<App>> for LoggedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        if let Some(person) = app.person_by_cookie(parts).await? {
+            let secret = sessions::in_cookie(&parts.headers, &parts.uri).unwrap_or_default().to_owned();
+            return Ok(Self { person, secret });
+        }
+        let nobody = || Problem::new(Code::Unauthorized, "this is for people who are logged in: see `POST /api/auth/login`");
+        let secret = sessions::in_header(&parts.headers).ok_or_else(nobody)?.to_owned();
+        Ok(Self { person: app.person(parts, &secret, Carrier::Header).await?, secret })
+    }
+}
+
+/// Tries that were counted.
+pub(super) struct Tries<'a> {
+    app: &'a App,
+    account: Option<Taken>,
+    address: Option<Taken>,
+}
+
+impl<'a> Tries<'a> {
+    /// # Errors
+    /// `too_many_requests`
+    pub(super) fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
+        let too_many = || Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes");
+        let now = app.clock.now();
+        let address = address.map(|address| app.addresses.take(&octets(address), now).ok_or_else(too_many)).transpose()?;
+        let account = account.map(|account| app.accounts.take(account.as_bytes(), now).ok_or_else(too_many)).transpose()?;
+        Ok(Self { app, account, address })
+    }
+
+    pub(super) fn succeeded(self) {
+        self.account.into_iter().for_each(|taken| self.app.accounts.give_back(taken));
+        self.address.into_iter().for_each(|taken| self.app.addresses.give_back(taken));
+    }
+}
+
+fn octets(network: IpAddr) -> Vec<u8> {
+    match network {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// For the audit log: who has become known by what they sent.
+pub(super) fn facts(user: &Name, kind: ActorKind, session: Option<TokenId>) -> Facts {
+    let actor = Actor { kind, identity: Some(user.identity()), token: session };
+    Facts { actor: Some(actor), target: Some(user.to_string()), after: serde_json::Value::Null }
+}
+
+/// The same whatever was wrong.
+fn wrong() -> Problem {
+    Problem::new(Code::Unauthorized, "nobody of this name has this password")
+}
+
+/// Logs somebody in. Whoever has no account is answered as somebody with another password, and no sooner.
+#[utoipa::path(post, path = "/api/auth/login", tag = "people", security(()), request_body = LoginRequest,
+    responses((status = 200, body = SessionBody)))]
+pub(crate) async fn login(
+    State(app): State<Arc<App>>,
+    outsider: Outsider,
+    SecretBody(request): SecretBody<LoginRequest>,
+) -> Result<Response, Problem> {
+    let LoginRequest { user, password, carrier } = request;
+    let login = user.trim().to_lowercase();
+    if login.len() > LOGIN_BYTES_MAX {
+        return Err(wrong());
+    }
+    let tries = Tries::count(&app, Some(&login), outsider.address)?;
+    let (user, kept) = app.store.users.by_login(&login).await?.map_or((None, None), |(user, kept)| (Some(user), kept));
+    let is_right = app.passwords.verify(password, kept.clone()).await?;
+    let user = user.filter(|user| is_right && !user.is_disabled).ok_or_else(wrong)?;
+    let carrier = match carrier {
+        CarrierName::Cookie => Carrier::Cookie,
+        CarrierName::Header => Carrier::Header,
+    };
+    let opened = app.open_session(&user, kept, carrier).await?.ok_or_else(wrong)?;
+    tries.succeeded();
+    if let Some(old) = outsider.cookie {
+        app.end_session(&old).await?;
+    }
+    answer(&user, &opened, carrier)
+}
+
+fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Problem> {
+    let is_cookie = carrier == Carrier::Cookie;
+    let body = SessionBody {
+        user: user.name.to_string(),
+        csrf: is_cookie.then(|| opened.csrf()),
+        token: (!is_cookie).then(|| opened.secret.clone()),
+        expires_at: opened.expires_at.to_string(),
+    };
+    let mut response = unkept(body);
+    if is_cookie {
+        response.headers_mut().insert(header::SET_COOKIE, opened.cookie()?);
+    }
+    response.extensions_mut().insert(facts(&user.name, ActorKind::Session, Some(opened.id)));
+    Ok(response)
+}
+
+/// Nobody keeps answers with secrets.
+fn unkept<T: Serialize>(body: T) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// Logs out whoever is logged in.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "people", responses((status = 204, description = "The session has ended")))]
+pub(crate) async fn logout(State(app): State<Arc<App>>, logged_in: LoggedIn) -> Result<Response, Problem> {
+    app.end_session(&logged_in.secret).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(header::SET_COOKIE, sessions::no_cookie()?);
+    Ok(response)
+}
+
+/// Tells who is logged in, and where they are members.
+#[utoipa::path(get, path = "/api/auth/me", tag = "people", responses((status = 200, body = Me)))]
+pub(crate) async fn me(State(app): State<Arc<App>>, LoggedIn { person, secret }: LoggedIn) -> Result<Response, Problem> {
+    let session = &person.session;
+    let User { name, email, display_name, is_instance_admin, has_password, .. } = session.user.clone();
+    let workspaces = app.store.members.workspaces_of(&name, WORKSPACES_MAX).await?;
+    let body = Me {
+        user: name.to_string(),
+        identity: name.identity().to_string(),
+        email,
+        display_name,
+        is_instance_admin,
+        has_password,
+        workspaces: workspaces.into_iter().map(|(workspace, role)| OwnMembership { workspace, role: role.name() }).collect(),
+        csrf: (session.carrier == Carrier::Cookie).then(|| sessions::csrf(&secret)),
+        expires_at: session.expires_at.to_string(),
+    };
+    Ok(unkept(body))
+}
+
+/// Changes the password of whoever is logged in. All their sessions end, and a new one begins.
+#[utoipa::path(put, path = "/api/auth/password", tag = "people", request_body = PasswordRequest,
+    responses((status = 200, body = SessionBody)))]
+pub(crate) async fn password(
+    State(app): State<Arc<App>>,
+    LoggedIn { person, secret }: LoggedIn,
+    SecretBody(request): SecretBody<PasswordRequest>,
+) -> Result<Response, Problem> {
+    let name = &person.session.user.name;
+    let tries = Tries::count(&app, Some(name.as_str()), None)?;
+    let (_, kept) = app.store.users.by_login(name.as_str()).await?.ok_or_else(wrong)?;
+    if !app.passwords.verify(request.old, kept).await? {
+        return Err(Problem::new(Code::Forbidden, "that is not the old password"));
+    }
+    tries.succeeded();
+    let new = app.passwords.hash(request.new).await?;
+    let change = UserChange { password: Some(new.clone()), ..UserChange::default() };
+    let user = app.store.users.change(name.clone(), change).await?.map_err(refused)?.ok_or_else(wrong)?;
+    app.end_session(&secret).await?;
+    let carrier = person.session.carrier;
+    let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;
+    answer(&user, &opened, carrier)
+}
+
+/// Accepts an invitation, once: as whoever is logged in, or as a new user, who then logs in.
+#[utoipa::path(post, path = "/api/auth/invitation", tag = "people", security(()), request_body = AcceptRequest,
+    responses((status = 201, body = Accepted)))]
+pub(crate) async fn accept(
+    State(app): State<Arc<App>>,
+    outsider: Outsider,
+    logged_in: Result<LoggedIn, Problem>,
+    SecretBody(request): SecretBody<AcceptRequest>,
+) -> Result<(StatusCode, Extension<Facts>, Json<Accepted>), Problem> {
+    let no_good = || Problem::new(Code::NotFound, "the invitation is not good: it was used or withdrawn, or has expired");
+    let tries = Tries::count(&app, None, outsider.address)?;
+    let (hash, now) = (TokenHash::of(&request.invitation), app.clock.now());
+    // Before anything that costs something.
+    if !app.store.invitations.is_good(hash, now).await? {
+        return Err(no_good());
+    }
+    tries.succeeded();
+    let (invited, kind, session) = if request.user.is_some() {
+        (Invited::New(new_user(&app, request).await?), ActorKind::Anonymous, None)
+    } else {
+        let person = logged_in?.person;
+        (Invited::Known(person.session.user.name.clone()), ActorKind::Session, Some(person.session.id))
+    };
+    match app.store.invitations.accept(hash, invited, now).await? {
+        Ok(user) => {
+            let facts = facts(&user.name, kind, session);
+            Ok((StatusCode::CREATED, Extension(facts), Json(Accepted { user: user.name.to_string() })))
+        }
+        Err(InvitationRefused::NotGood) => Err(no_good()),
+        Err(InvitationRefused::IsMember) => Err(Problem::new(Code::Conflict, "you are a member of this workspace already")),
+        Err(InvitationRefused::TooMany) => Err(Problem::new(Code::Conflict, "the workspace has as many members as it can have")),
+        Err(InvitationRefused::User(why)) => Err(refused(why)),
+    }
+}
+
+async fn new_user(app: &App, request: AcceptRequest) -> Result<NewUser, Problem> {
+    let bad = |error: InvalidPerson| Problem::new(Code::BadRequest, error.to_string());
+    let AcceptRequest { invitation: _, user, password, email, display_name } = request;
+    let name = Name::of_user(&user.unwrap_or_default()).map_err(bad)?;
+    let email = email.map(|email| people::check_email(&email)).transpose().map_err(bad)?;
+    people::check_display_name(&display_name).map_err(bad)?;
+    let password = password.ok_or_else(|| Problem::new(Code::BadRequest, "`password` is missing"))?;
+    let password = Some(app.passwords.hash(password).await?);
+    let by = name.identity();
+    Ok(NewUser { name, email, display_name, password, is_instance_admin: false, by, now: app.clock.now() })
+}

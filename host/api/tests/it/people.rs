@@ -1,0 +1,213 @@
+//! Sessions over time, and what is asked of whoever has none.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Answer, Api, delete, get, patch, post, put};
+
+/// The admin's token acts as `u/ann`, so no user is called so.
+const PASSWORD: &str = "correct horse battery staple";
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn user(api: &Api, name: &str) {
+    let made = post("/api/instance/users").json(json!({"name": name, "email": format!("{name}@Example.test"), "password": PASSWORD}));
+    let made = made.to(api).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert!(!made.text().contains("argon2") && !made.text().contains(PASSWORD), "{made:?}");
+}
+
+async fn login(api: &Api, body: Value) -> Answer {
+    let answer = post("/api/auth/login").no_token().json(body).to(api).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer
+}
+
+/// The cookie of a new session.
+async fn cookie(api: &Api, user: &str) -> String {
+    let answer = login(api, json!({"user": user, "password": PASSWORD})).await;
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+async fn me(api: &Api, cookie: &str) -> u16 {
+    get("/api/auth/me").no_token().header("cookie", cookie).to(api).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn sessions_end_by_themselves() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let (used, unused) = (cookie(&api, "eve").await, cookie(&api, "eve@example.TEST").await);
+    for hours in 1..=16 {
+        api.clock.advance(HOUR * 10);
+        assert_eq!(me(&api, &used).await, 200, "after {} hours", hours * 10);
+    }
+    assert_eq!(me(&api, &unused).await, 401, "nobody used it");
+    api.clock.advance(HOUR * 8);
+    assert_eq!(me(&api, &used).await, 401, "after a week in any case");
+    let unused = cookie(&api, "eve").await;
+    api.clock.advance(HOUR * 11);
+    assert_eq!(me(&api, &unused).await, 200);
+    api.clock.advance(HOUR * 12 + Duration::from_secs(1));
+    assert_eq!(me(&api, &unused).await, 401);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_in_a_header_is_no_cookie() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let answer = login(&api, json!({"user": "eve", "password": PASSWORD, "carrier": "header"})).await;
+    let secret = answer.value()["token"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("ss_") && answer.header("set-cookie").is_none() && answer.value()["csrf"].is_null());
+    assert_eq!(get("/api/auth/me").token(&secret).to(&api).await.status, 200);
+    let version = get("/api/instance/version").token(&secret).to(&api).await;
+    assert_eq!(version.value()["identity"], "u/eve");
+    assert_eq!(me(&api, &format!("__Host-sandmill={secret}")).await, 401);
+    get(format!("/api/instance/version?token={secret}")).no_token().to(&api).await.is_problem(401, "unauthorized");
+    // Whoever administers nothing is no more than a stranger to what is the installation's.
+    get("/api/instance/users").token(&secret).to(&api).await.is_problem(403, "forbidden");
+    get("/metrics").token(&secret).to(&api).await.is_problem(403, "forbidden");
+    get("/api/w/w/scripts").token(&secret).to(&api).await.is_problem(404, "not_found");
+    assert_eq!(patch("/api/instance/users/eve").json(json!({"is_instance_admin": true})).to(&api).await.status, 200);
+    api.clock.advance(Duration::from_secs(2));
+    assert_eq!(get("/api/instance/users").token(&secret).to(&api).await.status, 200);
+    assert_eq!(get("/api/w/w/scripts").token(&secret).to(&api).await.status, 200);
+    assert_eq!(post("/api/auth/logout").token(&secret).to(&api).await.status, 204);
+    get("/api/auth/me").token(&secret).to(&api).await.is_problem(401, "unauthorized");
+    // A token is nobody who is logged in.
+    get("/api/auth/me").token(ADMIN).to(&api).await.is_problem(401, "unauthorized");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_is_checked() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let create = |body: Value| post("/api/instance/users").json(body);
+    for (body, status, code) in [
+        (json!({"name": "Bob"}), 400, "bad_request"),
+        (json!({"name": "b/b"}), 400, "bad_request"),
+        (json!({"name": "bob", "password": "short"}), 400, "bad_request"),
+        (json!({"name": "bob", "email": "bob"}), 400, "bad_request"),
+        (json!({"name": "bob", "display_name": "a\u{7}b"}), 400, "bad_request"),
+        (json!({"name": "bob", "is_admin": true}), 400, "bad_request"),
+        (json!({"name": "eve"}), 409, "conflict"),
+        (json!({"name": "bob", "email": "EVE@example.test"}), 409, "conflict"),
+    ] {
+        create(body).to(&api).await.is_problem(status, code);
+    }
+    assert_eq!(create(json!({"name": "bob"})).to(&api).await.status, 201);
+    post("/api/auth/login").no_token().json(json!({"user": "bob", "password": ""})).to(&api).await.is_problem(401, "unauthorized");
+    let long = json!({"user": "eve", "password": "x".repeat(100_000)});
+    post("/api/auth/login").no_token().json(long).to(&api).await.is_problem(401, "unauthorized");
+    get("/api/instance/users/nobody").to(&api).await.is_problem(404, "not_found");
+    put("/api/w/w/members/nobody").json(json!({"role": "viewer"})).to(&api).await.is_problem(404, "not_found");
+    put("/api/w/w/members/eve").json(json!({"role": "king"})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/folders/f").json(json!({"owners": ["eve"]})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/folders/f").json(json!({"owners": ["u/eve"]})).to(&api).await.is_problem(400, "bad_request");
+    put("/api/w/w/folders/..").json(json!({})).to(&api).await.is_problem(400, "invalid_path");
+    post("/api/w/w/invitations").json(json!({"role": "viewer", "hours": 0})).to(&api).await.is_problem(400, "bad_request");
+    let unknown = json!({"invitation": "si_none", "user": "cy", "password": PASSWORD});
+    post("/api/auth/invitation").no_token().json(unknown).to(&api).await.is_problem(404, "not_found");
+    api.stop().await;
+}
+
+/// The secret of a new session in a header.
+async fn session(api: &Api, user: &str) -> String {
+    let answer = login(api, json!({"user": user, "password": PASSWORD, "carrier": "header"})).await;
+    answer.value()["token"].as_str().unwrap().to_owned()
+}
+
+async fn member(api: &Api, user: &str, role: &str) {
+    let put = put(format!("/api/w/w/members/{user}")).json(json!({ "role": role })).to(api).await;
+    assert_eq!(put.status, 200, "{put:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_out_follows_no_run() {
+    let api = Api::new().await;
+    api.deploy("f/t/gate").await;
+    let run = post("/probe/w/start/f/t/gate").to(&api).await.run_id();
+    for name in ["eve", "bob", "cy", "dan"] {
+        user(&api, name).await;
+        member(&api, name, "viewer").await;
+        let secret = session(&api, name).await;
+        // Remembered, so that whoever follows is let in before all is over.
+        assert_eq!(get(format!("/api/w/w/runs/{run}")).token(&secret).to(&api).await.status, 200);
+        let follow = get(format!("/api/w/w/runs/{run}/events")).token(&secret).to(&api);
+        let end = async {
+            match name {
+                "eve" => assert_eq!(post("/api/auth/logout").token(&secret).to(&api).await.status, 204),
+                "bob" => {
+                    let disable = patch("/api/instance/users/bob").json(json!({"is_disabled": true}));
+                    assert_eq!(disable.to(&api).await.status, 200);
+                }
+                "cy" => assert_eq!(delete("/api/w/w/members/cy").to(&api).await.status, 204),
+                // Who may something else now comes again.
+                _ => member(&api, name, "operator").await,
+            }
+            api.clock.advance(Duration::from_millis(600));
+        };
+        let (followed, ()) = tokio::join!(follow, end);
+        assert_eq!(followed.status, 200, "{name}: {followed:?}");
+        assert!(!followed.text().contains("event: end"), "{name}: {followed:?}");
+    }
+    api.stage.open_gate();
+    api.ended(&run).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_administers_a_workspace_makes_tokens_for_it() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    member(&api, "eve", "admin").await;
+    let secret = session(&api, "eve").await;
+    let made = post("/api/w/w/tokens").token(&secret).json(json!({"label": "ci"})).to(&api).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!((&made.value()["token"]["identity"], &made.value()["token"]["scopes"]), (&json!("u/eve"), &json!(["*:*"])));
+    let token = made.value()["secret"].as_str().unwrap().to_owned();
+    post("/api/instance/tokens").token(&secret).json(json!({})).to(&api).await.is_problem(403, "forbidden");
+    get("/api/instance/users").token(&token).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(post("/api/auth/logout").token(&secret).to(&api).await.status, 204);
+    assert_eq!(get("/api/w/w/scripts").token(&token).to(&api).await.status, 200, "it outlives the session");
+    member(&api, "eve", "developer").await;
+    let secret = session(&api, "eve").await;
+    post("/api/w/w/tokens").token(&secret).json(json!({})).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(delete("/api/w/w/members/eve").to(&api).await.status, 204);
+    api.clock.advance(Duration::from_secs(1));
+    get("/api/w/w/scripts").token(&token).to(&api).await.is_problem(401, "unauthorized");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_archived_workspace_is_not_changed() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    member(&api, "eve", "admin").await;
+    let secret = session(&api, "eve").await;
+    assert!(post("/api/instance/workspaces/w/archive").to(&api).await.status.is_success());
+    api.clock.advance(Duration::from_secs(1));
+    let refused = put("/api/w/w/variables/f/t/x").json(json!({"text": "x"})).token(&secret).to(&api).await;
+    assert_eq!(refused.value()["code"], "workspace_archived", "{refused:?}");
+    assert_eq!(get("/api/w/w/variables").token(&secret).to(&api).await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_sessions_is_slowed_down_and_harms_no_good_one() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let secret = session(&api, "eve").await;
+    let ask = async |secret: &str| get("/api/auth/me").token(secret).client("192.0.2.1", false).to(&api).await.status.as_u16();
+    assert_eq!(ask(&secret).await, 200);
+    for number in 0..100 {
+        assert_eq!(ask(&format!("ss_{number}")).await, 401, "{number}");
+    }
+    assert_eq!((ask("ss_100").await, ask("sm_100").await), (429, 401), "a token is not looked at here");
+    api.clock.advance(Duration::from_millis(1_000));
+    assert_eq!((ask("ss_101").await, ask("ss_102").await), (401, 429));
+    assert_eq!(ask(&secret).await, 200);
+    api.stop().await;
+}

@@ -1,0 +1,131 @@
+//! As whom runs act, and who may say so.
+
+use std::sync::Arc;
+
+use sandmill_dispatch::{Refused, StartRequest, StartTerms};
+use sandmill_model::{Clock, Code, Manifest, SystemClock, WorkspaceId, auth::Principal, code::Refusal, role::Role};
+use sandmill_store::{
+    Store,
+    members::{MemberPut, NewMember},
+    service_accounts::NewServiceAccount,
+    users::NewUser,
+};
+
+use crate::fake::{Bench, arguments, deploy_with, principal, request_of};
+
+/// Makes a user and member.
+pub(crate) async fn person(store: &Store, workspace: WorkspaceId, name: &str, role: Role) {
+    let (user, now) = (name.parse().unwrap(), SystemClock.now());
+    let new = NewUser {
+        name: name.parse().unwrap(),
+        email: None,
+        display_name: name.to_owned(),
+        password: None,
+        is_instance_admin: false,
+        by: "u/admin".into(),
+        now,
+    };
+    store.users.create(new).await.unwrap().unwrap();
+    let put = store.members.put(NewMember { workspace, user, role, by: "u/admin".into(), now }).await.unwrap();
+    assert_eq!(put, MemberPut::Done);
+}
+
+pub(crate) async fn account(store: &Store, workspace: WorkspaceId, name: &str, scopes: &[&str], users: &[&str]) {
+    let new = NewServiceAccount {
+        workspace,
+        name: name.parse().unwrap(),
+        description: String::new(),
+        scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
+        users: users.iter().map(|who| who.parse().unwrap()).collect(),
+        by: "u/admin".into(),
+        now: SystemClock.now(),
+    };
+    store.service_accounts.put(new).await.unwrap().unwrap();
+}
+
+pub(crate) fn manifest(run_as: &str) -> Manifest {
+    Manifest { run_as: Some(run_as.parse().unwrap()), ..Manifest::default() }
+}
+
+/// A start by somebody with all the scopes that are named.
+fn start(bench: &Bench, who: &str, scope: &str, run_as: Option<&str>) -> StartRequest {
+    let principal = Principal { identity: who.into(), ..principal(scope) };
+    let terms = StartTerms { run_as: run_as.map(|text| text.parse().unwrap()), ..StartTerms::default() };
+    StartRequest { principal: Arc::new(principal), terms, ..request_of(&bench.workspace, arguments("{}")) }
+}
+
+/// As whom the run acts that was started.
+async fn acts_as(bench: &Bench, request: StartRequest) -> Result<String, Refusal> {
+    match bench.dispatch.accept(request).await {
+        Ok(accepted) => Ok(bench.record_when(accepted.run, |_| true).await.summary.run_as),
+        Err(Refused::Refusal(refusal)) => Err(refusal),
+        Err(refused) => panic!("{refused}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_starts_names_what_they_may_use() {
+    let bench = Bench::start(true).await;
+    let of = bench.workspace.id;
+    person(&bench.store, of, "ann", Role::Developer).await;
+    person(&bench.store, of, "bob", Role::Operator).await;
+    account(&bench.store, of, "deployer", &["runs:start:f/*"], &["u/ann"]).await;
+    for (who, scope, run_as, expected) in [
+        ("u/ann", "*:*", None, Some("u/ann")),
+        ("u/ann", "*:*", Some("s/deployer"), Some("s/deployer")),
+        ("u/ann", "*:start", Some("s/deployer"), Some("s/deployer")),
+        ("u/ann", "runs:start", Some("u/ann"), Some("u/ann")),
+        // A token that starts runs alone uses nothing that its owner may use.
+        ("u/ann", "runs:start", Some("s/deployer"), None),
+        ("u/ann", "*:start", Some("u/bob"), None),
+        ("u/ann", "*:*", Some("s/other"), None),
+        ("u/ann", "*:*", Some("g/ops"), None),
+        ("u/bob", "*:*", Some("s/deployer"), None),
+        ("u/admin", "*:*", Some("u/ann"), None),
+        ("s/deployer", "*:*", Some("s/deployer"), Some("s/deployer")),
+        ("u/nobody", "*:*", Some("s/deployer"), None),
+    ] {
+        let found = acts_as(&bench, start(&bench, who, scope, run_as)).await;
+        let found = found.map_err(|refusal| refusal.code);
+        assert_eq!(found, expected.map(str::to_owned).ok_or(Code::Forbidden), "{who} {scope} {run_as:?}");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_names_what_its_deployer_may_use_at_each_start() {
+    let bench = Bench::start(true).await;
+    let of = bench.workspace.id;
+    person(&bench.store, of, "test", Role::Developer).await;
+    account(&bench.store, of, "deployer", &[], &["u/test"]).await;
+    deploy_with(&bench.store, &bench.workspace, manifest("s/deployer")).await;
+    let by_stranger = || start(&bench, "u/eve", "runs:start", None);
+    assert_eq!(acts_as(&bench, by_stranger()).await.unwrap(), "s/deployer");
+    assert_eq!(acts_as(&bench, start(&bench, "u/eve", "runs:start", Some("u/eve"))).await.unwrap(), "u/eve", "less is always free");
+    account(&bench.store, of, "deployer", &[], &[]).await;
+    let refused = acts_as(&bench, by_stranger()).await.unwrap_err();
+    assert_eq!(refused.code, Code::Forbidden);
+    assert!(refused.detail.contains("must deploy it again"), "{}", refused.detail);
+    assert!(!refused.detail.contains("s/deployer") && !refused.detail.contains("u/test"), "{}", refused.detail);
+    account(&bench.store, of, "deployer", &[], &["u/test"]).await;
+    assert_eq!(acts_as(&bench, by_stranger()).await.unwrap(), "s/deployer");
+    bench.store.members.remove(of, &"test".parse().unwrap()).await.unwrap();
+    assert_eq!(acts_as(&bench, by_stranger()).await.unwrap_err().code, Code::Forbidden);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_is_not_for_another_identity() {
+    let bench = Bench::start(true).await;
+    person(&bench.store, bench.workspace.id, "ann", Role::Developer).await;
+    account(&bench.store, bench.workspace.id, "deployer", &[], &["u/ann"]).await;
+    let keyed = |run_as: Option<&str>| {
+        let request = start(&bench, "u/ann", "*:*", run_as);
+        let terms = StartTerms { idempotency_key: Some("once".to_owned()), ..request.terms.clone() };
+        StartRequest { terms, ..request }
+    };
+    let first = bench.dispatch.accept(keyed(None)).await.unwrap();
+    assert_eq!(bench.dispatch.accept(keyed(None)).await.unwrap().run, first.run);
+    assert_eq!(acts_as(&bench, keyed(Some("s/deployer"))).await.unwrap_err().code, Code::IdempotencyMismatch);
+    bench.stop().await;
+}

@@ -1,0 +1,216 @@
+//! Roles of people in a workspace: each a fixed set of scopes. Lists of folders and of single paths narrow what a role gives, and open
+//! what is in closed folders and in homes of others; nothing gives more than the role.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::{Action, Domain, Scope},
+    path::ScriptPath,
+    people::{Level, Name},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Everything in the workspace.
+    Admin,
+    /// Deploys and changes what is at paths.
+    Developer,
+    /// Starts and cancels runs.
+    Operator,
+    /// Looks.
+    Viewer,
+}
+
+/// What is at paths.
+const AT_PATHS: [Domain; 5] = [Domain::Scripts, Domain::Runs, Domain::Resources, Domain::Variables, Domain::Blobs];
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Developer, Self::Operator, Self::Viewer];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Operator => "operator",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// What it may do to what is at a path.
+    const fn actions(self) -> &'static [Action] {
+        match self {
+            Self::Admin | Self::Developer => &[Action::Read, Action::Start, Action::Cancel, Action::Write],
+            Self::Operator => &[Action::Read, Action::Start, Action::Cancel],
+            Self::Viewer => &[Action::Read],
+        }
+    }
+}
+
+impl Level {
+    const fn allows(self, action: Action) -> bool {
+        match self {
+            Self::Reader => !matches!(action, Action::Write),
+            Self::Writer | Self::Owner => true,
+        }
+    }
+}
+
+/// All that a workspace says of one of its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub role: Role,
+    /// Every folder that has a record, and what its list gives this member. What is in the others is governed by the role alone.
+    pub folders: Vec<(Name, Option<Level>)>,
+    /// Single paths whose lists name this member or a group of theirs.
+    pub items: Vec<(ScriptPath, Level)>,
+}
+
+impl Standing {
+    /// The scopes of the member called `name`: at most 43, two for each folder they own and up to 20 for each single path.
+    #[must_use]
+    pub fn scopes(&self, name: &Name) -> Vec<Scope> {
+        if self.role == Role::Admin {
+            return vec![Scope::all()];
+        }
+        let home = format!("u/{name}/*");
+        let mut scopes = Vec::new();
+        for action in self.role.actions().iter().copied() {
+            let allows = |level: &Option<Level>| level.is_some_and(|level| level.allows(action));
+            let closed: Arc<[Box<str>]> =
+                self.folders.iter().filter(|(_, level)| !allows(level)).map(|(folder, _)| format!("f/{folder}/").into()).collect();
+            // Keys of objects are no paths, and those that look like paths are governed as these are.
+            let closed_keys: Arc<[Box<str>]> = closed.iter().cloned().chain(std::iter::once("u/".into())).collect();
+            for domain in AT_PATHS {
+                scopes.push(match domain {
+                    Domain::Blobs => Scope::on(domain, action, "*").except(&closed_keys),
+                    _ => Scope::on(domain, action, "f/*").except(&closed),
+                });
+                scopes.push(Scope::on(domain, action, &home));
+                let items = self.items.iter().filter(|(_, level)| level.allows(action));
+                scopes.extend(items.map(|(path, _)| Scope::on(domain, action, path.as_str())));
+            }
+        }
+        // Who may use what is there: whoever it belongs to says that.
+        let owned = self.folders.iter().filter(|(_, level)| *level == Some(Level::Owner)).map(|(folder, _)| format!("f/{folder}/*"));
+        for glob in owned.chain(std::iter::once(home)) {
+            scopes.extend([Action::Read, Action::Write].map(|action| Scope::on(Domain::Members, action, &glob)));
+        }
+        // As whom their runs may act is said by lists of service accounts and by groups; this is the right to ask.
+        if self.role.actions().contains(&Action::Start) {
+            scopes.push(Scope::on(Domain::Identities, Action::Start, "*"));
+        }
+        scopes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Timestamp, TokenId, WorkspaceId, auth::Principal};
+
+    fn standing(role: Role) -> Standing {
+        let folder = |name: &str, level| (name.parse().unwrap(), level);
+        Standing {
+            role,
+            folders: vec![
+                folder("closed", None),
+                folder("read", Some(Level::Reader)),
+                folder("written", Some(Level::Writer)),
+                folder("owned", Some(Level::Owner)),
+            ],
+            items: vec![("f/closed/shown".parse().unwrap(), Level::Reader), ("u/bob/lent".parse().unwrap(), Level::Writer)],
+        }
+    }
+
+    /// The first letters of all that may be done to a script's path.
+    fn may(role: Role, path: &str) -> String {
+        let at = Timestamp::from_micros(0);
+        let workspace = WorkspaceId::new(at);
+        let scopes = standing(role).scopes(&"ann".parse().unwrap());
+        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+        let actions = [Action::Read, Action::Write, Action::Start, Action::Cancel];
+        for domain in AT_PATHS {
+            for action in actions {
+                assert_eq!(
+                    principal.may(workspace, domain, action, Some(path)),
+                    principal.may(workspace, Domain::Scripts, action, Some(path)),
+                    "{domain:?} {action:?} {path}"
+                );
+            }
+        }
+        actions
+            .into_iter()
+            .filter(|action| principal.may(workspace, Domain::Scripts, *action, Some(path)))
+            .map(|action| &action.name()[..1])
+            .collect()
+    }
+
+    #[test]
+    fn roles_and_lists_say_what_may_be_done() {
+        for (path, developer, operator, viewer) in [
+            ("f/open/x", "rwsc", "rsc", "r"),
+            ("f/closed/x", "", "", ""),
+            ("f/closed/shown", "rsc", "rsc", "r"),
+            ("f/closed/shown/x", "", "", ""),
+            ("f/read/x", "rsc", "rsc", "r"),
+            ("f/written/x", "rwsc", "rsc", "r"),
+            ("f/owned/x", "rwsc", "rsc", "r"),
+            ("f/closed2/x", "rwsc", "rsc", "r"),
+            ("u/ann/x", "rwsc", "rsc", "r"),
+            ("u/bob/x", "", "", ""),
+            ("u/bob/lent", "rwsc", "rsc", "r"),
+            ("u/anna/x", "", "", ""),
+        ] {
+            assert_eq!(may(Role::Admin, path), "rwsc", "{path}");
+            assert_eq!(may(Role::Developer, path), developer, "{path}");
+            assert_eq!(may(Role::Operator, path), operator, "{path}");
+            assert_eq!(may(Role::Viewer, path), viewer, "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_of_objects_are_governed_by_roles() {
+        let at = Timestamp::from_micros(0);
+        let workspace = WorkspaceId::new(at);
+        let scopes = standing(Role::Developer).scopes(&"ann".parse().unwrap());
+        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+        let check = |key: &str, expected| {
+            assert_eq!(principal.may(workspace, Domain::Blobs, Action::Write, Some(key)), expected, "{key}");
+        };
+        check("reports/*", true);
+        check("f/written/*", true);
+        check("u/ann/*", true);
+        // Of these some are others'.
+        for key in ["*", "f*", "f/*", "f/closed/*", "f/closed/x*", "u/*", "u*", "u/bob/*"] {
+            check(key, false);
+        }
+    }
+
+    #[test]
+    fn what_has_no_path_is_for_admins() {
+        let at = Timestamp::from_micros(0);
+        let workspace = WorkspaceId::new(at);
+        for role in Role::ALL {
+            assert_eq!(Role::from_name(role.name()), Some(role));
+            let scopes = standing(role).scopes(&"ann".parse().unwrap());
+            assert!(scopes.iter().all(|scope| scope.to_string().parse::<Scope>().as_ref() == Ok(scope)));
+            let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+            for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Identities, Domain::Tokens, Domain::Audit, Domain::Instance])
+            {
+                assert_eq!(principal.may(workspace, domain, Action::Read, None), role == Role::Admin, "{role:?} {domain:?}");
+            }
+            assert!(!principal.may_instance(Action::Read));
+            for (path, expected) in
+                [("f/owned/*", true), ("f/owned/x", true), ("f/written/*", false), ("u/ann/x", true), ("f/open/x", false)]
+            {
+                assert_eq!(principal.may(workspace, Domain::Members, Action::Write, Some(path)), expected || role == Role::Admin, "{path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Groups of members, and who may use what is in a folder or at a single path.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sandmill_model::{
+    BoxFuture, ScriptPath, Timestamp, WorkspaceId,
+    people::{Level, Name, Who},
+};
+
+use crate::StoreError;
+
+/// Groups of one workspace.
+pub const GROUPS_MAX: u32 = 500;
+/// Members of one group.
+pub const GROUP_MEMBERS_MAX: usize = 1_000;
+/// Folders of one workspace that have a record: each request of a member is held against all of them.
+pub const FOLDERS_MAX: u32 = 200;
+/// Single paths of one workspace that have a list of their own.
+pub const ITEMS_MAX: u32 = 200;
+/// Users and groups that one list names.
+pub const LIST_MAX: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: Name,
+    pub description: String,
+    pub updated_at: Timestamp,
+    pub updated_by: Arc<str>,
+}
+
+/// A group and its members, in the order of their names.
+pub type Membership = (Group, Vec<Name>);
+
+/// What is put in the place of what is there.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    pub workspace: WorkspaceId,
+    pub name: Name,
+    pub description: String,
+    pub members: Vec<Name>,
+    pub by: Arc<str>,
+    pub now: Timestamp,
+}
+
+/// A list: each user and group once.
+pub type AccessList = BTreeMap<Who, Level>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    pub name: Name,
+    pub description: String,
+    pub updated_at: Timestamp,
+    pub updated_by: Arc<str>,
+}
+
+/// What is put in the place of what is there.
+#[derive(Clone, Debug)]
+pub struct NewFolder {
+    pub workspace: WorkspaceId,
+    pub name: Name,
+    pub description: String,
+    pub list: AccessList,
+    pub by: Arc<str>,
+    pub now: Timestamp,
+}
+
+/// Why something is not put; for whoever sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessRefused {
+    /// No member or group of this workspace.
+    Unknown(Who),
+    Invalid(String),
+    TooMany(String),
+}
+
+pub trait Groups: Send + Sync + 'static {
+    fn put(&self, new: NewGroup) -> BoxFuture<'_, Result<Result<Group, AccessRefused>, StoreError>>;
+
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<Membership>, StoreError>>;
+
+    /// In the order of names, after `after`, at most `limit`.
+    fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Group>, StoreError>>;
+
+    /// Deletes it, and takes it out of all lists; returns whether it was there.
+    fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
+}
+
+pub trait Folders: Send + Sync + 'static {
+    fn put(&self, new: NewFolder) -> BoxFuture<'_, Result<Result<Folder, AccessRefused>, StoreError>>;
+
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(Folder, AccessList)>, StoreError>>;
+
+    /// In the order of names, after `after`, at most `limit`.
+    fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Folder>, StoreError>>;
+
+    /// From then on roles alone govern what is in it; nothing in it is deleted. Returns whether it was there.
+    fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Puts the list of a single path in the place of that which is there; an empty one is none.
+    fn put_item<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        path: &'a ScriptPath,
+        list: AccessList,
+    ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>>;
+
+    /// The list of a single path.
+    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>>;
+}

@@ -1,0 +1,202 @@
+//! Who may use what is in a folder or at a single path.
+
+use sandmill_model::{
+    BoxFuture, ScriptPath, WorkspaceId,
+    people::{Level, Name, Who},
+};
+
+use super::{
+    Sql,
+    dialect::Conn,
+    members::is_member,
+    resources,
+    users::read_name,
+    value::{Row, values},
+};
+use crate::{
+    StoreError,
+    access::{AccessList, AccessRefused, FOLDERS_MAX, Folder, Folders, ITEMS_MAX, LIST_MAX, NewFolder},
+    resources::Unfit,
+};
+
+const COLUMNS: &str = "name, description, updated_at, updated_by";
+
+impl Folders for Sql {
+    fn put(&self, new: NewFolder) -> BoxFuture<'_, Result<Result<Folder, AccessRefused>, StoreError>> {
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { put(new, &mut conn).await })))
+    }
+
+    fn find<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Option<(Folder, AccessList)>, StoreError>> {
+        Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(format!("SELECT {COLUMNS} FROM folders WHERE workspace = $1 AND name = $2"), values![*workspace, name.as_str()])
+                    .await?;
+                let Some(row) = rows.first() else { return Ok(None) };
+                let list = list_of(*workspace, &format!("f/{name}"), &mut conn).await?;
+                Ok(Some((read(row)?, list)))
+            })
+        }))
+    }
+
+    fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Folder>, StoreError>> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        Box::pin(self.db.read((workspace, after, limit), |(workspace, after, limit), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        format!("SELECT {COLUMNS} FROM folders WHERE workspace = $1 AND name > $2 ORDER BY name LIMIT $3"),
+                        values![*workspace, after.as_str(), *limit],
+                    )
+                    .await?;
+                rows.iter().map(read).collect()
+            })
+        }))
+    }
+
+    fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.db.write((workspace, name.clone()), |(workspace, name), mut conn| {
+            Box::pin(async move {
+                let list = values![*workspace, format!("f/{name}")];
+                conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path = $2", list).await?;
+                let own = values![*workspace, name.as_str()];
+                Ok(conn.execute("DELETE FROM folders WHERE workspace = $1 AND name = $2", own).await? > 0)
+            })
+        }))
+    }
+
+    fn put_item<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        path: &'a ScriptPath,
+        list: AccessList,
+    ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>> {
+        Box::pin(self.db.write((workspace, path.clone(), list), |(workspace, path, list), mut conn| {
+            Box::pin(async move { put_item(*workspace, path, list, &mut conn).await })
+        }))
+    }
+
+    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>> {
+        Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {
+            Box::pin(async move { list_of(*workspace, path.as_str(), &mut conn).await })
+        }))
+    }
+}
+
+async fn put(new: &NewFolder, conn: &mut Conn<'_>) -> Result<Result<Folder, AccessRefused>, StoreError> {
+    if let Err(refused) = check_description(&new.description) {
+        return Ok(Err(refused));
+    }
+    if let Some(refused) = refused(new.workspace, &new.list, conn).await? {
+        return Ok(Err(refused));
+    }
+    let own = values![new.workspace, new.name.as_str()];
+    if conn.row("SELECT 1 FROM folders WHERE workspace = $1 AND name = $2", own).await?.is_none()
+        && let Some(row) = conn.row("SELECT COUNT(*) FROM folders WHERE workspace = $1", values![new.workspace]).await?
+        && row.int(0)? >= i64::from(FOLDERS_MAX)
+    {
+        return Ok(Err(AccessRefused::TooMany(format!("a workspace has at most {FOLDERS_MAX} folders with lists"))));
+    }
+    conn.execute(
+        "INSERT INTO folders (workspace, name, description, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (workspace, name) DO UPDATE SET description = EXCLUDED.description, updated_at = EXCLUDED.updated_at,
+             updated_by = EXCLUDED.updated_by",
+        values![new.workspace, new.name.as_str(), new.description.as_str(), new.now, &new.by],
+    )
+    .await?;
+    write(new.workspace, &format!("f/{}", new.name), &new.list, conn).await?;
+    Ok(Ok(Folder { name: new.name.clone(), description: new.description.clone(), updated_at: new.now, updated_by: new.by.clone() }))
+}
+
+async fn put_item(
+    workspace: WorkspaceId,
+    path: &ScriptPath,
+    list: &AccessList,
+    conn: &mut Conn<'_>,
+) -> Result<Result<(), AccessRefused>, StoreError> {
+    if let Some(refused) = refused(workspace, list, conn).await? {
+        return Ok(Err(refused));
+    }
+    // Those of folders have one slash, those of single paths more.
+    let others = conn
+        .row(
+            "SELECT COUNT(DISTINCT path) FROM access_lists WHERE workspace = $1 AND path <> $2 AND {path like $3}",
+            values![workspace, path, "*/*/*"],
+        )
+        .await?;
+    if !list.is_empty() && others.map_or(Ok(0), |row| row.int(0))? >= i64::from(ITEMS_MAX) {
+        return Ok(Err(AccessRefused::TooMany(format!("a workspace has at most {ITEMS_MAX} single paths with lists"))));
+    }
+    write(workspace, path.as_str(), list, conn).await.map(Ok)
+}
+
+/// Why a list is not kept.
+pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
+    if list.len() > LIST_MAX {
+        return Ok(Some(AccessRefused::TooMany(format!("a list names at most {LIST_MAX} users and groups"))));
+    }
+    for who in list.keys() {
+        let is_known = match who {
+            Who::User(name) => is_member(workspace, name, conn).await?,
+            Who::Group(name) => {
+                let own = values![workspace, name.as_str()];
+                conn.row("SELECT 1 FROM people_groups WHERE workspace = $1 AND name = $2", own).await?.is_some()
+            }
+        };
+        if !is_known {
+            return Ok(Some(AccessRefused::Unknown(who.clone())));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) async fn write(workspace: WorkspaceId, path: &str, list: &AccessList, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path = $2", values![workspace, path]).await?;
+    for (who, level) in list {
+        conn.execute(
+            "INSERT INTO access_lists (workspace, path, who, level) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (workspace, path, who) DO UPDATE SET level = EXCLUDED.level",
+            values![workspace, path, who.to_string(), number(*level)],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<'_>) -> Result<AccessList, StoreError> {
+    let rows =
+        conn.rows("SELECT who, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who", values![workspace, path]).await?;
+    let entry = |row: &Row| {
+        let who = row.text(0)?.parse::<Who>().map_err(|error| StoreError::Corrupt(format!("a list: {error}")))?;
+        Ok((who, read_level(row, 1)?))
+    };
+    rows.iter().map(entry).collect()
+}
+
+pub(super) fn check_description(description: &str) -> Result<(), AccessRefused> {
+    resources::check_description(description).map_err(|unfit| match unfit {
+        Unfit::Invalid(why) => AccessRefused::Invalid(why),
+        _ => AccessRefused::Invalid("the description cannot be kept".to_owned()),
+    })
+}
+
+const fn number(level: Level) -> i64 {
+    match level {
+        Level::Reader => 1,
+        Level::Writer => 2,
+        Level::Owner => 3,
+    }
+}
+
+pub(super) fn read_level(row: &Row, column: usize) -> Result<Level, StoreError> {
+    Ok(match row.int(column)? {
+        1 => Level::Reader,
+        2 => Level::Writer,
+        3 => Level::Owner,
+        other => return Err(StoreError::Corrupt(format!("a level {other}"))),
+    })
+}
+
+fn read(row: &Row) -> Result<Folder, StoreError> {
+    Ok(Folder { name: read_name(row, 0)?, description: row.text(1)?.to_owned(), updated_at: row.time(2)?, updated_by: row.text(3)?.into() })
+}

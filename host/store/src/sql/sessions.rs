@@ -1,0 +1,101 @@
+//! Who is logged in.
+
+use std::time::Duration;
+
+use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash};
+
+use super::{
+    Sql,
+    dialect::Conn,
+    users::{self, USER_COLUMNS, user_columns},
+    value::{Row, values},
+};
+use crate::{
+    StoreError,
+    users::{Carrier, NewSession, SESSIONS_MAX, Session, Sessions},
+};
+
+impl Sessions for Sql {
+    fn open(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { open(new, &mut conn).await })))
+    }
+
+    fn find(&self, hash: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Session>, StoreError>> {
+        Box::pin(self.db.read((hash, now), |(hash, now), mut conn| {
+            Box::pin(async move {
+                let row = conn
+                    .row(
+                        concat!(
+                            "SELECT ",
+                            user_columns!(),
+                            ", s.id, s.carrier, s.idle_until, s.expires_at FROM sessions s JOIN users u ON u.name = s.user_name
+                             WHERE s.hash = $1 AND s.idle_until > $2 AND s.expires_at > $2 AND u.disabled = 0"
+                        ),
+                        values![hash.0, *now],
+                    )
+                    .await?;
+                row.as_ref().map(read).transpose()
+            })
+        }))
+    }
+
+    fn prolong(&self, hash: TokenHash, now: Timestamp, idle: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.db.write((hash, now.plus(idle)), |(hash, until), mut conn| {
+            Box::pin(async move {
+                // It only ever grows: of two that use it at once the later one counts.
+                conn.execute("UPDATE sessions SET idle_until = $2 WHERE hash = $1 AND idle_until < $2", values![hash.0, *until])
+                    .await
+                    .map(drop)
+            })
+        }))
+    }
+
+    fn end(&self, hash: TokenHash) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.db.write(hash, |hash, mut conn| {
+            Box::pin(async move { Ok(conn.execute("DELETE FROM sessions WHERE hash = $1", values![hash.0]).await? > 0) })
+        }))
+    }
+}
+
+async fn open(new: &NewSession, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    let user = conn.row("SELECT disabled, password FROM users WHERE name = $1 {lock users}", values![new.user.as_str()]).await?;
+    let Some(user) = user else { return Ok(false) };
+    if user.int(0)? != 0 || (new.password.is_some() && user.opt_text(1)? != new.password.as_deref()) {
+        return Ok(false);
+    }
+    conn.execute("DELETE FROM sessions WHERE expires_at <= $1", values![new.now]).await?;
+    conn.execute(
+        "DELETE FROM sessions WHERE hash IN (
+             SELECT hash FROM sessions WHERE user_name = $1 ORDER BY created_at DESC, hash LIMIT $2 OFFSET $3
+         )",
+        values![new.user.as_str(), i64::from(SESSIONS_MAX) * 2, i64::from(SESSIONS_MAX) - 1],
+    )
+    .await?;
+    conn.execute(
+        "INSERT INTO sessions (hash, id, user_name, carrier, created_at, idle_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        values![new.hash.0, new.id, new.user.as_str(), carrier(new.carrier), new.now, new.idle_until, new.expires_at],
+    )
+    .await?;
+    Ok(true)
+}
+
+const fn carrier(carrier: Carrier) -> i64 {
+    match carrier {
+        Carrier::Cookie => 0,
+        Carrier::Header => 1,
+    }
+}
+
+fn read(row: &Row) -> Result<Session, StoreError> {
+    Ok(Session {
+        user: users::read(row)?,
+        id: TokenId(row.uuid(USER_COLUMNS)?),
+        carrier: match row.int(USER_COLUMNS + 1)? {
+            0 => Carrier::Cookie,
+            1 => Carrier::Header,
+            other => return Err(StoreError::Corrupt(format!("a session that {other} carries"))),
+        },
+        idle_until: row.time(USER_COLUMNS + 2)?,
+        expires_at: row.time(USER_COLUMNS + 3)?,
+    })
+}

@@ -1,0 +1,162 @@
+//! Users.
+
+use sandmill_model::{BoxFuture, people::Name};
+
+use super::{
+    Sql,
+    dialect::Conn,
+    value::{Row, values},
+};
+use crate::{
+    StoreError,
+    users::{Login, NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
+};
+
+/// What [`read`] reads; conditions come after it.
+macro_rules! user_columns {
+    () => {
+        "u.name, u.email, u.display_name, CAST(CASE WHEN u.password IS NULL THEN 0 ELSE 1 END AS BIGINT), u.instance_admin, u.disabled,
+         u.created_at, u.created_by"
+    };
+}
+pub(super) use user_columns;
+
+/// Columns that [`read`] reads.
+pub(super) const USER_COLUMNS: usize = 8;
+
+impl Users for Sql {
+    fn create(&self, new: NewUser) -> BoxFuture<'_, Result<Result<User, UserRefused>, StoreError>> {
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { create(new, &mut conn).await })))
+    }
+
+    fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
+        Box::pin(self.db.read(name.clone(), |name, mut conn| Box::pin(async move { find(name, &mut conn).await })))
+    }
+
+    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<Login>, StoreError>> {
+        Box::pin(self.db.read(login.to_owned(), |login, mut conn| {
+            Box::pin(async move {
+                if login.contains('\0') {
+                    return Ok(None);
+                }
+                // A name has no `@`, and an address has one: no user is another's namesake.
+                let row = conn
+                    .row(
+                        concat!("SELECT ", user_columns!(), ", u.password FROM users u WHERE u.name = $1 OR u.email = $1"),
+                        values![login.as_str()],
+                    )
+                    .await?;
+                row.map(|row| Ok((read(&row)?, row.opt_text(USER_COLUMNS)?.map(str::to_owned)))).transpose()
+            })
+        }))
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<User>, StoreError>> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        Box::pin(self.db.read((after, limit), |(after, limit), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        concat!("SELECT ", user_columns!(), " FROM users u WHERE u.name > $1 ORDER BY u.name LIMIT $2"),
+                        values![after.as_str(), *limit],
+                    )
+                    .await?;
+                rows.iter().map(read).collect()
+            })
+        }))
+    }
+
+    fn change(&self, name: Name, change: UserChange) -> BoxFuture<'_, Result<Result<Option<User>, UserRefused>, StoreError>> {
+        Box::pin(
+            self.db.write((name, change), |(name, change), mut conn| Box::pin(async move { self::change(name, change, &mut conn).await })),
+        )
+    }
+}
+
+pub(super) async fn create(new: &NewUser, conn: &mut Conn<'_>) -> Result<Result<User, UserRefused>, StoreError> {
+    if let Some(row) = conn.row("SELECT COUNT(*) FROM users", values![]).await?
+        && row.int(0)? >= i64::from(USERS_MAX)
+    {
+        return Ok(Err(UserRefused::TooMany));
+    }
+    if conn.row("SELECT 1 FROM users WHERE name = $1", values![new.name.as_str()]).await?.is_some() {
+        return Ok(Err(UserRefused::NameTaken));
+    }
+    let written = conn
+        .execute(
+            "INSERT INTO users (name, email, display_name, password, instance_admin, disabled, created_at, created_by)
+             VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT DO NOTHING",
+            values![
+                new.name.as_str(),
+                new.email.clone(),
+                new.display_name.as_str(),
+                new.password.clone(),
+                i64::from(new.is_instance_admin),
+                new.now,
+                &new.by
+            ],
+        )
+        .await?;
+    if written == 0 {
+        // The name was free a moment ago.
+        return Ok(Err(UserRefused::EmailTaken));
+    }
+    let gone = || StoreError::Other("a user that was just made is not there".to_owned());
+    find(&new.name, conn).await?.map(Ok).ok_or_else(gone)
+}
+
+pub(super) async fn find(name: &Name, conn: &mut Conn<'_>) -> Result<Option<User>, StoreError> {
+    let row = conn.row(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.name = $1"), values![name.as_str()]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result<Result<Option<User>, UserRefused>, StoreError> {
+    // Whoever logs in at this moment locks it, too.
+    let locked = conn
+        .row(
+            "SELECT email, display_name, password, instance_admin, disabled FROM users WHERE name = $1 {lock users}",
+            values![name.as_str()],
+        )
+        .await?;
+    let Some(row) = locked else { return Ok(Ok(None)) };
+    let email = change.email.clone().map_or_else(|| row.opt_text(0).map(|email| email.map(str::to_owned)), Ok)?;
+    if let Some(email) = &email
+        && conn.row("SELECT 1 FROM users WHERE email = $1 AND name <> $2", values![email.as_str(), name.as_str()]).await?.is_some()
+    {
+        return Ok(Err(UserRefused::EmailTaken));
+    }
+    let display_name = change.display_name.clone().map_or_else(|| row.text(1).map(str::to_owned), Ok)?;
+    let password = match &change.password {
+        Some(password) => Some(password.clone()),
+        None => row.opt_text(2)?.map(str::to_owned),
+    };
+    let is_instance_admin = change.is_instance_admin.map_or_else(|| row.int(3), |is_admin| Ok(i64::from(is_admin)))?;
+    let is_disabled = change.is_disabled.map_or_else(|| row.int(4), |is_disabled| Ok(i64::from(is_disabled)))?;
+    conn.execute(
+        "UPDATE users SET email = $2, display_name = $3, password = $4, instance_admin = $5, disabled = $6 WHERE name = $1",
+        values![name.as_str(), email, display_name, password, is_instance_admin, is_disabled],
+    )
+    .await?;
+    if change.password.is_some() || change.is_disabled == Some(true) {
+        conn.execute("DELETE FROM sessions WHERE user_name = $1", values![name.as_str()]).await?;
+    }
+    find(name, conn).await.map(Ok)
+}
+
+/// A name that was checked before it was kept.
+pub(super) fn read_name(row: &Row, column: usize) -> Result<Name, StoreError> {
+    row.text(column)?.parse().map_err(|error| StoreError::Corrupt(format!("a name: {error}")))
+}
+
+pub(super) fn read(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        name: read_name(row, 0)?,
+        email: row.opt_text(1)?.map(str::to_owned),
+        display_name: row.text(2)?.to_owned(),
+        has_password: row.int(3)? != 0,
+        is_instance_admin: row.int(4)? != 0,
+        is_disabled: row.int(5)? != 0,
+        created_at: row.time(6)?,
+        created_by: row.text(7)?.into(),
+    })
+}

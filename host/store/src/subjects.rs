@@ -1,0 +1,78 @@
+//! Users as issuers of single sign-on know them. A user is matched by issuer and subject: names and addresses an issuer may give to others.
+
+use std::sync::Arc;
+
+use sandmill_model::{BoxFuture, Timestamp, people::Name, role::Role};
+
+use crate::{StoreError, users::User};
+
+/// Bytes of a subject (OpenID Connect Core 1.0, section 2).
+pub const SUBJECT_BYTES_MAX: usize = 255;
+/// Who makes members of those whose groups say so. No user acts as that, so it tells them from members that people made.
+pub const BY_GROUPS: &str = "oidc";
+
+/// Somebody, as an issuer knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub issuer: Arc<str>,
+    /// 1 to [`SUBJECT_BYTES_MAX`] bytes, without NUL.
+    pub subject: Arc<str>,
+}
+
+/// What a user is made of, where none is linked.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    /// A number is put after it if it is taken.
+    pub name: Name,
+    /// In lower case, and verified by the issuer.
+    pub email: Option<String>,
+    pub display_name: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct SubjectLogin {
+    pub subject: Subject,
+    /// None: whoever is not linked yet is refused.
+    pub stranger: Option<Stranger>,
+    /// What groups give, by the names of workspaces, each at most once. None: groups say nothing of roles, and what they once gave stays.
+    pub roles: Option<Vec<(Arc<str>, Role)>>,
+    pub now: Timestamp,
+}
+
+/// Why somebody is not logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectRefused {
+    /// No user is linked, and none is made.
+    Unknown,
+    Disabled,
+    /// The address is that of a user who has a password, or is linked with another subject: it may be somebody else.
+    EmailTaken,
+    /// There are as many users as there can be.
+    TooMany,
+    /// All names like this are taken.
+    NameTaken,
+}
+
+/// What became of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    Done,
+    NoSuchUser,
+    /// The subject is another user's.
+    Taken,
+}
+
+pub trait Subjects: Send + Sync + 'static {
+    /// The user of a subject, who is made if need be, and the member of workspaces that groups say. A user without a password who has the
+    /// verified address of a stranger, and is linked with no other subject, is linked with this one. Members whom people made stay as they are.
+    fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>>;
+
+    /// Links a user with a subject, instead of another of the same issuer.
+    fn link(&self, subject: Subject, user: Name, now: Timestamp) -> BoxFuture<'_, Result<Linked, StoreError>>;
+
+    /// Returns whether there was a link.
+    fn unlink<'a>(&'a self, issuer: &'a str, user: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// The subject that a user is linked with.
+    fn of_user<'a>(&'a self, issuer: &'a str, user: &'a Name) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+}

@@ -1,0 +1,124 @@
+//! Users of the installation, and who of them is logged in.
+
+use std::{sync::Arc, time::Duration};
+
+use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash, people::Name};
+
+use crate::StoreError;
+
+/// Users of one installation.
+pub const USERS_MAX: u32 = 100_000;
+/// Sessions of one user; the oldest ends when another begins.
+pub const SESSIONS_MAX: u32 = 50;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: Name,
+    pub email: Option<String>,
+    pub display_name: String,
+    /// Whether there is a password to log in with.
+    pub has_password: bool,
+    pub is_instance_admin: bool,
+    pub is_disabled: bool,
+    pub created_at: Timestamp,
+    pub created_by: Arc<str>,
+}
+
+/// Not `Debug`: nobody needs to see hashes of passwords in a log.
+#[derive(Clone)]
+pub struct NewUser {
+    pub name: Name,
+    /// In lower case.
+    pub email: Option<String>,
+    pub display_name: String,
+    /// A PHC string.
+    pub password: Option<String>,
+    pub is_instance_admin: bool,
+    pub by: Arc<str>,
+    pub now: Timestamp,
+}
+
+/// What is to change; none: as it is. Not `Debug`, as [`NewUser`].
+#[derive(Clone, Default)]
+pub struct UserChange {
+    /// None within: no address.
+    pub email: Option<Option<String>>,
+    pub display_name: Option<String>,
+    /// A PHC string. All sessions of the user end.
+    pub password: Option<String>,
+    pub is_instance_admin: Option<bool>,
+    /// Once disabled, all sessions of the user end.
+    pub is_disabled: Option<bool>,
+}
+
+/// A user, and the PHC string of the password.
+pub type Login = (User, Option<String>);
+
+/// Why a user is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserRefused {
+    NameTaken,
+    EmailTaken,
+    TooMany,
+}
+
+pub trait Users: Send + Sync + 'static {
+    fn create(&self, new: NewUser) -> BoxFuture<'_, Result<Result<User, UserRefused>, StoreError>>;
+
+    fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>>;
+
+    /// By name or e-mail.
+    fn by_login<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<Option<Login>, StoreError>>;
+
+    /// In the order of names, after `after`, at most `limit`.
+    fn list<'a>(&'a self, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<User>, StoreError>>;
+
+    /// The user as it is then; none if there is none of this name.
+    fn change(&self, name: Name, change: UserChange) -> BoxFuture<'_, Result<Result<Option<User>, UserRefused>, StoreError>>;
+}
+
+/// What shows a session's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    Cookie,
+    /// `Authorization: Bearer`
+    Header,
+}
+
+/// Not `Debug`, as [`NewUser`].
+#[derive(Clone)]
+pub struct NewSession {
+    pub hash: TokenHash,
+    pub id: TokenId,
+    pub user: Name,
+    /// The PHC string of the password that was shown, if one was: it must still be the user's.
+    pub password: Option<String>,
+    pub carrier: Carrier,
+    pub now: Timestamp,
+    /// Until when it lives without being used, and in any case.
+    pub idle_until: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A session that lives, of a user who is not disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: TokenId,
+    pub user: User,
+    pub carrier: Carrier,
+    pub idle_until: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+pub trait Sessions: Send + Sync + 'static {
+    /// False if meanwhile the user was disabled or has another password. What has expired is forgotten.
+    fn open(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    fn find(&self, hash: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Session>, StoreError>>;
+
+    /// It was used: it lives for `idle` more, never longer than it may in any case.
+    fn prolong(&self, hash: TokenHash, now: Timestamp, idle: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Returns whether it was there.
+    fn end(&self, hash: TokenHash) -> BoxFuture<'_, Result<bool, StoreError>>;
+}

@@ -1,0 +1,395 @@
+//! Users, sessions, members, groups, lists and invitations.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sandmill_model::{
+    Timestamp, TokenId, WorkspaceId,
+    auth::{Principal, Scope, TokenHash},
+    people::{Level, Name, Who},
+    role::{Role, Standing},
+};
+use sandmill_store::{
+    Store,
+    access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, LIST_MAX, NewFolder, NewGroup},
+    members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
+    users::{Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
+};
+
+use crate::fixture::{Database, on_both, path, tick, workspace};
+
+on_both![
+    users_have_names_of_their_own,
+    users_change,
+    a_session_lives_while_it_is_used,
+    sessions_end_with_the_password_and_the_account,
+    old_sessions_make_place,
+    members_belong_to_one_workspace,
+    lists_say_what_a_member_may_do,
+    lists_are_checked_and_bounded,
+    whoever_goes_is_on_no_list,
+    an_invitation_is_good_once,
+    two_accept_at_once,
+    tokens_end_with_whom_they_act_as,
+];
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn new_user(called: &str) -> NewUser {
+    NewUser {
+        name: name(called),
+        email: Some(format!("{called}@example.test")),
+        display_name: format!("{called} ✓"),
+        password: Some("phc of the first".to_owned()),
+        is_instance_admin: false,
+        by: "u/admin".into(),
+        now: tick(),
+    }
+}
+
+async fn user(store: &Store, called: &str) -> User {
+    store.users.create(new_user(called)).await.unwrap().unwrap()
+}
+
+async fn member(store: &Store, workspace: WorkspaceId, called: &str, role: Role) {
+    let new = NewMember { workspace, user: name(called), role, by: "u/admin".into(), now: tick() };
+    assert_eq!(store.members.put(new).await.unwrap(), MemberPut::Done);
+}
+
+fn session(secret: &str, of: &str, now: Timestamp) -> NewSession {
+    NewSession {
+        hash: TokenHash::of(secret),
+        id: TokenId::new(now),
+        user: name(of),
+        password: Some("phc of the first".to_owned()),
+        carrier: Carrier::Cookie,
+        now,
+        idle_until: now.plus(Duration::from_secs(60)),
+        expires_at: now.plus(Duration::from_secs(150)),
+    }
+}
+
+fn list(all: &[(&str, Level)]) -> AccessList {
+    all.iter().map(|(who, level)| (who.parse().unwrap(), *level)).collect()
+}
+
+fn folder(workspace: WorkspaceId, called: &str, all: &[(&str, Level)]) -> NewFolder {
+    NewFolder { workspace, name: name(called), description: "for all ✓".to_owned(), list: list(all), by: "u/admin".into(), now: tick() }
+}
+
+fn group(workspace: WorkspaceId, called: &str, members: &[&str]) -> NewGroup {
+    let members = members.iter().map(|member| name(member)).collect();
+    NewGroup { workspace, name: name(called), description: String::new(), members, by: "u/admin".into(), now: tick() }
+}
+
+async fn users_have_names_of_their_own(database: Database) {
+    let store = database.open().await;
+    let ann = user(&store, "ann").await;
+    assert_eq!((ann.name.as_str(), ann.email.as_deref(), ann.has_password), ("ann", Some("ann@example.test"), true));
+    assert_eq!(store.users.find(&ann.name).await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.users.create(new_user("ann")).await.unwrap(), Err(UserRefused::NameTaken));
+    let namesake = NewUser { email: ann.email.clone(), ..new_user("bob") };
+    assert_eq!(store.users.create(namesake).await.unwrap(), Err(UserRefused::EmailTaken));
+    for called in ["bob", "cy"] {
+        store.users.create(NewUser { email: None, password: None, ..new_user(called) }).await.unwrap().unwrap();
+    }
+    for login in ["ann", "ann@example.test"] {
+        let (found, password) = store.users.by_login(login).await.unwrap().unwrap();
+        assert_eq!((found, password.as_deref()), (ann.clone(), Some("phc of the first")), "{login}");
+    }
+    for nobody in ["", "an", "Ann", "ann@example.tes", "a\0nn", "%"] {
+        assert!(store.users.by_login(nobody).await.unwrap().is_none(), "{nobody:?}");
+    }
+    let names = async |after: Option<&str>, limit| {
+        let after = after.map(name);
+        let found = store.users.list(after.as_ref(), limit).await.unwrap();
+        found.into_iter().map(|user| user.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, 2).await, ["ann", "bob"]);
+    assert_eq!(names(Some("bob"), 2).await, ["cy"]);
+}
+
+async fn users_change(database: Database) {
+    let store = database.open().await;
+    let ann = user(&store, "ann").await;
+    user(&store, "bob").await;
+    let change = async |change: UserChange| store.users.change(name("ann"), change).await.unwrap();
+    assert_eq!(change(UserChange::default()).await, Ok(Some(ann.clone())));
+    let taken = UserChange { email: Some(Some("bob@example.test".to_owned())), ..UserChange::default() };
+    assert_eq!(change(taken).await, Err(UserRefused::EmailTaken));
+    let changed = UserChange {
+        email: Some(None),
+        display_name: Some("Anna".to_owned()),
+        is_instance_admin: Some(true),
+        is_disabled: Some(true),
+        ..UserChange::default()
+    };
+    let expected = User { email: None, display_name: "Anna".to_owned(), is_instance_admin: true, is_disabled: true, ..ann };
+    assert_eq!(change(changed).await, Ok(Some(expected)));
+    assert_eq!(store.users.by_login("ann").await.unwrap().unwrap().1.as_deref(), Some("phc of the first"), "what is not named stays");
+    assert_eq!(store.users.change(name("nobody"), UserChange::default()).await.unwrap(), Ok(None));
+}
+
+async fn a_session_lives_while_it_is_used(database: Database) {
+    let store = database.open().await;
+    let ann = user(&store, "ann").await;
+    let (now, hash) = (tick(), TokenHash::of("secret"));
+    let at = |seconds| now.plus(Duration::from_secs(seconds));
+    assert!(store.sessions.open(session("secret", "ann", now)).await.unwrap());
+    let found = store.sessions.find(hash, now).await.unwrap().unwrap();
+    assert_eq!((found.user, found.carrier, found.expires_at), (ann, Carrier::Cookie, at(150)));
+    assert_eq!(store.sessions.find(TokenHash::of("other"), now).await.unwrap(), None);
+    assert!(store.sessions.find(hash, at(59)).await.unwrap().is_some() && store.sessions.find(hash, at(60)).await.unwrap().is_none());
+    store.sessions.prolong(hash, at(50), Duration::from_secs(60)).await.unwrap();
+    store.sessions.prolong(hash, at(40), Duration::from_secs(60)).await.unwrap();
+    assert!(store.sessions.find(hash, at(109)).await.unwrap().is_some() && store.sessions.find(hash, at(110)).await.unwrap().is_none());
+    store.sessions.prolong(hash, at(100), Duration::from_secs(600)).await.unwrap();
+    assert!(store.sessions.find(hash, at(149)).await.unwrap().is_some(), "used");
+    assert_eq!(store.sessions.find(hash, at(150)).await.unwrap(), None, "however much it is used");
+    assert!(store.sessions.end(hash).await.unwrap() && !store.sessions.end(hash).await.unwrap());
+    assert_eq!(store.sessions.find(hash, now).await.unwrap(), None);
+}
+
+async fn sessions_end_with_the_password_and_the_account(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    user(&store, "bob").await;
+    let now = tick();
+    let lives = async |secret: &str| store.sessions.find(TokenHash::of(secret), now).await.unwrap().is_some();
+    for (secret, of) in [("one", "ann"), ("two", "ann"), ("of bob", "bob")] {
+        assert!(store.sessions.open(session(secret, of, now)).await.unwrap());
+    }
+    let change = async |change: UserChange| drop(store.users.change(name("ann"), change).await.unwrap().unwrap().unwrap());
+    change(UserChange { display_name: Some("Anna".to_owned()), ..UserChange::default() }).await;
+    assert!(lives("one").await);
+    change(UserChange { password: Some("phc of the second".to_owned()), ..UserChange::default() }).await;
+    assert!(!lives("one").await && !lives("two").await && lives("of bob").await);
+    assert!(!store.sessions.open(session("late", "ann", now)).await.unwrap(), "the password that was shown is not hers any more");
+    let with_new = || NewSession { password: Some("phc of the second".to_owned()), ..session("three", "ann", now) };
+    assert!(store.sessions.open(with_new()).await.unwrap() && lives("three").await);
+    change(UserChange { is_disabled: Some(true), ..UserChange::default() }).await;
+    assert!(!lives("three").await && !store.sessions.open(with_new()).await.unwrap());
+    assert!(!store.sessions.open(session("of nobody", "nobody", now)).await.unwrap());
+    change(UserChange { is_disabled: Some(false), ..UserChange::default() }).await;
+    assert!(!lives("three").await, "what has ended does not come back");
+}
+
+async fn old_sessions_make_place(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    let began = tick();
+    for number in 0..=SESSIONS_MAX {
+        assert!(store.sessions.open(session(&number.to_string(), "ann", tick())).await.unwrap());
+    }
+    let lives = async |number: u32| store.sessions.find(TokenHash::of(&number.to_string()), began).await.unwrap().is_some();
+    assert!(!lives(0).await && lives(1).await && lives(SESSIONS_MAX).await);
+}
+
+async fn members_belong_to_one_workspace(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for (id, called) in [(own, "own"), (other, "other")] {
+        store.workspaces.ensure(id, called, tick()).await.unwrap();
+    }
+    user(&store, "ann").await;
+    user(&store, "bob").await;
+    member(&store, own, "ann", Role::Viewer).await;
+    member(&store, own, "ann", Role::Developer).await;
+    member(&store, other, "ann", Role::Admin).await;
+    member(&store, own, "bob", Role::Operator).await;
+    let nobody = NewMember { workspace: own, user: name("nobody"), role: Role::Admin, by: "u/admin".into(), now: tick() };
+    assert_eq!(store.members.put(nobody).await.unwrap(), MemberPut::NoSuchUser);
+    let found = store.members.find(own, &name("ann")).await.unwrap().unwrap();
+    assert_eq!((found.role, found.display_name.as_str(), found.is_disabled), (Role::Developer, "ann ✓", false));
+    assert_eq!(store.members.find(other, &name("bob")).await.unwrap(), None);
+    assert_eq!(store.members.standing(other, &name("bob")).await.unwrap(), None);
+    let listed = store.members.list(own, None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|member| member.user.as_str()).collect::<Vec<_>>(), ["ann", "bob"]);
+    assert_eq!(store.members.list(own, Some(&name("ann")), 10).await.unwrap(), listed[1..]);
+    let of_ann = store.members.workspaces_of(&name("ann"), 10).await.unwrap();
+    assert_eq!(of_ann, [("other".to_owned(), Role::Admin), ("own".to_owned(), Role::Developer)]);
+    assert!(store.members.remove(own, &name("ann")).await.unwrap() && !store.members.remove(own, &name("ann")).await.unwrap());
+    assert!(store.members.find(other, &name("ann")).await.unwrap().is_some());
+}
+
+async fn lists_say_what_a_member_may_do(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for called in ["ann", "bob"] {
+        user(&store, called).await;
+        member(&store, own, called, Role::Developer).await;
+        member(&store, other, called, Role::Developer).await;
+    }
+    store.groups.put(group(own, "ops", &["ann"])).await.unwrap().unwrap();
+    for new in [
+        folder(own, "billing", &[("u/ann", Level::Reader), ("g/ops", Level::Writer)]),
+        folder(own, "closed", &[("u/bob", Level::Owner)]),
+        folder(other, "of-others", &[("u/ann", Level::Owner)]),
+    ] {
+        store.folders.put(new).await.unwrap().unwrap();
+    }
+    store.folders.put_item(own, &path("f/closed/shown"), list(&[("g/ops", Level::Reader)])).await.unwrap().unwrap();
+    let standing = async |of: &str| store.members.standing(own, &name(of)).await.unwrap().unwrap();
+    let expected = Standing {
+        role: Role::Developer,
+        folders: vec![(name("billing"), Some(Level::Writer)), (name("closed"), None)],
+        items: vec![(path("f/closed/shown"), Level::Reader)],
+    };
+    assert_eq!(standing("ann").await, expected);
+    let expected = Standing { folders: vec![(name("billing"), None), (name("closed"), Some(Level::Owner))], items: Vec::new(), ..expected };
+    assert_eq!(standing("bob").await, expected);
+
+    let (found, entries) = store.folders.find(own, &name("billing")).await.unwrap().unwrap();
+    assert_eq!((found.description.as_str(), entries), ("for all ✓", list(&[("u/ann", Level::Reader), ("g/ops", Level::Writer)])));
+    assert_eq!(store.folders.find(other, &name("billing")).await.unwrap(), None);
+    assert_eq!(store.folders.list(own, Some(&name("billing")), 10).await.unwrap().len(), 1);
+    assert_eq!(store.folders.item(other, &path("f/closed/shown")).await.unwrap(), BTreeMap::new());
+    assert_eq!(store.folders.item(own, &path("f/closed/shown")).await.unwrap(), list(&[("g/ops", Level::Reader)]));
+
+    store.groups.put(group(own, "ops", &["bob"])).await.unwrap().unwrap();
+    assert_eq!(standing("ann").await.folders[0].1, Some(Level::Reader), "no longer as one of the group");
+    assert!(store.groups.delete(own, &name("ops")).await.unwrap() && !store.groups.delete(own, &name("ops")).await.unwrap());
+    store.groups.put(group(own, "ops", &["bob"])).await.unwrap().unwrap();
+    assert_eq!(standing("bob").await.folders[0].1, None, "a new group of the same name is on no list");
+    assert!(store.folders.delete(own, &name("closed")).await.unwrap() && !store.folders.delete(own, &name("closed")).await.unwrap());
+    assert_eq!(standing("bob").await.folders, [(name("billing"), None)]);
+    assert_eq!(store.members.standing(other, &name("ann")).await.unwrap().unwrap().folders, [(name("of-others"), Some(Level::Owner))]);
+}
+
+async fn lists_are_checked_and_bounded(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    user(&store, "ann").await;
+    user(&store, "bob").await;
+    member(&store, own, "ann", Role::Viewer).await;
+    member(&store, other, "bob", Role::Viewer).await;
+    store.groups.put(group(other, "ops", &["bob"])).await.unwrap().unwrap();
+    for stranger in ["u/bob", "g/ops", "u/nobody"] {
+        let unknown = AccessRefused::Unknown(stranger.parse::<Who>().unwrap());
+        let entries = [("u/ann", Level::Reader), (stranger, Level::Reader)];
+        assert_eq!(store.folders.put(folder(own, "x", &entries)).await.unwrap(), Err(unknown.clone()), "{stranger}");
+        assert_eq!(store.folders.put_item(own, &path("f/x/y"), list(&entries)).await.unwrap(), Err(unknown), "{stranger}");
+    }
+    assert!(matches!(store.groups.put(group(own, "ops", &["bob"])).await.unwrap(), Err(AccessRefused::Unknown(_))));
+    assert_eq!(store.folders.list(own, None, 10).await.unwrap(), []);
+    assert_eq!(store.folders.item(own, &path("f/x/y")).await.unwrap(), BTreeMap::new());
+    let long: AccessList = (0..=LIST_MAX).map(|number| (Who::User(name(&format!("u{number}"))), Level::Reader)).collect();
+    assert!(matches!(store.folders.put_item(own, &path("f/x/y"), long).await.unwrap(), Err(AccessRefused::TooMany(_))));
+    for number in 0..FOLDERS_MAX {
+        store.folders.put(folder(own, &format!("f{number}"), &[])).await.unwrap().unwrap();
+    }
+    assert!(matches!(store.folders.put(folder(own, "one-more", &[])).await.unwrap(), Err(AccessRefused::TooMany(_))));
+    store.folders.put(folder(own, "f0", &[("u/ann", Level::Owner)])).await.unwrap().unwrap();
+    let reader = || list(&[("u/ann", Level::Reader)]);
+    for number in 0..ITEMS_MAX {
+        store.folders.put_item(own, &path(&format!("f/x/i{number}")), reader()).await.unwrap().unwrap();
+    }
+    let one_more = store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap();
+    assert!(matches!(one_more, Err(AccessRefused::TooMany(_))));
+    store.folders.put_item(own, &path("f/x/i0"), AccessList::new()).await.unwrap().unwrap();
+    store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap().unwrap();
+}
+
+async fn whoever_goes_is_on_no_list(database: Database) {
+    let store = database.open().await;
+    let own = workspace();
+    user(&store, "ann").await;
+    member(&store, own, "ann", Role::Developer).await;
+    store.groups.put(group(own, "ops", &["ann"])).await.unwrap().unwrap();
+    store.folders.put(folder(own, "billing", &[("u/ann", Level::Owner), ("g/ops", Level::Writer)])).await.unwrap().unwrap();
+    store.members.remove(own, &name("ann")).await.unwrap();
+    member(&store, own, "ann", Role::Developer).await;
+    assert_eq!(store.members.standing(own, &name("ann")).await.unwrap().unwrap().folders, [(name("billing"), None)]);
+    assert_eq!(store.groups.find(own, &name("ops")).await.unwrap().unwrap().1, []);
+}
+
+fn invitation(workspace: WorkspaceId, secret: &str, now: Timestamp) -> NewInvitation {
+    let (id, expires_at) = (TokenId::new(now), now.plus(Duration::from_secs(60)));
+    NewInvitation { workspace, id, hash: TokenHash::of(secret), role: Role::Operator, by: "u/ann".into(), now, expires_at }
+}
+
+async fn an_invitation_is_good_once(database: Database) {
+    let store = database.open().await;
+    let (own, now) = (workspace(), tick());
+    user(&store, "ann").await;
+    let accept = async |secret: &str, invited, now| store.invitations.accept(TokenHash::of(secret), invited, now).await.unwrap();
+    store.invitations.invite(invitation(own, "one", now)).await.unwrap();
+    assert!(store.invitations.is_good(TokenHash::of("one"), now).await.unwrap());
+    assert_eq!(accept("none", Invited::New(new_user("bob")), now).await, Err(InvitationRefused::NotGood));
+    let late = now.plus(Duration::from_secs(60));
+    assert_eq!(accept("one", Invited::New(new_user("bob")), late).await, Err(InvitationRefused::NotGood));
+    assert_eq!(accept("one", Invited::New(new_user("ann")), now).await, Err(InvitationRefused::User(UserRefused::NameTaken)));
+    assert_eq!(accept("one", Invited::Known(name("nobody")), now).await, Err(InvitationRefused::NotGood));
+    assert_eq!(store.users.find(&name("bob")).await.unwrap(), None, "nothing is left of what was refused");
+    let bob = accept("one", Invited::New(new_user("bob")), now).await.unwrap();
+    assert!(!bob.is_instance_admin);
+    assert_eq!(store.members.find(own, &name("bob")).await.unwrap().unwrap().role, Role::Operator);
+    assert!(!store.invitations.is_good(TokenHash::of("one"), now).await.unwrap());
+    assert_eq!(accept("one", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));
+    assert_eq!(store.users.find(&name("cy")).await.unwrap(), None);
+
+    let second = invitation(own, "two", tick());
+    store.invitations.invite(second.clone()).await.unwrap();
+    assert_eq!(accept("two", Invited::Known(name("bob")), now).await, Err(InvitationRefused::IsMember));
+    assert_eq!(accept("two", Invited::Known(name("ann")), now).await.unwrap().name, name("ann"));
+    let third = invitation(own, "three", tick());
+    store.invitations.invite(third.clone()).await.unwrap();
+    let listed = store.invitations.invitations(own, None, 10).await.unwrap();
+    let used: Vec<_> = listed.iter().map(|each| each.used_by.as_ref().map(Name::as_str)).collect();
+    assert_eq!(used, [None, Some("ann"), Some("bob")]);
+    assert_eq!(store.invitations.invitations(own, Some(second.id), 10).await.unwrap(), listed[2..]);
+    assert_eq!(store.invitations.invitations(workspace(), None, 10).await.unwrap(), []);
+    assert!(!store.invitations.withdraw(workspace(), third.id).await.unwrap());
+    assert!(store.invitations.withdraw(own, third.id).await.unwrap());
+    assert_eq!(accept("three", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));
+}
+
+async fn two_accept_at_once(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    let (own, now) = (workspace(), tick());
+    one.invitations.invite(invitation(own, "secret", now)).await.unwrap();
+    let accept = |store: &Store, called: &str| {
+        let (invitations, invited) = (store.invitations.clone(), Invited::New(new_user(called)));
+        async move { invitations.accept(TokenHash::of("secret"), invited, now).await.unwrap() }
+    };
+    let (ann, bob) = tokio::join!(accept(&one, "ann"), accept(&other, "bob"));
+    assert_ne!(ann.is_ok(), bob.is_ok(), "{ann:?} {bob:?}");
+    assert_eq!(one.members.list(own, None, 10).await.unwrap().len(), 1);
+    assert_eq!(one.users.list(None, 10).await.unwrap().len(), 1);
+}
+
+async fn tokens_end_with_whom_they_act_as(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let put = async |secret: &str, identity: &str, workspace: Option<WorkspaceId>| {
+        let principal = Principal { token: TokenId::new(tick()), workspace, identity: identity.into(), scopes: vec![Scope::all()] };
+        store.tokens.put(TokenHash::of(secret), &principal, "", tick()).await.unwrap();
+    };
+    put("own", "u/ann", Some(own)).await;
+    put("of the installation", "u/ann", None).await;
+    put("of a group", "g/ann", Some(own)).await;
+    put("of the operator", "u/admin", None).await;
+    let good = async || {
+        let mut good = Vec::new();
+        for secret in ["own", "of the installation", "of a group", "of the operator"] {
+            good.extend(store.tokens.by_hash(TokenHash::of(secret)).await.unwrap().map(|_| secret));
+        }
+        good
+    };
+    let all = ["own", "of the installation", "of a group", "of the operator"];
+    let others = ["of a group", "of the operator"];
+    let change = async |change: UserChange| drop(store.users.change(name("ann"), change).await.unwrap().unwrap().unwrap());
+    assert_eq!(good().await, all, "there is no such user");
+    user(&store, "ann").await;
+    assert_eq!(good().await, others);
+    member(&store, other, "ann", Role::Admin).await;
+    assert_eq!(good().await, others, "a member of another workspace");
+    member(&store, own, "ann", Role::Viewer).await;
+    assert_eq!(good().await, ["own", "of a group", "of the operator"]);
+    change(UserChange { is_instance_admin: Some(true), ..UserChange::default() }).await;
+    store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(good().await, all);
+    change(UserChange { is_disabled: Some(true), ..UserChange::default() }).await;
+    assert_eq!(good().await, others);
+}

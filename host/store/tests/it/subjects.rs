@@ -1,0 +1,139 @@
+//! Users as issuers of single sign-on know them.
+
+use sandmill_model::{WorkspaceId, people::Name, role::Role};
+use sandmill_store::{
+    Store,
+    members::NewMember,
+    subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
+    users::{NewUser, User, UserChange},
+};
+
+use crate::fixture::{Database, on_both, tick};
+
+on_both![
+    a_user_is_known_by_issuer_and_subject,
+    a_stranger_becomes_a_user_if_that_is_allowed,
+    an_address_links_only_whoever_has_no_password,
+    groups_make_members_and_take_them_out,
+    two_log_in_for_the_first_time,
+];
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn subject(issuer: &str, subject: &str) -> Subject {
+    Subject { issuer: issuer.into(), subject: subject.into() }
+}
+
+fn login(of: &str) -> SubjectLogin {
+    SubjectLogin { subject: subject("https://id.test", of), stranger: None, roles: None, now: tick() }
+}
+
+fn stranger(of: &str, called: &str, email: Option<&str>) -> SubjectLogin {
+    let stranger = Stranger { name: name(called), email: email.map(str::to_owned), display_name: format!("{called} ✓") };
+    SubjectLogin { stranger: Some(stranger), ..login(of) }
+}
+
+async fn user(store: &Store, called: &str, password: Option<&str>) -> User {
+    let new = NewUser {
+        name: name(called),
+        email: Some(format!("{called}@example.test")),
+        display_name: String::new(),
+        password: password.map(str::to_owned),
+        is_instance_admin: false,
+        by: "u/admin".into(),
+        now: tick(),
+    };
+    store.users.create(new).await.unwrap().unwrap()
+}
+
+async fn logged_in(store: &Store, login: SubjectLogin) -> Result<String, SubjectRefused> {
+    store.subjects.log_in(login).await.unwrap().map(|user| user.name.to_string())
+}
+
+async fn a_user_is_known_by_issuer_and_subject(database: Database) {
+    let store = database.open().await;
+    let (ann, bob) = (user(&store, "ann", Some("phc")).await, user(&store, "bob", Some("phc")).await);
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+    let link = async |of: Subject, user: &Name| store.subjects.link(of, user.clone(), tick()).await.unwrap();
+    assert_eq!(link(subject("https://id.test", "1"), &name("nobody")).await, Linked::NoSuchUser);
+    for _ in 0..2 {
+        assert_eq!(link(subject("https://id.test", "1"), &ann.name).await, Linked::Done);
+    }
+    assert_eq!(link(subject("https://id.test", "1"), &bob.name).await, Linked::Taken);
+    assert_eq!(link(subject("https://other.test", "1"), &bob.name).await, Linked::Done);
+    assert_eq!(logged_in(&store, login("1")).await.as_deref(), Ok("ann"));
+    let other = SubjectLogin { subject: subject("https://other.test", "1"), ..login("1") };
+    assert_eq!(logged_in(&store, other).await.as_deref(), Ok("bob"));
+    // Another takes the place of the one before.
+    assert_eq!(link(subject("https://id.test", "2"), &ann.name).await, Linked::Done);
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+    assert_eq!(store.subjects.of_user("https://id.test", &ann.name).await.unwrap().as_deref(), Some("2"));
+    let disabled = UserChange { is_disabled: Some(true), ..UserChange::default() };
+    store.users.change(ann.name.clone(), disabled).await.unwrap().unwrap();
+    assert_eq!(logged_in(&store, login("2")).await, Err(SubjectRefused::Disabled));
+    for there in [true, false] {
+        assert_eq!(store.subjects.unlink("https://id.test", &ann.name).await.unwrap(), there);
+    }
+    assert_eq!(store.subjects.of_user("https://id.test", &ann.name).await.unwrap(), None);
+}
+
+async fn a_stranger_becomes_a_user_if_that_is_allowed(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann", Some("phc")).await;
+    assert_eq!(logged_in(&store, stranger("1", "ann", Some("ann@id.test"))).await.as_deref(), Ok("ann-2"));
+    // From then on it is the subject that counts.
+    assert_eq!(logged_in(&store, stranger("1", "other", None)).await.as_deref(), Ok("ann-2"));
+    assert_eq!(logged_in(&store, login("1")).await.as_deref(), Ok("ann-2"));
+    let made = store.users.find(&name("ann-2")).await.unwrap().unwrap();
+    assert_eq!((made.email.as_deref(), made.has_password, made.is_instance_admin), (Some("ann@id.test"), false, false));
+    assert_eq!((made.display_name.as_str(), &*made.created_by), ("ann ✓", BY_GROUPS));
+}
+
+async fn an_address_links_only_whoever_has_no_password(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann", None).await;
+    user(&store, "bob", Some("phc")).await;
+    assert_eq!(logged_in(&store, stranger("1", "x", Some("ann@example.test"))).await.as_deref(), Ok("ann"));
+    // Another subject that says it has the same address.
+    assert_eq!(logged_in(&store, stranger("2", "x", Some("ann@example.test"))).await, Err(SubjectRefused::EmailTaken));
+    assert_eq!(logged_in(&store, stranger("3", "x", Some("bob@example.test"))).await, Err(SubjectRefused::EmailTaken));
+    assert_eq!(store.users.find(&name("x")).await.unwrap(), None, "nothing is left of it");
+    assert_eq!(logged_in(&store, login("3")).await, Err(SubjectRefused::Unknown));
+}
+
+async fn groups_make_members_and_take_them_out(database: Database) {
+    let store = database.open().await;
+    let mut ids = Vec::new();
+    for workspace in ["one", "two", "three"] {
+        let now = tick();
+        ids.push(store.workspaces.ensure(WorkspaceId::new(now), workspace, now).await.unwrap().id);
+    }
+    let ann = user(&store, "ann", None).await.name;
+    store.subjects.link(subject("https://id.test", "1"), ann.clone(), tick()).await.unwrap();
+    let by_hand = NewMember { workspace: ids[2], user: ann.clone(), role: Role::Viewer, by: "u/admin".into(), now: tick() };
+    store.members.put(by_hand).await.unwrap();
+    let roles = async |given: Option<&[(&str, Role)]>| {
+        let roles = given.map(|given| given.iter().map(|(workspace, role)| ((*workspace).into(), *role)).collect());
+        store.subjects.log_in(SubjectLogin { roles, ..login("1") }).await.unwrap().unwrap();
+        let found = store.members.workspaces_of(&ann, 10).await.unwrap();
+        found.into_iter().map(|(workspace, role)| format!("{workspace}:{}", role.name())).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        roles(Some(&[("one", Role::Developer), ("three", Role::Admin), ("nowhere", Role::Admin)])).await,
+        "one:developer three:viewer",
+        "what people say of a member counts more than what groups do"
+    );
+    assert_eq!(roles(None).await, "one:developer three:viewer");
+    assert_eq!(roles(Some(&[("one", Role::Viewer), ("two", Role::Admin)])).await, "one:viewer three:viewer two:admin");
+    assert_eq!(roles(Some(&[])).await, "three:viewer");
+}
+
+async fn two_log_in_for_the_first_time(database: Database) {
+    let store = database.open().await;
+    let once = || logged_in(&store, stranger("1", "ann", Some("ann@id.test")));
+    let (one, other) = tokio::join!(once(), once());
+    assert_eq!((one.as_deref(), other.as_deref()), (Ok("ann"), Ok("ann")));
+    assert_eq!(store.users.list(None, 10).await.unwrap().len(), 1);
+}
