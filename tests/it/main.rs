@@ -20,6 +20,7 @@ mod disk;
 mod dispatching;
 mod events;
 mod examples;
+mod execution;
 mod failing;
 mod fetching;
 mod foreign;

@@ -129,7 +129,8 @@ async fn build(
         });
         app.store.scripts.has_component(to.caller.workspace.id, component.await?).await?
     };
-    let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone(), is_known };
+    let workspace = to.caller.workspace.id;
+    let request = BuildRequest { workspace, file_name, language, source: source.clone(), manifest: manifest.clone(), is_known };
     let built = app.builder.build(request).await?;
     let component = match &built.program {
         ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,
