@@ -134,6 +134,7 @@ impl Bare {
     pub(crate) async fn module(&self, source: &str) -> anyhow::Result<HostedModule> {
         let source = Bytes::copy_from_slice(source.as_bytes());
         let request = BuildRequest {
+            workspace: WorkspaceId::new(SystemClock.now()),
             file_name: "bench.ts".to_owned(),
             language: Language::TypeScript,
             source,
@@ -154,7 +155,7 @@ impl Bare {
     fn install_async(&self, component: &[u8]) -> anyhow::Result<Arc<Program<Host>>> {
         let engine = wasmtime::Engine::new(&async_engine_config(None))?;
         let code = engine.precompile_component(component)?;
-        let key = ProgramKey { digest: Digest::of(component), model: ComponentModel::Async };
+        let key = ProgramKey { model: ComponentModel::Async, ..Digest::of(component).into() };
         Ok(self.sandbox.install(key, &code)?)
     }
 

@@ -36,10 +36,11 @@ pub fn run(options: &Options, strictness: Strictness) -> Result<()> {
     setup::run(strictness)?;
     exec::run(cargo().args(["build", "--profile", PROFILE, "--package", "sandmill"]))?;
     setup::guests(strictness)?;
-    let needs: [Need; 4] = [
+    let needs: [Need; 5] = [
         (tools::WASMTIME_VARIABLE, "components taken away to another host", tools::wasmtime),
         (tools::MOTO_VARIABLE, "objects of scripts with a service that speaks S3", tools::moto_server),
         (tools::REGISTRY_VARIABLE, "components out of a registry", tools::docker_registry),
+        (tools::SCHEMATHESIS_VARIABLE, "the API against its description", tools::schemathesis),
         (tools::FOREIGN_VARIABLE, "components of other people's toolchains", tools::foreign),
     ];
     let mut found = Vec::new();

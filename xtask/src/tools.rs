@@ -40,6 +40,20 @@ pub fn moto_server() -> Result<PathBuf> {
     moto.installed()
 }
 
+/// Asks an API whatever its description allows, and whatever it does not.
+const SCHEMATHESIS: &str = "4.32.5";
+
+/// Tells tests where it is.
+pub(crate) const SCHEMATHESIS_VARIABLE: &str = "SANDMILL_SCHEMATHESIS";
+
+/// The `schemathesis` program.
+///
+/// # Errors
+/// If it cannot be installed.
+pub fn schemathesis() -> Result<PathBuf> {
+    python_tool("schemathesis", SCHEMATHESIS)
+}
+
 /// Tells tests where the registry of OCI artifacts is.
 pub(crate) const REGISTRY_VARIABLE: &str = "SANDMILL_DOCKER_REGISTRY";
 

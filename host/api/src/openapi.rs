@@ -1,9 +1,12 @@
 //! The description of the API, from the handlers. Endpoints of trigger kinds are theirs to describe: this crate does not know them.
 
+mod grammar;
+
 use utoipa::{
     Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, ResponseBuilder,
+        path::Operation,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -148,6 +151,21 @@ struct Description;
 /// What holds for every operation.
 struct Common;
 
+/// Media types of what is no text.
+const BYTES: [&str; 2] = ["application/wasm", "*/*"];
+/// In `components`.
+const PROBLEM: &str = "Problem";
+/// Of whatever changes or starts something.
+const CHANGING: [&str; 3] = ["409", "422", "507"];
+/// Of whatever reads a body.
+const READING: [&str; 2] = ["413", "415"];
+/// Of whatever asks who calls.
+const GUARDED: [&str; 3] = ["400", "401", "403"];
+/// Of everything.
+const ALL: [&str; 4] = ["404", "429", "500", "503"];
+/// Of what answers with the result of a run: it may be gone, and the run may have taken too long.
+const RESULT: [&str; 3] = ["410", "422", "504"];
+
 impl Modify for Common {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         if let Some(components) = &mut openapi.components {
@@ -159,11 +177,59 @@ impl Modify for Common {
         }
         let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
         let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
-        for item in openapi.paths.paths.values_mut() {
+        if let Some(components) = &mut openapi.components {
+            components.responses.insert(PROBLEM.to_owned(), RefOr::T(failure));
+        }
+        for (path, item) in &mut openapi.paths.paths {
+            for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+                fails(operation, &CHANGING);
+            }
+            // What starts a run may wait for it.
+            let results = [path.ends_with("/result").then_some(&mut item.get), path.ends_with("/runs").then_some(&mut item.post)];
+            for operation in results.into_iter().flatten().flatten() {
+                fails(operation, &RESULT);
+            }
             for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-                operation.responses.responses.insert("default".to_owned(), RefOr::T(failure.clone()));
+                if operation.request_body.is_some() {
+                    fails(operation, &READING);
+                }
+                if operation.security.is_none() {
+                    fails(operation, &GUARDED);
+                }
+                fails(operation, &ALL);
+                // Whatever a later release may add.
+                fails(operation, &["default"]);
+                bytes_are_bytes(operation);
             }
         }
+        grammar::describe(openapi);
+    }
+}
+
+/// A component is no array of numbers.
+fn bytes_are_bytes(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        without_schema(body.content.iter_mut());
+    }
+    for answer in operation.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer {
+            without_schema(answer.content.iter_mut());
+        }
+    }
+}
+
+fn without_schema<'a>(contents: impl Iterator<Item = (&'a String, &'a mut RefOr<Content>)>) {
+    for (_, content) in contents.filter(|(media_type, _)| BYTES.contains(&media_type.as_str())) {
+        if let RefOr::T(content) = content {
+            content.schema = None;
+        }
+    }
+}
+
+/// Says that the operation may be answered by a problem with each of these statuses.
+fn fails(operation: &mut Operation, statuses: &[&str]) {
+    for status in statuses {
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));
     }
 }
 

@@ -4,14 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_model::{
-    BoxFuture, Digest, JsonText, Language, Manifest,
+    BoxFuture, Digest, JsonText, Language, Manifest, WorkspaceId,
     build::{BuildError, BuildRequest, Builder, Built},
     version::{HostedModule, ProgramSpec},
 };
 
 use crate::{
-    limits::{COMPONENT_BYTES_MAX, REQUEST_WALL, SOURCE_BYTES_MAX},
-    pool::{Lane, Shared, Spawner},
+    limits::{COMPONENT_BYTES_MAX, QUEUE_MAX, REQUEST_WALL, SOURCE_BYTES_MAX, WORKSPACE_QUEUE_MAX},
+    pool::{Bounds, By, Lane, Shared, Spawner},
     protocol::{Artefact, Inspect, Request, Response},
     runtime,
 };
@@ -23,7 +23,8 @@ const NICE_BACKGROUND: i32 = 15;
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Worker processes for builds of sources that someone waits for, and as many for components. One more makes snapshots.
+    /// Worker processes for builds of sources that someone waits for, and as many for components. One more makes snapshots. Of several no
+    /// workspace alone has the last one.
     pub workers: usize,
     /// A binary whose subcommand `build-worker` calls [`crate::worker_main`]: this one.
     pub executable: PathBuf,
@@ -42,7 +43,10 @@ impl Options {
 
 /// Cheap to clone. Workers end when the last clone is dropped.
 #[derive(Clone)]
-pub struct Compiler(Arc<Inner>);
+pub struct Compiler {
+    inner: Arc<Inner>,
+    by: By,
+}
 
 struct Inner {
     interactive: Lane,
@@ -58,13 +62,23 @@ impl Compiler {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let shared = Arc::new(Shared::new(options.executable, options.wall, Spawner::start()));
-        Self(Arc::new(Inner {
-            interactive: Lane::new(Arc::clone(&shared), options.workers, NICE_INTERACTIVE),
-            components: Lane::new(Arc::clone(&shared), options.workers, NICE_COMPONENTS),
-            background: Lane::new(Arc::clone(&shared), 1, NICE_BACKGROUND),
+        let awaited = Bounds { workers: options.workers, line_max: WORKSPACE_QUEUE_MAX, all_max: QUEUE_MAX };
+        // Nobody is told of a snapshot that is refused, so one workspace may have as many waiting as there are.
+        let background = Bounds { workers: 1, line_max: QUEUE_MAX, all_max: QUEUE_MAX };
+        let inner = Inner {
+            interactive: Lane::new(Arc::clone(&shared), awaited, NICE_INTERACTIVE),
+            components: Lane::new(Arc::clone(&shared), awaited, NICE_COMPONENTS),
+            background: Lane::new(Arc::clone(&shared), background, NICE_BACKGROUND),
             shared,
             accepts_async: options.accepts_async,
-        }))
+        };
+        Self { inner: Arc::new(inner), by: None }
+    }
+
+    /// The same workers, in the turns of `workspace`. What is asked of a compiler without one stands in the node's own line.
+    #[must_use]
+    pub fn on_behalf_of(&self, workspace: WorkspaceId) -> Self {
+        Self { inner: Arc::clone(&self.inner), by: Some(workspace) }
     }
 
     /// Looks at a component that is uploaded, and compiles it unless its code is `known`, which must be of these bytes.
@@ -78,9 +92,9 @@ impl Compiler {
         known: Option<&[u8]>,
     ) -> Result<Inspected, BuildError> {
         check_component_size(&component)?;
-        let about = Inspect { file_name, manifest, accepts_async: self.0.accepts_async, component_bytes: component.len() };
+        let about = Inspect { file_name, manifest, accepts_async: self.inner.accepts_async, component_bytes: component.len() };
         let body = known.map_or_else(|| component.clone(), |code| [component.as_ref(), code].concat().into());
-        match self.0.components.call(&Request::Inspect(Box::new(about)), &body).await? {
+        match self.inner.components.call(self.by, &Request::Inspect(Box::new(about)), &body).await? {
             (Response::Inspected { built_bytes }, mut body) if built_bytes <= body.len() => {
                 let code = body.split_off(built_bytes);
                 Ok(Inspected { built: read_built(&body)?, code: (!code.is_empty()).then_some(code) })
@@ -95,7 +109,7 @@ impl Compiler {
     /// If it is not a valid component, or a limit was met.
     pub async fn compile(&self, component: Bytes) -> Result<Bytes, BuildError> {
         check_component_size(&component)?;
-        bytes_of(self.0.components.call(&Request::Compile, &component).await?)
+        bytes_of(self.inner.components.call(self.by, &Request::Compile, &component).await?)
     }
 
     /// Machine code of the script's own component: the JavaScript runtime with the module already loaded.
@@ -103,7 +117,7 @@ impl Compiler {
     /// # Errors
     /// If the module does not load, or a limit was met.
     pub async fn snapshot(&self, module: HostedModule) -> Result<Bytes, BuildError> {
-        bytes_of(self.0.background.call(&Request::Snapshot, &module_body(&module)?).await?)
+        bytes_of(self.inner.background.call(self.by, &Request::Snapshot, &module_body(&module)?).await?)
     }
 
     /// The script's own component, as a file that another host can run.
@@ -111,7 +125,7 @@ impl Compiler {
     /// # Errors
     /// As [`Self::snapshot`].
     pub async fn snapshot_component(&self, module: HostedModule) -> Result<Bytes, BuildError> {
-        bytes_of(self.0.interactive.call(&Request::SnapshotComponent, &module_body(&module)?).await?)
+        bytes_of(self.inner.interactive.call(self.by, &Request::SnapshotComponent, &module_body(&module)?).await?)
     }
 
     /// The component with all that only Sandmill provides satisfied inside it: what returns nothing does nothing, the
@@ -121,7 +135,7 @@ impl Compiler {
     /// If it is not a valid component, or a limit was met.
     pub async fn standalone(&self, component: Bytes) -> Result<Bytes, BuildError> {
         check_component_size(&component)?;
-        bytes_of(self.0.interactive.call(&Request::Standalone, &component).await?)
+        bytes_of(self.inner.interactive.call(self.by, &Request::Standalone, &component).await?)
     }
 
     /// Machine code of [`Self::javascript_runtime`], compiled by a worker unless it is known already.
@@ -129,7 +143,7 @@ impl Compiler {
     /// # Errors
     /// If no worker could be had.
     pub async fn runtime_compiled(&self) -> Result<Bytes, BuildError> {
-        self.0.interactive.artefact(Artefact::Runtime).await
+        self.inner.interactive.artefact(Artefact::Runtime).await
     }
 
     /// Starts a worker and gives it the compiled runtime, so that the first build finds both: a build by a warm worker
@@ -138,12 +152,12 @@ impl Compiler {
     /// # Errors
     /// If no worker could be had.
     pub async fn warm_up(&self) -> Result<(), BuildError> {
-        self.0.interactive.warm_up(Artefact::Runtime).await.map(|_| ())
+        self.inner.interactive.warm_up(Artefact::Runtime).await.map(|_| ())
     }
 
     /// Hands over machine code of the runtime from a cache, so that the first build need not compile it.
     pub fn provide_runtime(&self, code: Bytes) {
-        self.0.shared.keep(Artefact::Runtime, code);
+        self.inner.shared.keep(Artefact::Runtime, code);
     }
 
     /// Digest of the JavaScript runtime: part of the key of everything built with it.
@@ -162,14 +176,16 @@ impl Compiler {
 impl Builder for Compiler {
     fn build(&self, request: BuildRequest) -> BoxFuture<'_, Result<Built, BuildError>> {
         Box::pin(async move {
-            let BuildRequest { file_name, language, source, manifest, .. } = request;
+            let BuildRequest { workspace, file_name, language, source, manifest, .. } = request;
             match language {
-                Language::Component => return Ok(self.inspect((file_name, manifest), source, None).await?.built),
+                Language::Component => {
+                    return Ok(self.on_behalf_of(workspace).inspect((file_name, manifest), source, None).await?.built);
+                }
                 Language::TypeScript | Language::JavaScript => check_source_size(&source)?,
                 Language::Identity => return identity(&source),
             }
             let request = Request::Build { file_name, language, manifest: Box::new(manifest) };
-            let (_, body) = self.0.interactive.call(&request, &source).await?;
+            let (_, body) = self.inner.interactive.call(Some(workspace), &request, &source).await?;
             read_built(&body)
         })
     }

@@ -53,8 +53,10 @@ pub const WORKER_REQUESTS_MAX: u32 = 500;
 /// What is kept of a worker's stderr, to tell why it died.
 pub const WORKER_STDERR_BYTES_MAX: usize = 8 * 1024;
 
-/// Builds that wait for a worker; further ones are refused.
+/// Builds that wait for a worker. Past it the last of the workspace with the most makes way for one with fewer.
 pub const QUEUE_MAX: usize = 256;
+/// Builds of one workspace that wait for a worker, snapshots apart; further ones are refused.
+pub const WORKSPACE_QUEUE_MAX: usize = 128;
 /// JSON before the body of a frame.
 pub const FRAME_HEADER_BYTES_MAX: usize = 4 * MIB;
 /// Body of a frame. The compiled form of the largest component fits.

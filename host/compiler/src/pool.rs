@@ -1,29 +1,28 @@
 //! Lanes of build workers. Builds that someone waits for and snapshots that nobody waits for have lanes of their own, so
-//! neither stands behind the other; within a lane it is first come, first served.
+//! neither stands behind the other; within a lane workspaces take turns.
 
 mod process;
 mod spawner;
+mod turns;
 
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use sandmill_model::build::BuildError;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
-    limits::{QUEUE_MAX, WORKER_REQUESTS_MAX},
+    limits::WORKER_REQUESTS_MAX,
     protocol::{Artefact, Request, Response},
 };
 use process::Process;
 pub(crate) use spawner::Spawner;
+pub(crate) use turns::{Bounds, By};
+use turns::{Turn, Turns};
 
 /// What all lanes share.
 pub(crate) struct Shared {
@@ -51,21 +50,19 @@ impl Shared {
 pub(crate) struct Lane {
     shared: Arc<Shared>,
     nice: i32,
-    /// Its queue is fair.
-    workers: Semaphore,
-    waiting: AtomicUsize,
+    turns: Arc<Turns>,
     idle: Mutex<VecDeque<Process>>,
 }
 
 impl Lane {
-    pub(crate) fn new(shared: Arc<Shared>, workers: usize, nice: i32) -> Self {
-        Self { shared, nice, workers: Semaphore::new(workers.max(1)), waiting: AtomicUsize::new(0), idle: Mutex::default() }
+    pub(crate) fn new(shared: Arc<Shared>, bounds: Bounds, nice: i32) -> Self {
+        Self { shared, nice, turns: Turns::new(bounds), idle: Mutex::default() }
     }
 
-    /// Sends `request` to a worker, starting one if none is idle. A worker that fails is replaced by the next call, and
+    /// Sends `request` to a worker in the turn of `by`, starting one if none is idle. A worker that fails is replaced by the next call, and
     /// one whose caller went away is killed with the call.
-    pub(crate) async fn call(&self, request: &Request, body: &Bytes) -> Result<(Response, Bytes), BuildError> {
-        let (_permit, mut process) = self.worker().await?;
+    pub(crate) async fn call(&self, by: By, request: &Request, body: &Bytes) -> Result<(Response, Bytes), BuildError> {
+        let (_turn, mut process) = self.worker(by).await?;
         if let Some(artefact) = request.needs() {
             self.provide(&mut process, artefact).await?;
         }
@@ -79,7 +76,7 @@ impl Lane {
 
     /// Sees to it that there is a worker that has the compiled form of the runtime at hand, and returns that form.
     pub(crate) async fn warm_up(&self, artefact: Artefact) -> Result<Bytes, BuildError> {
-        let (_permit, mut process) = self.worker().await?;
+        let (_turn, mut process) = self.worker(None).await?;
         self.provide(&mut process, artefact).await?;
         self.put_back(process);
         self.shared.artefact(artefact).ok_or_else(|| BuildError::Unavailable("the runtime was not compiled".to_owned()))
@@ -94,15 +91,13 @@ impl Lane {
     }
 
     /// Waits for a turn, and takes the warmest worker.
-    async fn worker(&self) -> Result<(SemaphorePermit<'_>, Process), BuildError> {
-        let waiting = Waiting::enter(&self.waiting)?;
-        let permit = self.workers.acquire().await.map_err(|_| BuildError::Unavailable("the server is stopping".to_owned()))?;
-        drop(waiting);
+    async fn worker(&self, by: By) -> Result<(Turn, Process), BuildError> {
+        let turn = self.turns.turn(by).await?;
         let process = match self.take_idle() {
             Some(process) => process,
             None => self.start().await?,
         };
-        Ok((permit, process))
+        Ok((turn, process))
     }
 
     async fn start(&self) -> Result<Process, BuildError> {
@@ -144,24 +139,5 @@ impl Lane {
         if process.requests() < WORKER_REQUESTS_MAX && !process.is_spent() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(process);
         }
-    }
-}
-
-/// Counts who waits, however the waiting ends.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Result<Self, BuildError> {
-        let waiting = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= QUEUE_MAX {
-            return Err(BuildError::Unavailable(format!("{QUEUE_MAX} builds are waiting already")));
-        }
-        Ok(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

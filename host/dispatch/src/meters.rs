@@ -142,6 +142,17 @@ impl Meters {
         Ok(())
     }
 
+    /// Whether runs that wait may begin: those of a workspace whose fuel of the day is used up go on with the next. Of one that nobody
+    /// has asked for here, what it used is known within a second.
+    pub(crate) fn has_fuel(&self, workspace: WorkspaceId) -> bool {
+        let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        let now = self.clock.now();
+        let mut state = meter.state();
+        state.heard_at = now;
+        let limit = state.read.as_ref().and_then(|read| read.quotas.fuel_per_day);
+        limit.is_none_or(|limit| state.estimate(now).fuel_of_day < limit)
+    }
+
     /// What was admitted came to nothing: it was a repetition, or could not be written.
     pub(crate) fn was_none(&self, workspace: WorkspaceId) {
         if let Some(meter) = self.known(workspace) {

@@ -242,6 +242,7 @@ impl Inner {
             ends_left -= u32::from(after.is_none());
             round.after = after;
             self.running_limits.note(&heads);
+            heads.retain(|Ready { head, .. }| self.meters.has_fuel(head.workspace));
             while !heads.is_empty() {
                 let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
                 round.turn = round.turn.wrapping_add(1);

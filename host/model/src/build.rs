@@ -4,10 +4,12 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxFuture, json::JsonText, language::Language, manifest::Manifest, version::ProgramSpec};
+use crate::{BoxFuture, WorkspaceId, json::JsonText, language::Language, manifest::Manifest, version::ProgramSpec};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildRequest {
+    /// For whom it is built: workspaces take turns.
+    pub workspace: WorkspaceId,
     /// Shown in diagnostics and stack traces, e.g. `hello.ts`.
     pub file_name: String,
     pub language: Language,

@@ -34,11 +34,14 @@ pub struct Options {
     pub versions_max: usize,
     /// Snapshots that wait to be built; beyond it a script stays in the shared runtime until it is called again.
     pub snapshots_waiting_max: usize,
+    /// Whether workspaces share compiled code. Only where all of them are of one person: else who deploys what another has would
+    /// learn of it by time.
+    pub shares_code: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { snapshot_after_runs: 5, versions_max: 20_000, snapshots_waiting_max: 4_000 }
+        Self { snapshot_after_runs: 5, versions_max: 20_000, snapshots_waiting_max: 4_000, shares_code: false }
     }
 }
 
@@ -133,11 +136,13 @@ impl Builder for Runner {
 
 impl Inner {
     async fn build_component(&self, request: BuildRequest) -> Result<Built, BuildError> {
-        let BuildRequest { file_name, source, manifest, is_known, .. } = request;
-        let known = if is_known { self.known(source.clone()).await } else { None };
-        let Inspected { built, code } = self.compiler.inspect((file_name, manifest), source, known.as_deref()).await?;
+        let BuildRequest { workspace, file_name, source, manifest, is_known, .. } = request;
+        let known = if is_known { self.known(workspace, source.clone()).await } else { None };
+        let compiler = self.compiler.on_behalf_of(workspace);
+        let Inspected { built, code } = compiler.inspect((file_name, manifest), source, known.as_deref()).await?;
         if let (Some(code), ProgramSpec::Component { component, model, .. }) = (code, &built.program) {
-            let key = ProgramKey { digest: *component, model: *model };
+            metrics::counter!("sandmill_components_compiled_total").increment(1);
+            let key = ProgramKey { workspace: self.owner(workspace), digest: *component, model: *model };
             if let Err(error) = self.install(key, code).await {
                 // Its first run tries once more, and says so.
                 tracing::warn!(%component, error, "a component that was deployed could not be made ready");
@@ -146,19 +151,25 @@ impl Inner {
         Ok(built)
     }
 
+    /// Whose code it is that is compiled of what a workspace deployed.
+    fn owner(&self, workspace: WorkspaceId) -> Option<WorkspaceId> {
+        (!self.options.shares_code).then_some(workspace)
+    }
+
     /// Machine code that is kept of a component.
-    async fn known(&self, component: bytes::Bytes) -> Option<Vec<u8>> {
-        let sandbox = self.sandbox.clone();
+    async fn known(&self, workspace: WorkspaceId, component: bytes::Bytes) -> Option<Vec<u8>> {
+        let (sandbox, workspace) = (self.sandbox.clone(), self.owner(workspace));
         let known = tokio::task::spawn_blocking(move || {
             let digest = Digest::of(&component);
             [ComponentModel::Sync, ComponentModel::Async]
                 .into_iter()
-                .find_map(|model| sandbox.code(ProgramKey { digest, model }).ok().flatten())
+                .find_map(|model| sandbox.code(ProgramKey { workspace, digest, model }).ok().flatten())
         });
         known.await.ok().flatten()
     }
 
     async fn execute(self: &Arc<Self>, attempt: Attempt) -> Outcome {
+        let workspace = attempt.workspace;
         let loaded = match self.load(attempt.workspace, attempt.version).await {
             Ok(loaded) => loaded,
             Err(message) => {
@@ -186,7 +197,7 @@ impl Inner {
                 *stack = StackMap::new(&source.module).map(stack);
             }
             if source.snapshot.get().is_none() && source.becomes_warm(self.options.snapshot_after_runs) {
-                self.snapshot_later(&loaded);
+                self.snapshot_later(workspace, &loaded);
             }
         }
         outcome
@@ -250,7 +261,8 @@ impl Inner {
         let tier = match version.program {
             ProgramSpec::Identity => Tier::Identity,
             ProgramSpec::Component { component, entry, model } => {
-                let program = self.component(workspace, ProgramKey { digest: component, model }).await?;
+                let key = ProgramKey { workspace: self.owner(workspace), digest: component, model };
+                let program = self.component(workspace, key).await?;
                 let entry = match entry {
                     Entry::Script { .. } => ComponentEntry::Script,
                     Entry::Http => ComponentEntry::Http,
@@ -267,7 +279,7 @@ impl Inner {
             }
             ProgramSpec::Hosted(module) => {
                 let source = Source::new(module, self.javascript().await?);
-                if let Some(program) = self.cached(snapshot_key(&source.module)).await? {
+                if let Some(program) = self.cached(self.snapshot_key(workspace, &source.module)).await? {
                     // Nobody else has the cell yet, so this cannot be refused.
                     let _ = source.snapshot.set(program);
                 }
@@ -309,7 +321,9 @@ impl Inner {
         }
         let component = self.versions.component(workspace, digest).await?;
         let component = component.ok_or_else(|| format!("component {digest} is gone"))?;
-        let code = self.compiler.compile(component).await.map_err(|error| error.to_string())?;
+        let compiler = self.compiler.on_behalf_of(workspace);
+        let code = compiler.compile(component).await.map_err(|error| error.to_string())?;
+        metrics::counter!("sandmill_components_compiled_total").increment(1);
         self.install(key, code).await
     }
 
@@ -327,12 +341,12 @@ impl Inner {
     }
 
     /// Builds the script's own program behind its runs, one after another.
-    fn snapshot_later(self: &Arc<Self>, loaded: &Arc<Loaded>) {
+    fn snapshot_later(self: &Arc<Self>, workspace: WorkspaceId, loaded: &Arc<Loaded>) {
         let (inner, loaded) = (Arc::clone(self), Arc::clone(loaded));
         self.tasks.spawn(async move {
             let Tier::Source(source) = &loaded.tier else { return };
             let Ok(_place) = inner.snapshots_waiting.try_acquire() else { return };
-            match inner.snapshot(&source.module).await {
+            match inner.snapshot(workspace, &source.module).await {
                 Ok(program) => {
                     let _ = source.snapshot.set(program);
                     metrics::counter!("sandmill_snapshots_total", "result" => "ok").increment(1);
@@ -346,13 +360,18 @@ impl Inner {
         });
     }
 
-    async fn snapshot(&self, module: &Arc<HostedModule>) -> Result<Arc<Program<Host>>, String> {
-        let key = snapshot_key(module);
+    async fn snapshot(&self, workspace: WorkspaceId, module: &Arc<HostedModule>) -> Result<Arc<Program<Host>>, String> {
+        let key = self.snapshot_key(workspace, module);
         if let Some(program) = self.cached(key).await? {
             return Ok(program);
         }
-        let code = self.compiler.snapshot(HostedModule::clone(module)).await.map_err(|error| error.to_string())?;
+        let compiler = self.compiler.on_behalf_of(workspace);
+        let code = compiler.snapshot(HostedModule::clone(module)).await.map_err(|error| error.to_string())?;
         self.install(key, code).await
+    }
+
+    fn snapshot_key(&self, workspace: WorkspaceId, module: &HostedModule) -> ProgramKey {
+        ProgramKey { workspace: self.owner(workspace), ..snapshot_digest(module).into() }
     }
 }
 
@@ -382,7 +401,7 @@ fn identity(input: CallInput<Host>) -> Outcome {
 }
 
 /// Compiled code of a snapshot depends on the module and on the runtime around it.
-fn snapshot_key(module: &HostedModule) -> Digest {
+fn snapshot_digest(module: &HostedModule) -> Digest {
     let parameters = module.parameters.join(",");
     Digest::of_parts(&[
         b"snapshot",

@@ -1,8 +1,12 @@
-//! Who may run: slots for those that run, room in the pool for those that hold an instance, and the memory of all guests together.
+//! Who may run: slots for those that run, room in the pool for those that hold an instance, and the memory of all guests together
+//! and of each workspace's.
 //!
 //! The common case — something is free and nobody waits — is one compare-and-swap. Otherwise starts wait in a queue for each
 //! workspace, served in turn, behind runs that come out of a host call and only want their slot back. Runs that compute for long
 //! lend their slots to those that wait to start, and take turns with them for the next.
+
+mod accounts;
+mod memory;
 
 use std::{
     collections::VecDeque,
@@ -14,8 +18,10 @@ use std::{
 };
 
 use sandmill_model::WorkspaceId;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+pub(crate) use self::accounts::Accounts;
+use self::memory::{Budget, Shares};
 use crate::{
     fair::{FairQueue, TURN_NS},
     schedule::Task,
@@ -41,11 +47,17 @@ pub(crate) struct Admission {
     free: AtomicU64,
     waiting: AtomicUsize,
     queues: Mutex<Queues>,
-    memory_used_bytes: AtomicU64,
-    memory_max_bytes: u64,
+    memory: Budget,
+    shares: Shares,
     memory_wait_max: Duration,
-    memory_waiting: AtomicUsize,
-    memory_freed: Notify,
+}
+
+/// Bounds of the memory of guests.
+pub(crate) struct MemoryBounds {
+    pub(crate) all_bytes_max: u64,
+    pub(crate) workspace_bytes_max: u64,
+    /// How long a run that is under way waits for what others hold.
+    pub(crate) wait_max: Duration,
 }
 
 #[derive(Default)]
@@ -74,25 +86,22 @@ pub(crate) struct Slot(Arc<Admission>);
 /// Room in the pool for the run's instance.
 pub(crate) struct Room(Arc<Admission>, u32);
 
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the memory for guests on this node is used up ({max_bytes} bytes); the run may be tried again")]
-pub(crate) struct MemoryFull {
-    max_bytes: u64,
-}
-
 impl Admission {
-    pub(crate) fn new(slots: u32, instances: u32, memory_max_bytes: u64, memory_wait_max: Duration) -> Arc<Self> {
+    pub(crate) fn new(slots: u32, instances: u32, memory: &MemoryBounds) -> Arc<Self> {
         Arc::new(Self {
             slots_total: u64::from(slots),
             free: AtomicU64::new(u64::from(slots) * SLOT + u64::from(instances) * INSTANCE),
             waiting: AtomicUsize::new(0),
             queues: Mutex::default(),
-            memory_used_bytes: AtomicU64::new(0),
-            memory_max_bytes,
-            memory_wait_max,
-            memory_waiting: AtomicUsize::new(0),
-            memory_freed: Notify::new(),
+            memory: Budget::new(memory.all_bytes_max),
+            shares: Shares::new(memory.workspace_bytes_max),
+            memory_wait_max: memory.wait_max,
         })
+    }
+
+    /// For a run of `workspace`, until what it holds is given back.
+    pub(crate) fn accounts(self: &Arc<Self>, workspace: WorkspaceId) -> Accounts {
+        Accounts::new(Arc::clone(self), workspace, self.shares.of(workspace))
     }
 
     /// Slot and room, waiting for them if there are none or if others waited before.
@@ -146,47 +155,13 @@ impl Admission {
         self.serve();
     }
 
-    /// Charges memory to the budget. Over it, waits for others to give some back: runs that are under way must not fail at once
-    /// because many of them happen to peak together, and must not wait for one another for ever.
-    pub(crate) async fn charge(&self, bytes: u64) -> Result<(), MemoryFull> {
-        let full = MemoryFull { max_bytes: self.memory_max_bytes };
-        if self.try_charge(bytes) {
-            return Ok(());
-        }
-        if bytes > self.memory_max_bytes {
-            return Err(full);
-        }
-        let _waiting = Counted::new(&self.memory_waiting);
-        let charged = async {
-            loop {
-                let freed = self.memory_freed.notified();
-                if self.try_charge(bytes) {
-                    return;
-                }
-                freed.await;
-            }
-        };
-        tokio::time::timeout(self.memory_wait_max, charged).await.map_err(|_| full)
-    }
-
-    pub(crate) fn discharge(self: &Arc<Self>, bytes: u64) {
-        if bytes == 0 {
-            return;
-        }
-        self.memory_used_bytes.fetch_sub(bytes, Ordering::SeqCst);
-        if self.memory_waiting.load(Ordering::SeqCst) > 0 {
-            self.memory_freed.notify_waiters();
-        }
+    fn discharge(self: &Arc<Self>, bytes: u64) {
+        self.memory.discharge(bytes);
         self.serve();
     }
 
     pub(crate) fn memory_used_bytes(&self) -> u64 {
-        self.memory_used_bytes.load(Ordering::SeqCst)
-    }
-
-    fn try_charge(&self, bytes: u64) -> bool {
-        let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.memory_max_bytes);
-        self.memory_used_bytes.try_update(Ordering::SeqCst, Ordering::SeqCst, add).is_ok()
+        self.memory.used_bytes()
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -196,9 +171,7 @@ impl Admission {
     /// A start needs a slot, room, and memory left; without the last it may start if nothing runs that would give memory back.
     fn may_start(&self, free: u64, weight: u32) -> bool {
         let slots = slots_of(free);
-        slots > 0
-            && instances_of(free) >= u64::from(weight)
-            && (self.memory_used_bytes() < self.memory_max_bytes || slots == self.slots_total)
+        slots > 0 && instances_of(free) >= u64::from(weight) && (self.memory.has_some() || slots == self.slots_total)
     }
 
     fn take_for_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
@@ -285,22 +258,6 @@ impl Drop for Slot {
 impl Drop for Room {
     fn drop(&mut self) {
         self.0.give_back(u64::from(self.1) * INSTANCE);
-    }
-}
-
-/// Counts itself in for as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -11,7 +11,7 @@ use sandmill_model::{Clock, JsonText, Limits, LogLevel, LogStream, RunId, Timest
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, filesystem::WasiFilesystemCtx, sockets::WasiSocketsCtx};
 
-use crate::{admission::Admission, command::Pipes, control::Control, limiter::Limiter, log};
+use crate::{admission::Accounts, command::Pipes, control::Control, limiter::Limiter, log};
 
 /// Handles that a guest may hold at once: streams, pollables.
 pub(crate) const HANDLES_MAX: usize = 4_096;
@@ -43,13 +43,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(control: Arc<Control>, admission: Arc<Admission>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+    pub(crate) fn new(control: Arc<Control>, accounts: Accounts, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Self {
             table,
             control,
-            limiter: Limiter::new(admission, limits.memory_bytes),
+            limiter: Limiter::new(accounts, limits.memory_bytes),
             clock,
             began: Instant::now(),
             limits,

@@ -1,17 +1,15 @@
-//! Memory and tables of one run: held to its own limit, charged to the budget that all runs share.
-
-use std::sync::Arc;
+//! Memory and tables of one run: held to its own limit, charged to the budgets that it shares with others.
 
 use wasmtime::{ResourceLimiterAsync, Result};
 use wasmtime_wasi::async_trait;
 
-use crate::{admission::Admission, stop::Stop};
+use crate::{admission::Accounts, stop::Stop};
 
 /// What a table's element takes.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
 pub(crate) struct Limiter {
-    admission: Arc<Admission>,
+    accounts: Accounts,
     limit_bytes: u64,
     used_bytes: u64,
     peak_bytes: u64,
@@ -21,7 +19,7 @@ pub(crate) struct Limiter {
 
 /// Memory that the host has for a run, counted among that of all runs.
 pub(crate) struct Held {
-    admission: Arc<Admission>,
+    accounts: Accounts,
     bytes: u64,
 }
 
@@ -33,13 +31,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.admission.discharge(self.bytes);
+        self.accounts.discharge(self.bytes);
     }
 }
 
 impl Limiter {
-    pub(crate) fn new(admission: Arc<Admission>, limit_bytes: u64) -> Self {
-        Self { admission, limit_bytes, used_bytes: 0, peak_bytes: 0, last_bytes: 0 }
+    pub(crate) fn new(accounts: Accounts, limit_bytes: u64) -> Self {
+        Self { accounts, limit_bytes, used_bytes: 0, peak_bytes: 0, last_bytes: 0 }
     }
 
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -56,7 +54,7 @@ impl Limiter {
     /// Bytes that were charged, as a value of their own: they stay counted until it is dropped, whatever becomes of the run.
     pub(crate) fn hand_over(&mut self, bytes: u64) -> Held {
         self.used_bytes -= bytes;
-        Held { admission: Arc::clone(&self.admission), bytes }
+        Held { accounts: self.accounts.clone(), bytes }
     }
 
     /// They are the run's again.
@@ -72,7 +70,7 @@ impl Limiter {
     /// What was charged is no longer held.
     pub(crate) fn discharge(&mut self, bytes: u64) {
         self.used_bytes -= bytes;
-        self.admission.discharge(bytes);
+        self.accounts.discharge(bytes);
     }
 
     async fn grow(&mut self, bytes: u64) -> Result<()> {
@@ -81,7 +79,7 @@ impl Limiter {
             self.peak_bytes = self.limit_bytes;
             return Err(Stop::OutOfMemory { limit_bytes: self.limit_bytes }.into());
         }
-        self.admission.charge(bytes).await.map_err(|full| Stop::HostFault(full.to_string()))?;
+        self.accounts.charge(bytes).await.map_err(|full| Stop::HostFault(full.to_string()))?;
         self.used_bytes = used_bytes;
         self.peak_bytes = self.peak_bytes.max(used_bytes);
         self.last_bytes = bytes;
@@ -91,13 +89,13 @@ impl Limiter {
     fn take_back(&mut self) {
         let bytes = std::mem::take(&mut self.last_bytes);
         self.used_bytes -= bytes;
-        self.admission.discharge(bytes);
+        self.accounts.discharge(bytes);
     }
 }
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        self.admission.discharge(self.used_bytes);
+        self.accounts.discharge(self.used_bytes);
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Options {
     pub slots: usize,
     /// Linear memory and tables of all runs together; above it no further run starts.
     pub guest_memory_bytes_max: u64,
+    /// The same of the runs of one workspace; above it none of its runs starts.
+    pub workspace_memory_bytes_max: u64,
     /// Folder of compiled code; made with mode 0700 if it is not there.
     pub cache_dir: PathBuf,
     pub cache_bytes_max: u64,
@@ -34,13 +36,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults of this machine: 32 slots a core, half of its memory.
+    /// The defaults of this machine: 32 slots a core, half of its memory, and three quarters of that for one workspace.
     #[must_use]
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         let cores = machine::cores();
+        let guest_memory_bytes_max = machine::memory_bytes() / 2;
         Self {
             slots: SLOTS_PER_CORE * cores,
-            guest_memory_bytes_max: machine::memory_bytes() / 2,
+            guest_memory_bytes_max,
+            workspace_memory_bytes_max: Self::workspace_share(guest_memory_bytes_max),
             cache_dir: cache_dir.into(),
             cache_bytes_max: CACHE_BYTES_MAX,
             programs_max: PROGRAMS_MAX,
@@ -48,5 +52,11 @@ impl Options {
             clock: SystemClock::shared(),
             runs_async: false,
         }
+    }
+
+    /// What one workspace may have of the memory for all guests if nothing else is said: a quarter stays for others.
+    #[must_use]
+    pub const fn workspace_share(guest_memory_bytes: u64) -> u64 {
+        guest_memory_bytes - guest_memory_bytes / 4
     }
 }

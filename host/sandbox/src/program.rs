@@ -1,6 +1,6 @@
 //! A program: compiled code in memory, linked, ready to be instantiated.
 
-use sandmill_model::{Digest, version::ComponentModel};
+use sandmill_model::{Digest, WorkspaceId, version::ComponentModel};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{engine::instance_weight, error::Error, exports::Exports, function::PlainFunction, guest::Guest};
@@ -8,16 +8,27 @@ use crate::{engine::instance_weight, error::Error, exports::Exports, function::P
 /// Weight of a component whose needs cannot be told before it is instantiated.
 const UNKNOWN_WEIGHT: u32 = 8;
 
-/// What a program is installed under: the digest of what it was compiled from, and what it was compiled for.
+/// What a program is installed under: whose it is, the digest of what it was compiled from, and what it was compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramKey {
+    /// None: the host's own, which all share. Two workspaces that have the same bytes have two programs: neither learns of the other by how
+    /// long something takes (ADR 19).
+    pub workspace: Option<WorkspaceId>,
     pub digest: Digest,
     pub model: ComponentModel,
 }
 
 impl From<Digest> for ProgramKey {
     fn from(digest: Digest) -> Self {
-        Self { digest, model: ComponentModel::Sync }
+        Self { workspace: None, digest, model: ComponentModel::Sync }
+    }
+}
+
+impl ProgramKey {
+    /// What stands for owner and bytes in the cache on disk.
+    pub(crate) fn code(&self) -> Digest {
+        let Some(workspace) = self.workspace else { return self.digest };
+        Digest::of_parts(&[b"program of a workspace", workspace.0.as_bytes(), self.digest.as_bytes()])
     }
 }
 

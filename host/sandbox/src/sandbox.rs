@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use wasmtime::component::Linker;
 
 use crate::{
-    admission::{Admission, MEMORY_WAIT_MAX, Permits},
+    admission::{Admission, MEMORY_WAIT_MAX, MemoryBounds, Permits},
     cache::CodeCache,
     call::{Call, Steps},
     control::{Control, Registry},
@@ -65,7 +65,12 @@ impl<H: Send + 'static> Sandbox<H> {
         let instances = slots.saturating_add(u32::try_from(BLOCKED_RUNS_MAX).unwrap_or(u32::MAX));
         let realms = Realms::new(PoolSize { instances }, options.runs_async, Box::new(link))?;
         let runtime = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
-        let admission = Admission::new(slots, instances, options.guest_memory_bytes_max, MEMORY_WAIT_MAX);
+        let memory = MemoryBounds {
+            all_bytes_max: options.guest_memory_bytes_max,
+            workspace_bytes_max: options.workspace_memory_bytes_max,
+            wait_max: MEMORY_WAIT_MAX,
+        };
+        let admission = Admission::new(slots, instances, &memory);
         let scheduler =
             Scheduler::start(options.threads, Arc::clone(&admission), runtime).map_err(|error| Error::Engine(error.to_string()))?;
         let cache = CodeCache::open(&options)?;
@@ -97,7 +102,7 @@ impl<H: Send + 'static> Sandbox<H> {
         if let Some(program) = self.0.programs.get(&key) {
             return Ok(Some(program));
         }
-        let Some(component) = self.0.cache.load(realm.code(), &key.digest)? else { return Ok(None) };
+        let Some(component) = self.0.cache.load(realm.code(), &key.code())? else { return Ok(None) };
         let program = Program::link(key, &component, &realm.linker)?;
         Ok(Some(self.0.programs.insert(Arc::new(program))))
     }
@@ -109,7 +114,7 @@ impl<H: Send + 'static> Sandbox<H> {
     /// As of [`Self::load`].
     pub fn code(&self, key: impl Into<ProgramKey>) -> Result<Option<Vec<u8>>, Error> {
         let key = key.into();
-        self.0.cache.code(self.realm(key)?.code(), &key.digest)
+        self.0.cache.code(self.realm(key)?.code(), &key.code())
     }
 
     /// Keeps what a build worker compiled, and makes it ready. Blocks for milliseconds.
@@ -119,11 +124,11 @@ impl<H: Send + 'static> Sandbox<H> {
     pub fn install(&self, key: impl Into<ProgramKey>, compiled: &[u8]) -> Result<Arc<Program<H>>, Error> {
         let key = key.into();
         let realm = self.realm(key)?;
-        let component = self.0.cache.install(realm.code(), &key.digest, compiled)?;
+        let component = self.0.cache.install(realm.code(), &key.code(), compiled)?;
         match Program::link(key, &component, &realm.linker) {
             Ok(program) => Ok(self.0.programs.insert(Arc::new(program))),
             Err(error) => {
-                self.0.cache.remove(realm.code(), &key.digest);
+                self.0.cache.remove(realm.code(), &key.code());
                 Err(error)
             }
         }
@@ -171,9 +176,10 @@ impl<H: Send + 'static> Sandbox<H> {
         let inner = &*self.0;
         let control = Arc::new(Control::new(run, LogBuffer::new(limits.log_bytes)));
         let registered = inner.registry.enter(&control);
-        let permits = match inner.admission.try_start(program.weight) {
+        let accounts = inner.admission.accounts(workspace);
+        let permits = match accounts.try_start(program.weight) {
             Some(permits) => permits,
-            None => match wait_for_start(inner.admission.start(workspace, program.weight), &control).await {
+            None => match wait_for_start(accounts.start(program.weight), &control).await {
                 Some(permits) => permits,
                 None => {
                     return Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "the run was cancelled before it started"));
@@ -181,7 +187,7 @@ impl<H: Send + 'static> Sandbox<H> {
             },
         };
         let Permits { slot, room } = permits;
-        let core = Core::new(control, Arc::clone(&inner.admission), Arc::clone(&inner.clock), limits);
+        let core = Core::new(control, accounts, Arc::clone(&inner.clock), limits);
         let steps = Steps { program, module, input };
         let mut running: sandmill_model::BoxFuture<'static, Outcome> =
             // Threads of the sandbox's own go on with it: what it starts there belongs to the same trace.

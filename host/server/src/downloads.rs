@@ -19,9 +19,10 @@ pub(crate) struct BuiltDownloads {
 impl Downloads for BuiltDownloads {
     fn component(&self, workspace: WorkspaceId, version: Version, form: DownloadForm) -> BoxFuture<'_, Result<Bytes, Refusal>> {
         Box::pin(async move {
+            let compiler = self.compiler.on_behalf_of(workspace);
             let component = match version.program {
                 ProgramSpec::Identity => return Err(Refusal::new(Code::NotFound, "what is built in is no component")),
-                ProgramSpec::Hosted(module) => self.compiler.snapshot_component(module).await.map_err(refuse)?,
+                ProgramSpec::Hosted(module) => compiler.snapshot_component(module).await.map_err(refuse)?,
                 ProgramSpec::Component { component, .. } => {
                     let found = self.store.scripts.component(workspace, component).await;
                     let found = found.map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))?;
@@ -30,7 +31,7 @@ impl Downloads for BuiltDownloads {
             };
             match form {
                 DownloadForm::Snapshot => Ok(component),
-                DownloadForm::Standalone => self.compiler.standalone(component).await.map_err(refuse),
+                DownloadForm::Standalone => compiler.standalone(component).await.map_err(refuse),
             }
         })
     }

@@ -110,7 +110,10 @@ async fn compose(folder: &Path, sealing: Option<Sealing>, outbound: OutboundOpti
         code_cache_bytes_max: node::mib(CODE_CACHE_MIB),
         slots: None,
         guest_memory_bytes_max: None,
+        workspace_memory_bytes_max: None,
         snapshot_after_runs: u32::MAX,
+        // Each local run has a workspace of its own, and all of them are of whoever runs this.
+        shares_code: true,
         // Whoever runs a file of theirs here trusts it as far as their own account.
         runs_async: true,
         outbound,
@@ -133,7 +136,9 @@ async fn prepare(parts: &Parts, script: LocalScript) -> Result<Prepared, LocalRu
     }
     let file_name = file.file_name().map_or_else(|| "script".to_owned(), |name| name.to_string_lossy().into_owned());
     let source = Bytes::from(source);
-    let build = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone(), is_known: true };
+    // Nobody else builds here.
+    let workspace = WorkspaceId::new(parts.clock.now());
+    let build = BuildRequest { workspace, file_name, language, source: source.clone(), manifest: manifest.clone(), is_known: true };
     let built = parts.runner.build(build).await.map_err(LocalRunError::Build)?;
     let digest = version_digest(language, &source, &manifest).context("the manifest").map_err(setup)?;
     let component = match &built.program {

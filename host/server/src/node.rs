@@ -48,7 +48,11 @@ pub(crate) struct NodeOptions {
     pub(crate) code_cache_bytes_max: u64,
     pub(crate) slots: Option<usize>,
     pub(crate) guest_memory_bytes_max: Option<u64>,
+    /// None: a share of that for all.
+    pub(crate) workspace_memory_bytes_max: Option<u64>,
     pub(crate) snapshot_after_runs: u32,
+    /// Whether workspaces share compiled code, because all of them are of one person.
+    pub(crate) shares_code: bool,
     /// Whether components of WASI 0.3 are taken and run.
     pub(crate) runs_async: bool,
     pub(crate) outbound: OutboundOptions,
@@ -80,6 +84,8 @@ impl Node {
         sandbox_options.runs_async = options.runs_async;
         sandbox_options.slots = options.slots.unwrap_or(sandbox_options.slots);
         sandbox_options.guest_memory_bytes_max = options.guest_memory_bytes_max.unwrap_or(sandbox_options.guest_memory_bytes_max);
+        let workspace_share = sandmill_sandbox::Options::workspace_share(sandbox_options.guest_memory_bytes_max);
+        sandbox_options.workspace_memory_bytes_max = options.workspace_memory_bytes_max.unwrap_or(workspace_share);
         let queued_runs_max = queued_share(sandbox_options.slots);
         let sandbox = Sandbox::new(sandbox_options, sandmill_capabilities::link).context("the sandbox cannot be set up")?;
         let executable = std::env::current_exe().context("this binary cannot be found again for the build workers")?;
@@ -104,8 +110,11 @@ impl Node {
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
             blob: blobs,
         };
-        let runner_options =
-            sandmill_runner::Options { snapshot_after_runs: options.snapshot_after_runs, ..sandmill_runner::Options::default() };
+        let runner_options = sandmill_runner::Options {
+            snapshot_after_runs: options.snapshot_after_runs,
+            shares_code: options.shares_code,
+            ..sandmill_runner::Options::default()
+        };
         let versions = Arc::new(StoredVersions(store.clone()));
         let runner = Runner::new(runner_options, sandbox, compiler.clone(), versions, ports);
         let executor: Arc<dyn Executor> = Arc::new(runner.clone());

@@ -163,6 +163,9 @@ pub(crate) struct ServeOptions {
     /// Memory for all running guests together, in MiB; by default half of the machine's.
     #[arg(long, env = "SANDMILL_GUEST_MEMORY_MIB")]
     pub(crate) guest_memory_mib: Option<u64>,
+    /// Memory for running guests of one workspace together, in MiB; by default three quarters of that for all. Runs that start wait for it.
+    #[arg(long, env = "SANDMILL_WORKSPACE_MEMORY_MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) workspace_memory_mib: Option<u64>,
     /// Compiled code kept on disk, in MiB.
     #[arg(long, env = "SANDMILL_CODE_CACHE_MIB", default_value_t = 8 * 1024)]
     pub(crate) code_cache_mib: u64,
@@ -294,6 +297,13 @@ mod tests {
     fn the_command_line_counts_more_than_the_file() {
         let options = merged("listen = '127.0.0.1:1'\nslots = 3\ncode_cache_mib = 7", &["--slots", "5"]).unwrap();
         assert_eq!((options.listen.port(), options.slots, options.code_cache_mib), (1, Some(5), 7));
+    }
+
+    #[test]
+    fn a_workspace_has_memory_or_what_is_left_to_the_node() {
+        assert_eq!(merged("workspace_memory_mib = 512", &[]).unwrap().workspace_memory_mib, Some(512));
+        assert_eq!(merged("", &[]).unwrap().workspace_memory_mib, None);
+        assert!(merged("workspace_memory_mib = 0", &[]).is_err(), "with none nothing could run");
     }
 
     #[test]

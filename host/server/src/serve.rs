@@ -152,7 +152,9 @@ fn node_options(options: &ServeOptions, name: Arc<str>) -> anyhow::Result<NodeOp
         code_cache_bytes_max: node::mib(options.code_cache_mib),
         slots: options.slots,
         guest_memory_bytes_max: options.guest_memory_mib.map(node::mib),
+        workspace_memory_bytes_max: options.workspace_memory_mib.map(node::mib),
         snapshot_after_runs: options.snapshot_after_runs,
+        shares_code: false,
         runs_async: options.wasi == Wasi::V0_3,
         outbound: crate::outbound::options(&options.outbound)?,
     })

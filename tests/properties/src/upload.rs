@@ -38,7 +38,7 @@ fn check(component: &Bytes) -> bool {
     assert_eq!(named, &digest);
     let code = worker.compile(component).unwrap();
     // More than a run can have of something is found here.
-    let _refused = bed().install(ProgramKey { digest, model: *model }, &code).err();
+    let _refused = bed().install(ProgramKey { model: *model, ..digest.into() }, &code).err();
     if let Entry::Function { export } = entry {
         let manifest = Manifest { export: Some(export.clone()), ..Manifest::default() };
         assert_eq!(worker.inspect(component, &manifest).unwrap(), built, "by its name it is another one");

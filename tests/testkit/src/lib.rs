@@ -7,6 +7,7 @@ pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod s3;
+pub mod schemathesis;
 pub mod server;
 pub mod sqlite;
 pub mod toolchain;

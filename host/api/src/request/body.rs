@@ -76,7 +76,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     }
 }
 
-/// The same, or nothing at all: then everything is as if left out.
+/// The same, or nothing at all, or null: then everything is as if left out.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
@@ -89,7 +89,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
             return Ok(Self(T::default()));
         }
         let request = Request::from_parts(parts, Body::from(body));
-        JsonBody::from_request(request, app).await.map(|JsonBody(value)| Self(value))
+        JsonBody::<Option<T>>::from_request(request, app).await.map(|JsonBody(value)| Self(value.unwrap_or_default()))
     }
 }
 

@@ -490,5 +490,8 @@ async fn the_log_is_read_with_its_own_scope() {
     for bad in ["head=x", "after=1"] {
         get(format!("/api/w/w/audit/verify?{bad}")).to(&api).await.is_problem(400, "bad_request");
     }
+    for bad in ["-1", "x", "9223372036854775808"] {
+        get(format!("/api/w/w/audit/export?after={bad}")).to(&api).await.is_problem(400, "bad_request");
+    }
     api.stop().await;
 }

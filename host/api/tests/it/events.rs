@@ -70,6 +70,7 @@ async fn whoever_comes_back_gets_what_it_missed() {
     for bad in ["-1", "x", "9007199254740992", "1.5"] {
         get(uri.clone()).header("last-event-id", bad).to(&api).await.is_problem(400, "bad_request");
         get(format!("{uri}?after={bad}")).to(&api).await.is_problem(400, "bad_request");
+        get(format!("{uri}?after={bad}")).header("last-event-id", IDS[1]).to(&api).await.is_problem(400, "bad_request");
     }
     api.stop().await;
 }

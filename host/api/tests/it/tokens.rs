@@ -96,6 +96,7 @@ async fn wrong_requests_are_told_what_is_wrong() {
     post(OF_ALL).json(json!({"start": "f/t/a"})).to(&api).await.is_problem(400, "bad_request");
     let (_, id) = make(&api, OF_W, ADMIN, json!({})).await;
     post(format!("{OF_W}/{id}/rotate")).json(json!({"overlap_s": 2_592_001})).to(&api).await.is_problem(400, "bad_request");
+    assert_eq!(post(format!("{OF_W}/{id}/rotate")).json(json!(null)).to(&api).await.status, 200, "null is as no body");
     api.stop().await;
 }
 

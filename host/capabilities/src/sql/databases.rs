@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 use super::{Answered, Call, Error, Session, postgres, sqlite};
 use crate::resources::Revealed;
 
-/// Databases that are kept open; the longest unused is closed first.
+/// Databases that are kept open; of the workspace with the most the longest unused is closed first.
 const DATABASES_MAX: usize = 256;
+/// The same of one workspace, which closes its own.
+const DATABASES_PER_WORKSPACE_MAX: usize = 64;
 /// Statements on SQLite that execute at once, of all workspaces: each has a thread for so long.
 const SQLITE_STATEMENTS_MAX: usize = 64;
 const SQLITE_STATEMENTS_PER_WORKSPACE: usize = 8;
@@ -163,8 +165,8 @@ impl Databases {
             self.watch();
         }
         let replaced = open.insert(key, entry);
-        let oldest = (open.len() > DATABASES_MAX).then(|| open.iter().min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| key.clone()));
-        let evicted = oldest.flatten().and_then(|key| open.remove(&key));
+        let surplus = surplus(open.iter().map(|(key, entry)| (key, entry.last_use)), workspace);
+        let evicted = surplus.and_then(|key| open.remove(&key));
         drop(open);
         for entry in [replaced, evicted].into_iter().flatten() {
             entry.database.close();
@@ -208,11 +210,59 @@ impl Inner {
     }
 }
 
+/// What is closed for a database that `workspace` has just opened, and that is among them: nobody's who has fewer than somebody else.
+fn surplus<'a>(open: impl Iterator<Item = (&'a Key, Instant)> + Clone, workspace: WorkspaceId) -> Option<Key> {
+    let mut counts: HashMap<WorkspaceId, usize> = HashMap::new();
+    for (key, _) in open.clone() {
+        *counts.entry(key.workspace).or_default() += 1;
+    }
+    let own = counts.get(&workspace).copied().unwrap_or(0);
+    let most = counts.values().copied().max().unwrap_or(0);
+    let has_too_many = own > DATABASES_PER_WORKSPACE_MAX;
+    if !has_too_many && counts.values().sum::<usize>() <= DATABASES_MAX {
+        return None;
+    }
+    let may_go = |key: &Key| if has_too_many { key.workspace == workspace } else { counts.get(&key.workspace) == Some(&most) };
+    open.filter(|(key, _)| may_go(key)).min_by_key(|(_, last_use)| *last_use).map(|(key, _)| key.clone())
+}
+
 impl Database {
     fn is_in_use(&self) -> bool {
         match self {
             Self::Postgres(pool) => pool.is_in_use(),
             Self::Sqlite(file) => Arc::strong_count(file) > 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandmill_model::Timestamp;
+
+    use super::*;
+
+    /// So many databases of each workspace, each opened a second after the one before.
+    fn opened(counts: &[(WorkspaceId, usize)]) -> Vec<(Key, Instant)> {
+        let began = Instant::now();
+        let keys = counts.iter().flat_map(|(workspace, count)| {
+            (0..*count).map(move |number| Key { workspace: *workspace, path: format!("f/db/n{number}").parse().unwrap() })
+        });
+        keys.zip(0..).map(|(key, second)| (key, began + Duration::from_secs(second))).collect()
+    }
+
+    fn goes(open: &[(Key, Instant)], workspace: WorkspaceId) -> Option<(WorkspaceId, String)> {
+        let key = surplus(open.iter().map(|(key, last_use)| (key, *last_use)), workspace)?;
+        Some((key.workspace, key.path.to_string()))
+    }
+
+    #[test]
+    fn who_opens_many_databases_closes_its_own() {
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|number| WorkspaceId::new(Timestamp::from_micros(number)));
+        assert_eq!(goes(&opened(&[(b, 1), (a, 64)]), a), None);
+        assert_eq!(goes(&opened(&[(b, 1), (a, 65)]), a), Some((a, "f/db/n0".to_owned())), "b's is older");
+        // The node has as many as it may: whoever has most makes way for the first of another.
+        let full = opened(&[(b, 63), (a, 64), (c, 64), (d, 64), (e, 2)]);
+        assert_eq!(goes(&full, e), Some((a, "f/db/n0".to_owned())), "b's is older, and b has fewer");
+        assert_eq!(goes(&full[1..], e), None);
     }
 }

@@ -14,7 +14,7 @@ use std::{future::Future, sync::LazyLock, time::Duration};
 
 use sandmill_compiler::{Compiler, Options};
 use sandmill_model::{
-    Language, Manifest,
+    Language, Manifest, WorkspaceId,
     build::{BuildError, BuildRequest, Builder as _, Built, Diagnostic},
     version::{HostedModule, ProgramSpec},
 };
@@ -35,7 +35,13 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 
 fn request(language: Language, source: impl Into<Vec<u8>>) -> BuildRequest {
     let file_name = format!("case.{}", language.extension());
-    BuildRequest { file_name, language, source: source.into().into(), manifest: Manifest::default(), is_known: false }
+    let source = source.into().into();
+    BuildRequest { workspace: workspace(1), file_name, language, source, manifest: Manifest::default(), is_known: false }
+}
+
+/// The same for the same number; the rest of an id is chance.
+fn workspace(number: u8) -> WorkspaceId {
+    format!("00000000-0000-7000-8000-0000000000{number:02x}").parse().unwrap()
 }
 
 fn build(language: Language, source: impl Into<Vec<u8>>) -> Result<Built, BuildError> {

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use sandmill_compiler::{Compiler, Options, limits};
 use sandmill_model::{
     Language::TypeScript,
-    build::{BuildError, Builder as _},
+    build::{BuildError, BuildRequest, Builder as _},
 };
 
 use crate::{options, request, wait};
@@ -179,6 +180,26 @@ fn many_at_once_share_the_workers() {
     }
 }
 
+/// One worker; a workspace has 20 builds waiting before another comes with one.
+#[test]
+fn workspaces_take_turns() {
+    let compiler = Compiler::new(Options { workers: 1, ..options() });
+    let ended = Mutex::new(Vec::new());
+    wait(async {
+        let builds = (0..21).map(|number| {
+            let (compiler, ended) = (&compiler, &ended);
+            let workspace = crate::workspace(if number < 20 { 1 } else { 2 });
+            async move {
+                compiler.build(BuildRequest { workspace, ..request(TypeScript, SOURCE) }).await.unwrap();
+                ended.lock().unwrap().push(number);
+            }
+        });
+        futures_util::future::join_all(builds).await
+    });
+    let ended = ended.into_inner().unwrap();
+    assert!(ended.iter().position(|number| *number == 20).unwrap() <= 2, "{ended:?}");
+}
+
 #[test]
 fn a_build_does_not_wait_for_snapshots() {
     let compiler = Compiler::new(Options { workers: 1, ..options() });
@@ -217,7 +238,7 @@ fn too_many_are_refused() {
     let file = impostor(folder.path(), "exec sleep 60");
     let compiler = Compiler::new(Options { workers: 1, wall: Duration::from_secs(2), ..Options::new(file) });
     let refused = wait(async {
-        let builds = (0..limits::QUEUE_MAX + 10).map(|_| compiler.build(request(TypeScript, SOURCE)));
+        let builds = (0..limits::WORKSPACE_QUEUE_MAX + 10).map(|_| compiler.build(request(TypeScript, SOURCE)));
         let mut all: futures_util::stream::FuturesUnordered<_> = builds.collect();
         // The first to end are those that need not wait.
         let mut refused = 0;

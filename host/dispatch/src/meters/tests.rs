@@ -125,3 +125,23 @@ async fn who_keeps_as_much_as_it_may_is_known() {
     }
     assert!(!node.meters.full.has(of));
 }
+
+#[tokio::test]
+async fn what_waits_has_fuel_until_it_is_used_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let make = |name: &'static str| store.workspaces.ensure(WorkspaceId::new(clock.now()), name, clock.now());
+    let (of, other) = (make("w").await.unwrap().id, make("other").await.unwrap().id);
+    let mut node = Node::new(&store, &clock, "one");
+    for (fuel, has_fuel) in [(0_u64, false), (1, true)] {
+        let overrides = [("fuel_per_day".to_owned(), fuel.into())].into_iter().collect();
+        store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides }).await.unwrap().unwrap();
+        // Heard of, and read within a second.
+        node.meters.has_fuel(of);
+        node.settle().await;
+        assert_eq!((node.meters.has_fuel(of), node.meters.has_fuel(other)), (has_fuel, true), "{fuel}");
+        let quotas = Quotas { fuel_per_day: Some(fuel), ..Quotas::default() };
+        assert_eq!(node.meters.admit(of, &quotas).await.is_ok(), has_fuel, "{fuel}");
+    }
+}

@@ -124,6 +124,7 @@ fn ok(number: u32) -> Outcome {
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) dispatch: Dispatch,
+    pub(crate) live: LiveRuns,
     pub(crate) executor: Arc<Gated>,
     pub(crate) workspace: Workspace,
     pub(crate) version: Digest,
@@ -175,10 +176,11 @@ impl Bench {
         let version = deploy(&store, &workspace).await;
         let executor = Gated::new(open);
         let options = Options { node: "node-1".into(), role: Role::All, tags: Vec::new(), queued_runs_max: 8, backlog_max };
-        let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &LiveRuns::default());
+        let live = LiveRuns::default();
+        let dispatch = Dispatch::new(options, store.clone(), executor.clone(), clock, &live);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(stop.clone()));
-        Self { store, dispatch, executor, workspace, version, folder, stop, tasks }
+        Self { store, dispatch, live, executor, workspace, version, folder, stop, tasks }
     }
 
     /// Ends the service cleanly and gives back what it wrote to.

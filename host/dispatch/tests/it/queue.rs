@@ -1,10 +1,13 @@
 //! Asynchronous runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandmill_dispatch::{LOST_ATTEMPTS_MAX, Refused, StartRequest, StartTerms, Waited};
 use sandmill_model::{Clock, Code, OutcomeKind, RunStatus, SystemClock};
-use sandmill_store::queue::Cancelled;
+use sandmill_store::{
+    queue::Cancelled,
+    workspaces::{Change, Workspace},
+};
 
 use crate::fake::{Bench, arguments, eventually, keyed_event};
 
@@ -81,6 +84,42 @@ async fn a_full_queue_of_one_workspace_delays_another_by_one_slot() {
     assert_eq!(bench.dispatch.cancel(bench.workspace.id, busy[0]).await.unwrap(), Cancelled::Requested);
     eventually("a ninth executes", || bench.executor.executed.lock().unwrap().len() == 9).await;
     assert_eq!(bench.executor.executed.lock().unwrap()[8].0, single);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_beyond_the_fuel_of_a_day_holds_up_nobody_and_goes_on() {
+    let bench = Bench::start(false).await;
+    let (poor, other) = (bench.another_workspace("poor").await, bench.another_workspace("other").await);
+    let of = |workspace: &Workspace| StartRequest { workspace: workspace.clone(), ..bench.request(arguments("{}")) };
+    let mut busy = Vec::new();
+    for _ in 0..8 {
+        busy.push(bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run);
+    }
+    let executed = || bench.executor.executed.lock().unwrap().clone();
+    eventually("all slots are taken", || executed().len() == 8).await;
+    for _ in 0..20 {
+        bench.dispatch.accept(of(&poor)).await.unwrap();
+    }
+    let allot = |fuel: u64, bytes: u64| {
+        let overrides = [("fuel_per_day", fuel), ("outbound_bytes_per_day", bytes)].map(|(name, most)| (name.to_owned(), most.into()));
+        bench.store.workspaces.allot(poor.id, Change { plan: None, overrides: overrides.into_iter().collect() })
+    };
+    allot(0, 0).await.unwrap().unwrap();
+    // What the node knows of one limit it knows of the other.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bench.live.may_send(poor.id).await.is_ok() {
+        assert!(Instant::now() < deadline, "the node does not hear of the limits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for run in busy {
+        bench.dispatch.cancel(bench.workspace.id, run).await.unwrap();
+    }
+    let single = bench.dispatch.accept(of(&other)).await.unwrap().run;
+    eventually("another workspace's run executes", || executed().iter().any(|(run, _)| *run == single)).await;
+    // Those that were claimed before the limit was there, at most.
+    assert!(executed().len() <= 8 + 1 + 4, "{}", executed().len());
+    allot(1_000, 1_000).await.unwrap().unwrap();
+    eventually("all slots are taken again", || executed().len() >= 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

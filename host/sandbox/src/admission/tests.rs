@@ -5,10 +5,15 @@ use std::{
 
 use sandmill_model::Timestamp;
 
-use super::*;
+use super::{accounts::MemoryFull, *};
 
 fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A thousand bytes for all.
+fn memory(workspace_bytes_max: u64) -> MemoryBounds {
+    MemoryBounds { all_bytes_max: 1000, workspace_bytes_max, wait_max: Duration::from_millis(50) }
 }
 
 fn workspace(n: i64) -> WorkspaceId {
@@ -17,7 +22,7 @@ fn workspace(n: i64) -> WorkspaceId {
 
 #[test]
 fn starts_wait_their_turn_between_workspaces() {
-    let admission = Admission::new(1, 8, 1000, Duration::from_millis(50));
+    let admission = Admission::new(1, 8, &memory(1000));
     let (a, b) = (workspace(1), workspace(2));
     let held = admission.try_start(1).unwrap();
     assert!(!admission.has_free_slot());
@@ -41,7 +46,7 @@ fn starts_wait_their_turn_between_workspaces() {
 
 #[test]
 fn who_gives_up_takes_nothing_along() {
-    let admission = Admission::new(1, 8, 1000, Duration::from_millis(50));
+    let admission = Admission::new(1, 8, &memory(1000));
     let held = admission.try_start(1).unwrap();
     {
         let mut waiting = pin!(admission.start(workspace(1), 1));
@@ -60,7 +65,7 @@ fn who_gives_up_takes_nothing_along() {
 
 #[test]
 fn room_is_counted_by_weight() {
-    let admission = Admission::new(8, 3, 1000, Duration::from_millis(50));
+    let admission = Admission::new(8, 3, &memory(1000));
     let two = admission.try_start(2).unwrap();
     assert!(admission.try_start(2).is_none());
     let one = admission.try_start(1).unwrap();
@@ -73,17 +78,78 @@ fn room_is_counted_by_weight() {
 
 #[tokio::test]
 async fn memory_over_the_budget_waits_and_then_fails() {
-    let admission = Admission::new(4, 4, 1000, Duration::from_millis(50));
+    let admission = Admission::new(4, 4, &memory(1000));
     let running = admission.try_start(1).unwrap();
-    admission.charge(900).await.unwrap();
-    let mut more = pin!(admission.charge(200));
+    let accounts = admission.accounts(workspace(1));
+    accounts.charge(900).await.unwrap();
+    let mut more = pin!(accounts.charge(200));
     assert!(poll(more.as_mut()).is_pending());
-    admission.discharge(900);
+    accounts.discharge(900);
     more.await.unwrap();
-    admission.charge(800).await.unwrap();
+    accounts.charge(800).await.unwrap();
     assert!(admission.try_start(1).is_none(), "a start waits while the budget is used up");
-    assert!(admission.charge(1).await.is_err(), "nobody gave anything back");
-    assert!(admission.charge(1001).await.is_err());
+    assert!(accounts.charge(1).await.is_err(), "nobody gave anything back");
+    assert!(accounts.charge(1001).await.is_err());
     drop(running);
     assert!(admission.try_start(1).is_some(), "nothing runs, so nobody else would free the memory");
+}
+
+#[tokio::test]
+async fn memory_of_one_workspace_has_its_own_bound() {
+    let admission = Admission::new(4, 4, &memory(600));
+    let (large, small) = (admission.accounts(workspace(1)), admission.accounts(workspace(2)));
+    let other = admission.accounts(workspace(1));
+    large.charge(500).await.unwrap();
+    let full = other.charge(200).await.unwrap_err();
+    assert!(matches!(full, MemoryFull::Workspace { max_bytes: 600 }), "{full}");
+    small.charge(500).await.unwrap();
+    let full = large.charge(100).await.unwrap_err();
+    assert!(matches!(full, MemoryFull::Node { max_bytes: 1000 }), "{full}");
+    small.discharge(500);
+    other.charge(100).await.unwrap();
+    let mut more = pin!(other.charge(300));
+    assert!(poll(more.as_mut()).is_pending(), "it waits for what the other run of its workspace holds");
+    large.discharge(500);
+    more.await.unwrap();
+    other.discharge(400);
+    assert_eq!(admission.memory_used_bytes(), 0);
+}
+
+#[tokio::test]
+async fn starts_of_a_workspace_wait_for_its_memory_and_hold_up_nobody_else() {
+    let admission = Admission::new(4, 8, &memory(600));
+    let (full, other) = (admission.accounts(workspace(1)), admission.accounts(workspace(2)));
+    full.charge(600).await.unwrap();
+    assert!(full.try_start(1).is_none());
+    let mut first = pin!(full.start(1));
+    let mut second = pin!(full.start(1));
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    assert!(other.try_start(1).is_some() && admission.has_free_slot(), "they take no slot, and stand before nobody");
+    full.discharge(1);
+    let Poll::Ready(started) = poll(first.as_mut()) else { panic!("there is some") };
+    assert!(poll(second.as_mut()).is_ready(), "each lets the next one look");
+    full.charge(1).await.unwrap();
+    let mut third = Box::pin(full.start(1));
+    let mut fourth = pin!(full.start(1));
+    assert!(poll(third.as_mut()).is_pending() && poll(fourth.as_mut()).is_pending());
+    full.discharge(600);
+    // Who was told and goes tells the next one.
+    drop(third);
+    assert!(poll(fourth.as_mut()).is_ready());
+    drop(started);
+}
+
+#[tokio::test]
+async fn who_is_refused_by_the_node_holds_nothing_of_its_workspace() {
+    let admission = Admission::new(4, 4, &memory(600));
+    let (own, other) = (admission.accounts(workspace(1)), admission.accounts(workspace(2)));
+    other.charge(500).await.unwrap();
+    let mut start = pin!(own.start(1));
+    {
+        let mut waits = pin!(own.charge(600));
+        assert!(poll(waits.as_mut()).is_pending(), "the node has no more");
+        assert!(poll(start.as_mut()).is_pending());
+    }
+    assert!(poll(start.as_mut()).is_ready());
+    own.charge(500).await.unwrap();
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sandmill_model::{JsonText, Limits, OutcomeKind, RunId};
-use sandmill_sandbox::{Call, CallInput, Program, Sandbox};
+use sandmill_sandbox::{Call, CallInput, Program, ProgramKey, Sandbox};
 
 use crate::testing::{assert_kind, compiled, key, open, run_id, testbed, workspace};
 
@@ -92,6 +92,33 @@ async fn a_file_under_another_name_or_key_is_not_believed() {
     fs::write(bed.cache_dir.join("key"), "short").unwrap();
     let later = open(&bed.cache_dir, |_| {});
     assert!(later.load(key("hello")).unwrap().is_none(), "there is a new key");
+}
+
+/// The same code three times: of the host, and of two workspaces.
+#[tokio::test]
+async fn what_one_workspace_has_is_not_there_for_another() {
+    let bed = testbed(|_| {});
+    let of = |number| ProgramKey { workspace: Some(workspace(number)), ..key("hello").into() };
+    let shared = bed.program("hello");
+    assert!(bed.sandbox.load(of(1)).unwrap().is_none(), "what all share is another program");
+    let first = bed.sandbox.install(of(1), &compiled("hello")).unwrap();
+    assert!(bed.sandbox.load(of(2)).unwrap().is_none() && bed.sandbox.code(of(2)).unwrap().is_none());
+    let second = bed.sandbox.install(of(2), &compiled("hello")).unwrap();
+    assert!(!Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &shared));
+    assert_eq!(files(&bed.cache_dir).len(), 3);
+    let later = open(&bed.cache_dir, |_| {});
+    assert!(later.load(of(3)).unwrap().is_none());
+    works(&later, later.load(of(2)).unwrap().unwrap()).await;
+
+    // One's file in the place of another's is not believed.
+    let [one, two] = [1, 2].map(|number| {
+        let alone = testbed(|_| {});
+        drop(alone.sandbox.install(of(number), &compiled("hello")).unwrap());
+        files(&alone.cache_dir).remove(0).file_name().unwrap().to_owned()
+    });
+    fs::remove_file(bed.cache_dir.join(&two)).unwrap();
+    fs::copy(bed.cache_dir.join(&one), bed.cache_dir.join(&two)).unwrap();
+    assert!(open(&bed.cache_dir, |_| {}).load(of(2)).unwrap().is_none());
 }
 
 #[tokio::test]

@@ -159,6 +159,21 @@ async fn starts_wait_while_the_memory_of_all_guests_is_used_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_whose_guests_hold_its_memory_waits_alone() {
+    let bed = testbed(|options| options.workspace_memory_bytes_max = 48 * MIB);
+    let large = bed.start(bed.chaos(r#"{"mode":"allocate_and_loop","n":40000000}"#));
+    until("most is used", || bed.sandbox.guest_memory_bytes() > 40_000_000).await;
+    let waiting = bed.start(bed.chaos(r#"{"mode":"allocate","n":20000000}"#));
+    let call = Call { workspace: workspace(2), ..bed.chaos(r#"{"mode":"allocate","n":20000000}"#) };
+    assert_eq!(json(&soon(bed.sandbox.run(call)).await), 20_000_000);
+    assert!(bed.sandbox.has_free_slot());
+    assert!(bed.sandbox.cancel(large.run));
+    assert_kind(&large.outcome().await, OutcomeKind::Cancelled);
+    assert_eq!(json(&waiting.outcome().await), 20_000_000);
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_bombs_together_do_not_pass_the_budget() {
     let bed = testbed(|options| options.guest_memory_bytes_max = 48 * MIB);
     let limits = Limits { memory_bytes: 32 * MIB, ..Limits::default() };

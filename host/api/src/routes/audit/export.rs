@@ -6,6 +6,7 @@ use axum::{BoxError, body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, header};
+use sandmill_model::Code;
 use sandmill_store::audit::{Chain, Ends};
 use serde::Deserialize;
 
@@ -39,6 +40,10 @@ pub(crate) async fn export(State(app): State<Arc<App>>, caller: Caller, Query(qu
 }
 
 pub(super) async fn answer(app: Arc<App>, chain: Chain, query: &ExportQuery) -> Result<Response, Problem> {
+    // No database counts further.
+    if query.after.is_some_and(|after| i64::try_from(after).is_err()) {
+        return Err(Problem::new(Code::BadRequest, "`after` is the number of an entry"));
+    }
     let Ends { anchor, head } = app.store.audit.ends(chain).await?;
     let part = Part { app, chain, after: query.after.unwrap_or(0).max(anchor.number), last: head.number };
     let mut response = Response::new(Body::from_stream(stream::try_unfold(part, lines)));

@@ -128,7 +128,9 @@ pub(crate) async fn cancel(
 
 /// Does the runs that fit and have ended again, with the arguments that they had, a thousand at most in one request.
 /// With `Idempotency-Key` a repetition of the request starts none of them twice.
-#[utoipa::path(post, path = "/api/w/{workspace}/runs/rerun", tag = "runs", params(("workspace" = String, Path)), request_body = BulkRerun,
+#[utoipa::path(post, path = "/api/w/{workspace}/runs/rerun", tag = "runs", request_body = BulkRerun,
+    params(("workspace" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters: the same request again starts nothing twice")),
     responses((status = 200, body = BulkReceipt)))]
 pub(crate) async fn rerun(
     State(app): State<Arc<App>>,

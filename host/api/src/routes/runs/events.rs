@@ -42,11 +42,9 @@ pub(crate) async fn events(
     Query(After { after }): Query<After>,
 ) -> Result<Response, Problem> {
     let path = find(&app, &caller, run, Action::Read).await?.summary.path;
-    let from = match (events::last_event_id(&headers)?, after) {
-        (Some(last), _) => last,
-        (None, Some(after)) => events::position(after)?,
-        (None, None) => LogPosition::START,
-    };
+    // Checked also where the header counts instead: what is wrong is wrong.
+    let after = after.map(events::position).transpose()?;
+    let from = events::last_event_id(&headers)?.or(after).unwrap_or(LogPosition::START);
     if from == LogPosition::END {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

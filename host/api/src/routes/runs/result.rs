@@ -17,7 +17,8 @@ use crate::{
 /// Gives a run's result as the script returned it, or the problem that it ended with; 202 while it has not ended.
 #[utoipa::path(get, path = "/api/w/{workspace}/runs/{id}/result", tag = "runs",
     params(("workspace" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The result: JSON, or bytes with their own content type", body = serde_json::Value),
+    responses((status = 200, description = "The result: JSON, or bytes with their own content type",
+            content((serde_json::Value = "application/json"), (Vec<u8> = "*/*"))),
         (status = 202, description = "It has not ended", body = RunReceipt)))]
 pub(crate) async fn result(State(app): State<Arc<App>>, caller: Caller, RunRef(run): RunRef) -> Result<Response, Problem> {
     let record = find(&app, &caller, run, Action::Read).await?;

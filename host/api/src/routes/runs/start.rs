@@ -93,9 +93,12 @@ fn run_as(text: &str) -> Result<RunAs, Problem> {
 /// Starts a run. Its arguments are those of `main`: a preprocessor is passed over.
 ///
 /// Without `wait` the answer is 202 as soon as the run is durable; with it, 200 and the result as the script returned it.
-#[utoipa::path(post, path = "/api/w/{workspace}/runs", tag = "runs", params(("workspace" = String, Path)), request_body = RunSubmission,
+#[utoipa::path(post, path = "/api/w/{workspace}/runs", tag = "runs", request_body = RunSubmission,
+    params(("workspace" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters: the same request again starts nothing twice")),
     responses((status = 202, description = "Accepted, or still running at the wait limit", body = RunReceipt),
-        (status = 200, description = "With `wait`: the result", body = serde_json::Value)))]
+        (status = 200, description = "With `wait`: the result: JSON, or bytes with their own content type",
+            content((serde_json::Value = "application/json"), (Vec<u8> = "*/*")))))]
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
     caller: Caller,

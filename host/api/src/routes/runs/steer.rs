@@ -63,7 +63,9 @@ pub(crate) enum RerunVersion {
 
 /// Does a run again, with its arguments or others, by the newest version of its script or the same.
 #[utoipa::path(post, path = "/api/w/{workspace}/runs/{id}/rerun", tag = "runs",
-    params(("workspace" = String, Path), ("id" = String, Path)), request_body = Option<RerunSubmission>,
+    params(("workspace" = String, Path), ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters: the same request again starts nothing twice")),
+    request_body = Option<RerunSubmission>,
     responses((status = 202, description = "The new run is durable", body = RunReceipt)))]
 pub(crate) async fn rerun(
     State(app): State<Arc<App>>,

@@ -54,7 +54,10 @@ pub(crate) struct Deployed {
 /// `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys could not give. An `error_handler` needs `runs:start` of
 /// its path, a `run_as` `identities:start` of what it names and a place on its list.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
-    params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`")),
+    params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`"),
+        ("Sandmill-Manifest" = Option<String>, Header, description = "With a component: its manifest, JSON"),
+        ("manifest" = Option<String>, Query, description = "With a component: the same, where no header can be set"),
+        ("file_name" = Option<String>, Query, description = "With a component: the name that it had")),
     request_body(content((SourceSubmission = "application/json"), (Vec<u8> = "application/wasm"))),
     responses((status = 201, description = "Deployed", body = Deployed), (status = 200, description = "Unchanged", body = Deployed)))]
 pub(crate) async fn deploy(
@@ -126,7 +129,8 @@ async fn build(
         });
         app.store.scripts.has_component(to.caller.workspace.id, component.await?).await?
     };
-    let request = BuildRequest { file_name, language, source: source.clone(), manifest: manifest.clone(), is_known };
+    let workspace = to.caller.workspace.id;
+    let request = BuildRequest { workspace, file_name, language, source: source.clone(), manifest: manifest.clone(), is_known };
     let built = app.builder.build(request).await?;
     let component = match &built.program {
         ProgramSpec::Hosted(_) | ProgramSpec::Identity => None,

@@ -27,6 +27,7 @@ use crate::{
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProgramQuery {
+    #[param(inline)]
     form: Option<Form>,
 }
 

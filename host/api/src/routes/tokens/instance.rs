@@ -63,7 +63,7 @@ pub(crate) async fn revoke(State(app): State<Arc<App>>, caller: Authenticated, T
 
 /// Gives a token of the installation a new secret, which is in no other answer. Needs `tokens:write`, and all that the token may.
 #[utoipa::path(post, path = "/api/instance/tokens/{id}/rotate", tag = "tokens",
-    params(("id" = String, Path)), request_body = RotateRequest,
+    params(("id" = String, Path)), request_body = Option<RotateRequest>,
     responses((status = 200, body = TokenSecret)))]
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,

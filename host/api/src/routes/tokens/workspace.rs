@@ -58,7 +58,7 @@ pub(crate) async fn revoke(State(app): State<Arc<App>>, caller: Caller, TokenRef
 
 /// Gives a token of the workspace a new secret, which is in no other answer. Needs `tokens:write`, and all that the token may.
 #[utoipa::path(post, path = "/api/w/{workspace}/tokens/{id}/rotate", tag = "tokens",
-    params(("workspace" = String, Path), ("id" = String, Path)), request_body = RotateRequest,
+    params(("workspace" = String, Path), ("id" = String, Path)), request_body = Option<RotateRequest>,
     responses((status = 200, body = TokenSecret)))]
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,
