@@ -180,6 +180,7 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
         ("RunSubmission", "scheduled_for", Time),
         ("RunSubmission", "priority", Range(-1000, 1000)),
         ("RunSubmission", "tag", Pattern(TAG)),
+        ("RunSubmission", "run_as", Pattern("^[ugs]/[A-Za-z0-9_.-]{1,64}$")),
         ("SourceSubmission", "language", OneOf(languages)),
         ("SourceSubmission", "file_name", Pattern(FILE_NAME)),
         ("BulkCancel", "cursor", Pattern(CURSOR)),
