@@ -4,6 +4,7 @@
 //! a change whose entry could not be written. No handler does anything for it.
 
 mod denials;
+mod endings;
 mod operation;
 mod views;
 
@@ -30,6 +31,8 @@ use crate::{
 };
 pub use denials::Denials;
 use denials::Who;
+pub use endings::Endings;
+use endings::{Tie, Whose};
 use operation::Operation;
 
 /// What says who calls, of a request that changes nothing.
@@ -73,14 +76,24 @@ pub(crate) struct Watch<'a> {
     is_session: bool,
     /// None: it changes nothing.
     planned: Option<Box<Planned>>,
+    /// To whoever waits for the answer; none: it ends with them.
+    tie: Option<Tie>,
     begun: Option<Begun>,
+}
+
+/// Whether a request would change something.
+pub(crate) fn is_change(request: &Request) -> bool {
+    operation(request).is_some()
+}
+
+fn operation(request: &Request) -> Option<Operation> {
+    let pattern = request.extensions().get::<MatchedPath>()?;
+    Operation::of(request.method(), pattern.as_str(), request.uri().path())
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(app: &'a Arc<App>, (request_id, method, uri): (&'a HeaderValue, &'a Method, &'a Uri), request: &Request) -> Self {
         let headers = request.headers();
-        let pattern = request.extensions().get::<MatchedPath>();
-        let operation = pattern.and_then(|pattern| Operation::of(method, pattern.as_str(), uri.path()));
         Self {
             app,
             request_id,
@@ -90,7 +103,8 @@ impl<'a> Watch<'a> {
             user_agent: headers.get(header::USER_AGENT).cloned(),
             address: request.extensions().get::<ClientAddress>().map(|client| client.address),
             is_session: sessions::is_shown(headers, uri),
-            planned: operation.map(|operation| Box::new(Planned { operation, parts: copy(request) })),
+            planned: operation(request).map(|operation| Box::new(Planned { operation, parts: copy(request) })),
+            tie: request.extensions().get::<Tie>().cloned(),
             begun: None,
         }
     }
@@ -102,6 +116,9 @@ impl<'a> Watch<'a> {
     pub(crate) async fn begin(&mut self) -> Result<(), Problem> {
         if let Some(planned) = self.planned.as_deref_mut() {
             let (principal, workspace) = Box::pin(caller(self.app, planned)).await?;
+            if let Some(tie) = &self.tie {
+                tie.begin(Whose::of(workspace.as_ref().map(|workspace| workspace.id), principal.as_deref()));
+            }
             let begun = Box::pin(self.keep(principal, workspace)).await?;
             self.begun = begun;
         }

@@ -53,7 +53,7 @@ pub enum AuditOutcome {
     Denied,
     /// Something went wrong on the server's side; some of it may be done.
     Failed,
-    /// It was begun, and its end was not recorded: the server or the connection ended before.
+    /// It was begun, and its end was not recorded: the server ended before.
     Unknown,
 }
 

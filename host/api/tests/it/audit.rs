@@ -1,10 +1,18 @@
 //! The audit log: every change and every denied attempt is in it, and nobody reads another's.
 
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::Request;
 use sandmill_model::audit::{Entry, Link, Verifier};
 use sandmill_store::StoreError;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tower::ServiceExt;
 
-use crate::support::{Api, Call, delete, get, patch, post, put};
+use crate::support::{ADMIN, Api, Call, delete, get, patch, post, put};
 
 const CHECKED_IN: &str = include_str!("../../openapi.json");
 /// The target is what the operation made.
@@ -424,6 +432,58 @@ async fn nothing_is_changed_or_acknowledged_without_an_entry() {
     assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 1);
     let all = entries(&api, "w/w").await;
     assert_eq!((all.len(), &all[0]["outcome"], &all[0]["target"]), (count + 1, &json!("unknown"), &json!("f/demo/token")));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_comes_to_its_end_although_its_caller_has_gone() {
+    let api = Api::new().await;
+    api.faults.hold_changes(true);
+    {
+        let mut call = pin!(put(TOKEN).json(json!({"text": "one"})).header("x-request-id", "gone").to(&api));
+        tokio::select! {
+            answer = call.as_mut() => panic!("{answer:?}"),
+            () = api.faults.have_held(1) => {}
+        }
+    }
+    assert_eq!(get(TOKEN).to(&api).await.status, 404, "it is not done yet");
+    api.faults.hold_changes(false);
+    tokio::time::timeout(Duration::from_secs(20), api.endings.finish()).await.unwrap();
+    assert_eq!(get(TOKEN).to(&api).await.value()["text"], "one");
+    let found = of_request(&api, "w/w", "gone").await;
+    assert_eq!((found.len(), &found[0]["outcome"], &found[0]["after"]["text"]), (1, &json!("done"), &json!("one")), "{found:?}");
+    assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 0, "nothing that was begun is left over");
+    api.stop().await;
+}
+
+/// Whoever goes before the end of a body has not said all of it, though what came may look whole.
+#[tokio::test]
+async fn a_body_that_breaks_off_changes_nothing() {
+    let api = Api::new().await;
+    let waits = Arc::new(Notify::new());
+    let came = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(br#"{"text": "one"}"#)) });
+    let rest = stream::once({
+        let waits = Arc::clone(&waits);
+        async move {
+            waits.notify_one();
+            pending().await
+        }
+    });
+    let request = Request::put(TOKEN)
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("content-type", "application/json")
+        .body(Body::from_stream(came.chain(rest)));
+    {
+        let mut call = pin!(api.router.clone().oneshot(request.unwrap()));
+        tokio::select! {
+            answer = call.as_mut() => panic!("{answer:?}"),
+            () = waits.notified() => {}
+        }
+    }
+    tokio::time::timeout(Duration::from_secs(20), api.endings.finish()).await.unwrap();
+    get(TOKEN).to(&api).await.is_problem(404, "not_found");
+    assert!(entries(&api, "w/w").await.is_empty());
+    assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 0, "nothing that was begun is left over");
     api.stop().await;
 }
 
