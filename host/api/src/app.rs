@@ -14,6 +14,7 @@ use sandmill_store::{Store, workspaces::Workspace};
 
 use crate::{
     ApiOptions, ApiState, Denials, Downloads, Endings,
+    audit::Allowance,
     auth::{Failures, Memory},
     passwords::Passwords,
     rates::Rates,
@@ -62,6 +63,7 @@ pub(crate) struct App {
     pub(crate) rates: Rates,
     pub(crate) denials: Arc<Denials>,
     pub(crate) endings: Arc<Endings>,
+    pub(crate) allowance: Allowance,
     pub(crate) single_sign_on: Option<SingleSignOn>,
 }
 
@@ -87,6 +89,7 @@ impl App {
             addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
             denials: state.denials,
             endings: state.endings,
+            allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
         }
     }

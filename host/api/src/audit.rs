@@ -3,6 +3,7 @@
 //! What is about to be changed is kept before the handler is called, and becomes an entry once the handler has answered; nobody is told of
 //! a change whose entry could not be written. No handler does anything for it.
 
+mod allowance;
 mod denials;
 mod endings;
 mod operation;
@@ -29,6 +30,7 @@ use crate::{
     problem::Problem,
     sessions,
 };
+pub(crate) use allowance::Allowance;
 pub use denials::Denials;
 use denials::Who;
 pub use endings::Endings;
@@ -132,11 +134,12 @@ impl<'a> Watch<'a> {
             Some(workspace) => views::view(app, operation, workspace).await?,
             None => None,
         };
+        let chain = workspace.as_ref().map(|workspace| workspace.id);
         let record = Record {
-            workspace: workspace.as_ref().map(|workspace| workspace.id),
+            workspace: chain,
             action: operation.action.clone(),
             target: operation.target.clone(),
-            before,
+            before: before.map(|before| app.allowance.kept(chain, before, app.clock.now())),
             ..self.record(principal.as_deref())
         };
         // What strangers may do is not kept before: they would fill the store with what is refused.
@@ -198,7 +201,9 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        self.app.store.audit.append(record, self.app.clock.now()).await?;
+        let now = self.app.clock.now();
+        record.after = record.after.map(|after| self.app.allowance.kept(record.workspace, after, now));
+        self.app.store.audit.append(record, now).await?;
         Ok(())
     }
 

@@ -361,6 +361,30 @@ async fn an_entry_tells_what_was_there_and_what_is() {
     api.stop().await;
 }
 
+/// Whoever changes large values again and again does not fill the disk with them: their sizes and digests are kept then.
+#[tokio::test]
+async fn values_of_a_flood_of_changes_are_left_out() {
+    let api = Api::new().await;
+    let put_one = async |round: usize, bytes: usize| {
+        let text = format!("{round:04}{}", "x".repeat(bytes));
+        assert_eq!(put(TOKEN).json(json!({"text": text})).to(&api).await.status, 200);
+    };
+    for round in 0..400 {
+        put_one(round, 7_000).await;
+    }
+    let all = entries(&api, "w/w").await;
+    let bytes: usize = all.iter().map(|entry| entry["before"].to_string().len() + entry["after"].to_string().len()).sum();
+    assert!(all.len() == 400 && bytes < 4_500_000, "{} entries have {bytes} bytes", all.len());
+    assert!(all[0]["after"]["left_out_bytes"].as_u64().unwrap() > 7_000, "{}", all[0]);
+    assert_eq!(all[1]["after"]["digest"], all[0]["before"]["digest"], "digests tell whether it is the same");
+    assert!(all[399]["after"]["text"].as_str().unwrap().starts_with("0000x"), "{}", all[399]);
+    // Others are not in its shadow, and it takes some again after a while.
+    api.clock.advance(Duration::from_secs(60));
+    put_one(400, 7_000).await;
+    assert!(entries(&api, "w/w").await[0]["after"]["text"].is_string());
+    api.stop().await;
+}
+
 /// It is in the chain of whoever tried, whether there is such a workspace or not; the other one learns nothing.
 #[tokio::test]
 async fn an_attempt_on_another_workspace_is_in_ones_own_log() {
