@@ -222,7 +222,7 @@ impl<'a> Watch<'a> {
             outcome: AuditOutcome::Denied,
             ..self.record(principal.as_deref())
         };
-        let who = principal.map_or_else(|| Who::at(self.address), |principal| Who::Token(principal.token));
+        let who = Who::of(principal.as_deref(), self.address);
         let now = self.app.clock.now();
         if self.app.denials.admits(who, &record, now)
             && let Err(error) = self.app.store.audit.append(record, now).await

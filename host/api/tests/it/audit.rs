@@ -436,6 +436,28 @@ async fn a_flood_of_denied_attempts_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_flood_of_one_workspace_hides_no_other() {
+    let api = Api::new().await;
+    let other = api.workspace("other").await;
+    for index in 0..220 {
+        let token = format!("sm_other{index}");
+        api.token(&token, Some(other), &["blobs:read"]).await;
+        get("/api/w/other/scripts").token(&token).to(&api).await.is_problem(403, "forbidden");
+    }
+    api.token("sm_little", Some(api.workspace), &["blobs:read"]).await;
+    for _ in 0..12 {
+        get("/api/w/w/scripts").token("sm_little").to(&api).await.is_problem(403, "forbidden");
+    }
+    assert_eq!((entries(&api, "w/w").await.len(), entries(&api, "w/other").await.len()), (10, 110));
+    api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
+    let (own, others) = (entries(&api, "w/w").await.swap_remove(0), entries(&api, "w/other").await.swap_remove(0));
+    assert_eq!((&own["attempts"], &own["actor"]["identity"]), (&json!(2), &json!("u/ann")), "{own}");
+    assert_eq!((&others["attempts"], &others["actor"]["kind"]), (&json!(110), &json!("anonymous")), "{others}");
+    assert!(entries(&api, "instance").await.is_empty(), "it is nothing to the installation");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_changed_or_acknowledged_without_an_entry() {
     let api = Api::new().await;
     let set = |text: &str| put(TOKEN).json(json!({"text": text}));
