@@ -130,10 +130,7 @@ impl<'a> Watch<'a> {
     async fn keep(&self, principal: Option<Arc<Principal>>, workspace: Option<Workspace>) -> Result<Option<Begun>, Problem> {
         let Some(Planned { operation, .. }) = self.planned.as_deref() else { return Ok(None) };
         let app = self.app;
-        let before = match &workspace {
-            Some(workspace) => views::view(app, operation, workspace).await?,
-            None => None,
-        };
+        let before = views::view(app, operation, workspace.as_ref(), principal.as_deref()).await?;
         let chain = workspace.as_ref().map(|workspace| workspace.id);
         let record = Record {
             workspace: chain,
@@ -183,7 +180,7 @@ impl<'a> Watch<'a> {
     }
 
     async fn done(&self, begun: Begun, facts: Option<Facts>) -> Result<(), Problem> {
-        let Begun { mut record, workspace, .. } = begun;
+        let Begun { mut record, workspace, principal } = begun;
         record.outcome = AuditOutcome::Done;
         match facts {
             Some(Facts { actor, target, after }) => {
@@ -192,8 +189,8 @@ impl<'a> Watch<'a> {
                 record.target = target.unwrap_or(record.target);
             }
             None => {
-                if let (Some(planned), Some(workspace)) = (&self.planned, &workspace) {
-                    let after = views::view(self.app, &planned.operation, workspace).await;
+                if let Some(planned) = &self.planned {
+                    let after = views::view(self.app, &planned.operation, workspace.as_ref(), principal.as_deref()).await;
                     record.after = after.unwrap_or_else(|problem| {
                         tracing::warn!(cause = problem.cause(), "the audit log does not show what was changed");
                         None

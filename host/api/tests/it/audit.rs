@@ -361,6 +361,67 @@ async fn an_entry_tells_what_was_there_and_what_is() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn entries_of_the_installation_tell_what_was_there() {
+    let api = Api::new().await;
+    let done = async |call: Call| {
+        let answer = call.to(&api).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        let entry = entries(&api, "instance").await.swap_remove(0);
+        for secret in ["hunter2", "argon2"] {
+            assert!(!entry.to_string().contains(secret), "{entry}");
+        }
+        (entry["before"].clone(), entry["after"].clone())
+    };
+    let plan = |scripts: u64| put("/api/instance/plans/pro").json(json!({"quotas": {"scripts": scripts}}));
+    assert_eq!(done(plan(5)).await.0, Value::Null);
+    let (before, after) = done(plan(6)).await;
+    assert_eq!((&before["quotas"]["scripts"], &after["quotas"]["scripts"]), (&json!(5), &json!(6)));
+    let (before, after) = done(delete("/api/instance/plans/pro")).await;
+    assert_eq!((&before["quotas"]["scripts"], after), (&json!(6), Value::Null));
+
+    let url = made_workspace(&api, "made").await;
+    let (before, after) = done(patch(&*url).json(json!({"quotas": {"scripts": 5}}))).await;
+    assert_eq!((&before["overrides"], &after["overrides"]), (&json!({}), &json!({"scripts": 5})));
+    let (before, after) = done(post(format!("{url}/archive"))).await;
+    assert_eq!((&before["status"], &after["status"]), (&json!("active"), &json!("archived")));
+    let (before, after) = done(delete(format!("{url}?confirm=made"))).await;
+    assert_eq!((&before["status"], &after["status"]), (&json!("archived"), &json!("deleting")));
+
+    let (before, after) = done(post("/api/instance/users").json(json!({"name": "eve", "password": PASSWORD}))).await;
+    assert_eq!((before, &after["has_password"]), (Value::Null, &json!(true)));
+    let change = json!({"email": "eve@example.test", "password": format!("{PASSWORD} too"), "is_disabled": true});
+    let (before, after) = done(patch("/api/instance/users/eve").json(change)).await;
+    assert_eq!((&before["email"], &before["is_disabled"], &before["has_new_password"]), (&Value::Null, &json!(false), &Value::Null));
+    assert_eq!((&after["email"], &after["is_disabled"]), (&json!("eve@example.test"), &json!(true)));
+    assert_eq!(after["has_new_password"], true);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn entries_of_tokens_and_invitations_tell_what_was_there() {
+    let api = Api::new().await;
+    let token = json!({"label": "made", "scopes": ["runs:read"]});
+    for (operation, chain) in [("tokens", "w/w"), ("instance/tokens", "instance")] {
+        let (url, id) = made_token(&api, operation, token.clone()).await;
+        let rotated = post(format!("{url}/{id}/rotate")).json(json!({"overlap_s": 60})).to(&api).await.value();
+        let entry = entries(&api, chain).await.swap_remove(0);
+        assert_eq!((&entry["before"]["label"], &entry["before"]["old_secret_until"]), (&json!("made"), &Value::Null), "{entry}");
+        assert!(entry["after"]["old_secret_until"].is_string(), "{entry}");
+        assert_ne!(entry["before"]["prefix"], entry["after"]["prefix"], "{entry}");
+        assert!(!entry.to_string().contains(rotated["secret"].as_str().unwrap()), "{entry}");
+        delete(format!("{url}/{id}")).to(&api).await;
+        let entry = entries(&api, chain).await.swap_remove(0);
+        assert_eq!((&entry["before"]["scopes"], &entry["after"]), (&json!(["runs:read"]), &Value::Null), "{entry}");
+    }
+    let made = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value();
+    delete(format!("/api/w/w/invitations/{}", made["id"].as_str().unwrap())).to(&api).await;
+    let entry = entries(&api, "w/w").await.swap_remove(0);
+    assert_eq!((&entry["before"]["role"], &entry["after"]), (&json!("viewer"), &Value::Null), "{entry}");
+    assert!(!entry.to_string().contains("si_"), "{entry}");
+    api.stop().await;
+}
+
 /// Whoever changes large values again and again does not fill the disk with them: their sizes and digests are kept then.
 #[tokio::test]
 async fn values_of_a_flood_of_changes_are_left_out() {
