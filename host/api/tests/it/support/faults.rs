@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     logs: Mutex<Fault>,
     /// Of whoever keeps what is about to be changed, and of whoever appends to the audit log.
     audit: Mutex<(Option<Fault>, Option<Fault>)>,
+    /// Whoever lists runs waits while it is true.
+    holds_lists: watch::Sender<bool>,
     /// Whoever keeps what is about to be changed waits while it is true.
     holds: watch::Sender<bool>,
     /// Those that wait so.
@@ -43,6 +45,7 @@ impl Default for Faults {
             log_pages: AtomicUsize::new(usize::MAX),
             logs: Mutex::new(StoreError::Unavailable),
             audit: Mutex::default(),
+            holds_lists: watch::Sender::new(false),
             holds: watch::Sender::new(false),
             held: watch::Sender::new(0),
         }
@@ -63,9 +66,22 @@ impl Faults {
         self.holds.send_replace(holds);
     }
 
-    /// Waits until so many changes have been held.
+    /// Lists of runs wait until they are let go on.
+    pub(crate) fn hold_lists(&self, holds: bool) {
+        self.holds_lists.send_replace(holds);
+    }
+
+    /// Waits until so many changes and lists have been held.
     pub(crate) async fn have_held(&self, count: usize) {
         self.held.subscribe().wait_for(|held| *held >= count).await.unwrap();
+    }
+
+    async fn pass(&self, gate: &watch::Sender<bool>) {
+        let mut holds = gate.subscribe();
+        if *holds.borrow() {
+            self.held.send_modify(|held| *held += 1);
+            holds.wait_for(|holds| !holds).await.unwrap();
+        }
     }
 
     pub(crate) fn of_logs(&self, fault: Fault) {
@@ -95,11 +111,7 @@ impl Audit for Faulty<dyn Audit> {
         match self.faults.audit.lock().unwrap().0 {
             Some(fault) => Box::pin(async move { Err(fault("as the test says".to_owned())) }),
             None => Box::pin(async move {
-                let mut holds = self.faults.holds.subscribe();
-                if *holds.borrow() {
-                    self.faults.held.send_modify(|held| *held += 1);
-                    holds.wait_for(|holds| !holds).await.unwrap();
-                }
+                self.faults.pass(&self.faults.holds).await;
                 self.part.begin(record, now).await
             }),
         }
@@ -190,6 +202,9 @@ impl History for Faulty<dyn History> {
         before: Option<RunId>,
         limit: u32,
     ) -> BoxFuture<'a, Result<RunPage, StoreError>> {
-        self.part.list(workspace, filter, before, limit)
+        Box::pin(async move {
+            self.faults.pass(&self.faults.holds_lists).await;
+            self.part.list(workspace, filter, before, limit).await
+        })
     }
 }
