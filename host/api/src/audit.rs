@@ -21,7 +21,7 @@ use sandmill_model::{
     audit::{self, Actor, ActorKind, AuditOutcome, Origin, Record, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX},
     auth::Principal,
 };
-use sandmill_store::workspaces::Workspace;
+use sandmill_store::{StoreError, workspaces::Workspace};
 
 use crate::{
     ClientAddress,
@@ -131,12 +131,11 @@ impl<'a> Watch<'a> {
         let Some(Planned { operation, .. }) = self.planned.as_deref() else { return Ok(None) };
         let app = self.app;
         let before = views::view(app, operation, workspace.as_ref(), principal.as_deref()).await?;
-        let chain = workspace.as_ref().map(|workspace| workspace.id);
         let record = Record {
-            workspace: chain,
+            workspace: workspace.as_ref().map(|workspace| workspace.id),
             action: operation.action.clone(),
             target: operation.target.clone(),
-            before: before.map(|before| app.allowance.kept(chain, before, app.clock.now())),
+            before,
             ..self.record(principal.as_deref())
         };
         // What strangers may do is not kept before: they would fill the store with what is refused.
@@ -166,7 +165,7 @@ impl<'a> Watch<'a> {
             }
         } else if denied.is_none() && status.is_server_error() {
             let failed = Record { outcome: AuditOutcome::Failed, ..begun.record };
-            if let Err(error) = self.app.store.audit.append(failed, self.app.clock.now()).await {
+            if let Err(error) = self.append(failed).await {
                 tracing::error!(%error, "the audit log does not tell yet how a request ended that failed");
             }
         } else {
@@ -198,10 +197,17 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        let now = self.app.clock.now();
-        record.after = record.after.map(|after| self.app.allowance.kept(record.workspace, after, now));
-        self.app.store.audit.append(record, now).await?;
+        self.append(record).await?;
         Ok(())
+    }
+
+    /// Only now it is counted what its values take: else whoever may change nothing would use up what is for those who may.
+    async fn append(&self, mut record: Record) -> Result<(), StoreError> {
+        let now = self.app.clock.now();
+        let chain = record.workspace;
+        record.before = record.before.map(|before| self.app.allowance.kept(chain, before, now));
+        record.after = record.after.map(|after| self.app.allowance.kept(chain, after, now));
+        self.app.store.audit.append(record, now).await.map(drop)
     }
 
     /// In the chain of whoever was denied it: whatever it was, others do not learn of it, and it says nothing of what others have.
