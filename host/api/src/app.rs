@@ -13,7 +13,8 @@ use sandmill_model::{
 use sandmill_store::{Store, workspaces::Workspace};
 
 use crate::{
-    ApiOptions, ApiState, Denials, Downloads,
+    ApiOptions, ApiState, Denials, Downloads, Endings,
+    audit::Allowance,
     auth::{Failures, Memory},
     passwords::Passwords,
     rates::Rates,
@@ -61,6 +62,8 @@ pub(crate) struct App {
     pub(crate) addresses: Throttle,
     pub(crate) rates: Rates,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) allowance: Allowance,
     pub(crate) single_sign_on: Option<SingleSignOn>,
 }
 
@@ -85,6 +88,8 @@ impl App {
             accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
             addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
             denials: state.denials,
+            endings: state.endings,
+            allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
         }
     }

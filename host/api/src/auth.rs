@@ -118,6 +118,14 @@ impl App {
         }
     }
 
+    /// The same of whoever came to no workspace.
+    pub(crate) async fn is_as_before_outside(&self, Authenticated(principal, shown): &Authenticated, believed: Duration) -> bool {
+        match shown {
+            Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Session(person) => self.is_same_outside(person, principal, believed).await,
+        }
+    }
+
     /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
     async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();

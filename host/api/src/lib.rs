@@ -34,7 +34,7 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
-pub use audit::Denials;
+pub use audit::{Denials, Endings};
 pub use client_address::{ClientAddress, ForwardedField, Proxies};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
@@ -55,6 +55,8 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// Somebody must [`run`](Denials::run) them.
     pub denials: Arc<Denials>,
+    /// Somebody must wait until they [have ended](Endings::finish), as long as the store is there.
+    pub endings: Arc<Endings>,
     /// None: people log in with passwords alone.
     pub single_sign_on: Option<SingleSignOn>,
 }

@@ -23,7 +23,7 @@ use tracing::{Instrument, Span, field};
 use crate::{
     ClientAddress,
     app::App,
-    audit::Watch,
+    audit::{self, Watch},
     gate,
     problem::Problem,
     request::headers::{self, REQUEST_ID},
@@ -76,6 +76,14 @@ pub(crate) struct Observer {
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let passed = gate::pass(&observer.app, &request);
+    if passed.is_ok() && audit::is_change(&request) {
+        let endings = Arc::clone(&observer.app.endings);
+        return endings.answer(request, |request| routed(observer, passed, request, next)).await;
+    }
+    routed(observer, passed, request, next).await
+}
+
+async fn routed(observer: Observer, passed: Result<(), Problem>, request: Request, next: Next) -> Response {
     let mut response = observed(&observer.app, &observer.surface, passed, request, |request| next.run(request)).await;
     headers::guard(response.headers_mut());
     response

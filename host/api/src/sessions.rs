@@ -222,16 +222,26 @@ impl App {
     /// Whether a person who came as `principal` would come as the same now, by what was looked up within `believed`. Whoever may less than
     /// then, or more, has to come again.
     pub(crate) async fn is_same(&self, person: &Person, principal: &Principal, workspace: &Workspace, believed: Duration) -> bool {
+        let Some(present) = self.present(person, believed).await else { return false };
+        match self.standing(&present, workspace, believed).await {
+            Ok(Some(present)) => *present == *principal,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// The same of a person who came to no workspace.
+    pub(crate) async fn is_same_outside(&self, person: &Person, principal: &Principal, believed: Duration) -> bool {
+        self.present(person, believed).await.is_some_and(|present| *present.outside() == *principal)
+    }
+
+    /// A person as they are now; none if the session has ended, or cannot be looked up.
+    async fn present(&self, person: &Person, believed: Duration) -> Option<Arc<Person>> {
         let now = self.clock.now();
         let found = match self.people.get_within(&person.hash, now, believed) {
             Some(known) => Ok(known),
             None => self.look_for(person.hash, now).await,
         };
-        let Some(present) = found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now)) else { return false };
-        match self.standing(&present, workspace, believed).await {
-            Ok(Some(present)) => *present == *principal,
-            Ok(None) | Err(_) => false,
-        }
+        found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now))
     }
 
     /// Writes down that a session is used, if that is due.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState, Denials};
+use sandmill_api::{ApiOptions, ApiState, Denials, Endings};
 use sandmill_capabilities::{
     Ports,
     blob::{Blobs, Place},
@@ -142,6 +142,7 @@ impl Node {
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
             denials: Arc::new(Denials::default()),
+            endings: Arc::new(Endings::default()),
             single_sign_on: None,
         }
     }

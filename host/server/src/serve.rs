@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Endings};
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -19,6 +19,9 @@ use crate::{
 
 /// How long open connections may take to finish once the server shuts down.
 const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
+
+/// How long changes may then go on of those whose callers have gone.
+const ENDINGS_DRAIN: Duration = Duration::from_secs(5);
 
 /// Polls of tasks between two looks at what has arrived. A poll may execute a run, so with tokio's 61 a request would wait for as many.
 const POLLS_PER_LOOK: u32 = 8;
@@ -56,7 +59,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
     let api = ApiState { single_sign_on, ..node.api(api_options(&options), metrics.clone()) };
-    let denials = Arc::clone(&api.denials);
+    let (denials, endings) = (Arc::clone(&api.denials), Arc::clone(&api.endings));
     let router = sandmill_api::router(api);
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -95,6 +98,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
+    ended(&endings).await;
     stop_service.cancel();
     stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
@@ -181,6 +185,13 @@ async fn reload_on_signal(store: Store, shutdown: CancellationToken) {
 async fn drained(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(CONNECTIONS_DRAIN).await;
+}
+
+/// What has not ended by then is in the audit log as what it is: of an unknown end.
+async fn ended(endings: &Endings) {
+    if tokio::time::timeout(ENDINGS_DRAIN, endings.finish()).await.is_err() {
+        tracing::warn!("changes are still under way whose callers have gone; they break off");
+    }
 }
 
 async fn stop_on_signal(shutdown: CancellationToken) {

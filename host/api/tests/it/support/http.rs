@@ -94,7 +94,8 @@ impl Call {
         }
     }
 
-    async fn send(self, api: &Api) -> Response<Body> {
+    /// The answer as it comes.
+    pub(crate) async fn send(self, api: &Api) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri(self.uri).body(Body::from(self.body)).unwrap();
         *request.headers_mut() = self.headers;
         if let Some(token) = self.token {
