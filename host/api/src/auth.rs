@@ -2,7 +2,6 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-mod failures;
 mod memory;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -19,11 +18,8 @@ use sandmill_store::{
     workspaces::{Status, Workspace},
 };
 
+pub(crate) use self::memory::{BELIEVED, Memory};
 use self::memory::{LookUp, Remembered};
-pub(crate) use self::{
-    failures::Failures,
-    memory::{BELIEVED, Memory},
-};
 use crate::{
     ClientAddress,
     app::App,
@@ -144,7 +140,7 @@ impl App {
         let found = self.look_up(hash, now, look_up).await;
         // What is our own fault is not counted either.
         if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(network, now);
+            self.failures.give_back(&network);
         }
         found?.ok_or_else(unknown)
     }

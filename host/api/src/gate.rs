@@ -11,11 +11,11 @@ pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
     }
     // Whoever watches over the server must not be kept out by those whom it is watched for.
     let is_watched = matches!(request.uri().path(), "/health" | "/ready");
-    if let Some(client) = request.extensions().get::<ClientAddress>()
+    if let (Some(client), Some(rates)) = (request.extensions().get::<ClientAddress>(), &app.rates)
         && !is_watched
-        && !app.rates.take(client.network(), app.clock.now())
     {
-        return Err(Problem::new(Code::TooManyRequests, "this address sends more requests in a second than it may"));
+        let too_many = || Problem::new(Code::TooManyRequests, "this address sends more requests in a second than it may");
+        rates.take(client.network(), app.clock.now()).map_err(|wait| too_many().retry_after(wait))?;
     }
     // More than the largest that any route takes; the routes themselves have their own limits.
     body::announced(request.headers(), app.options.body_bytes_max.max(app.options.component_bytes_max))

@@ -7,6 +7,7 @@ mod app;
 mod audit;
 mod auth;
 mod client_address;
+mod counts;
 mod events;
 mod gate;
 mod hosts;
@@ -18,13 +19,11 @@ mod openapi;
 mod pages;
 mod passwords;
 mod problem;
-mod rates;
 mod request;
 mod router;
 mod routes;
 mod sessions;
 mod single_sign_on;
-mod throttle;
 
 use std::{sync::Arc, time::Duration};
 

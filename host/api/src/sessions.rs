@@ -202,7 +202,7 @@ impl App {
         }
         let found = self.look_for(hash, now).await;
         if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(network, now);
+            self.failures.give_back(&network);
         }
         found?.filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
     }

@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{StatusCode, header, request::Parts};
 use sandmill_model::{
-    Code, TokenId,
+    Code, Digest, TokenId,
     audit::{Actor, ActorKind},
     auth::TokenHash,
     people::{self, InvalidPerson, Name},
@@ -30,7 +30,6 @@ use crate::{
     problem::Problem,
     request::secret::SecretBody,
     sessions::{self, Opened, Person},
-    throttle::Taken,
 };
 
 /// Workspaces that are listed for whoever asks for themselves.
@@ -164,31 +163,25 @@ impl FromRequestParts<Arc<App>> for LoggedIn {
 /// Tries that were counted.
 pub(super) struct Tries<'a> {
     app: &'a App,
-    account: Option<Taken>,
-    address: Option<Taken>,
+    account: Option<Digest>,
+    address: Option<IpAddr>,
 }
 
 impl<'a> Tries<'a> {
     /// # Errors
     /// `too_many_requests`
     pub(super) fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
-        let too_many = || Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes");
+        let too_many = |wait| Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes").retry_after(wait);
         let now = app.clock.now();
-        let address = address.map(|address| app.addresses.take(&octets(address), now).ok_or_else(too_many)).transpose()?;
-        let account = account.map(|account| app.accounts.take(account.as_bytes(), now).ok_or_else(too_many)).transpose()?;
+        let account = account.map(|account| Digest::of(account.as_bytes()));
+        address.map_or(Ok(()), |address| app.addresses.take(address, now)).map_err(too_many)?;
+        account.map_or(Ok(()), |account| app.accounts.take(account, now)).map_err(too_many)?;
         Ok(Self { app, account, address })
     }
 
     pub(super) fn succeeded(self) {
-        self.account.into_iter().for_each(|taken| self.app.accounts.give_back(taken));
-        self.address.into_iter().for_each(|taken| self.app.addresses.give_back(taken));
-    }
-}
-
-fn octets(network: IpAddr) -> Vec<u8> {
-    match network {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
+        self.account.iter().for_each(|account| self.app.accounts.give_back(account));
+        self.address.iter().for_each(|address| self.app.addresses.give_back(address));
     }
 }
 
