@@ -1,6 +1,10 @@
 //! What handlers share: the state, and short memories of tokens, sessions and workspaces.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
@@ -11,12 +15,14 @@ use sandmill_model::{
     recent::Recent,
 };
 use sandmill_store::{Store, workspaces::Workspace};
+use tokio::sync::Semaphore;
 
 use crate::{
     ApiOptions, ApiState, Denials, Downloads,
-    auth::Memory,
+    auth::{Flights, Found, Memory},
     counts::{Counts, Pace},
     passwords::Passwords,
+    problem::Problem,
     sessions::Person,
     single_sign_on::SingleSignOn,
 };
@@ -40,6 +46,8 @@ const OF_ADDRESS: Pace = Pace { at_once: 100, interval: Duration::from_secs(5) }
 /// Tokens and sessions of one address that are not valid. Nobody guesses 260 bits: what this keeps small is what a flood of wrong ones
 /// costs the database.
 const OF_TOKENS: Pace = Pace { at_once: 100, interval: Duration::from_secs(1) };
+/// Look-ups at once of tokens and sessions that were not valid a moment ago: others stand in line.
+const GUESSES_AT_ONCE_MAX: usize = 64;
 /// After a silence an address may send as many requests at once as in this time.
 const BURST_S: u32 = 2;
 
@@ -55,6 +63,11 @@ pub(crate) struct App {
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     /// Tokens and sessions that are not valid, by network.
     pub(crate) failures: Counts<IpAddr>,
+    pub(crate) guesses: Semaphore,
+    pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
+    pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
+    /// How many sessions were ended here.
+    pub(crate) sessions_ended: AtomicU64,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
@@ -90,6 +103,10 @@ impl App {
             tokens: Memory::default(),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
             failures: Counts::new(OF_TOKENS, COUNTED_MAX),
+            guesses: Semaphore::new(GUESSES_AT_ONCE_MAX),
+            token_look_ups: Flights::default(),
+            session_look_ups: Flights::default(),
+            sessions_ended: AtomicU64::new(0),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),

@@ -2,7 +2,10 @@
 //! second token that other sites cannot know; or in `Authorization: Bearer`, for programs. One that was given as a cookie is no good in a
 //! header, nor the other way round. Endpoints of trigger kinds never look at cookies.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
@@ -15,9 +18,8 @@ use sandmill_store::{
 };
 
 use crate::{
-    ClientAddress,
     app::App,
-    auth::{BELIEVED, no_workspace, too_many_failures},
+    auth::{BELIEVED, guesser, no_workspace},
     problem::Problem,
 };
 
@@ -193,23 +195,31 @@ impl App {
         }
         // One that was good when it was last looked up is no guess.
         let was_good = self.people.last(&hash).flatten().is_some();
-        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !was_good);
-        if let Some(network) = network {
-            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
-        }
-        if self.unknown_tokens.get(&hash, now).is_some() {
+        let network = guesser(parts).filter(|_| !was_good);
+        let _place = self.place_of_guess(network).await?;
+        // Whoever had a place before may have looked up the same.
+        let now = self.clock.now();
+        let found = match self.people.get(&hash, now) {
+            Some(known) => known,
+            None if self.unknown_tokens.get(&hash, now).is_some() => None,
+            None => self.look_for(hash, now, BELIEVED).await?,
+        };
+        let Some(person) = found else {
+            self.has_failed(network)?;
             return Err(ended());
-        }
-        let found = self.look_for(hash, now).await;
-        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(&network);
-        }
-        found?.filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
+        };
+        Some(person).filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
     }
 
-    async fn look_for(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
+    /// By a look-up that began within `believed`: one for all who need it at the same time.
+    async fn look_for(&self, hash: TokenHash, now: Timestamp, believed: Duration) -> Result<Option<Arc<Person>>, Problem> {
+        let moment = self.sessions_ended.load(SeqCst);
+        self.session_look_ups.join((hash, moment), believed, || self.find_person(hash, now, moment)).await
+    }
+
+    async fn find_person(&self, hash: TokenHash, now: Timestamp, moment: u64) -> Result<Option<Arc<Person>>, Problem> {
         if let Some(session) = self.store.sessions.find(hash, now).await? {
-            return self.remember(Person { session, hash }, now).await.map(Some);
+            return self.remember(Person { session, hash }, now, moment).await.map(Some);
         }
         // Those that never were must not push out those that are.
         if self.people.last(&hash).is_some() {
@@ -225,7 +235,7 @@ impl App {
         let now = self.clock.now();
         let found = match self.people.get_within(&person.hash, now, believed) {
             Some(known) => Ok(known),
-            None => self.look_for(person.hash, now).await,
+            None => self.look_for(person.hash, now, believed).await,
         };
         let Some(present) = found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now)) else { return false };
         match self.standing(&present, workspace, believed).await {
@@ -234,8 +244,8 @@ impl App {
         }
     }
 
-    /// Writes down that a session is used, if that is due.
-    async fn remember(&self, mut person: Person, now: Timestamp) -> Result<Arc<Person>, Problem> {
+    /// Writes down that a session is used, if that is due. `moment` counts the sessions that had ended before it was looked up.
+    async fn remember(&self, mut person: Person, now: Timestamp, moment: u64) -> Result<Arc<Person>, Problem> {
         let idle = idle(person.session.carrier);
         if now.plus(idle).since(person.session.idle_until) > PROLONGED_EVERY {
             self.store.sessions.prolong(person.hash, now, idle).await?;
@@ -243,6 +253,10 @@ impl App {
         }
         let person = Arc::new(person);
         self.people.put(person.hash, Some(Arc::clone(&person)), now);
+        if self.sessions_ended.load(SeqCst) != moment {
+            // One has ended meanwhile, and it may be this one: as of so long ago nobody believes it.
+            self.people.put(person.hash, Some(Arc::clone(&person)), Timestamp::from_micros(0));
+        }
         Ok(person)
     }
 
@@ -308,6 +322,7 @@ impl App {
     pub(crate) async fn end_session(&self, secret: &str) -> Result<(), Problem> {
         let hash = TokenHash::of(secret);
         self.store.sessions.end(hash).await?;
+        self.sessions_ended.fetch_add(1, SeqCst);
         self.people.put(hash, None, self.clock.now());
         Ok(())
     }
