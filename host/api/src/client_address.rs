@@ -50,7 +50,10 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether `address` may say that it speaks for others.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.trusted.iter().any(|block| block.contains(&address))
     }
 }
@@ -60,7 +63,7 @@ impl ClientAddress {
     #[must_use]
     pub fn of(headers: &HeaderMap, peer: IpAddr, is_secure: bool, proxies: &Proxies) -> Self {
         let peer = Self { address: peer.to_canonical(), is_secure };
-        if !proxies.trust(peer.address) {
+        if !proxies.trusts(peer.address) {
             return peer;
         }
         match proxies.field {
@@ -85,7 +88,7 @@ impl ClientAddress {
             // Who says something that is no address speaks for itself: it is the last that is known.
             let Some(said) = std::str::from_utf8(hop).ok().and_then(|hop| node::address(hop.trim())) else { break };
             address = said;
-            if !proxies.trust(said) {
+            if !proxies.trusts(said) {
                 break;
             }
         }
@@ -108,7 +111,7 @@ impl ClientAddress {
                 let Some(said) = hop.node.as_deref().and_then(node::address) else { return client };
                 // How a hop was reached is said by who was reached.
                 client = Self { address: said, is_secure: is_https(hop.protocol.as_deref()).unwrap_or(self.is_secure) };
-                if !proxies.trust(said) {
+                if !proxies.trusts(said) {
                     return client;
                 }
             }
