@@ -257,6 +257,11 @@ async fn proxies_that_are_trusted_speak_for_others() {
     assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(ask(&server, "192.0.2.1, 192.0.2.2").await.status(), 200, "another client of the same proxy");
 
+    // What cannot be read is counted for nobody.
+    for odd in ["x", "192.0.2.1, <script>"] {
+        assert_eq!(ask(&server, odd).await.status(), 400, "{odd}");
+    }
+
     // Whoever is not trusted speaks for itself, whatever it says.
     let server = Server::start(&["--requests-per-s-max", PER_S]).unwrap();
     let first = ask(&server, "192.0.2.1").await;

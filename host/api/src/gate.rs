@@ -1,11 +1,24 @@
-//! What every request to the API passes before its handler: the right host name, not too often, not too large.
+//! What every request to the API passes before its handler: of somebody, at the right host name, not too often, not too large.
 
 use axum::extract::Request;
 use sandmill_model::Code;
 
-use crate::{ClientAddress, app::App, hosts::Side, problem::Problem, request::body};
+use crate::{ClientAddress, UnclearClient, app::App, hosts::Side, problem::Problem, request::body};
+
+/// # Errors
+/// `bad_request` if nobody knows whose request it is: then it can be counted for nobody.
+pub(crate) fn clear(request: &Request) -> Result<(), Problem> {
+    match request.extensions().get::<UnclearClient>() {
+        None => Ok(()),
+        Some(_) => {
+            let what = "a proxy says in `X-Forwarded-For` or `Forwarded` for whom it asks, and what it says is no address";
+            Err(Problem::new(Code::BadRequest, what))
+        }
+    }
+}
 
 pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
+    clear(request)?;
     if let Some(host) = &app.options.routes_host {
         host.check(Side::Api, request.headers(), request.uri())?;
     }

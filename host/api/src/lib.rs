@@ -34,7 +34,7 @@ use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusa
 use sandmill_store::Store;
 
 pub use audit::Denials;
-pub use client_address::{ClientAddress, ForwardedField, Proxies};
+pub use client_address::{ClientAddress, ForwardedField, Proxies, UnclearClient};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;

@@ -24,6 +24,7 @@ use crate::{
     app::App,
     auth::Caller,
     events::{self, View},
+    gate,
     hosts::Side,
     observe::{self, Surface},
     problem::Problem,
@@ -45,7 +46,10 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
         &pattern,
         any(move |request: Request| {
             let mount = Arc::clone(&mount);
-            async move { observe::observed(&mount.app, &mount.surface, Ok(()), request, |request| mount.answer(request)).await }
+            async move {
+                let passed = gate::clear(&request);
+                observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await
+            }
         }),
     )
 }

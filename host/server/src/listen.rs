@@ -252,7 +252,13 @@ impl Connections {
                     move |mut request: Request<Incoming>| {
                         let in_flight = activity.request();
                         let client = ClientAddress::of(request.headers(), peer, is_secure, &proxies);
-                        request.extensions_mut().insert(client);
+                        let unclear = client.err();
+                        let client = client.unwrap_or_else(|unclear| unclear.nearest);
+                        let extensions = request.extensions_mut();
+                        extensions.insert(client);
+                        if let Some(unclear) = unclear {
+                            extensions.insert(unclear);
+                        }
                         request.extensions_mut().insert(on_behalf.clone());
                         let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
                         async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
