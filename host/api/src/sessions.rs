@@ -18,6 +18,7 @@ use sandmill_store::{
 };
 
 use crate::{
+    ClientAddress,
     app::App,
     auth::{BELIEVED, guesser, no_workspace},
     problem::Problem,
@@ -140,14 +141,17 @@ pub(crate) fn is_shown(headers: &HeaderMap, uri: &Uri) -> bool {
 ///
 /// # Errors
 /// `forbidden`
-pub(crate) fn check_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+pub(crate) fn check_site(parts: &Parts) -> Result<(), Problem> {
+    let Parts { headers, uri, extensions, .. } = parts;
+    // Where we know that it came by TLS, a page that did not is another site: somebody on the way may have written it.
+    let must_be_secure = extensions.get::<ClientAddress>().is_some_and(|client| client.is_secure);
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let is_own = match (text(FETCH_SITE), text(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
         // An older browser. Whoever is none sends neither.
         (None, Some(origin)) => {
             let own = text(header::HOST).or_else(|| uri.authority().map(http::uri::Authority::as_str));
-            origin.split_once("://").is_some_and(|(_, host)| Some(host) == own)
+            origin.split_once("://").is_some_and(|(scheme, host)| Some(host) == own && (scheme == "https" || !must_be_secure))
         }
         (None, None) => true,
     };
@@ -155,12 +159,12 @@ pub(crate) fn check_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> 
 }
 
 /// Refuses what another site could have made a browser send.
-fn check_csrf(method: &Method, headers: &HeaderMap, uri: &Uri, secret: &str) -> Result<(), Problem> {
-    if matches!(*method, Method::GET | Method::HEAD) {
+fn check_csrf(parts: &Parts, secret: &str) -> Result<(), Problem> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(());
     }
-    check_site(headers, uri)?;
-    let shown = headers.get(CSRF).and_then(|shown| shown.to_str().ok()).unwrap_or_default();
+    check_site(parts)?;
+    let shown = parts.headers.get(CSRF).and_then(|shown| shown.to_str().ok()).unwrap_or_default();
     // Their hashes are compared: how long that takes says nothing of the right one.
     if TokenHash::of(shown) == TokenHash::of(&csrf(secret)) {
         return Ok(());
@@ -169,7 +173,7 @@ fn check_csrf(method: &Method, headers: &HeaderMap, uri: &Uri, secret: &str) -> 
     Err(Problem::new(Code::Forbidden, how))
 }
 
-fn ended() -> Problem {
+pub(crate) fn ended() -> Problem {
     Problem::new(Code::Unauthorized, "the session has ended; log in again")
 }
 
@@ -180,7 +184,7 @@ impl App {
     /// `unauthorized` if the session has ended, `forbidden` if another site may have sent the request.
     pub(crate) async fn person_by_cookie(&self, parts: &Parts) -> Result<Option<Arc<Person>>, Problem> {
         let Some(secret) = in_cookie(&parts.headers, &parts.uri) else { return Ok(None) };
-        check_csrf(&parts.method, &parts.headers, &parts.uri, secret)?;
+        check_csrf(parts, secret)?;
         self.person(parts, secret, Carrier::Cookie).await.map(Some)
     }
 
@@ -359,9 +363,25 @@ mod tests {
         assert_eq!(in_cookie(&cookie, &"/api/x?a=1&token=sm_a".parse().unwrap()), None);
     }
 
+    /// A request, by TLS or not.
+    fn parts(method: &Method, given: &[(&'static str, &str)], is_secure: bool) -> Parts {
+        let mut parts = http::Request::builder().method(method).uri("/api/x").body(()).unwrap().into_parts().0;
+        parts.headers = headers(given);
+        parts.extensions.insert(ClientAddress { address: std::net::Ipv4Addr::LOCALHOST.into(), is_secure });
+        parts
+    }
+
+    #[test]
+    fn a_page_that_did_not_come_by_tls_is_another_site() {
+        let check = |origin: &str, is_secure: bool| {
+            check_site(&parts(&Method::POST, &[("origin", origin), ("host", "own.test")], is_secure)).is_ok()
+        };
+        assert!(check("https://own.test", true) && check("https://own.test", false) && check("http://own.test", false));
+        assert!(!check("http://own.test", true) && !check("https://own.test:8443", true) && !check("own.test", true));
+    }
+
     #[test]
     fn other_sites_change_nothing() {
-        let uri: Uri = "/api/x".parse().unwrap();
         let right = csrf("ss_a");
         for (given, is_fine) in [
             (&[("x-sandmill-csrf", &*right)][..], true),
@@ -376,8 +396,8 @@ mod tests {
             (&[("x-sandmill-csrf", "")], false),
             (&[], false),
         ] {
-            assert_eq!(check_csrf(&Method::POST, &headers(given), &uri, "ss_a").is_ok(), is_fine, "{given:?}");
-            assert!(check_csrf(&Method::GET, &headers(given), &uri, "ss_a").is_ok(), "{given:?}");
+            assert_eq!(check_csrf(&parts(&Method::POST, given, true), "ss_a").is_ok(), is_fine, "{given:?}");
+            assert!(check_csrf(&parts(&Method::GET, given, true), "ss_a").is_ok(), "{given:?}");
         }
     }
 
