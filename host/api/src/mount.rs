@@ -26,7 +26,7 @@ use crate::{
     events::{self, View},
     gate,
     hosts::Side,
-    observe::{self, Surface},
+    observe::{self, IsProblem, Surface},
     problem::Problem,
     request::{body, headers},
 };
@@ -48,7 +48,13 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
             let mount = Arc::clone(&mount);
             async move {
                 let passed = gate::clear(&request);
-                observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await
+                let mut response = observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await;
+                // Around everything, so that an answer to a panic or to what was not let in is no exception.
+                headers::sandbox(response.headers_mut());
+                if response.extensions().get::<IsProblem>().is_some() {
+                    headers::guard(response.headers_mut());
+                }
+                response
             }
         }),
     )
@@ -56,9 +62,7 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
 
 impl Mount {
     async fn answer(&self, request: Request) -> Response {
-        let mut response = self.call(request).await.unwrap_or_else(IntoResponse::into_response);
-        headers::sandbox(response.headers_mut());
-        response
+        self.call(request).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     async fn call(&self, request: Request) -> Result<Response, Problem> {
