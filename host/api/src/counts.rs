@@ -135,22 +135,23 @@ impl<K: Copy + Eq + Hash> Table<K> {
     /// Looks at a key of the first bucket, if that ends by `until_us`: one that belongs there is forgotten, and it is told when it would
     /// have been even; one whose count has grown since is put where it belongs now.
     fn look_at_first(&mut self, until_us: i64) -> Option<i64> {
-        let mut first = self.buckets.first_entry()?;
-        let bucket = *first.key();
-        if bucket >= until_us.div_euclid(self.bucket_us) {
-            return None;
-        }
-        let key = first.get_mut().pop_front();
-        if first.get().is_empty() {
-            first.remove();
-        }
-        let key = key?;
+        let (bucket, key) = self.first_before(until_us.div_euclid(self.bucket_us))?;
         let even_at_us = *self.even_at_us.get(&key)?;
         if even_at_us.div_euclid(self.bucket_us) > bucket {
             self.put(key, even_at_us);
             return None;
         }
         self.even_at_us.remove(&key)
+    }
+
+    /// Takes a key out of the first bucket, if that is before `end`.
+    fn first_before(&mut self, end: i64) -> Option<(i64, K)> {
+        let mut first = self.buckets.first_entry().filter(|first| *first.key() < end)?;
+        let (bucket, key) = (*first.key(), first.get_mut().pop_front());
+        if first.get().is_empty() {
+            first.remove();
+        }
+        Some((bucket, key?))
     }
 
     /// Puts each key where it belongs, if nothing is remembered for longer than until `most_us`.
