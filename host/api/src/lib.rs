@@ -7,6 +7,7 @@ mod app;
 mod audit;
 mod auth;
 mod client_address;
+mod counts;
 mod events;
 mod gate;
 mod hosts;
@@ -18,13 +19,11 @@ mod openapi;
 mod pages;
 mod passwords;
 mod problem;
-mod rates;
 mod request;
 mod router;
 mod routes;
 mod sessions;
 mod single_sign_on;
-mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +34,7 @@ use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusa
 use sandmill_store::Store;
 
 pub use audit::{Denials, Endings};
-pub use client_address::{ClientAddress, ForwardedField, Proxies};
+pub use client_address::{ClientAddress, ForwardedField, Proxies, UnclearClient};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;

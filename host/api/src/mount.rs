@@ -24,8 +24,9 @@ use crate::{
     app::App,
     auth::Caller,
     events::{self, View},
+    gate,
     hosts::Side,
-    observe::{self, Surface},
+    observe::{self, IsProblem, Surface},
     problem::Problem,
     request::{body, headers},
 };
@@ -45,16 +46,23 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
         &pattern,
         any(move |request: Request| {
             let mount = Arc::clone(&mount);
-            async move { observe::observed(&mount.app, &mount.surface, Ok(()), request, |request| mount.answer(request)).await }
+            async move {
+                let passed = gate::clear(&request);
+                let mut response = observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await;
+                // Around everything, so that an answer to a panic or to what was not let in is no exception.
+                headers::sandbox(response.headers_mut());
+                if response.extensions().get::<IsProblem>().is_some() {
+                    headers::guard(response.headers_mut());
+                }
+                response
+            }
         }),
     )
 }
 
 impl Mount {
     async fn answer(&self, request: Request) -> Response {
-        let mut response = self.call(request).await.unwrap_or_else(IntoResponse::into_response);
-        headers::sandbox(response.headers_mut());
-        response
+        self.call(request).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     async fn call(&self, request: Request) -> Result<Response, Problem> {

@@ -73,6 +73,10 @@ pub(crate) struct Observer {
     pub(crate) surface: Arc<Surface>,
 }
 
+/// Among the extensions of an answer that says what is wrong, in our words.
+#[derive(Clone, Copy)]
+pub(crate) struct IsProblem;
+
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let passed = gate::pass(&observer.app, &request);
@@ -133,6 +137,7 @@ where
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         report(&problem, &id, &method, &uri);
         problem.write(id.to_str().unwrap_or_default(), &mut response);
+        response.extensions_mut().insert(IsProblem);
     }
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed_us = started.elapsed().as_micros() as u64, "answered"));
     surface.record(response.status(), started);

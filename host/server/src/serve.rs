@@ -121,8 +121,10 @@ fn api_options(options: &ServeOptions) -> ApiOptions {
 
 /// How connections are taken.
 fn connections(options: &ServeOptions, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<listen::Options> {
+    let connections_max = listen::connections_max(options.connections_max, listen::raise())?;
     let limits = listen::Limits {
-        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
+        connections_max,
+        of_a_peer_max: listen::of_a_peer_max(options.network.connections_per_address_max, connections_max),
         receive: Duration::from_millis(options.receive_timeout_ms),
         send: Duration::from_millis(options.send_timeout_ms),
         idle: Duration::from_millis(options.idle_timeout_ms),

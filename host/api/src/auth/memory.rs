@@ -72,6 +72,13 @@ pub(crate) struct LookUp {
     pub(crate) was_valid: bool,
 }
 
+impl LookUp {
+    /// How often something was forgotten before it began.
+    pub(crate) fn moment(&self) -> u64 {
+        self.moment
+    }
+}
+
 impl Entries {
     fn is_forgotten(&self, entry: &Entry) -> bool {
         !self.forgotten.is_empty() && self.forgotten.get(&entry.principal.token).is_some_and(|moment| *moment > entry.moment)

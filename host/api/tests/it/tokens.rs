@@ -449,3 +449,26 @@ async fn a_flood_of_wrong_tokens_is_slowed_down_and_harms_no_valid_one() {
     from(flooder, "sm_wrong").to(&api).await.is_problem(401, "unauthorized");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn valid_tokens_that_nobody_has_looked_up_yet_are_no_failures() {
+    let api = Api::new().await;
+    let peer = "192.0.2.7";
+    let secrets: Vec<String> = (0..150).map(|n| format!("sm_good{n}")).collect();
+    for secret in &secrets {
+        api.token(secret, Some(api.workspace), &["scripts:read"]).await;
+    }
+    let ask = async |secret: &str| get("/api/w/w/scripts").token(secret).client(peer, false).to(&api).await.status.as_u16();
+    // More at once than may fail: one token of many requests, and many tokens, as after a start.
+    let same = futures_util::future::join_all((0..300).map(|_| ask("sm_good0")));
+    let each = futures_util::future::join_all(secrets.iter().map(|secret| ask(secret)));
+    let (same, each) = tokio::join!(same, each);
+    assert!(same.iter().chain(&each).all(|status| *status == 200), "{same:?} {each:?}");
+    // Nothing was counted.
+    let mut refused = 0;
+    while ask(&format!("sm_wrong{refused}")).await == 401 {
+        refused += 1;
+    }
+    assert_eq!(refused, 100);
+    api.stop().await;
+}

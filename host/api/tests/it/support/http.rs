@@ -44,6 +44,14 @@ pub(crate) fn delete(uri: impl Into<String>) -> Call {
     call(Method::DELETE, uri)
 }
 
+pub(crate) fn head(uri: impl Into<String>) -> Call {
+    call(Method::HEAD, uri)
+}
+
+pub(crate) fn options(uri: impl Into<String>) -> Call {
+    call(Method::OPTIONS, uri)
+}
+
 impl Call {
     pub(crate) fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());

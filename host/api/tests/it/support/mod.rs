@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use fakes::{Probe, Stage};
 use faults::Faults;
-pub(crate) use http::{Answer, Call, delete, get, patch, post, put};
+pub(crate) use http::{Answer, Call, delete, get, head, options, patch, post, put};
 
 /// Moves when a test says so, and a microsecond with every look, so that ids of a test are in order.
 pub(crate) struct TestClock(AtomicI64);
