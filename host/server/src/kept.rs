@@ -1,8 +1,10 @@
-//! What scripts keep outside of the database: databases of SQLite in this node's data folder, and objects. It goes with their workspace.
+//! What workspaces have outside of the database: runs that this node executes, databases of SQLite in its data folder, and objects. It goes
+//! with the workspace.
 
 use std::{io, path::PathBuf};
 
 use sandmill_capabilities::blob::Blobs;
+use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, WorkspaceId};
 use sandmill_store::removal::Elsewhere;
 
@@ -10,6 +12,7 @@ pub(crate) struct Kept {
     /// Databases of SQLite, in a folder for each workspace.
     pub(crate) sqlite: PathBuf,
     pub(crate) blobs: Blobs,
+    pub(crate) dispatch: Dispatch,
 }
 
 impl Elsewhere for Kept {
@@ -23,5 +26,9 @@ impl Elsewhere for Kept {
             }
             self.blobs.remove_all(workspace).await
         })
+    }
+
+    fn end(&self, workspaces: &[WorkspaceId]) -> Vec<WorkspaceId> {
+        self.dispatch.end_all(workspaces)
     }
 }

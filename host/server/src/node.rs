@@ -97,7 +97,7 @@ impl Node {
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
         let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
         let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
-        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
+        let kept_blobs = blobs.clone();
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
@@ -127,6 +127,7 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
+        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone() });
         Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 

@@ -17,6 +17,11 @@ use crate::{Store, StoreError};
 
 /// How often a node looks whether there is something to do.
 pub const INTERVAL: Duration = Duration::from_secs(2);
+/// How long other nodes have to hear of a deletion and to end what they execute, before its rows are removed.
+const HEARD: Duration = Duration::from_secs(5);
+/// How long one look waits for the ends of what this node executes, and how often it asks.
+const ENDED_WAIT: Duration = Duration::from_secs(1);
+const ENDED_PAUSE: Duration = Duration::from_millis(20);
 /// How long the work stays a node's without a sign; a node that dies is followed by another after this.
 const HOLD: Duration = Duration::from_secs(60);
 /// How often a node that works gives a sign.
@@ -71,6 +76,10 @@ pub trait Elsewhere: Send + Sync + 'static {
     /// # Errors
     /// In words for the operator. It is asked again later.
     fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Tells all runs of these workspaces to end that this node executes, by whichever way they came; returns the workspaces that still
+    /// have some here.
+    fn end(&self, workspaces: &[WorkspaceId]) -> Vec<WorkspaceId>;
 }
 
 /// Where there is nothing elsewhere.
@@ -79,6 +88,10 @@ pub struct Nowhere;
 impl Elsewhere for Nowhere {
     fn remove(&self, _: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn end(&self, _: &[WorkspaceId]) -> Vec<WorkspaceId> {
+        Vec::new()
     }
 }
 
@@ -92,18 +105,24 @@ pub struct Service {
     cleared: Mutex<HashMap<WorkspaceId, Timestamp>>,
     /// When rows were last looked for that came too late.
     swept: Mutex<HashMap<WorkspaceId, Timestamp>>,
+    /// When this node first saw that a workspace is being deleted.
+    seen: Mutex<HashMap<WorkspaceId, Instant>>,
 }
 
 impl Service {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, node: Arc<str>, elsewhere: Arc<dyn Elsewhere>) -> Self {
-        Self { store, clock, node, elsewhere, cleared: Mutex::default(), swept: Mutex::default() }
+        Self { store, clock, node, elsewhere, cleared: Mutex::default(), swept: Mutex::default(), seen: Mutex::default() }
     }
 
     /// Looks again and again until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        tokio::join!(self.remove(&shutdown), self.end(&shutdown));
+    }
+
+    async fn remove(&self, shutdown: &CancellationToken) {
         loop {
-            if let Err(error) = self.look(&shutdown).await {
+            if let Err(error) = self.look(shutdown).await {
                 tracing::error!(%error, "a workspace could not be deleted; the next try is in {} s", INTERVAL.as_secs());
             }
             tokio::select! {
@@ -113,13 +132,63 @@ impl Service {
         }
     }
 
+    /// Ends what this node executes, beside the removal, which may take hours: also what began while it was not known here yet that the
+    /// workspace is no more.
+    async fn end(&self, shutdown: &CancellationToken) {
+        loop {
+            match self.ended_or_ending().await {
+                Ok(workspaces) => drop(self.elsewhere.end(&workspaces)),
+                Err(error) => tracing::error!(%error, "what executes in workspaces that are deleted could not be ended; trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn ended_or_ending(&self) -> Result<Vec<WorkspaceId>, StoreError> {
+        let mut workspaces = self.store.removals.under_way().await?;
+        let deleted = self.store.removals.deleted(before(self.clock.now(), LATE)).await?;
+        workspaces.extend(deleted.into_iter().map(|each| each.id));
+        Ok(workspaces)
+    }
+
+    /// Ends what is executed of workspaces that are being deleted. Returns those of which nothing is, as far as this node can know: their
+    /// rows may be removed.
+    async fn quiet(&self, under_way: Vec<WorkspaceId>) -> Result<Vec<WorkspaceId>, StoreError> {
+        let now = Instant::now();
+        let seen = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.retain(|workspace, _| under_way.contains(workspace));
+            for workspace in &under_way {
+                seen.entry(*workspace).or_insert(now);
+            }
+            seen.clone()
+        };
+        if under_way.is_empty() {
+            return Ok(under_way);
+        }
+        let time = self.clock.now();
+        let nodes = self.store.nodes.list().await?;
+        let is_alone = nodes.iter().all(|node| node.about.name == self.node || node.alive_until < time);
+        let mut busy = self.elsewhere.end(&under_way);
+        while !busy.is_empty() && now.elapsed() < ENDED_WAIT {
+            tokio::time::sleep(ENDED_PAUSE).await;
+            busy = self.elsewhere.end(&under_way);
+        }
+        let is_heard = |workspace: &WorkspaceId| is_alone || seen.get(workspace).is_some_and(|seen| seen.elapsed() >= HEARD);
+        Ok(under_way.into_iter().filter(|workspace| !busy.contains(workspace) && is_heard(workspace)).collect())
+    }
+
     /// Does what there is to do now. Returns how many workspaces are gone that were there before.
     ///
     /// # Errors
     /// What the database said. What was done until then stays so; the next look goes on.
     pub async fn look(&self, shutdown: &CancellationToken) -> Result<u64, StoreError> {
         let mut gone = 0;
-        for workspace in self.store.removals.under_way().await? {
+        let under_way = self.store.removals.under_way().await?;
+        for workspace in self.quiet(under_way).await? {
             match self.empty(workspace, shutdown).await {
                 Ok(Some(Step::Gone)) => {
                     tracing::info!(%workspace, "a workspace is deleted with all that was its own");
