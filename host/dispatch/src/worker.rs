@@ -367,6 +367,8 @@ impl Inner {
             }
         }
         if ready {
+            // Whoever slept before whoever waits.
+            self.waking.look();
             self.look_for_ready();
             self.tell_ready();
         }
