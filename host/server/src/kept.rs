@@ -16,7 +16,7 @@ pub(crate) struct Kept {
 }
 
 impl Elsewhere for Kept {
-    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
+    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<bool, String>> {
         Box::pin(async move {
             let folder = self.sqlite.join(workspace.to_string());
             match tokio::fs::remove_dir_all(&folder).await {
@@ -24,7 +24,7 @@ impl Elsewhere for Kept {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(format!("the folder {}: {error}", folder.display())),
             }
-            self.blobs.remove_all(workspace).await
+            self.blobs.remove_some(workspace).await
         })
     }
 

@@ -29,6 +29,8 @@ const SIGN: Duration = Duration::from_secs(10);
 /// Pauses between two steps: as long as the step took, within these. So what is accepted meanwhile waits for one step at most.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long one look removes what of one workspace is elsewhere.
+const CLEAR: Duration = Duration::from_secs(10);
 /// What comes too late is looked for so long after the end, and so often.
 const LATE: Duration = Duration::from_secs(24 * 3600);
 const LATE_INTERVAL: Duration = Duration::from_secs(300);
@@ -71,11 +73,11 @@ pub trait Removals: Send + Sync + 'static {
 
 /// What workspaces have that is neither in the database nor a large result.
 pub trait Elsewhere: Send + Sync + 'static {
-    /// Removes what this node can reach of it; what is not there is no error.
+    /// Removes some of what this node can reach of it, in seconds at most; returns whether there may be more. What is not there is no error.
     ///
     /// # Errors
     /// In words for the operator. It is asked again later.
-    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>>;
+    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<bool, String>>;
 
     /// Tells all runs of these workspaces to end that this node executes, by whichever way they came; returns the workspaces that still
     /// have some here.
@@ -86,8 +88,8 @@ pub trait Elsewhere: Send + Sync + 'static {
 pub struct Nowhere;
 
 impl Elsewhere for Nowhere {
-    fn remove(&self, _: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn remove(&self, _: WorkspaceId) -> BoxFuture<'_, Result<bool, String>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     fn end(&self, _: &[WorkspaceId]) -> Vec<WorkspaceId> {
@@ -219,13 +221,15 @@ impl Service {
         let is_new = !known(&self.cleared).contains_key(&id);
         if is_new || is_due(&self.cleared, deleted, now) {
             let removed = tokio::select! {
-                removed = self.elsewhere.remove(id) => removed,
+                removed = self.clear(id) => removed,
                 () = shutdown.cancelled() => return Ok(()),
             };
             match removed {
-                Ok(()) => {
+                Ok(false) => {
                     known(&self.cleared).insert(id, now);
                 }
+                // The next look goes on, after the others had their turns.
+                Ok(true) => {}
                 Err(error) => tracing::error!(error, workspace = %id, "what a deleted workspace kept could not be removed; trying again"),
             }
         }
@@ -234,6 +238,17 @@ impl Service {
             known(&self.swept).insert(id, now);
         }
         Ok(())
+    }
+
+    /// Removes for a while what is elsewhere; returns whether there may be more.
+    async fn clear(&self, workspace: WorkspaceId) -> Result<bool, String> {
+        let began = Instant::now();
+        while began.elapsed() < CLEAR {
+            if !self.elsewhere.remove(workspace).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the work is this node's for a while from now.

@@ -39,6 +39,9 @@ const SEGMENT_BYTES_MAX: usize = 255;
 const TYPE_BYTES_MAX: u64 = 1_024;
 /// What S3 says of an object that was given no media type.
 const TYPE_OF_NONE: &str = "binary/octet-stream";
+/// Objects of a deleted workspace that one step removes, and how many of them at once.
+const REMOVED_MAX: usize = 1_000;
+const REMOVED_AT_ONCE: usize = 16;
 /// The folder for media types, where the store has no place for them.
 const TYPES: &str = ".types";
 /// The folder for large results. No workspace has this name.
@@ -116,26 +119,38 @@ impl Blobs {
         self.tracker.reopen();
     }
 
-    /// Removes all objects of a workspace.
+    /// Removes objects of a workspace, some at once and [`REMOVED_MAX`] at most; returns whether there may be more. One that cannot be removed
+    /// is in no other's way.
     ///
     /// # Errors
-    /// What the store said. What was removed until then is gone.
-    pub async fn remove_all(&self, workspace: WorkspaceId) -> Result<(), String> {
+    /// What the store said first, where nothing but failures is left. What was removed is gone.
+    pub async fn remove_some(&self, workspace: WorkspaceId) -> Result<bool, String> {
         let types = Path::from_iter([TYPES, workspace.to_string().as_str()]);
+        let (mut removed, mut failed, mut first) = (0, 0, None);
         for folder in [root(workspace), types] {
-            let mut found = self.store.list(Some(&folder));
-            while let Some(meta) = found.next().await {
-                let removed = match meta {
-                    Ok(meta) => self.store.delete(&meta.location).await,
-                    Err(error) => Err(error),
-                };
-                match removed {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error.to_string()),
+            let store = Arc::clone(&self.store);
+            let found = self.store.list(Some(&folder)).map(move |meta| {
+                let store = Arc::clone(&store);
+                async move { store.delete(&meta?.location).await }
+            });
+            let mut removals = found.buffer_unordered(REMOVED_AT_ONCE);
+            while let Some(done) = removals.next().await {
+                match done {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => removed += 1,
+                    Err(error) => {
+                        failed += 1;
+                        first.get_or_insert_with(|| error.to_string());
+                    }
+                }
+                if removed == REMOVED_MAX {
+                    return Ok(true);
+                }
+                if failed == REMOVED_MAX {
+                    break;
                 }
             }
         }
-        Ok(())
+        first.map_or(Ok(false), Err)
     }
 
     pub(super) async fn stat(&self, workspace: WorkspaceId, key: &str) -> Result<Option<Object>, Error> {
@@ -377,6 +392,33 @@ fn unavailable(error: &dyn std::error::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn objects_of_a_workspace_are_removed_in_steps_and_behind_failures() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let [of, other]: [WorkspaceId; 2] = [1, 2].map(|n| format!("00000000-0000-7000-8000-00000000000{n}").parse().unwrap());
+        let place = |workspace: WorkspaceId| folder.path().join(workspace.to_string());
+        let files = |workspace: WorkspaceId| fs::read_dir(place(workspace).join("a")).unwrap().filter(|file| file.is_ok()).count();
+        for (workspace, count) in [(of, 2 * REMOVED_MAX + 10), (other, 3)] {
+            fs::create_dir_all(place(workspace).join("a")).unwrap();
+            for n in 0..count {
+                fs::write(place(workspace).join("a").join(n.to_string()), "x").unwrap();
+            }
+        }
+        assert_eq!(blobs.remove_some(of).await, Ok(true));
+        // Those that were on their way when the step ended may be gone, too.
+        let left = files(of);
+        assert!((REMOVED_MAX - REMOVED_AT_ONCE..=REMOVED_MAX + 10).contains(&left), "{left}");
+        // Not to be listed: whoever follows it comes back to where it is.
+        std::os::unix::fs::symlink(place(of), place(of).join("circle")).unwrap();
+        while blobs.remove_some(of).await == Ok(true) {}
+        assert_eq!(files(of), 0, "all others are removed");
+        assert!(blobs.remove_some(of).await.is_err(), "it is told of");
+        fs::remove_file(place(of).join("circle")).unwrap();
+        assert_eq!(blobs.remove_some(of).await, Ok(false));
+        assert_eq!(files(other), 3, "another's stay");
+    }
 
     #[test]
     fn no_key_leaves_its_workspace() {
