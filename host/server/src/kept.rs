@@ -1,11 +1,12 @@
-//! What workspaces have outside of the database: runs that this node executes, databases of SQLite in its data folder, and objects. It goes
-//! with the workspace.
+//! What workspaces have outside of the database: runs that this node executes, its compiled code, databases of SQLite in
+//! its data folder, and objects. It goes with the workspace.
 
 use std::{io, path::PathBuf};
 
 use sandmill_capabilities::blob::Blobs;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, WorkspaceId};
+use sandmill_runner::Runner;
 use sandmill_store::removal::Elsewhere;
 
 pub(crate) struct Kept {
@@ -13,11 +14,14 @@ pub(crate) struct Kept {
     pub(crate) sqlite: PathBuf,
     pub(crate) blobs: Blobs,
     pub(crate) dispatch: Dispatch,
+    /// It has compiled code.
+    pub(crate) runner: Runner,
 }
 
 impl Elsewhere for Kept {
     fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<bool, String>> {
         Box::pin(async move {
+            self.runner.forget(workspace).await?;
             let folder = self.sqlite.join(workspace.to_string());
             match tokio::fs::remove_dir_all(&folder).await {
                 Ok(()) => {}

@@ -127,7 +127,8 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone() });
+        let kept =
+            Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });
         Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 
