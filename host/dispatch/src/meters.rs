@@ -4,6 +4,7 @@
 //! A workspace without limits has no meter here, unless its scripts make requests.
 
 mod full;
+mod left;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +23,7 @@ use sandmill_store::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::full::Full;
+pub(crate) use self::{full::Full, left::Left};
 use crate::{LiveRuns, refuse};
 
 /// How often counts are added and read back.
@@ -71,6 +72,15 @@ struct Estimate {
     fuel_of_day: u64,
     log_bytes_of_day: u64,
     outbound_bytes_of_day: u64,
+}
+
+impl Estimate {
+    fn left(&self, quotas: &Quotas) -> Left {
+        Left {
+            fuel: quotas.fuel_per_day.map(|limit| limit.saturating_sub(self.fuel_of_day)),
+            log_bytes: quotas.log_bytes_per_day.map(|limit| limit.saturating_sub(self.log_bytes_of_day)),
+        }
+    }
 }
 
 impl State {
@@ -122,11 +132,11 @@ impl Meters {
         Self { usage, clock, sender: format!("{node} {life:016x}").into(), known: RwLock::default(), full }
     }
 
-    /// Counts one more run.
+    /// Counts one more run, and says what the day has left for it.
     ///
     /// # Errors
     /// `quota_exceeded` at a limit; where what was used cannot be read, as the store says.
-    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas) -> Result<Left, Refusal> {
         let meter = self.read(workspace).await.map_err(|error| refuse(&error))?;
         let now = self.clock.now();
         let (minute, day) = seconds_left(now);
@@ -139,7 +149,16 @@ impl Meters {
             ("log_bytes_per_day", quotas.log_bytes_per_day, used.log_bytes_of_day, day),
         ])?;
         state.now(now).runs += 1;
-        Ok(())
+        Ok(used.left(quotas))
+    }
+
+    /// What the day has left for an attempt that begins now. As of [`Self::has_fuel`] it is known within a second.
+    pub(crate) fn left(&self, workspace: WorkspaceId) -> Left {
+        let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        let now = self.clock.now();
+        let mut state = meter.state();
+        state.heard_at = now;
+        state.read.as_ref().map_or_else(Left::default, |read| state.estimate(now).left(&read.quotas))
     }
 
     /// Whether runs that wait may begin: those of a workspace whose fuel of the day is used up go on with the next. Of one that nobody

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use sandmill_model::{Limits, Outcome, OutcomeKind, RunError};
 use sandmill_store::{Durability, Options, Store, connect};
 
 use super::*;
@@ -143,5 +144,35 @@ async fn what_waits_has_fuel_until_it_is_used_up() {
         assert_eq!((node.meters.has_fuel(of), node.meters.has_fuel(other)), (has_fuel, true), "{fuel}");
         let quotas = Quotas { fuel_per_day: Some(fuel), ..Quotas::default() };
         assert_eq!(node.meters.admit(of, &quotas).await.is_ok(), has_fuel, "{fuel}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_day_has_left_bounds_an_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let mut node = Node::new(&store, &clock, "one");
+    assert_eq!(node.meters.left(of), Left::default(), "not known yet");
+    let overrides = [("fuel_per_day".to_owned(), 7.into())].into_iter().collect();
+    store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides }).await.unwrap().unwrap();
+    node.settle().await;
+    let left = node.meters.left(of);
+    assert_eq!(left, Left { fuel: Some(7), log_bytes: None });
+    let quotas = Quotas { log_bytes_per_day: Some(9), ..Quotas::default() };
+    assert_eq!(node.meters.admit(of, &quotas).await, Ok(Left { fuel: None, log_bytes: Some(9) }));
+    let own = Limits::default();
+    assert_eq!(left.within(own), Limits { fuel: 7, ..own });
+    assert_eq!(left.within(Limits { fuel: 5, ..own }).fuel, 5, "its own limit is less");
+    let ended = |kind: OutcomeKind| Outcome::failed(kind, RunError::new(kind.name(), "own words"));
+    for (kind, own, says) in [
+        (OutcomeKind::OutOfFuel, own, "fuel_per_day"),
+        (OutcomeKind::OutOfFuel, Limits { fuel: 7, ..own }, "own words"),
+        (OutcomeKind::Timeout, own, "own words"),
+    ] {
+        let mut outcome = ended(kind);
+        left.explain(&own, &mut outcome);
+        assert!(outcome.error.as_ref().is_some_and(|error| error.message.contains(says)), "{outcome:?}");
     }
 }
