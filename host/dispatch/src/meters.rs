@@ -192,12 +192,16 @@ impl Meters {
         check(&[("outbound_bytes_per_day", limit, state.estimate(now).outbound_bytes_of_day, seconds_left(now).1)])
     }
 
-    fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
+    /// False if that is more than may go out and come in on this day.
+    fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
         let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        let now = self.clock.now();
         let mut state = meter.state();
-        let count = state.now(self.clock.now());
+        let count = state.now(now);
         count.bytes_up += bytes_up;
         count.bytes_down += bytes_down;
+        let limit = state.read.as_ref().and_then(|read| read.quotas.outbound_bytes_per_day);
+        limit.is_none_or(|limit| state.estimate(now).outbound_bytes_of_day <= limit)
     }
 
     /// Something of this workspace goes on here: what it keeps has to be measured.
@@ -356,11 +360,10 @@ impl LiveRuns {
         })
     }
 
-    /// Counts what went up and came down.
-    pub fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
-        if let Some(meters) = self.meters() {
-            meters.sent(workspace, bytes_up, bytes_down);
-        }
+    /// Counts what went up and came down. False once that is more than the workspace may send and receive.
+    #[must_use]
+    pub fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
+        self.meters().is_none_or(|meters| meters.sent(workspace, bytes_up, bytes_down))
     }
 
     fn meters(&self) -> Option<Arc<Meters>> {

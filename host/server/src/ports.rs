@@ -97,8 +97,8 @@ impl TrafficPort for CountedTraffic {
         self.0.may_send(workspace)
     }
 
-    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
-        self.0.sent(workspace, bytes_up, bytes_down);
+    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
+        self.0.sent(workspace, bytes_up, bytes_down)
     }
 }
 

@@ -78,7 +78,7 @@ async fn what_goes_out_is_limited_by_the_workspaces_own_quota() {
     let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
     let mut node = Node::new(&store, &clock, "one");
     node.meters.may_send(of).await.unwrap();
-    node.meters.sent(of, 60, 40);
+    assert!(node.meters.sent(of, 60, 40));
     node.settle().await;
     node.meters.may_send(of).await.unwrap();
     let overrides = [("outbound_bytes_per_day".to_owned(), 100.into())].into_iter().collect();
@@ -86,6 +86,8 @@ async fn what_goes_out_is_limited_by_the_workspaces_own_quota() {
     node.settle().await;
     let refused = node.meters.may_send(of).await.unwrap_err();
     assert!(refused.detail.contains("outbound_bytes_per_day = 100"), "{}", refused.detail);
+    assert!(node.meters.sent(of, 0, 0), "what is under way may come to the limit");
+    assert!(!node.meters.sent(of, 0, 1), "and ends beyond it");
 }
 
 #[tokio::test]
@@ -95,7 +97,7 @@ async fn who_is_idle_is_forgotten() {
     let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
     let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
     let mut node = Node::new(&store, &clock, "one");
-    node.meters.sent(of, 1, 0);
+    assert!(node.meters.sent(of, 1, 0));
     node.settle().await;
     assert_eq!(node.meters.all().len(), 1);
     clock.0.fetch_add(61_000_000, Ordering::Relaxed);
