@@ -57,6 +57,8 @@ struct State {
     /// On its way, or written and not among what was read.
     sent: Vec<Count>,
     heard_at: Timestamp,
+    /// What it keeps, as it was measured last.
+    stored_bytes: Option<u64>,
 }
 
 impl Meter {
@@ -204,6 +206,25 @@ impl Meters {
         limit.is_none_or(|limit| state.estimate(now).outbound_bytes_of_day <= limit)
     }
 
+    /// Bytes that it may keep beside what is in the database; none: any number.
+    async fn room(&self, workspace: WorkspaceId) -> Result<Option<u64>, StoreError> {
+        let meter = self.read(workspace).await?;
+        let (limit, measured) = {
+            let mut state = meter.state();
+            state.heard_at = self.clock.now();
+            (state.read.as_ref().and_then(|read| read.quotas.stored_bytes), state.stored_bytes)
+        };
+        let Some(limit) = limit else { return Ok(None) };
+        let stored = match measured {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = self.usage.stored_bytes(workspace).await?;
+                *meter.state().stored_bytes.insert(bytes)
+            }
+        };
+        Ok(Some(limit.saturating_sub(stored)))
+    }
+
     /// Something of this workspace goes on here: what it keeps has to be measured.
     fn heard(&self, workspace: WorkspaceId) {
         let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
@@ -299,7 +320,10 @@ impl Meters {
             let limit = meter.state().read.as_ref().and_then(|read| read.quotas.stored_bytes);
             let Some(limit) = limit else { continue };
             let is_full = match self.usage.stored_bytes(workspace).await {
-                Ok(bytes) => bytes >= limit,
+                Ok(bytes) => {
+                    meter.state().stored_bytes = Some(bytes);
+                    bytes >= limit
+                }
                 Err(error) => {
                     tracing::error!(%error, %workspace, "what a workspace keeps could not be measured; trying again");
                     self.full.has(workspace)
@@ -348,6 +372,16 @@ impl LiveRuns {
             meters.heard(workspace);
         }
         if self.full.has(workspace) { Err("the workspace keeps as many bytes as it may (stored_bytes)".to_owned()) } else { Ok(()) }
+    }
+
+    /// Bytes of objects that the scripts of a workspace may keep; none: any number.
+    pub fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        Box::pin(async move {
+            match self.meters() {
+                Some(meters) => meters.room(workspace).await.map_err(|error| refuse(&error).detail),
+                None => Ok(None),
+            }
+        })
     }
 
     /// Whether the scripts of a workspace may send one more request; why not, in words for their authors.

@@ -123,6 +123,7 @@ async fn who_keeps_as_much_as_it_may_is_known() {
         for workspace in [of, other] {
             fresh.meters.may_send(workspace).await.unwrap();
         }
+        assert_eq!((fresh.meters.room(of).await.unwrap(), fresh.meters.room(other).await.unwrap()), (Some(bytes), None));
         fresh.meters.measure().await;
         assert_eq!((fresh.meters.full.has(of), fresh.meters.full.has(other)), (is_full, false), "{bytes}");
     }
