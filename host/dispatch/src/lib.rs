@@ -143,6 +143,7 @@ struct Inner {
     /// For runs from the queue.
     slots: Arc<tokio::sync::Semaphore>,
     dormitory: asleep::Dormitory,
+    waking: asleep::Waking,
     families: families::Families,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
@@ -262,6 +263,7 @@ impl Dispatch {
                 meters,
                 slots,
                 dormitory: asleep::Dormitory::default(),
+                waking: asleep::Waking::default(),
                 families: families::Families::default(),
                 plain_policy: Arc::default(),
                 no_labels: Arc::default(),

@@ -1,7 +1,7 @@
 //! Runs that execute on this node now: whose they are and how far they say they are.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -209,6 +209,17 @@ impl Live {
 
     pub(crate) fn count_of(&self, workspace: WorkspaceId) -> usize {
         self.runs().values().filter(|live| live.run.workspace == workspace).count()
+    }
+
+    /// The runs of these workspaces.
+    pub(crate) fn of_any(&self, workspaces: &[WorkspaceId]) -> Vec<(RunId, WorkspaceId)> {
+        if workspaces.is_empty() {
+            return Vec::new();
+        }
+        let workspaces: HashSet<WorkspaceId> = workspaces.iter().copied().collect();
+        let runs = self.runs();
+        let of = runs.iter().filter(|(_, live)| workspaces.contains(&live.run.workspace));
+        of.map(|(run, live)| (*run, live.run.workspace)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

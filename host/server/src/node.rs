@@ -23,7 +23,7 @@ use sandmill_store::{Store, seal::Sealing};
 use crate::{
     credentials::StoredCredentials,
     kept::Kept,
-    ports::{CountedTraffic, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    ports::{CountedTraffic, ObjectRoom, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -96,8 +96,9 @@ impl Node {
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
         let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
-        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
-        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
+        let blobs =
+            Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?.within(Arc::new(ObjectRoom(live.clone())));
+        let kept_blobs = blobs.clone();
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
@@ -127,6 +128,8 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
+        let kept =
+            Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });
         Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
     }
 

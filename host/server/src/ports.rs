@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
+    blob::RoomPort,
     http::TrafficPort,
     resources::{ResourceView, Revealed},
 };
@@ -97,8 +98,17 @@ impl TrafficPort for CountedTraffic {
         self.0.may_send(workspace)
     }
 
-    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
-        self.0.sent(workspace, bytes_up, bytes_down);
+    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
+        self.0.sent(workspace, bytes_up, bytes_down)
+    }
+}
+
+/// What objects of scripts may take, by what their workspaces keep besides.
+pub(crate) struct ObjectRoom(pub(crate) LiveRuns);
+
+impl RoomPort for ObjectRoom {
+    fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        self.0.room(workspace)
     }
 }
 

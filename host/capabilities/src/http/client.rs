@@ -65,7 +65,7 @@ pub struct Outbound {
     tls: ClientConfig,
     limits: HttpLimits,
     stand_in: Option<StandIn>,
-    pub(super) traffic: Arc<dyn TrafficPort>,
+    pub(crate) traffic: Arc<dyn TrafficPort>,
     clients: Mutex<HashMap<WorkspaceId, Kept>>,
 }
 

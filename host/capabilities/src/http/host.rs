@@ -241,9 +241,13 @@ impl Sending {
             // It is another one once placeholders are replaced.
             parts.headers.remove(CONTENT_LENGTH);
         }
+        let url_bytes =
+            parts.uri.authority().map_or(0, |host| host.as_str().len()) + parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        up.head(url_bytes + parts.method.as_str().len(), &parts.headers)?;
         let body = UpBody { body, meter: up, activity: Activity::new(), length, sent: 0, placeholders, next: None };
         let timeouts = Timeouts::of(&limits, options.connect_timeout, options.first_byte_timeout);
         let answer = client.send(Request::from_parts(parts, body), timeouts).await?;
+        down.head(0, answer.headers())?;
         let between = options.between_bytes_timeout.unwrap_or(limits.between_bytes).min(limits.between_bytes);
         Ok(answer.map(|body| DownBody { body, meter: down, between, timer: None, permits: Some(permits), teller }))
     }

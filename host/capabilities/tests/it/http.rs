@@ -4,6 +4,7 @@ mod attacks;
 mod limits;
 mod secrets;
 pub(crate) mod server;
+pub(crate) mod traffic;
 
 use std::{
     collections::{HashMap, VecDeque},
