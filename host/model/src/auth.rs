@@ -11,10 +11,10 @@ use crate::{
 
 mod token;
 
-pub use token::{Access, TokenKind, effective, shown_prefix};
+pub use token::{Access, TokenKind, bounded, effective, shown_prefix};
 
 /// What a scope is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Domain {
     Scripts,
     Runs,
@@ -66,7 +66,7 @@ impl Domain {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     Read,
     Write,
