@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
     Clock, TokenId, WorkspaceId,
-    auth::{Principal, TokenHash},
+    auth::{Principal, Scope, TokenHash},
     build::Builder,
     recent::Recent,
 };
@@ -32,6 +32,8 @@ const WORKSPACES_MAX: usize = 10_000;
 const PEOPLE_MAX: usize = 10_000;
 /// People in workspaces kept in memory; each may have thousands of scopes.
 const MEMBERS_MAX: usize = 1_000;
+/// Identities of runs that call the API, kept in memory.
+const IDENTITIES_MAX: usize = 1_000;
 /// Logins of one account that may fail at once, and how long it takes until one more may.
 const ACCOUNT_FAILURES_MAX: u32 = 10;
 const ACCOUNT_INTERVAL: Duration = Duration::from_secs(60);
@@ -55,6 +57,8 @@ pub(crate) struct App {
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// As whom they act in workspaces.
     pub(crate) members: Recent<(TokenHash, WorkspaceId), Arc<Principal>>,
+    /// What identities may, as which runs call the API.
+    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), Arc<[Scope]>>,
     pub(crate) passwords: Passwords,
     /// Logins that fail, by account and by address.
     pub(crate) accounts: Throttle,
@@ -81,6 +85,7 @@ impl App {
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),
+            identities: Recent::new(IDENTITIES_MAX, BELIEVED),
             passwords: Passwords::new(),
             accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
             addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),

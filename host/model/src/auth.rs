@@ -90,7 +90,7 @@ impl Action {
 
 /// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them. What follows
 /// a `!` behind the glob, which may be several times there, is the start of paths that it does not cover: `runs:read:f/*!f/billing/`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     domain: Option<Domain>,
     action: Option<Action>,

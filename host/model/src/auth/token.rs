@@ -1,6 +1,6 @@
 //! What tokens are for, and what their scopes come to.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::{Action, Domain, Principal, Scope, matches};
 
@@ -109,10 +109,10 @@ pub fn effective(kind: TokenKind, access: Access, scopes: Vec<Scope>) -> Vec<Sco
     }
 }
 
-/// What somebody with the scopes `own` may do by a token that is bounded by `bounds`, too.
+/// What somebody with the scopes `own` may do by a token that is bounded by `bounds`, too; always in the same order.
 #[must_use]
 pub fn bounded(own: &[Scope], bounds: &[Scope]) -> Vec<Scope> {
-    let shared: HashSet<Scope> = bounds.iter().flat_map(|bound| own.iter().filter_map(move |scope| scope.shared(bound))).collect();
+    let shared: BTreeSet<Scope> = bounds.iter().flat_map(|bound| own.iter().filter_map(move |scope| scope.shared(bound))).collect();
     shared.into_iter().collect()
 }
 
