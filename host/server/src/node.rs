@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) service: Service,
     /// What scripts keep outside of the database.
     pub(crate) kept: Arc<Kept>,
+    pub(crate) live: LiveRuns,
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 impl Node {
@@ -98,13 +100,14 @@ impl Node {
         let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
         let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
         let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
+        let outbound = Arc::new(Outbound::new(outbound).context("--outbound-ca")?);
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
+            http: Arc::clone(&outbound),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
@@ -127,7 +130,7 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept, live, outbound })
     }
 
     /// What the API needs of the node.

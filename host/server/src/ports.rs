@@ -1,16 +1,17 @@
 //! The narrow views that parts have of each other, joined here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
-    http::TrafficPort,
+    http::{ApiAccess, ApiPort, TrafficPort},
     resources::{ResourceView, Revealed},
 };
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
-    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, grants::PathPattern, recent::Recent, version::Version,
+    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, auth::Scope, grants::PathPattern, recent::Recent,
+    version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -99,6 +100,21 @@ impl TrafficPort for CountedTraffic {
 
     fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
         self.0.sent(workspace, bytes_up, bytes_down);
+    }
+}
+
+/// The API of this node, as runs reach it that execute here.
+pub(crate) struct OwnApi {
+    pub(crate) live: LiveRuns,
+    pub(crate) address: SocketAddr,
+}
+
+impl ApiPort for OwnApi {
+    fn access(&self, run: RunId, scopes: Vec<Scope>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+        Box::pin(async move {
+            let token = self.live.token(run, scopes).await.ok_or_else(|| "the run is ending".to_owned())?;
+            Ok(ApiAccess { address: self.address, token })
+        })
     }
 }
 
