@@ -23,8 +23,8 @@ pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
     body::announced(request.headers(), app.options.body_bytes_max.max(app.options.component_bytes_max))
 }
 
-/// To whom a request is counted. Runs come from the node itself, and must not use up what runs of other workspaces may: each workspace has an address of
-/// its own here.
+/// To whom a request is counted. Runs come from the node itself, and must not use up what runs of other workspaces may: each workspace has
+/// an address of its own here.
 fn counted(app: &App, request: &Request, client: &ClientAddress) -> IpAddr {
     let run = runs::in_header(request.headers()).and_then(|token| app.dispatch.run_of_token(token));
     run.map_or_else(|| client.network(), |run| Ipv6Addr::from(*run.workspace.0.as_bytes()).into())

@@ -97,7 +97,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     tokio::select! {
         _ = async {
             let runs = listen::serve(of_runs, router.clone(), from_runs, shutdown.clone());
-            tokio::join!(listen::serve(listener, router.clone(), connections, shutdown.clone()), runs)
+            tokio::join!(listen::serve(listener, router, connections, shutdown.clone()), runs)
         } => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
@@ -113,8 +113,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How runs that execute here reach the API: on loopback, at a port that nobody else is told of. So it makes no difference to them whether others
-/// come by TLS, or through proxies.
+/// How runs that execute here reach the API: on loopback, at a port that nobody else is told of. So it makes no difference to them whether
+/// others come by TLS, or through proxies.
 async fn for_runs(node: &Node, limits: listen::Limits) -> anyhow::Result<(TcpListener, listen::Options)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback for the API of runs")?;
     let address = listener.local_addr().context("the listening address of the API of runs is not known")?;

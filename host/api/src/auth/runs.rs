@@ -1,4 +1,5 @@
-//! Runs that call the API, each by a token of its own (ADR 20). What one may is what its script was granted and, as of now, whom it acts as may.
+//! Runs that call the API, each by a token of its own (ADR 20). What one may is what its script was granted and, as of now, whom it acts
+//! as may.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! The platform's own API, as runs reach it: at a host name that leads nowhere else. The host sends the request to this node, with the run's token,
-//! which no guest ever sees (ADR 20).
+//! The platform's own API, as runs reach it: at a host name that leads nowhere else. The host sends the request to this node, with the
+//! run's token, which no guest ever sees (ADR 20).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -58,8 +58,8 @@ pub(super) fn scopes(run: &RunFacts, granted: &Granted, target: &Target) -> Resu
         return Err(Fault::Denied(match run.asked.api.first() {
             Some(asked) => denial(&run.attempt.path, &[Grant::Api(asked.clone())], &run.asked),
             None => format!(
-                "{} may not call the API: add what it may do there to `[grants]`, as scopes of tokens (api = [\"runs:start:f/demo/*\"]), and deploy \
-                 the script again with --grant \"api:runs:start:f/demo/*\"",
+                "{} may not call the API: add what it may do there to `[grants]`, as scopes of tokens (api = [\"runs:start:f/demo/*\"]), \
+                 and deploy the script again with --grant \"api:runs:start:f/demo/*\"",
                 run.attempt.path
             ),
         }));

@@ -1,5 +1,5 @@
-//! Tokens of runs. One is made when a run first needs it, is known on this node alone, and is gone with the run: nothing of it is kept, so there is
-//! nothing to forge, to expire or to take away.
+//! Tokens of runs. One is made when a run first needs it, is known on this node alone, and is gone with the run: nothing of it is kept, so
+//! there is nothing to forge, to expire or to take away.
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,8 +71,8 @@ impl Live {
 }
 
 impl LiveRuns {
-    /// The token by which a run that executes here calls the API of this node, with no more than these scopes. It is good until the run ends or is
-    /// cancelled. None: it has.
+    /// The token by which a run that executes here calls the API of this node, with no more than these scopes. It is good until the run
+    /// ends or is cancelled. None: it has.
     pub async fn token(&self, run: RunId, scopes: Vec<Scope>) -> Option<String> {
         let scopes: Arc<[Scope]> = scopes.into();
         for _ in 0..PLACE_TRIES {

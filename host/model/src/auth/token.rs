@@ -50,8 +50,8 @@ impl Scope {
         Self::on(Domain::Runs, Action::Start, path.as_str())
     }
 
-    /// What both cover, as one scope; none where there is nothing, or where it cannot be said in one: of two globs neither of which is like the other
-    /// nothing is shared.
+    /// What both cover, as one scope; none where there is nothing, or where it cannot be said in one: of two globs neither of which is like
+    /// the other nothing is shared.
     #[must_use]
     pub fn shared(&self, other: &Self) -> Option<Self> {
         fn narrower<T: Copy + PartialEq>(own: Option<T>, other: Option<T>) -> Option<Option<T>> {
