@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Grant, Grants, HttpGrant, PathPattern};
+use super::{ApiGrant, Grant, Grants, HttpGrant, PathPattern};
 use crate::auth::Scope;
 
 /// Nothing by default.
@@ -45,8 +45,8 @@ impl Granted {
     pub fn api(&self) -> Vec<Scope> {
         let given = self.given.iter().filter_map(|grant| if let Grant::Api(grant) = grant { Some(grant) } else { None });
         let shared = given.flat_map(|given| self.asked.api.iter().flat_map(move |asked| asked.shared(given)));
-        let all: BTreeSet<_> = shared.collect();
-        all.iter().map(super::ApiGrant::scope).collect()
+        let all: BTreeSet<ApiGrant> = shared.collect();
+        all.iter().map(ApiGrant::scope).collect()
     }
 
     /// Patterns that all variables are like that it may read. Where an asked and a given pattern cross, others are like them, too, so that each variable
