@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
     Clock, Digest, TokenId, WorkspaceId,
-    auth::{Principal, TokenHash},
+    auth::{Principal, Scope, TokenHash},
     build::Builder,
     recent::Recent,
 };
@@ -38,6 +38,8 @@ const WORKSPACES_MAX: usize = 10_000;
 const PEOPLE_MAX: usize = 10_000;
 /// People in workspaces kept in memory; each may have thousands of scopes.
 const MEMBERS_MAX: usize = 1_000;
+/// Identities of runs that call the API, kept in memory.
+const IDENTITIES_MAX: usize = 1_000;
 /// Accounts and addresses of which it is kept in memory how often something failed or came: some MiB for each kind, if all are taken.
 const COUNTED_MAX: usize = 100_000;
 /// Logins of one account that may fail.
@@ -74,6 +76,8 @@ pub(crate) struct App {
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// As whom they act in workspaces.
     pub(crate) members: Recent<(TokenHash, WorkspaceId), Arc<Principal>>,
+    /// What identities may, as which runs call the API.
+    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), Arc<[Scope]>>,
     pub(crate) passwords: Passwords,
     /// Logins that fail, by account (its digest: names may be long) and by network.
     pub(crate) accounts: Counts<Digest>,
@@ -113,6 +117,7 @@ impl App {
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),
+            identities: Recent::new(IDENTITIES_MAX, BELIEVED),
             passwords: Passwords::new(),
             accounts: Counts::new(OF_ACCOUNT, COUNTED_MAX),
             addresses: Counts::new(OF_ADDRESS, COUNTED_MAX),

@@ -15,7 +15,7 @@ use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     AuditId, Code,
     audit::{self, Actor, ActorKind, AuditOutcome, Origin, Record, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX},
@@ -26,7 +26,7 @@ use sandmill_store::{StoreError, workspaces::Workspace};
 use crate::{
     ClientAddress,
     app::App,
-    auth::{Authenticated, Caller},
+    auth::{Authenticated, Caller, runs},
     problem::Problem,
     sessions,
 };
@@ -74,8 +74,8 @@ pub(crate) struct Watch<'a> {
     credentials: [Option<HeaderValue>; 2],
     user_agent: Option<HeaderValue>,
     address: Option<IpAddr>,
-    /// Whoever is known is so by a session.
-    is_session: bool,
+    /// As what whoever is known acts.
+    kind: ActorKind,
     /// None: it changes nothing.
     planned: Option<Box<Planned>>,
     /// To whoever waits for the answer; none: it ends with them.
@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
             credentials: CREDENTIALS.map(|name| headers.get(name).cloned()),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             address: request.extensions().get::<ClientAddress>().map(|client| client.address),
-            is_session: sessions::is_shown(headers, uri),
+            kind: kind(headers, uri),
             planned: operation(request).map(|operation| Box::new(Planned { operation, parts: copy(request) })),
             tie: request.extensions().get::<Tie>().cloned(),
             begun: None,
@@ -239,8 +239,8 @@ impl<'a> Watch<'a> {
         let actor = match principal {
             None => Actor::nameless(ActorKind::Anonymous),
             Some(principal) => {
-                let kind = if self.is_session { ActorKind::Session } else { ActorKind::Token };
-                Actor { kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
+                // Of a run it is the run's id.
+                Actor { kind: self.kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
             }
         };
         let user_agent =
@@ -287,6 +287,16 @@ async fn caller(app: &Arc<App>, planned: &mut Planned) -> Result<(Option<Arc<Pri
         Ok(Authenticated(principal, ..)) => Ok((Some(principal), None)),
         Err(_) if operation.is_open => Ok((None, None)),
         Err(problem) => Err(problem),
+    }
+}
+
+fn kind(headers: &HeaderMap, uri: &Uri) -> ActorKind {
+    if runs::in_header(headers).is_some() {
+        ActorKind::Run
+    } else if sessions::is_shown(headers, uri) {
+        ActorKind::Session
+    } else {
+        ActorKind::Token
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod flights;
 mod memory;
+pub(crate) mod runs;
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
@@ -108,6 +109,9 @@ impl App {
         if parts.extensions.get::<NeedsNobody>().is_some() {
             return Ok(());
         }
+        if let Some(token) = runs::in_header(&parts.headers) {
+            return self.must_go_on(token);
+        }
         let person = if let Some(secret) = sessions::in_header(&parts.headers) {
             self.person(parts, secret, Carrier::Header).await?
         } else if let Ok(token) = presented(&parts.headers, &parts.uri) {
@@ -127,6 +131,7 @@ impl App {
     pub(crate) async fn is_as_before(&self, caller: &Caller, believed: Duration) -> bool {
         match &caller.shown {
             Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Run(token) => self.is_same_run(token, &caller.principal, believed).await,
             Shown::Session(person) => self.is_same(person, &caller.principal, &caller.workspace, believed).await,
         }
     }
@@ -255,14 +260,16 @@ pub(crate) fn no_workspace() -> Problem {
 pub(crate) enum Shown {
     Token(TokenHash),
     Session(Arc<Person>),
+    /// The token of a run, as long as it lasts.
+    Run(Arc<str>),
 }
 
 impl Shown {
-    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it.
+    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it. A run makes none.
     pub(crate) fn maker(&self, principal: &Principal) -> Option<TokenId> {
         match self {
             Self::Token(_) => Some(principal.token),
-            Self::Session(_) => None,
+            Self::Session(_) | Self::Run(_) => None,
         }
     }
 }
@@ -306,9 +313,12 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = match app.person_by_cookie(parts).await? {
-            Some(person) => Self::of_person(person, parts, url::workspace(parts), app).await?,
-            None => Self::of(parts, url::workspace(parts), app).await?,
+        let caller = if let Some(token) = runs::in_header(&parts.headers) {
+            Self::of_run(parts, token, app).await?
+        } else if let Some(person) = app.person_by_cookie(parts).await? {
+            Self::of_person(person, parts, url::workspace(parts), app).await?
+        } else {
+            Self::of(parts, url::workspace(parts), app).await?
         };
         // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
         let is_token = url::resource(parts) == "tokens";
@@ -358,6 +368,7 @@ impl Caller {
         }
         Err(unauthorized(match self.shown {
             Shown::Token(_) => "the token is no longer valid",
+            Shown::Run(_) => "the run has ended, or may not what it might",
             Shown::Session(_) => "the session is over, or its user may not what they might",
         }))
     }

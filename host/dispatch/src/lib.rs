@@ -55,7 +55,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use accept::Refused;
 pub use children::ChildOf;
 pub use follow::{Followed, Follower, Place};
-pub use live::Progress;
+pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;

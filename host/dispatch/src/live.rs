@@ -1,5 +1,7 @@
 //! Runs that execute on this node now: whose they are and how far they say they are.
 
+mod tokens;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -13,6 +15,7 @@ use sandmill_model::{
 use sandmill_store::{nodes::Incarnation, queue::Logged};
 
 use crate::asleep::Berth;
+pub use tokens::RunCaller;
 
 /// Characters of a progress text that are kept.
 const PROGRESS_CHARS_MAX: usize = 1_000;
@@ -55,6 +58,8 @@ struct LiveRun {
     is_asleep: bool,
     progress: Option<Progress>,
     is_cancelled: bool,
+    /// Once it has called the API.
+    token: Option<tokens::Token>,
 }
 
 /// How an attempt began.
@@ -96,6 +101,7 @@ impl Live {
             is_asleep: false,
             progress: None,
             is_cancelled,
+            token: None,
         };
         runs.insert(live.run.id, live);
     }

@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) service: Service,
     /// What scripts keep outside of the database.
     pub(crate) kept: Arc<Kept>,
+    pub(crate) live: LiveRuns,
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 impl Node {
@@ -99,13 +101,14 @@ impl Node {
         let blobs =
             Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?.within(Arc::new(ObjectRoom(live.clone())));
         let kept_blobs = blobs.clone();
+        let outbound = Arc::new(Outbound::new(outbound).context("--outbound-ca")?);
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
+            http: Arc::clone(&outbound),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
@@ -130,7 +133,7 @@ impl Node {
         let service = dispatch.service();
         let kept =
             Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });
-        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept, live, outbound })
     }
 
     /// What the API needs of the node.

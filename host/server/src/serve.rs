@@ -1,9 +1,9 @@
 //! `sandmill serve`.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState, Endings};
+use sandmill_api::{ApiOptions, ApiState, Endings, Proxies};
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -13,6 +13,7 @@ use crate::{
     bootstrap, listen,
     node::{self, Node, NodeOptions},
     options::{Durability, ServeOptions, Wasi},
+    ports::OwnApi,
     telemetry,
     tls::Certificates,
 };
@@ -27,6 +28,8 @@ const ENDINGS_DRAIN: Duration = Duration::from_secs(5);
 const POLLS_PER_LOOK: u32 = 8;
 /// How long work on other threads may go on when all else has ended.
 const STRAGGLERS_LIMIT: Duration = Duration::from_secs(2);
+/// Connections of runs to the API of their node.
+const RUNS_CONNECTIONS_MAX: usize = 1_000;
 
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&options)?;
@@ -61,6 +64,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let api = ApiState { single_sign_on, ..node.api(api_options(&options), metrics.clone()) };
     let (denials, endings) = (Arc::clone(&api.denials), Arc::clone(&api.endings));
     let router = sandmill_api::router(api);
+    let (of_runs, from_runs) = for_runs(&node, connections.limits).await?;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
@@ -94,7 +98,10 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     tracing::info!("listening on {scheme}://{address}");
     tokio::select! {
-        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
+        _ = async {
+            let runs = listen::serve(of_runs, router.clone(), from_runs, shutdown.clone());
+            tokio::join!(listen::serve(listener, router, connections, shutdown.clone()), runs)
+        } => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
@@ -108,6 +115,16 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+/// How runs that execute here reach the API: on loopback, at a port that nobody else is told of. So it makes no difference to them whether
+/// others come by TLS, or through proxies.
+async fn for_runs(node: &Node, limits: listen::Limits) -> anyhow::Result<(TcpListener, listen::Options)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback for the API of runs")?;
+    let address = listener.local_addr().context("the listening address of the API of runs is not known")?;
+    node.outbound.reach_api(Arc::new(OwnApi { live: node.live.clone(), address }));
+    let limits = listen::Limits { connections_max: limits.connections_max.min(RUNS_CONNECTIONS_MAX), ..limits };
+    Ok((listener, listen::Options { limits, tls: None, proxies: Proxies::default() }))
 }
 
 fn api_options(options: &ServeOptions) -> ApiOptions {

@@ -1,5 +1,6 @@
 //! Outbound HTTP, against servers of the tests' own.
 
+mod api;
 mod attacks;
 mod limits;
 mod secrets;
