@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::{Api, delete, get, patch, post, put};
 
+/// Only its freshness is looked at: all other tests read what the code says, so that a stale file hides no operation.
 const CHECKED_IN: &str = include_str!("../../openapi.json");
 
 #[tokio::test]
@@ -19,7 +20,7 @@ async fn is_fresh_and_served() {
 #[tokio::test]
 async fn every_operation_is_routed() {
     let api = Api::new().await;
-    let description: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi()).unwrap();
     let mut operations = 0;
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
