@@ -10,7 +10,8 @@ fn named(text: &str) -> Vec<(&str, &str)> {
     code.filter_map(|code| code.split_once("::")).filter(|(file, _)| file.ends_with(".rs")).collect()
 }
 
-/// Whether a source has a test of this name that is run: it is marked as one, or listed where tests of both databases are made, and not ignored.
+/// Whether a source has a test of this name that is run: it is marked as one, or listed where tests of both databases are made, and it is
+/// not ignored.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let head = format!("fn {name}(");
