@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use sandmill_testkit::server::Server;
+use sandmill_testkit::server::{Answer, Server};
 
 use crate::shared::{in_both_tiers, server};
 
@@ -201,6 +201,48 @@ async fn sixty_four_synchronous_loops_leave_room_for_a_quiet_caller() {
     for answer in loops {
         assert_eq!(answer.unwrap().status, 504);
     }
+}
+
+/// One workspace does nothing but loop, in more runs than there are slots, and others of its own wait behind them; another goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_that_loops_does_not_hold_up_another() {
+    const LOOPS: usize = 64;
+    let server = Server::start(&[]).unwrap();
+    let ask = async |method: reqwest::Method, path: &str, body: Value| {
+        Answer::read(server.request(method, path).json(&body).send().await.unwrap()).await.unwrap()
+    };
+    for (workspace, source) in
+        [("noisy", "export function main() { for (;;) {} }"), ("quiet", "export function main() { return 'quiet'; }")]
+    {
+        assert_eq!(ask(reqwest::Method::POST, "/api/instance/workspaces", json!({"name": workspace})).await.status, 201);
+        let script = json!({"language": "typescript", "source": source, "manifest": {"limits": {"wall_ms": 20_000}}});
+        let deployed = ask(reqwest::Method::PUT, &format!("/api/w/{workspace}/scripts/f/hostile/main"), script).await;
+        assert_eq!(deployed.status, 201, "{deployed:?}");
+    }
+    let quiet = async || {
+        let answer = ask(reqwest::Method::POST, "/hooks/quiet/run/f/hostile/main", json!({})).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "\"quiet\""), "{answer:?}");
+    };
+    quiet().await;
+    for _ in 0..LOOPS {
+        let started = ask(reqwest::Method::POST, "/hooks/noisy/start/f/hostile/main", json!({})).await;
+        assert_eq!(started.status, 202, "{started:?}");
+    }
+    let looping = async || server.get_json("/api/w/noisy/runs?status=running").await.unwrap()["items"].as_array().unwrap().len();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while looping().await == 0 {
+        assert!(Instant::now() < deadline, "the loops do not begin");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let began = Instant::now();
+        quiet().await;
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(looping().await > 0, "they loop on meanwhile");
+    // Not a figure of speed: whoever had to wait for a loop's end would wait for twenty seconds.
+    assert!(slowest < Duration::from_secs(3), "a quiet call took {slowest:?}");
 }
 
 /// The one that asks is among them.

@@ -33,6 +33,7 @@ mod oci;
 mod oidc;
 mod people;
 mod project_tests;
+mod quotas;
 mod read_only;
 mod resources;
 mod restart;

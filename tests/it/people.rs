@@ -17,7 +17,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::shared::{Database, on_both, server};
+use crate::{
+    shared::{Database, on_both, server},
+    tokens::bytes_of,
+};
 
 const PASSWORD: &str = "correct horse battery staple";
 const ECHO: &str = "export const main = () => 'done';";
@@ -366,6 +369,24 @@ async fn a_session_that_was_planted_is_not_taken_over() {
         assert_eq!(ann.gets("/api/auth/me").await.json().unwrap()["user"], "fixed-ann");
         let as_planted = bare(server, Method::GET, "/api/auth/me", &[("cookie", planted)], &json!({})).await;
         assert_eq!(as_planted.status, 401, "{planted}: {as_planted:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_database_lets_nobody_in() {
+    let mut server = Server::start(&[]).unwrap();
+    user(&server, "ann", Some("viewer")).await;
+    let person = Person::logs_in(&server, "ann").await;
+    assert_eq!(person.gets("/api/auth/me").await.status, 200);
+    let session = person.cookie.split_once('=').unwrap().1.to_owned();
+    let invited = admin(&server, Method::POST, "/api/w/default/invitations", &json!({"role": "viewer"})).await.json().unwrap();
+    let invitation = invited["invitation"].as_str().unwrap();
+    server.stop().unwrap();
+    let kept = bytes_of(server.data());
+    let finds = |needle: &str| kept.windows(needle.len()).any(|window| window == needle.as_bytes());
+    assert!(finds("ann") && finds("$argon2id$"), "people are there");
+    for secret in [PASSWORD, &session[3..], &invitation[3..]] {
+        assert!(!finds(secret), "{secret} is there");
     }
 }
 

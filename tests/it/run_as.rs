@@ -24,6 +24,7 @@ on_both![
     a_deployer_names_an_account_that_they_may_use,
     whoever_starts_names_what_they_may_use,
     what_a_deployer_may_use_no_more_starts_no_more,
+    what_was_deleted_meanwhile_nothing_acts_as,
     children_gain_nothing,
     an_account_has_nothing_that_its_maker_lacks,
 ];
@@ -206,6 +207,34 @@ async fn what_a_deployer_may_use_no_more_starts_no_more(database: Database) {
     assert_eq!(deleted.status, 204, "{deleted:?}");
     account(server, "revoked", &[], &["u/revoked-bob"]).await;
     assert_eq!(bob.runs("f/revoked/x", None).await.status, 403);
+}
+
+async fn what_was_deleted_meanwhile_nothing_acts_as(database: Database) {
+    let Some(server) = database.server() else { return };
+    let bob = Caller::new(server, "gone-bob", "operator").await;
+    let admin = Caller::admin(server);
+    for name in ["gone-later", "gone-never"] {
+        account(server, name, &[], &["u/gone-bob"]).await;
+    }
+    let group = admin.sends(Method::PUT, "/api/w/default/groups/gone-group", json!({"members": ["gone-bob"]})).await;
+    assert_eq!(group.status, 200, "{group:?}");
+    server.deploy("f/gone/x", "typescript", WHO).await.unwrap();
+    let mut started = Vec::new();
+    for (identity, status, outcome) in
+        [("s/gone-later", "failed", "denied"), ("g/gone-group", "failed", "denied"), ("s/gone-never", "succeeded", "ok")]
+    {
+        let body = json!({"path": "f/gone/x", "run_as": identity, "delay_ms": 3_000});
+        let answer = bob.sends(Method::POST, "/api/w/default/runs", body).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        started.push((answer.json().unwrap()["run_id"].as_str().unwrap().to_owned(), identity, status, outcome));
+    }
+    for gone in ["service-accounts/gone-later", "groups/gone-group"] {
+        assert_eq!(admin.sends(Method::DELETE, &format!("/api/w/default/{gone}"), json!({})).await.status, 204, "{gone}");
+    }
+    for (run, identity, status, outcome) in started {
+        let run = server.ended_run(&run).await.unwrap();
+        assert_eq!((&run["status"], &run["outcome"], &run["run_as"]), (&json!(status), &json!(outcome), &json!(identity)), "{run}");
+    }
 }
 
 async fn children_gain_nothing(database: Database) {

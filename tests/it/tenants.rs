@@ -1,5 +1,6 @@
-//! Workspaces do not learn of each other. Every operation that the server describes is called with a token of one workspace and with ids, paths and
-//! digests of another: the answer must be, to the byte, that for what does not exist. An operation that [`OPERATIONS`] does not have fails the test.
+//! Workspaces do not learn of each other. Every operation that the server describes is called as somebody of one workspace and with ids, paths, digests
+//! and cursors of another: the answer must be, to the byte, that for what does not exist. An operation that [`OPERATIONS`] does not have fails the test,
+//! and so does one of a kind of trigger that [`ENDPOINTS`] does not have.
 
 use std::{
     collections::BTreeMap,
@@ -7,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use sandmill_testkit::{
+    binary::root,
     guests::guest,
     server::{Answer, Server},
 };
@@ -62,38 +65,50 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/access/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/access/{path}", &[("", "{}"), ("", r#"{"readers": ["u/{name}"]}"#), ("", r#"{"readers": ["g/{name}"]}"#)]),
     ("GET /api/w/{workspace}/components/{digest}", &[("", "")]),
-    ("GET /api/w/{workspace}/dead-letters", &[("", ""), ("path={path}", ""), ("parent={id}", "")]),
-    ("POST /api/w/{workspace}/dead-letters/discard", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
-    ("POST /api/w/{workspace}/dead-letters/replay", &[("", r#"{"filter": {"path": "{path}"}}"#)]),
+    ("GET /api/w/{workspace}/dead-letters", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("cursor={after_id}", "")]),
+    (
+        "POST /api/w/{workspace}/dead-letters/discard",
+        &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"path": "{path}"}, "cursor": "{after_id}"}"#)],
+    ),
+    (
+        "POST /api/w/{workspace}/dead-letters/replay",
+        &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"path": "{path}"}, "cursor": "{after_id}"}"#)],
+    ),
     ("DELETE /api/w/{workspace}/dead-letters/{id}", &[("", "")]),
     ("POST /api/w/{workspace}/dead-letters/{id}/replay", &[("", "")]),
-    ("GET /api/w/{workspace}/folders", &[("", "")]),
+    ("GET /api/w/{workspace}/folders", &[("", ""), ("cursor={after_name}", "")]),
     ("DELETE /api/w/{workspace}/folders/{name}", &[("", "")]),
     ("GET /api/w/{workspace}/folders/{name}", &[("", "")]),
     ("PUT /api/w/{workspace}/folders/{name}", &[("", "{}"), ("", r#"{"owners": ["u/{name}"]}"#), ("", r#"{"owners": ["g/{name}"]}"#)]),
     ("GET /api/w/{workspace}/grants/{path}", &[("", "")]),
     ("PATCH /api/w/{workspace}/grants/{path}", &[("", r#"{"give": ["runs:{path}"]}"#)]),
-    ("GET /api/w/{workspace}/groups", &[("", "")]),
+    ("GET /api/w/{workspace}/groups", &[("", ""), ("cursor={after_name}", "")]),
     ("DELETE /api/w/{workspace}/groups/{name}", &[("", "")]),
     ("GET /api/w/{workspace}/groups/{name}", &[("", "")]),
     ("PUT /api/w/{workspace}/groups/{name}", &[("", r#"{"members": ["{name}"]}"#), ("", r#"{"members": []}"#)]),
-    ("GET /api/w/{workspace}/invitations", &[("", "")]),
+    ("GET /api/w/{workspace}/invitations", &[("", ""), ("cursor={after_invitation}", "")]),
     ("POST /api/w/{workspace}/invitations", &[("", r#"{"role": "viewer", "hours": 0}"#)]),
     ("DELETE /api/w/{workspace}/invitations/{id}", &[("", "")]),
-    ("GET /api/w/{workspace}/members", &[("", "")]),
+    ("GET /api/w/{workspace}/members", &[("", ""), ("cursor={after_name}", "")]),
     ("DELETE /api/w/{workspace}/members/{name}", &[("", "")]),
     ("PUT /api/w/{workspace}/members/{name}", &[("", r#"{"role": "viewer"}"#)]),
     ("GET /api/w/{workspace}/programs/{path}", &[("", "")]),
     ("GET /api/w/{workspace}/quotas", &[("", "")]),
-    ("GET /api/w/{workspace}/resource-types", &[("", "")]),
+    ("GET /api/w/{workspace}/resource-types", &[("", ""), ("cursor={after_name}", "")]),
     ("DELETE /api/w/{workspace}/resource-types/{name}", &[("", "")]),
     ("GET /api/w/{workspace}/resource-types/{name}", &[("", "")]),
     ("PUT /api/w/{workspace}/resource-types/{name}", &[("", r#"{"schema": {"type": "object"}}"#)]),
-    ("GET /api/w/{workspace}/resources", &[("", ""), ("prefix={path}", "")]),
+    ("GET /api/w/{workspace}/resources", &[("", ""), ("prefix={path}", ""), ("cursor={after_path}", "")]),
     ("DELETE /api/w/{workspace}/resources/{path}", &[("", "")]),
     ("GET /api/w/{workspace}/resources/{path}", &[("", "")]),
-    ("PUT /api/w/{workspace}/resources/{path}", &[("", r#"{"type": "sqlite", "value": {"name": "x"}}"#)]),
-    ("GET /api/w/{workspace}/runs", &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", "")]),
+    (
+        "PUT /api/w/{workspace}/resources/{path}",
+        &[("", r#"{"type": "sqlite", "value": {"name": "x"}}"#), ("", r#"{"type": "{name}", "value": {}}"#)],
+    ),
+    (
+        "GET /api/w/{workspace}/runs",
+        &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", ""), ("cursor={after_id}", "")],
+    ),
     (
         "POST /api/w/{workspace}/runs",
         &[
@@ -103,18 +118,32 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
             ("", r#"{"path": "{path}", "run_as": "s/{name}"}"#),
         ],
     ),
-    ("POST /api/w/{workspace}/runs/cancel", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
-    ("POST /api/w/{workspace}/runs/rerun", &[("", r#"{"filter": {"path": "{path}"}}"#), ("", r#"{"filter": {"parent": "{id}"}}"#)]),
+    (
+        "POST /api/w/{workspace}/runs/cancel",
+        &[
+            ("", r#"{"filter": {"path": "{path}"}}"#),
+            ("", r#"{"filter": {"parent": "{id}"}}"#),
+            ("", r#"{"filter": {"path": "{path}"}, "cursor": "{after_id}"}"#),
+        ],
+    ),
+    (
+        "POST /api/w/{workspace}/runs/rerun",
+        &[
+            ("", r#"{"filter": {"path": "{path}"}}"#),
+            ("", r#"{"filter": {"parent": "{id}"}}"#),
+            ("", r#"{"filter": {"path": "{path}"}, "cursor": "{after_id}"}"#),
+        ],
+    ),
     ("GET /api/w/{workspace}/runs/{id}", &[("", "")]),
     ("POST /api/w/{workspace}/runs/{id}/cancel", &[("", "")]),
     ("GET /api/w/{workspace}/runs/{id}/events", &[("", "")]),
     ("GET /api/w/{workspace}/runs/{id}/log", &[("", "")]),
     ("POST /api/w/{workspace}/runs/{id}/rerun", &[("", ""), ("", r#"{"version": "same"}"#)]),
     ("GET /api/w/{workspace}/runs/{id}/result", &[("", "")]),
-    ("GET /api/w/{workspace}/scripts", &[("", ""), ("prefix={path}", "")]),
+    ("GET /api/w/{workspace}/scripts", &[("", ""), ("prefix={path}", ""), ("cursor={after_path}", "")]),
     ("GET /api/w/{workspace}/scripts/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/scripts/{path}", &[("", r#"{"language": "identity", "source": ""}"#)]),
-    ("GET /api/w/{workspace}/service-accounts", &[("", "")]),
+    ("GET /api/w/{workspace}/service-accounts", &[("", ""), ("cursor={after_name}", "")]),
     ("DELETE /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
     ("GET /api/w/{workspace}/service-accounts/{name}", &[("", "")]),
     (
@@ -123,13 +152,13 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("GET /api/w/{workspace}/settings", &[("", "")]),
     ("PATCH /api/w/{workspace}/settings", &[("", r#"{"error_handler": "{path}"}"#)]),
-    ("GET /api/w/{workspace}/tokens", &[("", "")]),
+    ("GET /api/w/{workspace}/tokens", &[("", ""), ("cursor={after_token}", "")]),
     ("POST /api/w/{workspace}/tokens", &[("", r#"{"start": "{path}"}"#), ("", r#"{"scopes": ["runs:read:{path}"]}"#)]),
     ("DELETE /api/w/{workspace}/tokens/{id}", &[("", "")]),
     ("GET /api/w/{workspace}/tokens/{id}", &[("", "")]),
     ("POST /api/w/{workspace}/tokens/{id}/rotate", &[("", "{}")]),
     ("GET /api/w/{workspace}/usage", &[("", "")]),
-    ("GET /api/w/{workspace}/variables", &[("", ""), ("prefix={path}", "")]),
+    ("GET /api/w/{workspace}/variables", &[("", ""), ("prefix={path}", ""), ("cursor={after_path}", "")]),
     ("DELETE /api/w/{workspace}/variables/{path}", &[("", "")]),
     ("GET /api/w/{workspace}/variables/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/variables/{path}", &[("", r#"{"text": "x"}"#)]),
@@ -141,7 +170,7 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /ready", &[("", "")]),
 ];
 
-/// What kinds of triggers answer, which the description does not have.
+/// What kinds of triggers answer, which the description does not have: see [`said_by_kinds`].
 const ENDPOINTS: &[(&str, &[(&str, &str)])] = &[
     ("POST /hooks/{workspace}/run/{path}", &[("", "{}")]),
     ("POST /hooks/{workspace}/run/{path}@{version}", &[("", "{}")]),
@@ -150,22 +179,51 @@ const ENDPOINTS: &[(&str, &[(&str, &str)])] = &[
     ("POST /hooks/{workspace}/stream/{path}", &[("", "{}")]),
 ];
 
+#[derive(Clone, Debug)]
+struct Ids {
+    run: String,
+    component: String,
+    version: String,
+    token: String,
+    invitation: String,
+}
+
+/// A workspace with one thing of each kind, and who may do something there.
+struct Made {
+    names: Names,
+    /// A token for all of it.
+    token: String,
+    /// A token that starts what is at one path.
+    start: String,
+    /// A session of an admin of the workspace, as it is sent in a header.
+    session: String,
+}
+
 /// What a request names.
 #[derive(Clone, Debug)]
 struct Names(BTreeMap<&'static str, String>);
 
 impl Names {
-    fn of(workspace: &str, word: &str, ids: [&str; 4]) -> Self {
-        let [run, component, version, token] = ids;
+    fn of(workspace: &str, word: &str, ids: &Ids) -> Self {
+        let Ids { run, component, version, token, invitation } = ids.clone();
+        let (path, name) = (format!("f/only/{word}"), format!("only-{word}"));
+        // As lists give it for the last that they show.
+        let after = |last: &str| URL_SAFE_NO_PAD.encode(last);
         Self(BTreeMap::from([
             ("workspace", workspace.to_owned()),
-            ("path", format!("f/only/{word}")),
-            ("name", format!("only-{word}")),
+            ("after_path", after(&path)),
+            ("after_name", after(&name)),
+            ("after_id", after(&run)),
+            ("after_token", after(&token)),
+            ("after_invitation", after(&invitation)),
+            ("path", path),
+            ("name", name),
             ("plan", format!("only-{word}")),
-            ("id", run.to_owned()),
-            ("digest", component.to_owned()),
-            ("version", version.to_owned()),
-            ("token", token.to_owned()),
+            ("id", run),
+            ("digest", component),
+            ("version", version),
+            ("token", token),
+            ("invitation", invitation),
             ("code", "not_found".to_owned()),
         ]))
     }
@@ -228,10 +286,11 @@ fn forget_moments(value: &mut Value) {
     }
 }
 
+/// `token` may be one of a session.
 async fn call(server: &Server, token: &str, operation: &str, names: &Names, (query, body): (&str, &str)) -> Answer {
     let (method, path) = operation.split_once(' ').unwrap();
     // An id of what the operation is about.
-    let path = path.replace("tokens/{id}", "tokens/{token}");
+    let path = path.replace("tokens/{id}", "tokens/{token}").replace("invitations/{id}", "invitations/{invitation}");
     let method: Method = method.parse().unwrap();
     let query = if query.is_empty() { String::new() } else { format!("?{}", names.fill(query)) };
     let mut request = reqwest::Client::new().request(method, format!("{}{}{query}", server.url, names.fill(&path))).bearer_auth(token);
@@ -247,8 +306,7 @@ async fn admin(server: &Server, method: Method, path: &str, body: Value) -> Valu
     answer.json().unwrap_or_default()
 }
 
-/// Makes a workspace with one thing of each kind, and a token for all of it.
-async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) {
+async fn made(server: &Server, word: &str, guest_name: &str) -> Made {
     admin(server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await;
     let (at, mark) = (format!("/api/w/{word}"), format!("{MARK}-{word}"));
     let source = format!("export function main() {{ console.log('{mark}'); throw new Error('{mark}'); }}");
@@ -272,7 +330,7 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     admin(server, Method::PUT, &format!("{at}/folders/only-{word}"), folder).await;
     let account = json!({"scopes": [format!("runs:start:f/only/{word}")], "users": [format!("g/only-{word}")], "description": mark});
     admin(server, Method::PUT, &format!("{at}/service-accounts/only-{word}"), account).await;
-    admin(server, Method::POST, &format!("{at}/invitations"), json!({"role": "viewer"})).await;
+    let invited = admin(server, Method::POST, &format!("{at}/invitations"), json!({"role": "viewer"})).await;
     admin(server, Method::PUT, &format!("/api/instance/plans/only-{word}"), json!({"description": mark})).await;
     admin(server, Method::PATCH, &format!("/api/instance/workspaces/{word}"), json!({"plan": format!("only-{word}")})).await;
     let run = admin(server, Method::POST, &format!("{at}/runs"), json!({"path": format!("f/only/{word}")})).await["run_id"]
@@ -286,8 +344,19 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> (Names, String) 
     }
     let asked = json!({"label": mark, "identity": format!("u/{word}"), "scopes": ["*:*"]});
     let token = admin(server, Method::POST, &format!("{at}/tokens"), asked).await;
+    let start = admin(server, Method::POST, &format!("{at}/tokens"), json!({"start": format!("f/only/{word}")})).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    (Names::of(word, word, [&run, &component, &version, &text(&token["token"]["id"])]), text(&token["secret"]))
+    let ids = Ids { run, component, version, token: text(&token["token"]["id"]), invitation: text(&invited["id"]) };
+    let session = text(&boss(server, word).await["token"]);
+    Made { names: Names::of(word, word, &ids), token: text(&token["secret"]), start: text(&start["secret"]), session }
+}
+
+/// Logs an admin of the workspace in.
+async fn boss(server: &Server, word: &str) -> Value {
+    let (user, password) = (format!("boss-{word}"), format!("{MARK}-boss-of-{word}"));
+    admin(server, Method::POST, "/api/instance/users", json!({"name": user, "password": password})).await;
+    admin(server, Method::PUT, &format!("/api/w/{word}/members/{user}"), json!({"role": "admin"})).await;
+    admin(server, Method::POST, "/api/auth/login", json!({"user": user, "password": password, "carrier": "header"})).await
 }
 
 /// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.
@@ -308,7 +377,9 @@ async fn seen(server: &Server, names: &Names) -> Vec<String> {
 fn in_order() -> Vec<(&'static str, &'static [(&'static str, &'static str)])> {
     let rank = |operation: &str| match operation.split(' ').next() {
         Some("GET") => 0,
-        Some("PUT") => 2,
+        // Before there are types of these names.
+        Some("PUT") if operation.contains("/resources/") => 2,
+        Some("PUT") => 3,
         _ => 1,
     };
     let mut all: Vec<_> = OPERATIONS.iter().chain(ENDPOINTS).copied().collect();
@@ -333,18 +404,79 @@ async fn every_operation_is_in_the_table() {
     }
 }
 
+/// What the sources of the kinds of trigger say that they answer; that they answer nothing else is theirs to test.
+fn said_by_kinds() -> Vec<String> {
+    let (mut kinds, mut said) = (0, Vec::new());
+    let mut folders = vec![root().join("host/triggers/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            if !text.contains("impl Endpoint for ") {
+                continue;
+            }
+            kinds += 1;
+            let (_, prefix) = text.split_once("const PREFIX: &'static str = \"").unwrap();
+            let prefix = prefix.split('"').next().unwrap();
+            let before = said.len();
+            for operation in text.split("Operation::new(\"").skip(1) {
+                let mut quoted = operation.split('"');
+                let (method, path) = (quoted.next().unwrap(), quoted.nth(1).unwrap());
+                said.push(format!("{method} /{prefix}/{path}"));
+            }
+            assert!(said.len() > before, "{} says nothing", path.display());
+        }
+    }
+    let registry = fs::read_to_string(root().join("host/triggers/src/lib.rs")).unwrap();
+    assert_eq!(kinds, registry.matches("Mounted::<").count(), "each kind of the registry is read here");
+    said
+}
+
+#[test]
+fn every_operation_of_kinds_is_in_the_table() {
+    for operation in said_by_kinds() {
+        assert!(
+            ENDPOINTS.iter().any(|(known, calls)| *known == operation && !calls.is_empty()),
+            "{operation} is new: add it to ENDPOINTS in tests/it/tenants.rs, with what it takes from a request"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_another_workspace_can_be_read_or_learnt() {
+    learns_nothing(|ours| ours.token).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_logged_in_learns_nothing_of_another_workspace() {
+    learns_nothing(|ours| ours.session).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_starts_one_path_learns_nothing_of_another_workspace() {
+    learns_nothing(|ours| ours.start).await;
+}
+
+/// Calls everything as somebody of one workspace, with what is another's.
+async fn learns_nothing(caller: fn(Made) -> String) {
     let server = Server::start(&[]).unwrap();
-    let ((_, token), (theirs, _)) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await);
-    let none = "01999999-9999-7999-8999-999999999999";
+    let (ours, theirs) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await.names);
+    let token = caller(ours);
     // Not of noughts only: that is what an audit log begins with.
     let digest = |prefix: &str| format!("{prefix}{}", "1".repeat(64));
     let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
-    let nobody = Names::of("nowhere", "nobody", [none, &digest_of_none, &digest_of_none, none]);
+    // In the order of each list it comes behind what is ours, as theirs does: a cursor says where to go on, whether something is there or not.
+    let none = |number: u32| format!("0fffffff-ffff-7fff-bfff-fffffffffff{number}");
+    let ids = Ids { run: none(1), component: digest_of_none.clone(), version: digest_of_none, token: none(2), invitation: none(3) };
+    let nobody = Names::of("nowhere", "unknown", &ids);
     let before = seen(&server, &theirs).await;
     assert!(before.iter().any(|answer| answer.contains(MARK)), "there is something to be seen: {before:?}");
-    for (operation, calls) in in_order() {
+    // Whoever logged out would learn nothing indeed.
+    for (operation, calls) in in_order().into_iter().filter(|(operation, _)| *operation != "POST /api/auth/logout") {
         for each in calls {
             // Their workspace, and one that never was, with all that is theirs.
             let (there, nowhere) = (theirs.clone(), theirs.in_workspace("nowhere"));
@@ -357,10 +489,57 @@ async fn nothing_of_another_workspace_can_be_read_or_learnt() {
                 assert!(!said.contains(&format!("{MARK}-theirs")), "{operation} {each:?} shows what is another's: {answer:?}");
                 assert!(answer.status < 500, "{operation} {each:?}: {answer:?}");
                 if operation.contains("{workspace}") || operation.contains("{plan}") {
+                    assert_ne!(answer.status, 401, "{operation} {each:?}: whoever asks is known: {answer:?}");
                     assert_eq!(known.forget(&answer), unknown.forget(&expected), "{operation} {each:?}: the answers tell that it is there");
                 }
             }
         }
     }
     assert_eq!(seen(&server, &theirs).await, before, "nothing of theirs has changed");
+}
+
+/// What one workspace was told to come back with says nothing in another.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_events_of_another_workspace_mean_nothing() {
+    const LINES: usize = 5;
+    let server = Server::start(&[]).unwrap();
+    for word in ["theirs", "ours"] {
+        admin(&server, Method::POST, "/api/instance/workspaces", json!({"name": word})).await;
+        let source = format!(
+            "export function main() {{ for (let i = 0; i < {LINES}; i++) console.log('line {MARK}-{word}'); return 'result {MARK}-{word}'; }}"
+        );
+        let script = json!({"language": "javascript", "source": source});
+        admin(&server, Method::PUT, &format!("/api/w/{word}/scripts/f/same/echo"), script).await;
+    }
+    let ask = async |workspace: &str, verb: &str, key: &str, last_event: &str| {
+        let request = server.request(Method::POST, &format!("/hooks/{workspace}/{verb}/f/same/echo")).json(&json!({}));
+        let request = request.header("idempotency-key", key).header("last-event-id", last_event);
+        Answer::read(request.send().await.unwrap()).await.unwrap()
+    };
+    let theirs = ask("theirs", "stream", "the-same-key", "").await;
+    let (their_run, their_events) = (theirs.header("sandmill-run-id").unwrap(), theirs.text());
+    assert!(their_events.contains(&format!("{MARK}-theirs")), "{their_events}");
+    let their_first = their_events.lines().find_map(|line| line.strip_prefix("id:")).unwrap().trim().to_owned();
+
+    let ours = ask("ours", "run", "the-same-key", "").await;
+    assert_eq!((ours.status, ours.header("idempotency-replayed")), (200, None), "{ours:?}");
+    assert_eq!(ours.text(), format!("\"result {MARK}-ours\""));
+    assert_ne!(ours.header("sandmill-run-id"), Some(their_run));
+
+    // Of a new run nothing is left out, wherever another's events had come to.
+    let events = ask("ours", "stream", "a-key-of-ours", &their_first).await.text();
+    assert_eq!(events.matches(&format!("line {MARK}-ours")).count(), LINES, "{events}");
+    // Of a run that is there, events come from there on; none is another's.
+    let events = ask("ours", "stream", "the-same-key", &their_first).await.text();
+    assert!(!events.contains(&format!("{MARK}-theirs")), "{events}");
+    let follow = async |run: &str| {
+        let request = server.request(Method::GET, &format!("/api/w/ours/runs/{run}/events")).header("last-event-id", &their_first);
+        let answer = Answer::read(request.send().await.unwrap()).await.unwrap();
+        let mut body = answer.json().unwrap();
+        forget_moments(&mut body);
+        (answer.status, body.to_string().replace(run, "{id}"))
+    };
+    let none = follow("01999999-9999-7999-8999-999999999999").await;
+    assert_eq!(none.0, 404);
+    assert_eq!(follow(their_run).await, none, "the answers tell that it is there");
 }

@@ -105,7 +105,7 @@ async fn what_starts_one_script_starts_that_alone() {
 }
 
 /// Every byte of the files in a data folder, but for the one that tells the operator the first token.
-fn bytes_of(data: &Path) -> Vec<u8> {
+pub(crate) fn bytes_of(data: &Path) -> Vec<u8> {
     let files = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.is_file() && !path.ends_with("admin-token")).flat_map(|path| fs::read(path).unwrap()).collect()
 }

@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
-use sandmill_model::{BoxFuture, Digest, Timestamp, auth::TokenHash, people::Name, random, role::Role};
+use sandmill_model::{BoxFuture, Digest, Timestamp, people::Name, random, role::Role};
 
-use crate::problem::Problem;
+use crate::{problem::Problem, sessions::is_right_secret};
 
 /// Of a login that is under way. `Lax`: the browser comes back from another site.
 const COOKIE: &str = "__Host-sandmill-login";
@@ -155,8 +155,7 @@ impl Pending {
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
         let cookie = pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
         let pending = Self { cookie: Some(cookie).filter(|cookie| cookie.len() <= COOKIE_BYTES_MAX)?.to_owned() };
-        // Their hashes are compared: how long that takes says nothing of the right one.
-        let is_own = TokenHash::of(state) == TokenHash::of(&pending.secrets().state);
+        let is_own = is_right_secret(state, &pending.secrets().state);
         let began_s: i64 = pending.cookie.split('.').nth(1)?.parse().ok()?;
         let began = Timestamp::from_micros(began_s.checked_mul(1_000_000)?);
         let is_young = now.since(began) <= LOGIN_LIMIT && began.since(now) <= LOGIN_LIMIT;

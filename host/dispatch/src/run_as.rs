@@ -1,12 +1,14 @@
 //! As whom a run acts. Nobody comes by more than they may: a child acts as its parent; who starts a run may name an identity that they may
-//! use themselves; and what a manifest names must be free for whoever deployed it, at each start anew.
+//! use themselves; and what a manifest names must be free for whoever deployed it, at each start anew. What was deleted while a run waited
+//! nothing acts as.
 
 use std::sync::Arc;
 
 use sandmill_model::{
-    RunAs, ScriptPath, WorkspaceId,
+    Outcome, OutcomeKind, RunAs, RunError, ScriptPath, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
+    run::NewRun,
     version::Target,
 };
 
@@ -67,6 +69,27 @@ impl Inner {
             target.path, target.number
         );
         Err(Refusal::new(Code::Forbidden, detail))
+    }
+
+    /// The end of an attempt that cannot begin: what it was to act as was deleted since the run was accepted. Of runs that act as users,
+    /// as most do, nothing is read.
+    pub(crate) async fn identity_is_gone(&self, run: &NewRun) -> Option<Outcome> {
+        let is_there = match run.run_as.parse::<RunAs>() {
+            Ok(RunAs::ServiceAccount(name)) => self.store.service_accounts.find(run.workspace, &name).await.map(|found| found.is_some()),
+            Ok(RunAs::Group(name)) => self.store.groups.find(run.workspace, &name).await.map(|found| found.is_some()),
+            Ok(RunAs::User(_)) | Err(_) => return None,
+        };
+        match is_there {
+            Ok(true) => None,
+            Ok(false) => {
+                let message = format!("the run was to act as {}, which is not there any more", run.run_as);
+                Some(Outcome::failed(OutcomeKind::Denied, RunError::new(OutcomeKind::Denied.name(), message)))
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %run.id, "whether the identity of a run is there could not be read");
+                Some(Outcome::host_fault("whether the identity of the run is there could not be read"))
+            }
+        }
     }
 
     /// What a run that acts as a service account starts, the account must allow, too: a grant of its script is not enough.

@@ -302,6 +302,8 @@ impl Inner {
             over(OutcomeKind::Cancelled, "the run was cancelled before this attempt began".to_owned())
         } else if lost >= LOST_ATTEMPTS_MAX {
             over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))
+        } else if let Some(gone) = self.identity_is_gone(&run).await {
+            gone
         } else {
             let mut next = run.attempt(attempt, started_at);
             next.limits = left.within(run.limits);

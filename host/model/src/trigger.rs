@@ -30,11 +30,29 @@ pub struct Address<'a> {
     pub reply: Reply,
 }
 
+/// What an endpoint answers, as descriptions of HTTP write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// In capitals.
+    pub method: &'static str,
+    /// What follows `/PREFIX/`, with `{workspace}` and `{path}` in the places of what a caller names.
+    pub path: &'static str,
+}
+
+impl Operation {
+    #[must_use]
+    pub const fn new(method: &'static str, path: &'static str) -> Self {
+        Self { method, path }
+    }
+}
+
 /// A kind that is started by HTTP requests.
 pub trait Endpoint: Send + Sync + 'static {
     const KIND: &'static str;
     /// First segment of its URLs, without slashes; unique among kinds.
     const PREFIX: &'static str;
+    /// All that [`address`](Self::address) takes. The tests of what one workspace can learn of another call each.
+    const OPERATIONS: &'static [Operation];
     /// Parsing, validation, form and docs from one struct.
     type Config: DeserializeOwned + JsonSchema + Default + Send + Sync;
 
@@ -61,6 +79,8 @@ pub trait Endpoint: Send + Sync + 'static {
 pub trait DynEndpoint: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
     fn prefix(&self) -> &'static str;
+    /// As [`Endpoint::OPERATIONS`].
+    fn operations(&self) -> &'static [Operation];
     /// # Errors
     /// As [`Endpoint::address`].
     fn address<'a>(&self, method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal>;
@@ -88,6 +108,10 @@ impl<E: Endpoint> DynEndpoint for Mounted<E> {
 
     fn prefix(&self) -> &'static str {
         E::PREFIX
+    }
+
+    fn operations(&self) -> &'static [Operation] {
+        E::OPERATIONS
     }
 
     fn address<'a>(&self, method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {

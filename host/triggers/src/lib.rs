@@ -18,6 +18,17 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    fn each_kind_takes_what_it_says() {
+        for endpoint in super::endpoints() {
+            assert!(!endpoint.operations().is_empty(), "{}", endpoint.kind());
+            for operation in endpoint.operations() {
+                let rest = operation.path.replace("{workspace}", "w").replace("{path}", "f/a/b");
+                assert!(endpoint.address(&operation.method.parse().unwrap(), &rest).is_ok(), "{operation:?}");
+            }
+        }
+    }
+
+    #[test]
     fn kinds_and_prefixes_are_unique_and_fit_a_url() {
         let endpoints = super::endpoints();
         let kinds: HashSet<_> = endpoints.iter().map(|endpoint| endpoint.kind()).collect();

@@ -198,8 +198,8 @@ pub(crate) async fn unarchive(
     turn(&app, &caller, &name, Status::Active).await.map(Json)
 }
 
-/// Begins to delete a workspace with all that is its own: tokens, scripts, runs and their logs, state, resources, variables, objects, usage.
-/// There is no way back. To its members it is gone at once; its name is free once it is emptied.
+/// Begins to delete a workspace with all that is its own: tokens, members and lists, scripts, runs and their logs, state, resources,
+/// variables, objects, usage and its audit log. There is no way back. To its members it is gone at once; its name is free once it is emptied.
 #[utoipa::path(delete, path = "/api/instance/workspaces/{workspace}", tag = "workspaces",
     params(("workspace" = String, Path), Confirmation), responses((status = 202, description = "It is being deleted", body = WorkspaceBody)))]
 pub(crate) async fn delete(

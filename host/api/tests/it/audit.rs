@@ -14,7 +14,6 @@ use tower::ServiceExt;
 
 use crate::support::{ADMIN, Api, Call, delete, get, patch, post, put};
 
-const CHECKED_IN: &str = include_str!("../../openapi.json");
 /// The target is what the operation made.
 const MADE: &str = "(made)";
 const TOKEN: &str = "/api/w/w/variables/f/demo/token";
@@ -207,7 +206,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see
 /// [`whoever_logs_in_leaves_entries_without_secrets`].
 fn operations() -> Vec<String> {
-    let description: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi()).unwrap();
     let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
         let is_open = path.starts_with("/api/auth/");

@@ -17,6 +17,7 @@ mod problems;
 mod resources;
 mod results;
 mod runs;
+mod scopes;
 mod scripts;
 mod service_accounts;
 mod settings;

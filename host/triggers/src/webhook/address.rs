@@ -8,6 +8,9 @@ use sandmill_model::{
     version::Selector,
 };
 
+/// The second segment of a URL, and what its caller waits for.
+pub(super) const VERBS: [(&str, Reply); 3] = [("run", Reply::Result), ("start", Reply::Receipt), ("stream", Reply::Events)];
+
 pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
     let shape = || {
         Refusal::new(
@@ -17,12 +20,7 @@ pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, R
     };
     let (workspace, rest) = rest.split_once('/').ok_or_else(shape)?;
     let (verb, target) = rest.split_once('/').ok_or_else(shape)?;
-    let reply = match verb {
-        "run" => Reply::Result,
-        "start" => Reply::Receipt,
-        "stream" => Reply::Events,
-        _ => return Err(shape()),
-    };
+    let (_, reply) = VERBS.into_iter().find(|(known, _)| *known == verb).ok_or_else(shape)?;
     let allowed = *method == Method::POST || *method == Method::GET && reply == Reply::Result;
     if !allowed {
         return Err(Refusal::new(Code::MethodNotAllowed, format!("{method} does not go with `{verb}`")));

@@ -12,7 +12,7 @@ use http::{Method, Request, Response};
 use sandmill_model::{
     Event, Output,
     code::Refusal,
-    trigger::{Address, Endpoint},
+    trigger::{Address, Endpoint, Operation},
 };
 
 use crate::web::response;
@@ -22,6 +22,12 @@ pub(crate) struct Webhook;
 impl Endpoint for Webhook {
     const KIND: &'static str = "webhook";
     const PREFIX: &'static str = "hooks";
+    const OPERATIONS: &'static [Operation] = &[
+        Operation::new("GET", "{workspace}/run/{path}"),
+        Operation::new("POST", "{workspace}/run/{path}"),
+        Operation::new("POST", "{workspace}/start/{path}"),
+        Operation::new("POST", "{workspace}/stream/{path}"),
+    ];
     type Config = config::Config;
 
     fn address<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {

@@ -30,6 +30,19 @@ fn addresses() {
     assert_eq!(address(&post, &format!("w/run/f/a/b@{digest}")), found(Selector::Digest(digest), Reply::Result));
 }
 
+/// What it says that it answers is all that it answers.
+#[test]
+fn operations_are_those_that_are_said() {
+    for (verb, _) in address::VERBS {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let path = format!("{{workspace}}/{verb}/{{path}}");
+            let is_said = Webhook::OPERATIONS.iter().any(|said| said.method == method && said.path == path);
+            let is_taken = address(&method.parse().unwrap(), &format!("w/{verb}/f/a/b")).is_ok();
+            assert_eq!(is_taken, is_said, "{method} {path}");
+        }
+    }
+}
+
 #[test]
 fn addresses_that_mean_nothing() {
     let (get, post) = (Method::GET, Method::POST);

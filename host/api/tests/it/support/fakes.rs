@@ -10,7 +10,7 @@ use sandmill_model::{
     code::Refusal,
     event::TriggerRef,
     idempotency,
-    trigger::{Address, Endpoint, Reply},
+    trigger::{Address, Endpoint, Operation, Reply},
     version::{ComponentModel, Entry, HostedModule, ProgramSpec, Selector, Version},
 };
 use std::sync::Mutex;
@@ -198,6 +198,12 @@ pub(crate) struct ProbeConfig {}
 impl Endpoint for Probe {
     const KIND: &'static str = "probe";
     const PREFIX: &'static str = "probe";
+    const OPERATIONS: &'static [Operation] = &[
+        Operation::new("GET", "{workspace}/run/{path}"),
+        Operation::new("POST", "{workspace}/run/{path}"),
+        Operation::new("POST", "{workspace}/start/{path}"),
+        Operation::new("POST", "{workspace}/stream/{path}"),
+    ];
     type Config = ProbeConfig;
 
     fn address<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {

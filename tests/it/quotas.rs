@@ -1,0 +1,135 @@
+//! Limits of workspaces: real scripts use them up on the built server, are refused, and go on once there is more.
+
+use std::time::{Duration, Instant};
+
+use axum::{Router, routing::get};
+use reqwest::Method;
+use sandmill_testkit::server::{Answer, Server};
+use serde_json::{Value, json};
+
+use crate::{
+    shared::{Database, on_both},
+    site::{ALLOWED, Site},
+};
+
+on_both![what_runs_use_by_time_is_refused, what_scripts_send_and_receive_is_refused, what_scripts_keep_is_refused];
+
+/// What is counted is known within a second or two, what is kept is measured every ten.
+const KNOWN_LIMIT: Duration = Duration::from_secs(60);
+const PATH: &str = "f/quota/uses";
+
+async fn ask(server: &Server, method: Method, path: &str, body: &Value) -> Answer {
+    Answer::read(server.request(method, path).json(body).send().await.unwrap()).await.unwrap()
+}
+
+/// Makes a workspace with a script and these limits.
+async fn workspace(server: &Server, name: &str, quotas: Value, source: &str) {
+    let made = ask(server, Method::POST, "/api/instance/workspaces", &json!({"name": name, "quotas": quotas})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let script = json!({"language": "typescript", "source": source});
+    let deployed = ask(server, Method::PUT, &format!("/api/w/{name}/scripts/{PATH}"), &script).await;
+    assert_eq!(deployed.status, 201, "{deployed:?}");
+}
+
+/// Takes all limits of a workspace away.
+async fn free(server: &Server, name: &str, limit: &str) {
+    let freed = ask(server, Method::PATCH, &format!("/api/instance/workspaces/{name}"), &json!({"quotas": {limit: null}})).await;
+    assert_eq!(freed.status, 200, "{freed:?}");
+}
+
+async fn call(server: &Server, workspace: &str, verb: &str, arguments: &Value) -> Answer {
+    ask(server, Method::POST, &format!("/hooks/{workspace}/{verb}/{PATH}"), arguments).await
+}
+
+/// Calls until the answer is as it must be, and returns it with how many were not.
+async fn until(server: &Server, workspace: &str, is_so: impl Fn(&Answer) -> bool) -> (u64, Answer) {
+    let deadline = Instant::now() + KNOWN_LIMIT;
+    let mut others = 0;
+    loop {
+        let answer = call(server, workspace, "run", &json!({"n": others})).await;
+        if is_so(&answer) {
+            return (others, answer);
+        }
+        assert!(Instant::now() < deadline, "{workspace}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        others += 1;
+    }
+}
+
+fn must_be_refused(answer: &Answer, limit: &str) {
+    assert_eq!((answer.status, &answer.json().unwrap()["code"]), (429, &json!("quota_exceeded")), "{answer:?}");
+    assert!(answer.text().contains(limit), "{answer:?}");
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{answer:?}");
+}
+
+async fn what_runs_use_by_time_is_refused(database: Database) {
+    let Some(server) = database.server() else { return };
+    let source = "export function main(n?: number) { for (let i = 0; i < 20; i++) console.log('x'.repeat(200)); return 'done'; }";
+    for (limit, most) in [("runs_per_minute", 3), ("fuel_per_day", 1), ("log_bytes_per_day", 1000)] {
+        let name = limit.replace('_', "-");
+        let name = name.as_str();
+        workspace(server, name, json!({limit: most}), source).await;
+        let (accepted, refused) = until(server, name, |answer| answer.status != 200).await;
+        must_be_refused(&refused, &format!("{limit} = {most}"));
+        match limit {
+            // A minute may have ended in between.
+            "runs_per_minute" => assert!((3..=6).contains(&accepted), "{accepted}"),
+            _ => {
+                assert!(accepted >= 1, "{limit}: what was not used up was refused");
+                for verb in ["start", "stream"] {
+                    must_be_refused(&call(server, name, verb, &json!({})).await, limit);
+                }
+                let usage = server.get_json(&format!("/api/w/{name}/usage")).await.unwrap();
+                let used = if limit == "fuel_per_day" { &usage["total"]["fuel"] } else { &usage["total"]["log_bytes"] };
+                assert!(used.as_u64().unwrap() >= most, "{usage}");
+            }
+        }
+        free(server, name, limit).await;
+        until(server, name, |answer| answer.status == 200).await;
+    }
+}
+
+async fn what_scripts_send_and_receive_is_refused(database: Database) {
+    const LIMIT: &str = "outbound_bytes_per_day";
+    let Some(server) = database.start(&ALLOWED) else { return };
+    let site = Site::start(Router::new().route("/large", get(|| async { "x".repeat(10_000) }))).await;
+    let source = "export async function main(n?: number) {
+        try { return (await (await fetch('$SITE/large')).text()).length; } catch (error) { return error.cause.code; }
+    }";
+    for (name, quotas) in [("limited", json!({LIMIT: 5_000})), ("other", json!({}))] {
+        workspace(&server, name, quotas, &source.replace("$SITE", &site.origin)).await;
+        let give = json!({"give": [format!("http:GET {}/large", site.origin)]});
+        let given = ask(&server, Method::PATCH, &format!("/api/w/{name}/grants/{PATH}"), &give).await;
+        assert_eq!(given.status, 200, "{given:?}");
+    }
+    let (received, denied) = until(&server, "limited", |answer| answer.text() != "10000").await;
+    assert!(received >= 1, "what was not used up was refused");
+    assert_eq!(denied.text(), "\"HTTP-request-denied\"", "{denied:?}");
+    let run = denied.header("sandmill-run-id").unwrap();
+    let log = ask(&server, Method::GET, &format!("/api/w/limited/runs/{run}/log"), &json!({})).await;
+    assert!(log.text().contains(LIMIT), "whoever wrote the script is told why: {log:?}");
+    assert_eq!(call(&server, "other", "run", &json!({})).await.text(), "10000", "nobody else is refused");
+    free(&server, "limited", LIMIT).await;
+    until(&server, "limited", |answer| answer.text() == "10000").await;
+}
+
+async fn what_scripts_keep_is_refused(database: Database) {
+    const LIMIT: &str = "stored_bytes";
+    let Some(server) = database.server() else { return };
+    let source = "import { state } from 'sandmill';
+        export function main(n: number) {
+            if (n < 0) { state.delete('k0'); return 'deleted'; }
+            try { state.set('k' + n, 'x'.repeat(50000)); return 'kept'; } catch (error: any) { return error.message; }
+        }";
+    workspace(server, "keeps", json!({LIMIT: 200_000}), source).await;
+    let (kept, refused) = until(server, "keeps", |answer| answer.text() != "\"kept\"").await;
+    assert!(kept >= 1, "what was not used up was refused");
+    assert!(refused.status == 200 && refused.text().contains(LIMIT), "{refused:?}");
+    let variable = ask(server, Method::PUT, "/api/w/keeps/variables/f/quota/v", &json!({"text": "x".repeat(1000)})).await;
+    must_be_refused(&variable, LIMIT);
+    let script = json!({"language": "typescript", "source": "export const main = () => 'more';"});
+    must_be_refused(&ask(server, Method::PUT, "/api/w/keeps/scripts/f/quota/more", &script).await, LIMIT);
+    assert_eq!(call(server, "keeps", "run", &json!({"n": -1})).await.text(), "\"deleted\"", "what is kept can be made less");
+    free(server, "keeps", LIMIT).await;
+    until(server, "keeps", |answer| answer.text() == "\"kept\"").await;
+}
