@@ -49,6 +49,17 @@ pub struct UserChange {
     pub is_instance_admin: Option<bool>,
     /// Once disabled, all sessions of the user end.
     pub is_disabled: Option<bool>,
+    /// Who the user is to an issuer of single sign-on. Sessions go on.
+    pub link: Option<Link>,
+}
+
+/// The subject of an issuer that a user is to be linked with, in the place of another; none: with no one.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub issuer: Arc<str>,
+    /// As in [`crate::subjects::Subject`].
+    pub subject: Option<Arc<str>>,
+    pub now: Timestamp,
 }
 
 /// A user, and the PHC string of the password.
@@ -59,6 +70,8 @@ pub type Login = (User, Option<String>);
 pub enum UserRefused {
     NameTaken,
     EmailTaken,
+    /// Another user is linked with the subject.
+    SubjectTaken,
     TooMany,
 }
 
@@ -73,7 +86,7 @@ pub trait Users: Send + Sync + 'static {
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<User>, StoreError>>;
 
-    /// The user as it is then; none if there is none of this name.
+    /// The user as it is then; none if there is none of this name. All of it is done, or nothing.
     fn change(&self, name: Name, change: UserChange) -> BoxFuture<'_, Result<Result<Option<User>, UserRefused>, StoreError>>;
 }
 

@@ -10,8 +10,8 @@ use sandmill_model::{
     people::{self, InvalidPerson, Name},
 };
 use sandmill_store::{
-    subjects::{Linked, SUBJECT_BYTES_MAX, Subject},
-    users::{NewUser, User, UserChange, UserRefused},
+    subjects::SUBJECT_BYTES_MAX,
+    users::{Link, NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -120,6 +120,7 @@ pub(super) fn refused(why: UserRefused) -> Problem {
     let why = match why {
         UserRefused::NameTaken => "this name is taken",
         UserRefused::EmailTaken => "this e-mail address is taken",
+        UserRefused::SubjectTaken => "another user is linked with this subject",
         UserRefused::TooMany => "there are as many users as there can be",
     };
     Problem::new(Code::Conflict, why)
@@ -172,21 +173,14 @@ async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
     Ok(UserBody { oidc_subject, ..UserBody::from(user) })
 }
 
-/// Links a user with a subject of the identity provider; none: with no one.
-async fn link(app: &App, user: &Name, subject: Option<String>) -> Result<(), Problem> {
+/// The link with a subject of the identity provider; none: with no one.
+fn link(app: &App, subject: Option<String>) -> Result<Link, Problem> {
     let issuer = app.single_sign_on()?.provider.issuer();
-    let Some(subject) = subject else {
-        app.store.subjects.unlink(&issuer, user).await?;
-        return Ok(());
-    };
-    if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.contains(char::is_control) {
+    let is_bad = |subject: &String| !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.contains(char::is_control);
+    if subject.as_ref().is_some_and(is_bad) {
         return Err(Problem::new(Code::BadRequest, "`oidc_subject` has 1 to 255 bytes, and no control characters"));
     }
-    match app.store.subjects.link(Subject { issuer, subject: subject.into() }, user.clone(), app.clock.now()).await? {
-        Linked::Done => Ok(()),
-        Linked::NoSuchUser => Err(no_user()),
-        Linked::Taken => Err(Problem::new(Code::Conflict, "another user is linked with this subject")),
-    }
+    Ok(Link { issuer, subject: subject.map(Arc::from), now: app.clock.now() })
 }
 
 /// Makes a user. A name is never given to another: users are disabled, not deleted.
@@ -225,14 +219,12 @@ pub(crate) async fn change(
     let UserPatch { email, display_name, password, is_instance_admin, is_disabled, oidc_subject } = request;
     let email = email.map(|email| email.map(|email| people::check_email(&email)).transpose()).transpose().map_err(bad)?;
     display_name.as_deref().map_or(Ok(()), people::check_display_name).map_err(bad)?;
+    let link = oidc_subject.map(|subject| link(&app, subject)).transpose()?;
     let password = match password {
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
-    if let Some(subject) = oidc_subject {
-        link(&app, &name, subject).await?;
-    }
-    let change = UserChange { email, display_name, password, is_instance_admin, is_disabled };
+    let change = UserChange { email, display_name, password, is_instance_admin, is_disabled, link };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
     Ok((facts(&user), Json(whole(&app, user).await?)))

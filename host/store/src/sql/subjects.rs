@@ -9,7 +9,7 @@ use crate::{
     StoreError,
     members::NewMember,
     subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused, Subjects},
-    users::{NewUser, User, UserRefused},
+    users::{Link, NewUser, User, UserRefused},
 };
 
 /// Names that are tried for a new user: `ann`, `ann-2`, ….
@@ -26,13 +26,11 @@ impl Subjects for Sql {
                 if users::find(user, &mut conn).await?.is_none() {
                     return Ok(Linked::NoSuchUser);
                 }
-                match owner(subject, &mut conn).await? {
-                    Some(owner) if owner == *user => return Ok(Linked::Done),
-                    Some(_) => return Ok(Linked::Taken),
-                    None => {}
+                if owner(subject, &mut conn).await?.is_some_and(|owner| owner != *user) {
+                    return Ok(Linked::Taken);
                 }
-                unlink(&subject.issuer, user, &mut conn).await?;
-                link(subject, user, *now, &mut conn).await?;
+                let wanted = Link { issuer: subject.issuer.clone(), subject: Some(subject.subject.clone()), now: *now };
+                relink(&wanted, user, &mut conn).await?;
                 Ok(Linked::Done)
             })
         }))
@@ -81,7 +79,7 @@ async fn log_in(login: &SubjectLogin, conn: &mut Conn<'_>) -> Result<Result<User
 }
 
 /// The user whom a subject is linked with.
-async fn owner(subject: &Subject, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
+pub(super) async fn owner(subject: &Subject, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
     let row =
         conn.row("SELECT user_name FROM subjects WHERE issuer = $1 AND subject = $2", values![&subject.issuer, &subject.subject]).await?;
     row.map(|row| users::read_name(&row, 0)).transpose()
@@ -96,6 +94,19 @@ async fn link(subject: &Subject, user: &Name, now: Timestamp, conn: &mut Conn<'_
         .await?;
     // Another has linked it at this moment: all that was done here is undone, and done again by what is there then.
     if written == 0 { Err(StoreError::Contended("two link one subject at once".to_owned())) } else { Ok(()) }
+}
+
+/// Links a user with a subject that is nobody else's, in the place of another of the same issuer; or with none.
+pub(super) async fn relink(wanted: &Link, user: &Name, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    if let Some(subject) = &wanted.subject {
+        let subject = Subject { issuer: wanted.issuer.clone(), subject: subject.clone() };
+        if owner(&subject, conn).await?.as_ref() == Some(user) {
+            return Ok(());
+        }
+        unlink(&wanted.issuer, user, conn).await?;
+        return link(&subject, user, wanted.now, conn).await;
+    }
+    unlink(&wanted.issuer, user, conn).await.map(drop)
 }
 
 async fn unlink(issuer: &str, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
@@ -142,7 +153,7 @@ async fn admit(
         }
         Err(UserRefused::TooMany) => Ok(Err(SubjectRefused::TooMany)),
         // Both were free a moment ago.
-        Err(UserRefused::NameTaken | UserRefused::EmailTaken) => Err(StoreError::Contended("two users of one name at once".to_owned())),
+        Err(_) => Err(StoreError::Contended("two users of one name at once".to_owned())),
     }
 }
 

@@ -5,10 +5,12 @@ use sandmill_model::{BoxFuture, people::Name};
 use super::{
     Sql,
     dialect::Conn,
+    subjects,
     value::{Row, values},
 };
 use crate::{
     StoreError,
+    subjects::Subject,
     users::{Login, NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
 };
 
@@ -110,6 +112,7 @@ pub(super) async fn find(name: &Name, conn: &mut Conn<'_>) -> Result<Option<User
     row.as_ref().map(read).transpose()
 }
 
+/// Nothing is written before all that could be refused was looked at, for what is refused is committed, too.
 async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result<Result<Option<User>, UserRefused>, StoreError> {
     // Whoever logs in at this moment locks it, too.
     let locked = conn
@@ -125,6 +128,14 @@ async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result
     {
         return Ok(Err(UserRefused::EmailTaken));
     }
+    if let Some(link) = &change.link
+        && let Some(subject) = &link.subject
+        && subjects::owner(&Subject { issuer: link.issuer.clone(), subject: subject.clone() }, conn)
+            .await?
+            .is_some_and(|owner| owner != *name)
+    {
+        return Ok(Err(UserRefused::SubjectTaken));
+    }
     let display_name = change.display_name.clone().map_or_else(|| row.text(1).map(str::to_owned), Ok)?;
     let password = match &change.password {
         Some(password) => Some(password.clone()),
@@ -139,6 +150,9 @@ async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result
     .await?;
     if change.password.is_some() || change.is_disabled == Some(true) {
         conn.execute("DELETE FROM sessions WHERE user_name = $1", values![name.as_str()]).await?;
+    }
+    if let Some(link) = &change.link {
+        subjects::relink(link, name, conn).await?;
     }
     find(name, conn).await.map(Ok)
 }

@@ -5,13 +5,14 @@ use sandmill_store::{
     Store,
     members::NewMember,
     subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
-    users::{NewUser, User, UserChange},
+    users::{Link, NewUser, User, UserChange, UserRefused},
 };
 
 use crate::fixture::{Database, on_both, tick};
 
 on_both![
     a_user_is_known_by_issuer_and_subject,
+    a_change_that_is_refused_links_nobody,
     a_stranger_becomes_a_user_if_that_is_allowed,
     an_address_links_only_whoever_has_no_password,
     groups_make_members_and_take_them_out,
@@ -77,6 +78,28 @@ async fn a_user_is_known_by_issuer_and_subject(database: Database) {
         assert_eq!(store.subjects.unlink("https://id.test", &ann.name).await.unwrap(), there);
     }
     assert_eq!(store.subjects.of_user("https://id.test", &ann.name).await.unwrap(), None);
+}
+
+async fn a_change_that_is_refused_links_nobody(database: Database) {
+    let store = database.open().await;
+    let (ann, bob) = (user(&store, "ann", Some("phc")).await, user(&store, "bob", Some("phc")).await);
+    let link = |subject: Option<&str>| Link { issuer: "https://id.test".into(), subject: subject.map(Into::into), now: tick() };
+    let change = async |user: &Name, change: UserChange| store.users.change(user.clone(), change).await.unwrap();
+    let linked = async || store.subjects.of_user("https://id.test", &ann.name).await.unwrap();
+    let taken = UserChange { email: Some(bob.email.clone()), link: Some(link(Some("1"))), ..UserChange::default() };
+    assert_eq!(change(&ann.name, taken).await, Err(UserRefused::EmailTaken));
+    assert_eq!(linked().await, None, "all of it or nothing");
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+    for _ in 0..2 {
+        let good = UserChange { link: Some(link(Some("1"))), ..UserChange::default() };
+        assert_eq!(change(&ann.name, good).await, Ok(Some(ann.clone())));
+        assert_eq!(linked().await.as_deref(), Some("1"));
+    }
+    let of_ann = UserChange { display_name: Some("Bob".to_owned()), link: Some(link(Some("1"))), ..UserChange::default() };
+    assert_eq!(change(&bob.name, of_ann).await, Err(UserRefused::SubjectTaken));
+    assert_eq!(store.users.find(&bob.name).await.unwrap(), Some(bob));
+    change(&ann.name, UserChange { link: Some(link(None)), ..UserChange::default() }).await.unwrap();
+    assert_eq!(linked().await, None);
 }
 
 async fn a_stranger_becomes_a_user_if_that_is_allowed(database: Database) {
