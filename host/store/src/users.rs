@@ -46,6 +46,8 @@ pub struct UserChange {
     pub display_name: Option<String>,
     /// A PHC string. All sessions of the user end.
     pub password: Option<String>,
+    /// The PHC string that was there when the change was asked for: another has taken its place meanwhile, and stays.
+    pub password_was: Option<String>,
     pub is_instance_admin: Option<bool>,
     /// Once disabled, all sessions of the user end.
     pub is_disabled: Option<bool>,
@@ -72,6 +74,10 @@ pub enum UserRefused {
     EmailTaken,
     /// Another user is linked with the subject.
     SubjectTaken,
+    /// The password is not what it was.
+    PasswordChanged,
+    /// Nobody else administers the installation.
+    LastAdmin,
     TooMany,
 }
 

@@ -16,7 +16,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     members::{InvitationRefused, Invited},
-    users::{Carrier, NewUser, User, UserChange},
+    users::{Carrier, NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -293,13 +293,16 @@ pub(crate) async fn password(
     let name = &person.session.user.name;
     let tries = Tries::count(&app, Some(name.as_str()), None)?;
     let (_, kept) = app.store.users.by_login(name.as_str()).await?.ok_or_else(wrong)?;
-    if !app.passwords.verify(request.old, kept).await? {
-        return Err(Problem::new(Code::Forbidden, "that is not the old password"));
+    let other = || Problem::new(Code::Forbidden, "that is not the old password");
+    if !app.passwords.verify(request.old, kept.clone()).await? {
+        return Err(other());
     }
     tries.succeeded();
     let new = app.passwords.hash(request.new).await?;
-    let change = UserChange { password: Some(new.clone()), ..UserChange::default() };
-    let user = app.store.users.change(name.clone(), change).await?.map_err(refused)?.ok_or_else(wrong)?;
+    // An admin may have given them another while this was hashed, so that whoever knew the old one is shut out.
+    let change = UserChange { password: Some(new.clone()), password_was: kept, ..UserChange::default() };
+    let user = app.store.users.change(name.clone(), change).await?;
+    let user = user.map_err(|why| if why == UserRefused::PasswordChanged { other() } else { refused(why) })?.ok_or_else(wrong)?;
     app.end_session(&secret).await?;
     let carrier = person.session.carrier;
     let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;

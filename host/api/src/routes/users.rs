@@ -121,6 +121,8 @@ pub(super) fn refused(why: UserRefused) -> Problem {
         UserRefused::NameTaken => "this name is taken",
         UserRefused::EmailTaken => "this e-mail address is taken",
         UserRefused::SubjectTaken => "another user is linked with this subject",
+        UserRefused::PasswordChanged => "the password was changed at this moment",
+        UserRefused::LastAdmin => "nobody else administers the installation: make somebody else an instance admin before",
         UserRefused::TooMany => "there are as many users as there can be",
     };
     Problem::new(Code::Conflict, why)
@@ -224,7 +226,7 @@ pub(crate) async fn change(
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
-    let change = UserChange { email, display_name, password, is_instance_admin, is_disabled, link };
+    let change = UserChange { email, display_name, password, password_was: None, is_instance_admin, is_disabled, link };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
     Ok((facts(&user), Json(whole(&app, user).await?)))

@@ -114,6 +114,13 @@ pub(super) async fn find(name: &Name, conn: &mut Conn<'_>) -> Result<Option<User
 
 /// Nothing is written before all that could be refused was looked at, for what is refused is committed, too.
 async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result<Result<Option<User>, UserRefused>, StoreError> {
+    let takes_admin = change.is_instance_admin == Some(false) || change.is_disabled == Some(true);
+    // Of two admins who take each other's right away, one waits here and finds nobody else. Before the user: all lock in the same order.
+    let admins = if takes_admin {
+        conn.rows("SELECT name FROM users WHERE instance_admin = 1 AND disabled = 0 ORDER BY name {lock users}", values![]).await?
+    } else {
+        Vec::new()
+    };
     // Whoever logs in at this moment locks it, too.
     let locked = conn
         .row(
@@ -122,6 +129,14 @@ async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result
         )
         .await?;
     let Some(row) = locked else { return Ok(Ok(None)) };
+    if change.password_was.is_some() && row.opt_text(2)? != change.password_was.as_deref() {
+        return Ok(Err(UserRefused::PasswordChanged));
+    }
+    if let [last] = &*admins
+        && last.text(0)? == name.as_str()
+    {
+        return Ok(Err(UserRefused::LastAdmin));
+    }
     let email = change.email.clone().map_or_else(|| row.opt_text(0).map(|email| email.map(str::to_owned)), Ok)?;
     if let Some(email) = &email
         && conn.row("SELECT 1 FROM users WHERE email = $1 AND name <> $2", values![email.as_str(), name.as_str()]).await?.is_some()

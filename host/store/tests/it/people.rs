@@ -20,6 +20,9 @@ use crate::fixture::{Database, on_both, path, tick, workspace};
 on_both![
     users_have_names_of_their_own,
     users_change,
+    a_password_that_was_reset_stays,
+    somebody_administers_the_installation,
+    two_admins_take_each_others_right,
     a_session_lives_while_it_is_used,
     sessions_end_with_the_password_and_the_account,
     old_sessions_make_place,
@@ -129,6 +132,59 @@ async fn users_change(database: Database) {
     assert_eq!(change(changed).await, Ok(Some(expected)));
     assert_eq!(store.users.by_login("ann").await.unwrap().unwrap().1.as_deref(), Some("phc of the first"), "what is not named stays");
     assert_eq!(store.users.change(name("nobody"), UserChange::default()).await.unwrap(), Ok(None));
+}
+
+async fn a_password_that_was_reset_stays(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    let kept = async || store.users.by_login("ann").await.unwrap().unwrap().1;
+    let change = async |password: &str, was: Option<&str>| {
+        let (password, password_was) = (Some(password.to_owned()), was.map(str::to_owned));
+        store.users.change(name("ann"), UserChange { password, password_was, ..UserChange::default() }).await.unwrap()
+    };
+    change("phc of the admin", None).await.unwrap().unwrap();
+    assert_eq!(change("phc of a thief", Some("phc of the first")).await, Err(UserRefused::PasswordChanged));
+    assert_eq!(kept().await.as_deref(), Some("phc of the admin"));
+    change("phc of the second", Some("phc of the admin")).await.unwrap().unwrap();
+    assert_eq!(kept().await.as_deref(), Some("phc of the second"));
+}
+
+fn admin(is_instance_admin: bool) -> UserChange {
+    UserChange { is_instance_admin: Some(is_instance_admin), ..UserChange::default() }
+}
+
+fn disabled(is_disabled: bool) -> UserChange {
+    UserChange { is_disabled: Some(is_disabled), ..UserChange::default() }
+}
+
+async fn somebody_administers_the_installation(database: Database) {
+    let store = database.open().await;
+    for called in ["ann", "bob", "cy"] {
+        user(&store, called).await;
+    }
+    let change = async |of: &str, change: UserChange| store.users.change(name(of), change).await.unwrap().map(drop);
+    for of in ["ann", "bob"] {
+        assert_eq!(change(of, admin(true)).await, Ok(()));
+    }
+    assert_eq!(change("bob", disabled(true)).await, Ok(()));
+    for change_of_ann in [admin(false), disabled(true)] {
+        assert_eq!(change("ann", change_of_ann).await, Err(UserRefused::LastAdmin), "bob cannot log in");
+    }
+    assert!(store.users.find(&name("ann")).await.unwrap().is_some_and(|ann| ann.is_instance_admin && !ann.is_disabled));
+    // Who administers nothing, or stays as they are, is no matter.
+    assert_eq!((change("cy", disabled(true)).await, change("ann", admin(true)).await), (Ok(()), Ok(())));
+    assert_eq!(change("bob", disabled(false)).await, Ok(()));
+    assert_eq!((change("ann", admin(false)).await, change("bob", admin(false)).await), (Ok(()), Err(UserRefused::LastAdmin)));
+}
+
+async fn two_admins_take_each_others_right(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    for called in ["ann", "bob"] {
+        one.users.create(NewUser { is_instance_admin: true, ..new_user(called) }).await.unwrap().unwrap();
+    }
+    let (ann, bob) = tokio::join!(one.users.change(name("ann"), admin(false)), other.users.change(name("bob"), disabled(true)));
+    let (ann, bob) = (ann.unwrap(), bob.unwrap());
+    assert_ne!(ann.is_ok(), bob.is_ok(), "{ann:?} {bob:?}");
 }
 
 async fn a_session_lives_while_it_is_used(database: Database) {
@@ -390,6 +446,8 @@ async fn tokens_end_with_whom_they_act_as(database: Database) {
     change(UserChange { is_instance_admin: Some(true), ..UserChange::default() }).await;
     store.members.remove(own, &name("ann")).await.unwrap();
     assert_eq!(good().await, all);
+    // The last one stays.
+    store.users.create(NewUser { is_instance_admin: true, ..new_user("boss") }).await.unwrap().unwrap();
     change(UserChange { is_disabled: Some(true), ..UserChange::default() }).await;
     assert_eq!(good().await, others);
 }
