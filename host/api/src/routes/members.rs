@@ -210,7 +210,8 @@ pub(crate) async fn invitations(
     Ok(Json(InvitationList { items: found.into_iter().map(InvitationBody::from).collect(), next }))
 }
 
-/// Invites somebody: whoever has what is answered can accept, once, and becomes a member. No e-mail is sent.
+/// Invites somebody: whoever has what is answered can accept, once, and becomes a member, as long as whoever invites administers the
+/// workspace. No e-mail is sent.
 #[utoipa::path(post, path = "/api/w/{workspace}/invitations", tag = "people", params(("workspace" = String, Path)),
     request_body = InvitationRequest, responses((status = 201, body = NewInvitationBody)))]
 pub(crate) async fn invite(
@@ -227,8 +228,11 @@ pub(crate) async fn invite(
     let (secret, now) = (new_token().replacen("sm_", "si_", 1), app.clock.now());
     let (id, expires_at) = (TokenId::new(now), now.plus(Duration::from_secs(u64::from(hours) * 3600)));
     let by = Arc::clone(&caller.principal.identity);
-    let new = NewInvitation { workspace: caller.workspace.id, id, hash: TokenHash::of(&secret), role, by, now, expires_at };
-    app.store.invitations.invite(new).await?;
+    let is_by_operator = caller.principal.may_instance(Action::Write);
+    let new = NewInvitation { workspace: caller.workspace.id, id, hash: TokenHash::of(&secret), role, by, is_by_operator, now, expires_at };
+    if !app.store.invitations.invite(new).await? {
+        return Err(Problem::new(Code::Forbidden, "whoever invites, or as whom their token acts, is a user who administers the workspace"));
+    }
     tracing::info!(by = &*caller.principal.identity, %id, role = role.name(), "somebody was invited");
     let body = NewInvitationBody { id: id.to_string(), invitation: secret, expires_at: expires_at.to_string() };
     let after = json!({"id": body.id, "role": role.name(), "expires_at": body.expires_at});

@@ -318,7 +318,12 @@ pub(crate) async fn accept(
     logged_in: Result<LoggedIn, Problem>,
     SecretBody(request): SecretBody<AcceptRequest>,
 ) -> Result<(StatusCode, Extension<Facts>, Json<Accepted>), Problem> {
-    let no_good = || Problem::new(Code::NotFound, "the invitation is not good: it was used or withdrawn, or has expired");
+    let no_good = || {
+        Problem::new(
+            Code::NotFound,
+            "the invitation is not good: it was used or withdrawn, or has expired, or whoever made it may not invite any more",
+        )
+    };
     let tries = Tries::count(&app, None, outsider.address)?;
     let (hash, now) = (TokenHash::of(&request.invitation), app.clock.now());
     // Before anything that costs something.

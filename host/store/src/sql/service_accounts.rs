@@ -160,7 +160,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
 }
 
 /// Whether somebody may log in and administers the workspace or the installation.
-async fn administers(workspace: WorkspaceId, user: &str, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+pub(super) async fn administers(workspace: WorkspaceId, user: &str, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     if user == OPERATOR {
         return Ok(true);
     }

@@ -31,6 +31,7 @@ on_both![
     lists_are_checked_and_bounded,
     whoever_goes_is_on_no_list,
     an_invitation_is_good_once,
+    an_invitation_is_as_good_as_whoever_made_it,
     two_accept_at_once,
     tokens_end_with_whom_they_act_as,
 ];
@@ -362,7 +363,8 @@ async fn whoever_goes_is_on_no_list(database: Database) {
 
 fn invitation(workspace: WorkspaceId, secret: &str, now: Timestamp) -> NewInvitation {
     let (id, expires_at) = (TokenId::new(now), now.plus(Duration::from_secs(60)));
-    NewInvitation { workspace, id, hash: TokenHash::of(secret), role: Role::Operator, by: "u/ann".into(), now, expires_at }
+    let (hash, by) = (TokenHash::of(secret), "u/admin".into());
+    NewInvitation { workspace, id, hash, role: Role::Operator, by, is_by_operator: false, now, expires_at }
 }
 
 async fn an_invitation_is_good_once(database: Database) {
@@ -399,6 +401,54 @@ async fn an_invitation_is_good_once(database: Database) {
     assert!(!store.invitations.withdraw(workspace(), third.id).await.unwrap());
     assert!(store.invitations.withdraw(own, third.id).await.unwrap());
     assert_eq!(accept("three", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));
+}
+
+async fn an_invitation_is_as_good_as_whoever_made_it(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for called in ["ann", "bob", "cy", "boss"] {
+        user(&store, called).await;
+    }
+    store.users.change(name("boss"), admin(true)).await.unwrap().unwrap();
+    member(&store, own, "ann", Role::Admin).await;
+    member(&store, own, "bob", Role::Developer).await;
+    member(&store, other, "cy", Role::Admin).await;
+    let by = |secret: &str, by: &str, is_by_operator| NewInvitation { by: by.into(), is_by_operator, ..invitation(own, secret, tick()) };
+    let is_good = async |secret: &str| store.invitations.is_good(TokenHash::of(secret), tick()).await.unwrap();
+    for (of, is_by_operator, expected) in [
+        ("u/ann", false, true),
+        ("u/boss", false, true),
+        ("u/admin", false, true),
+        ("u/bob", false, false),
+        ("u/bob", true, false),
+        ("u/cy", false, false),
+        ("u/nobody", false, false),
+        ("u/nobody", true, true),
+        ("s/deployer", false, false),
+        ("s/deployer", true, true),
+        ("u/a\0", false, false),
+    ] {
+        let secret = format!("{of} {is_by_operator}");
+        assert_eq!(store.invitations.invite(by(&secret, of, is_by_operator)).await.unwrap(), expected, "{secret:?}");
+        assert_eq!(is_good(&secret).await, expected, "{secret:?}");
+    }
+    // Nobody who is put out comes back by what they left behind, nor with a lesser role, nor disabled.
+    let comes_back = async || {
+        let (hash, invited) = (TokenHash::of("u/ann false"), Invited::New(new_user("mallory")));
+        (is_good("u/ann false").await, store.invitations.accept(hash, invited, tick()).await.unwrap().map(drop))
+    };
+    let refused = (false, Err(InvitationRefused::NotGood));
+    store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(comes_back().await, refused, "removed");
+    member(&store, own, "ann", Role::Developer).await;
+    assert_eq!(comes_back().await, refused, "a developer");
+    member(&store, own, "ann", Role::Admin).await;
+    store.users.change(name("ann"), disabled(true)).await.unwrap().unwrap();
+    assert_eq!(comes_back().await, refused, "disabled");
+    assert_eq!(store.users.find(&name("mallory")).await.unwrap(), None);
+    // Whoever is a user from now on needs the right as one.
+    user(&store, "nobody").await;
+    assert!(!is_good("u/nobody true").await && is_good("u/boss false").await);
 }
 
 async fn two_accept_at_once(database: Database) {
