@@ -81,6 +81,9 @@ pub trait Groups: Send + Sync + 'static {
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Group>, StoreError>>;
 
+    /// Where lists name it, and as what: paths, folders as `f/NAME`, service accounts as `s/NAME`.
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>>;
+
     /// Deletes it, and takes it out of all lists; returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 }

@@ -11,7 +11,7 @@ use http::{StatusCode, header, request::Parts};
 use sandmill_model::{
     Code, TokenId,
     auth::{Action, Domain, TokenHash, new_token},
-    people::Name,
+    people::{InvalidPerson, Name},
     role::Role,
 };
 use sandmill_store::members::{Invitation, Member, MemberPut, NewInvitation, NewMember};
@@ -134,9 +134,24 @@ pub(super) fn must(caller: &Caller, action: Action) -> Result<(), Problem> {
     if caller.may(Domain::Members, action, None) { Ok(()) } else { Err(forbidden(Domain::Members, action, None)) }
 }
 
+/// Nobody gives what they have not, nor takes it from those who have it.
+fn must_have(caller: &Caller, role: Role, of: &Name) -> Result<(), Problem> {
+    if caller.principal.includes(&role.scopes(of)) {
+        return Ok(());
+    }
+    let role = role.name();
+    let what = format!("whoever gives the role {role}, or changes somebody who has it, may do all that it gives: the token lacks some");
+    Err(Problem::new(Code::Forbidden, what))
+}
+
 fn read_role(name: &str) -> Result<Role, Problem> {
     let all = || Role::ALL.map(Role::name).join(", ");
     Role::from_name(name).ok_or_else(|| Problem::new(Code::BadRequest, format!("`role` is one of {}", all())))
+}
+
+/// Whoever is invited has no name yet.
+fn nobody() -> Result<Name, Problem> {
+    "-".parse().map_err(|error: InvalidPerson| Problem::internal(error.to_string()))
 }
 
 fn no_member() -> Problem {
@@ -167,9 +182,12 @@ pub(crate) async fn put(
     must(&caller, Action::Write)?;
     let role = read_role(&request.role)?;
     let workspace = caller.workspace.id;
-    // Else one workspace could learn which users others have.
-    if !caller.principal.may_instance(Action::Write) && app.store.members.find(workspace, &user).await?.is_none() {
-        return Err(no_member());
+    must_have(&caller, role, &user)?;
+    match app.store.members.find(workspace, &user).await? {
+        Some(present) => must_have(&caller, present.role, &user)?,
+        // Else one workspace could learn which users others have.
+        None if !caller.principal.may_instance(Action::Write) => return Err(no_member()),
+        None => {}
     }
     let by = Arc::clone(&caller.principal.identity);
     let new = NewMember { workspace, user: user.clone(), role, by, now: app.clock.now() };
@@ -187,6 +205,8 @@ pub(crate) async fn put(
     params(("workspace" = String, Path), ("name" = String, Path)), responses((status = 204, description = "It is no member any more")))]
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(user): NameRef) -> Result<StatusCode, Problem> {
     must(&caller, Action::Write)?;
+    let present = app.store.members.find(caller.workspace.id, &user).await?.ok_or_else(no_member)?;
+    must_have(&caller, present.role, &user)?;
     let removed = app.store.members.remove(caller.workspace.id, &user).await?;
     if !removed {
         return Err(no_member());
@@ -221,6 +241,7 @@ pub(crate) async fn invite(
 ) -> Result<Response, Problem> {
     must(&caller, Action::Write)?;
     let role = read_role(&request.role)?;
+    must_have(&caller, role, &nobody()?)?;
     let hours = request.hours.unwrap_or(HOURS_DEFAULT);
     if !(1..=HOURS_MAX).contains(&hours) {
         return Err(Problem::new(Code::BadRequest, format!("`hours` is 1 to {HOURS_MAX}")));

@@ -2,12 +2,12 @@
 
 use sandmill_model::{
     BoxFuture, WorkspaceId,
-    people::{Name, Who},
+    people::{Level, Name, Who},
 };
 
 use super::{
     Sql,
-    access::check_description,
+    access::{check_description, read_level},
     dialect::Conn,
     members::is_member,
     users::read_name,
@@ -52,6 +52,20 @@ impl Groups for Sql {
                     )
                     .await?;
                 rows.iter().map(read).collect()
+            })
+        }))
+    }
+
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>> {
+        Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT path, level FROM access_lists WHERE workspace = $1 AND who = $2 ORDER BY path",
+                        values![*workspace, format!("g/{name}")],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), read_level(row, 1)?))).collect()
             })
         }))
     }

@@ -297,6 +297,9 @@ async fn lists_say_what_a_member_may_do(database: Database) {
     let expected = Standing { folders: vec![(name("billing"), None), (name("closed"), Some(Level::Owner))], items: Vec::new(), ..expected };
     assert_eq!(standing("bob").await, expected);
 
+    let with = store.groups.lists_with(own, &name("ops")).await.unwrap();
+    assert_eq!(with, [("f/billing".to_owned(), Level::Writer), ("f/closed/shown".to_owned(), Level::Reader)]);
+    assert_eq!(store.groups.lists_with(other, &name("ops")).await.unwrap(), []);
     let (found, entries) = store.folders.find(own, &name("billing")).await.unwrap().unwrap();
     assert_eq!((found.description.as_str(), entries), ("for all ✓", list(&[("u/ann", Level::Reader), ("g/ops", Level::Writer)])));
     assert_eq!(store.folders.find(other, &name("billing")).await.unwrap(), None);
