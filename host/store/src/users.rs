@@ -6,8 +6,10 @@ use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash, people::Nam
 
 use crate::StoreError;
 
-/// Users of one installation.
+/// Users of one installation, but for those that invitations have brought.
 pub const USERS_MAX: u32 = 100_000;
+/// Users that invitations of one workspace have brought: none takes the places of others.
+pub const BROUGHT_MAX: u32 = 1_000;
 /// Sessions of one user; the oldest ends when another begins.
 pub const SESSIONS_MAX: u32 = 50;
 
@@ -70,6 +72,7 @@ pub type Login = (User, Option<String>);
 /// Why a user is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRefused {
+    /// There is such a user; or, unless an instance admin makes it, a token acts so or a workspace has something in such a home.
     NameTaken,
     EmailTaken,
     /// Another user is linked with the subject.
@@ -82,7 +85,11 @@ pub enum UserRefused {
 }
 
 pub trait Users: Send + Sync + 'static {
+    /// For instance admins: a new user takes over what is in their home already, and tokens that act so are theirs.
     fn create(&self, new: NewUser) -> BoxFuture<'_, Result<Result<User, UserRefused>, StoreError>>;
+
+    /// Whether somebody who is no instance admin may make a user of this name.
+    fn is_free<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>>;
 

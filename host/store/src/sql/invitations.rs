@@ -143,7 +143,7 @@ async fn accept(
                 _ => return Ok(Err(InvitationRefused::NotGood)),
             }
         }
-        Invited::New(new) => match users::create(new, conn).await? {
+        Invited::New(new) => match users::create(new, users::Way::Invitation(workspace), conn).await? {
             Ok(user) => user,
             Err(refused) => return Ok(Err(InvitationRefused::User(refused))),
         },

@@ -86,6 +86,7 @@ pub(super) async fn owner(subject: &Subject, conn: &mut Conn<'_>) -> Result<Opti
 }
 
 async fn link(subject: &Subject, user: &Name, now: Timestamp, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    note_linked(user, conn).await?;
     let written = conn
         .execute(
             "INSERT INTO subjects (issuer, subject, user_name, linked_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
@@ -109,7 +110,13 @@ pub(super) async fn relink(wanted: &Link, user: &Name, conn: &mut Conn<'_>) -> R
     unlink(&wanted.issuer, user, conn).await.map(drop)
 }
 
+/// From then on no address links a user: that would undo what an admin does by taking a link away.
+async fn note_linked(user: &Name, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    conn.execute("UPDATE users SET was_linked = 1 WHERE name = $1", values![user.as_str()]).await.map(drop)
+}
+
 async fn unlink(issuer: &str, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    note_linked(user, conn).await?;
     let own = values![user.as_str(), issuer];
     Ok(conn.execute("DELETE FROM subjects WHERE user_name = $1 AND issuer = $2", own).await? > 0)
 }
@@ -124,14 +131,16 @@ async fn admit(
     if let Some(email) = &stranger.email {
         let row = conn
             .row(
-                "SELECT u.name, u.password, s.subject FROM users u LEFT JOIN subjects s ON s.user_name = u.name AND s.issuer = $2
-                 WHERE u.email = $1",
-                values![email.as_str(), &subject.issuer],
+                "SELECT u.name, CAST(CASE WHEN u.password IS NULL AND u.was_linked = 0 AND u.instance_admin = 0
+                     AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.user_name = u.name) THEN 1 ELSE 0 END AS BIGINT)
+                 FROM users u WHERE u.email = $1",
+                values![email.as_str()],
             )
             .await?;
         if let Some(row) = row {
-            // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner.
-            if row.opt_text(1)?.is_some() || row.opt_text(2)?.is_some() {
+            // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner. Of
+            // whoever was known by a subject, or is so, an admin says who they are; and addresses make nobody an admin of the installation.
+            if row.int(1)? == 0 {
                 return Ok(Err(SubjectRefused::EmailTaken));
             }
             let name = users::read_name(&row, 0)?;
@@ -146,7 +155,7 @@ async fn admit(
     let Some(name) = free(&stranger.name, conn).await? else { return Ok(Err(SubjectRefused::NameTaken)) };
     let Stranger { name: _, email, display_name } = stranger.clone();
     let new = NewUser { name, email, display_name, password: None, is_instance_admin: false, by: BY_GROUPS.into(), now };
-    match users::create(&new, conn).await? {
+    match users::create(&new, users::Way::Issuer, conn).await? {
         Ok(user) => {
             link(subject, &user.name, now, conn).await?;
             Ok(Ok(user))
@@ -160,7 +169,7 @@ async fn admit(
 async fn free(wanted: &Name, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
     let numbered = (2..=NAMES_TRIED_MAX).filter_map(|number| format!("{wanted}-{number}").parse().ok());
     for name in std::iter::once(wanted.clone()).chain(numbered) {
-        if users::find(&name, conn).await?.is_none() {
+        if users::is_free(&name, conn).await? {
             return Ok(Some(name));
         }
     }

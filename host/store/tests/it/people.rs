@@ -12,13 +12,15 @@ use sandmill_store::{
     Store,
     access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, LIST_MAX, NewFolder, NewGroup},
     members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
-    users::{Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
+    users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
 };
 
-use crate::fixture::{Database, on_both, path, tick, workspace};
+use crate::fixture::{Database, deployment, on_both, path, tick, workspace};
 
 on_both![
     users_have_names_of_their_own,
+    nobody_takes_over_what_others_act_as,
+    one_workspace_does_not_fill_the_installation,
     users_change,
     a_password_that_was_reset_stays,
     somebody_administers_the_installation,
@@ -112,6 +114,53 @@ async fn users_have_names_of_their_own(database: Database) {
     };
     assert_eq!(names(None, 2).await, ["ann", "bob"]);
     assert_eq!(names(Some("bob"), 2).await, ["cy"]);
+}
+
+async fn nobody_takes_over_what_others_act_as(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for (id, called) in [(own, "own"), (other, "other")] {
+        store.workspaces.ensure(id, called, tick()).await.unwrap();
+    }
+    let principal =
+        Principal { token: TokenId::new(tick()), workspace: Some(other), identity: "u/robot".into(), scopes: vec![Scope::all()] };
+    store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
+    store.scripts.deploy(deployment(other, "u/home/x", "1")).await.unwrap();
+    let accept = async |called: &str| {
+        store.invitations.invite(invitation(own, called, tick())).await.unwrap();
+        let accepted = store.invitations.accept(TokenHash::of(called), Invited::New(new_user(called)), tick()).await.unwrap();
+        accepted.map(|user| user.name.to_string())
+    };
+    for taken in ["robot", "home"] {
+        assert!(!store.users.is_free(&name(taken)).await.unwrap(), "{taken}");
+        assert_eq!(accept(taken).await, Err(InvitationRefused::User(UserRefused::NameTaken)), "{taken}");
+        assert_eq!(store.users.find(&name(taken)).await.unwrap(), None, "{taken}");
+    }
+    for free in ["robo", "hom", "home2", "robot.x"] {
+        assert!(store.users.is_free(&name(free)).await.unwrap(), "{free}");
+        assert_eq!(accept(free).await.as_deref(), Ok(free));
+    }
+    // Whoever administers the installation knows what they do.
+    user(&store, "robot").await;
+    user(&store, "home").await;
+}
+
+async fn one_workspace_does_not_fill_the_installation(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let accept = async |of: WorkspaceId, called: &str| {
+        store.invitations.invite(invitation(of, called, tick())).await.unwrap();
+        let new = NewUser { email: None, ..new_user(called) };
+        store.invitations.accept(TokenHash::of(called), Invited::New(new), tick()).await.unwrap().map(drop)
+    };
+    for number in 0..BROUGHT_MAX {
+        assert_eq!(accept(own, &format!("u{number}")).await, Ok(()));
+    }
+    // Out of the workspace is not out of the installation.
+    store.members.remove(own, &name("u0")).await.unwrap();
+    assert_eq!(accept(own, "one-more").await, Err(InvitationRefused::User(UserRefused::TooMany)));
+    assert_eq!(accept(other, "of-others").await, Ok(()));
+    user(&store, "ann").await;
 }
 
 async fn users_change(database: Database) {

@@ -1,6 +1,11 @@
 //! Users as issuers of single sign-on know them.
 
-use sandmill_model::{WorkspaceId, people::Name, role::Role};
+use sandmill_model::{
+    TokenId, WorkspaceId,
+    auth::{Principal, Scope, TokenHash},
+    people::Name,
+    role::Role,
+};
 use sandmill_store::{
     Store,
     members::NewMember,
@@ -15,6 +20,9 @@ on_both![
     a_change_that_is_refused_links_nobody,
     a_stranger_becomes_a_user_if_that_is_allowed,
     an_address_links_only_whoever_has_no_password,
+    whoever_is_unlinked_stays_so,
+    no_address_makes_an_admin_of_the_installation,
+    no_stranger_takes_over_what_others_act_as,
     groups_make_members_and_take_them_out,
     two_log_in_for_the_first_time,
 ];
@@ -124,6 +132,39 @@ async fn an_address_links_only_whoever_has_no_password(database: Database) {
     assert_eq!(logged_in(&store, stranger("3", "x", Some("bob@example.test"))).await, Err(SubjectRefused::EmailTaken));
     assert_eq!(store.users.find(&name("x")).await.unwrap(), None, "nothing is left of it");
     assert_eq!(logged_in(&store, login("3")).await, Err(SubjectRefused::Unknown));
+}
+
+async fn whoever_is_unlinked_stays_so(database: Database) {
+    let store = database.open().await;
+    let (ann, bob, cy) = (user(&store, "ann", None).await, user(&store, "bob", None).await, user(&store, "cy", None).await);
+    let back = async |called: &str| logged_in(&store, stranger(called, "x", Some(&format!("{called}@example.test")))).await;
+    assert_eq!(back("ann").await.as_deref(), Ok("ann"));
+    assert!(store.subjects.unlink("https://id.test", &ann.name).await.unwrap());
+    assert_eq!(back("ann").await, Err(SubjectRefused::EmailTaken));
+    // Also of whom another issuer knows, and of whom an admin has said that no issuer does.
+    store.subjects.link(subject("https://other.test", "1"), bob.name, tick()).await.unwrap();
+    assert_eq!(back("bob").await, Err(SubjectRefused::EmailTaken));
+    let none = Link { issuer: "https://id.test".into(), subject: None, now: tick() };
+    store.users.change(cy.name, UserChange { link: Some(none), ..UserChange::default() }).await.unwrap().unwrap();
+    assert_eq!(back("cy").await, Err(SubjectRefused::EmailTaken));
+    store.subjects.link(subject("https://id.test", "ann"), ann.name, tick()).await.unwrap();
+    assert_eq!(back("ann").await.as_deref(), Ok("ann"), "an admin may link them again");
+}
+
+async fn no_address_makes_an_admin_of_the_installation(database: Database) {
+    let store = database.open().await;
+    let ann = user(&store, "ann", None).await;
+    let admin = UserChange { is_instance_admin: Some(true), ..UserChange::default() };
+    store.users.change(ann.name, admin).await.unwrap().unwrap();
+    assert_eq!(logged_in(&store, stranger("1", "x", Some("ann@example.test"))).await, Err(SubjectRefused::EmailTaken));
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+}
+
+async fn no_stranger_takes_over_what_others_act_as(database: Database) {
+    let store = database.open().await;
+    let principal = Principal { token: TokenId::new(tick()), workspace: None, identity: "u/robot".into(), scopes: vec![Scope::all()] };
+    store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
+    assert_eq!(logged_in(&store, stranger("1", "robot", None)).await.as_deref(), Ok("robot-2"));
 }
 
 async fn groups_make_members_and_take_them_out(database: Database) {
