@@ -65,7 +65,8 @@ pub enum Linked {
 
 pub trait Subjects: Send + Sync + 'static {
     /// The user of a subject, who is made if need be, and the member of workspaces that groups say. A user without a password who has the
-    /// verified address of a stranger, was never linked with a subject and does not administer the installation, is linked with this one. Members whom people made stay as they are.
+    /// verified address of a stranger, was never linked with a subject and does not administer the installation, is linked with this one.
+    /// Members whom people made stay as they are.
     fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>>;
 
     /// Links a user with a subject, instead of another of the same issuer.

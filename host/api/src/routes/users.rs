@@ -21,6 +21,7 @@ use crate::{
     app::App,
     audit::Facts,
     auth::{Authenticated, forbidden},
+    passwords::For,
     problem::Problem,
     request::{
         paging::{self, NameQuery},
@@ -198,7 +199,7 @@ pub(crate) async fn create(
     let email = email.map(|email| people::check_email(&email)).transpose().map_err(bad)?;
     people::check_display_name(&display_name).map_err(bad)?;
     let password = match password {
-        Some(password) => Some(app.passwords.hash(password).await?),
+        Some(password) => Some(app.passwords.hash(password, For::default()).await?),
         None => None,
     };
     let by = Arc::clone(&principal.identity);
@@ -223,7 +224,7 @@ pub(crate) async fn change(
     display_name.as_deref().map_or(Ok(()), people::check_display_name).map_err(bad)?;
     let link = oidc_subject.map(|subject| link(&app, subject)).transpose()?;
     let password = match password {
-        Some(password) => Some(app.passwords.hash(password).await?),
+        Some(password) => Some(app.passwords.hash(password, For::default()).await?),
         None => None,
     };
     let change = UserChange { email, display_name, password, password_was: None, is_instance_admin, is_disabled, link };

@@ -182,6 +182,37 @@ async fn whoever_administers_a_workspace_makes_tokens_for_it() {
 }
 
 #[tokio::test]
+async fn names_are_not_tried_out_by_an_invitation() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let invitation = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value()["invitation"].clone();
+    let accept = async |name: &str, password: &str| {
+        let body = json!({"invitation": invitation, "user": name, "password": password});
+        post("/api/auth/invitation").no_token().json(body).to(&api).await
+    };
+    // A user, and whom a token acts as: one answer. No address is taken, so none can be tried out.
+    let [user, token] = [accept("eve", PASSWORD).await, accept("ann", PASSWORD).await];
+    let [user, token] = [user, token].map(|answer| answer.is_problem(409, "conflict")["detail"].clone());
+    assert_eq!(user, token);
+    let email = json!({"invitation": invitation, "user": "bob", "password": PASSWORD, "email": "eve@example.test"});
+    post("/api/auth/invitation").no_token().json(email).to(&api).await.is_problem(400, "bad_request");
+    // What is not looked at costs nothing, and tells nothing.
+    for _ in 0..20 {
+        for name in ["eve", "bob", "B/b"] {
+            accept(name, "short").await.is_problem(400, "bad_request");
+        }
+    }
+    for _ in 0..8 {
+        accept("eve", PASSWORD).await.is_problem(409, "conflict");
+    }
+    accept("bob", PASSWORD).await.is_problem(429, "too_many_requests");
+    api.clock.advance(Duration::from_secs(61));
+    assert_eq!(accept("bob", PASSWORD).await.status, 201);
+    assert_eq!(get("/api/instance/users/bob").to(&api).await.value()["email"], json!(null));
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_gives_a_role_that_is_more_than_they_have() {
     const PEOPLE: &str = "sm_people";
     const MOST: &str = "sm_most";

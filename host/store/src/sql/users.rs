@@ -135,8 +135,8 @@ pub(super) async fn create(new: &NewUser, way: Way, conn: &mut Conn<'_>) -> Resu
     find(&new.name, conn).await?.map(Ok).ok_or_else(gone)
 }
 
-/// Whether there is neither such a user, nor a token that acts so, nor something in such a home of any workspace: whoever gets the name gets
-/// all of these.
+/// Whether there is neither such a user, nor a token that acts so, nor something in such a home of any workspace: whoever gets the name
+/// gets all of these.
 pub(super) async fn is_free(name: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     if conn.row("SELECT 1 FROM users WHERE name = $1", values![name.as_str()]).await?.is_some()
         || conn.row("SELECT 1 FROM tokens WHERE identity = $1 LIMIT 1", values![name.identity()]).await?.is_some()
