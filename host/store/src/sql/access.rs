@@ -130,7 +130,7 @@ async fn put_item(
     write(workspace, path.as_str(), list, conn).await.map(Ok)
 }
 
-/// Why a list is not kept.
+/// Why a list is not kept. Who is on it stays there until the transaction ends.
 pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
     if list.len() > LIST_MAX {
         return Ok(Some(AccessRefused::TooMany(format!("a list names at most {LIST_MAX} users and groups"))));
@@ -140,7 +140,8 @@ pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mu
             Who::User(name) => is_member(workspace, name, conn).await?,
             Who::Group(name) => {
                 let own = values![workspace, name.as_str()];
-                conn.row("SELECT 1 FROM people_groups WHERE workspace = $1 AND name = $2", own).await?.is_some()
+                let sql = "SELECT 1 FROM people_groups WHERE workspace = $1 AND name = $2 {lock present people_groups}";
+                conn.row(sql, own).await?.is_some()
             }
         };
         if !is_known {

@@ -74,10 +74,12 @@ impl Groups for Sql {
         Box::pin(self.db.write((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
                 let own = values![*workspace, name.as_str()];
+                // First: whoever puts it on a list at this moment holds it, and what they put is there afterwards.
+                let deleted = conn.execute("DELETE FROM people_groups WHERE workspace = $1 AND name = $2", own.clone()).await? > 0;
                 let lists = values![*workspace, format!("g/{name}")];
                 conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
-                conn.execute("DELETE FROM group_members WHERE workspace = $1 AND group_name = $2", own.clone()).await?;
-                Ok(conn.execute("DELETE FROM people_groups WHERE workspace = $1 AND name = $2", own).await? > 0)
+                conn.execute("DELETE FROM group_members WHERE workspace = $1 AND group_name = $2", own).await?;
+                Ok(deleted)
             })
         }))
     }

@@ -32,6 +32,7 @@ on_both![
     lists_say_what_a_member_may_do,
     lists_are_checked_and_bounded,
     whoever_goes_is_on_no_list,
+    whoever_goes_at_the_same_moment_is_on_no_list,
     an_invitation_is_good_once,
     an_invitation_is_as_good_as_whoever_made_it,
     two_accept_at_once,
@@ -411,6 +412,40 @@ async fn whoever_goes_is_on_no_list(database: Database) {
     member(&store, own, "ann", Role::Developer).await;
     assert_eq!(store.members.standing(own, &name("ann")).await.unwrap().unwrap().folders, [(name("billing"), None)]);
     assert_eq!(store.groups.find(own, &name("ops")).await.unwrap().unwrap().1, []);
+}
+
+async fn whoever_goes_at_the_same_moment_is_on_no_list(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    let own = workspace();
+    user(&one, "ann").await;
+    user(&one, "bob").await;
+    member(&one, own, "bob", Role::Viewer).await;
+    for _ in 0..20 {
+        member(&one, own, "ann", Role::Developer).await;
+        one.groups.put(group(own, "lent", &[])).await.unwrap().unwrap();
+        let (put, shared, lent, removed, deleted) = tokio::join!(
+            one.groups.put(group(own, "ops", &["ann", "bob"])),
+            one.folders.put(folder(own, "billing", &[("u/ann", Level::Owner), ("u/bob", Level::Reader)])),
+            one.folders.put(folder(own, "lent", &[("g/lent", Level::Owner)])),
+            async { other.members.remove(own, &name("ann")).await },
+            async { other.groups.delete(own, &name("lent")).await },
+        );
+        let ann = AccessRefused::Unknown("u/ann".parse().unwrap());
+        for refused in [put.unwrap().err(), shared.unwrap().err()].into_iter().flatten() {
+            assert_eq!(refused, ann);
+        }
+        let refused = lent.unwrap().err();
+        assert!(refused.is_none_or(|refused| refused == AccessRefused::Unknown("g/lent".parse().unwrap())));
+        assert!(removed.unwrap() && deleted.unwrap());
+        if let Some((_, members)) = one.groups.find(own, &name("ops")).await.unwrap() {
+            assert!(!members.contains(&name("ann")), "{members:?}");
+        }
+        for called in ["billing", "lent"] {
+            if let Some((_, entries)) = one.folders.find(own, &name(called)).await.unwrap() {
+                assert!(entries.keys().all(|who| who.to_string() == "u/bob"), "{entries:?}");
+            }
+        }
+    }
 }
 
 fn invitation(workspace: WorkspaceId, secret: &str, now: Timestamp) -> NewInvitation {
