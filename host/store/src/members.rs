@@ -50,7 +50,8 @@ pub trait Members: Send + Sync + 'static {
     /// Makes a user a member, or gives a member another role.
     fn put(&self, new: NewMember) -> BoxFuture<'_, Result<MemberPut, StoreError>>;
 
-    /// Takes a member out of the workspace, of its groups and of its lists; returns whether there was one.
+    /// Takes a member out of the workspace, of its groups and of its lists, and takes the lists of their home away; returns whether there
+    /// was one.
     fn remove<'a>(&'a self, workspace: WorkspaceId, user: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     fn find<'a>(&'a self, workspace: WorkspaceId, user: &'a Name) -> BoxFuture<'a, Result<Option<Member>, StoreError>>;

@@ -267,6 +267,27 @@ async fn nobody_puts_people_into_a_group_that_has_more_than_they_have() {
 }
 
 #[tokio::test]
+async fn an_admin_sees_what_was_lent() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    member(&api, "eve", "developer").await;
+    let secret = session(&api, "eve").await;
+    let lent = json!({"readers": ["u/eve"]});
+    put("/api/w/w/access/f/t/echo").json(lent.clone()).to(&api).await.is_problem(404, "not_found");
+    for path in ["f/t/echo", "u/eve/echo"] {
+        api.deploy(path).await;
+        assert_eq!(put(format!("/api/w/w/access/{path}")).json(lent.clone()).to(&api).await.status, 200, "{path}");
+    }
+    let page = get("/api/w/w/access?limit=1").to(&api).await.value();
+    assert_eq!(page["items"], json!([{"path": "f/t/echo", "writers": [], "readers": ["u/eve"]}]));
+    let next = page["next"].as_str().unwrap().to_owned();
+    let last = get(format!("/api/w/w/access?cursor={next}")).to(&api).await.value();
+    assert_eq!((&last["items"][0]["path"], &last["next"]), (&json!("u/eve/echo"), &json!(null)));
+    get("/api/w/w/access").token(&secret).to(&api).await.is_problem(403, "forbidden");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_archived_workspace_is_not_changed() {
     let api = Api::new().await;
     user(&api, "eve").await;

@@ -110,6 +110,9 @@ pub(super) async fn remove(workspace: WorkspaceId, user: &Name, conn: &mut Conn<
     conn.execute("DELETE FROM group_members WHERE workspace = $1 AND user_name = $2", own).await?;
     let lists = values![workspace, format!("u/{user}")];
     conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
+    // What they lent of their home. `0` comes after `/`.
+    let home = values![workspace, format!("u/{user}/"), format!("u/{user}0")];
+    conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path >= $2 AND path < $3", home).await?;
     Ok(removed)
 }
 

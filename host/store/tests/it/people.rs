@@ -10,7 +10,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
-    access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, LIST_MAX, NewFolder, NewGroup},
+    access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, ITEMS_OF_ONE_MAX, LIST_MAX, NewFolder, NewGroup},
     members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
     users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
 };
@@ -336,6 +336,7 @@ async fn lists_say_what_a_member_may_do(database: Database) {
     ] {
         store.folders.put(new).await.unwrap().unwrap();
     }
+    store.scripts.deploy(deployment(own, "f/closed/shown", "x")).await.unwrap();
     store.folders.put_item(own, &path("f/closed/shown"), list(&[("g/ops", Level::Reader)])).await.unwrap().unwrap();
     let standing = async |of: &str| store.members.standing(own, &name(of)).await.unwrap().unwrap();
     let expected = Standing {
@@ -392,13 +393,42 @@ async fn lists_are_checked_and_bounded(database: Database) {
     assert!(matches!(store.folders.put(folder(own, "one-more", &[])).await.unwrap(), Err(AccessRefused::TooMany(_))));
     store.folders.put(folder(own, "f0", &[("u/ann", Level::Owner)])).await.unwrap().unwrap();
     let reader = || list(&[("u/ann", Level::Reader)]);
-    for number in 0..ITEMS_MAX {
-        store.folders.put_item(own, &path(&format!("f/x/i{number}")), reader()).await.unwrap().unwrap();
+    let nothing = store.folders.put_item(own, &path("f/x0/nothing"), reader()).await.unwrap();
+    assert_eq!(nothing, Err(AccessRefused::NothingThere));
+    let share = async |at: String| {
+        store.scripts.deploy(deployment(own, &at, "x")).await.unwrap();
+        store.folders.put_item(own, &path(&at), reader()).await.unwrap()
+    };
+    for folder in 0..ITEMS_MAX / ITEMS_OF_ONE_MAX {
+        for number in 0..ITEMS_OF_ONE_MAX {
+            assert_eq!(share(format!("f/x{folder}/i{number}")).await, Ok(()));
+        }
+        // No folder has the places of others.
+        assert!(matches!(share(format!("f/x{folder}/one-more")).await, Err(AccessRefused::TooMany(_))));
     }
-    let one_more = store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap();
-    assert!(matches!(one_more, Err(AccessRefused::TooMany(_))));
-    store.folders.put_item(own, &path("f/x/i0"), AccessList::new()).await.unwrap().unwrap();
-    store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap().unwrap();
+    assert!(matches!(share("f/y/one-more".to_owned()).await, Err(AccessRefused::TooMany(_))));
+    // Nor has whoever lends what is theirs.
+    for number in 0..ITEMS_OF_ONE_MAX {
+        assert_eq!(share(format!("u/cy/i{number}")).await, Ok(()));
+    }
+    assert!(matches!(share("u/cy/one-more".to_owned()).await, Err(AccessRefused::TooMany(_))));
+    assert_eq!(share("u/cyx/x".to_owned()).await, Ok(()));
+    store.folders.put_item(own, &path("f/x0/i0"), AccessList::new()).await.unwrap().unwrap();
+    assert_eq!(share("f/y/one-more".to_owned()).await, Ok(()));
+
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let page = store.folders.items(own, after.as_ref(), 7).await.unwrap();
+        after = page.last().map(|(path, _)| path.clone());
+        assert!(page.len() <= 7 && page.iter().all(|(_, entries)| *entries == reader()));
+        found.extend(page.into_iter().map(|(path, _)| path.to_string()));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found.len(), usize::try_from(ITEMS_MAX + ITEMS_OF_ONE_MAX + 1).unwrap());
+    assert!(found.is_sorted() && found.contains(&"f/y/one-more".to_owned()) && !found.contains(&"f/x0/i0".to_owned()));
+    assert_eq!(store.folders.items(other, None, 7).await.unwrap(), []);
 }
 
 async fn whoever_goes_is_on_no_list(database: Database) {
@@ -408,7 +438,15 @@ async fn whoever_goes_is_on_no_list(database: Database) {
     member(&store, own, "ann", Role::Developer).await;
     store.groups.put(group(own, "ops", &["ann"])).await.unwrap().unwrap();
     store.folders.put(folder(own, "billing", &[("u/ann", Level::Owner), ("g/ops", Level::Writer)])).await.unwrap().unwrap();
+    user(&store, "bob").await;
+    member(&store, own, "bob", Role::Developer).await;
+    for at in ["u/ann/x", "u/ann2/x"] {
+        store.scripts.deploy(deployment(own, at, "x")).await.unwrap();
+        store.folders.put_item(own, &path(at), list(&[("u/bob", Level::Reader)])).await.unwrap().unwrap();
+    }
     store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(store.folders.item(own, &path("u/ann/x")).await.unwrap(), BTreeMap::new(), "what she lent");
+    assert_eq!(store.folders.item(own, &path("u/ann2/x")).await.unwrap().len(), 1);
     member(&store, own, "ann", Role::Developer).await;
     assert_eq!(store.members.standing(own, &name("ann")).await.unwrap().unwrap().folders, [(name("billing"), None)]);
     assert_eq!(store.groups.find(own, &name("ops")).await.unwrap().unwrap().1, []);
