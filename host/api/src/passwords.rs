@@ -83,11 +83,11 @@ impl Drop for Taken {
     fn drop(&mut self) {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         for whose in &self.of {
-            match shares.get_mut(whose) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => {
-                    shares.remove(whose);
-                }
+            let left = shares.get(whose).map_or(0, |count| count.saturating_sub(1));
+            if left == 0 {
+                shares.remove(whose);
+            } else {
+                shares.insert(whose.clone(), left);
             }
         }
     }

@@ -97,11 +97,11 @@ impl Folders for Sql {
                 let mut items: Vec<(ScriptPath, AccessList)> = Vec::new();
                 for row in &rows {
                     let (path, (who, level)) = (row.path(0)?, (read_who(row, 1)?, read_level(row, 2)?));
-                    match items.last_mut() {
-                        Some((last, list)) if *last == path => {
-                            list.insert(who, level);
-                        }
-                        _ => items.push((path, AccessList::from([(who, level)]))),
+                    if items.last().is_none_or(|(last, _)| *last != path) {
+                        items.push((path, AccessList::new()));
+                    }
+                    if let Some((_, list)) = items.last_mut() {
+                        list.insert(who, level);
                     }
                 }
                 Ok(items)
