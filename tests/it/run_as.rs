@@ -207,6 +207,12 @@ async fn what_a_deployer_may_use_no_more_starts_no_more(database: Database) {
     assert_eq!(deleted.status, 204, "{deleted:?}");
     account(server, "revoked", &[], &["u/revoked-bob"]).await;
     assert_eq!(bob.runs("f/revoked/x", None).await.status, 403);
+    // Somebody who may use it deploys the very same again.
+    let cy = Caller::new(server, "revoked-cy", "developer").await;
+    account(server, "revoked", &[], &["u/revoked-bob", "u/revoked-cy"]).await;
+    assert_eq!(cy.deploys("f/revoked/x", "s/revoked").await, 201);
+    assert_eq!(bob.acts_as("f/revoked/x", None).await, "s/revoked");
+    assert_eq!(cy.deploys("f/revoked/x", "s/revoked").await, 200);
 }
 
 async fn what_was_deleted_meanwhile_nothing_acts_as(database: Database) {

@@ -62,6 +62,7 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/audit", &[("outcome=done", ""), ("outcome=done&target={path}", ""), ("outcome=done&actor=u/{workspace}", "")]),
     ("GET /api/w/{workspace}/audit/export", &[("after=1000000", "")]),
     ("GET /api/w/{workspace}/audit/verify", &[("", "")]),
+    ("GET /api/w/{workspace}/access", &[("", "")]),
     ("GET /api/w/{workspace}/access/{path}", &[("", "")]),
     ("PUT /api/w/{workspace}/access/{path}", &[("", "{}"), ("", r#"{"readers": ["u/{name}"]}"#), ("", r#"{"readers": ["g/{name}"]}"#)]),
     ("GET /api/w/{workspace}/components/{digest}", &[("", "")]),

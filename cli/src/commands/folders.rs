@@ -1,4 +1,4 @@
-//! `sandmill folders list | show | put | delete | access | share`
+//! `sandmill folders list | show | put | delete | access | share | shared`
 
 use clap::Subcommand;
 use reqwest::{Method, RequestBuilder};
@@ -50,6 +50,18 @@ pub(crate) enum Command {
         #[arg(long = "reader", value_name = "WHO")]
         readers: Vec<String>,
     },
+    /// List the single paths that somebody was given
+    Shared {
+        #[command(flatten)]
+        page: PageOptions,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct SharedItem {
+    path: String,
+    writers: Vec<String>,
+    readers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +106,11 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
         Command::Share { path, writers, readers } => {
             let request = server.request(Method::PUT, &format!("access/{path}")).json(&json!({"writers": writers, "readers": readers}));
             print_access(&server, request, &path, session).await
+        }
+        Command::Shared { page } => {
+            let request = server.request(Method::GET, "access").query(&page.query());
+            let row = |item: &SharedItem| vec![item.path.clone(), item.writers.join(", "), item.readers.join(", ")];
+            answers::list(&server, request, session, (&["PATH", "WRITERS", "READERS"], row)).await
         }
     }
 }

@@ -104,6 +104,7 @@ use crate::{
         folders::delete,
         folders::item,
         folders::put_item,
+        folders::items,
         service_accounts::list,
         service_accounts::show,
         service_accounts::put,

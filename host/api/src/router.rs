@@ -139,6 +139,7 @@ fn people() -> Router<Arc<App>> {
         .route("/api/w/{workspace}/groups/{name}", get(groups::show).put(groups::put).delete(groups::delete))
         .route("/api/w/{workspace}/folders", get(folders::list))
         .route("/api/w/{workspace}/folders/{name}", get(folders::show).put(folders::put).delete(folders::delete))
+        .route("/api/w/{workspace}/access", get(folders::items))
         .route("/api/w/{workspace}/access/{*path}", get(folders::item).put(folders::put_item))
         .route("/api/w/{workspace}/service-accounts", get(service_accounts::list))
         .route(

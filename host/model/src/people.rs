@@ -66,16 +66,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// The address in lower case, as it is kept and looked up.
+/// The address in lower case, as it is kept and looked up. It has ASCII alone: other letters may look like these, or become them in lower
+/// case (U+212A becomes `k`).
 ///
 /// # Errors
 /// If it is none.
 pub fn check_email(text: &str) -> Result<String, InvalidPerson> {
     let text = text.trim();
     let is_address = text.len() <= EMAIL_BYTES_MAX
+        && text.is_ascii()
         && !text.contains(|char: char| char.is_whitespace() || char.is_control())
         && text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
-    if is_address { Ok(text.to_lowercase()) } else { Err(InvalidPerson("that is no e-mail address")) }
+    if is_address { Ok(text.to_ascii_lowercase()) } else { Err(InvalidPerson("that is no e-mail address")) }
 }
 
 /// # Errors
@@ -162,7 +164,9 @@ mod tests {
             assert_eq!((text.parse::<Name>().is_ok(), Name::of_user(text).is_ok()), (is_name, is_user), "{text:?}");
         }
         assert_eq!(check_email(" Ann@Example.test "), Ok("ann@example.test".to_owned()));
-        for bad in ["ann", "@b", "a@", "a@b@c", "a b@c", "a@b\n@c", &format!("{}@b", "x".repeat(254))] {
+        for bad in
+            ["ann", "@b", "a@", "a@b@c", "a b@c", "a@b\n@c", "\u{212a}@b", "ann@ex\u{e4}mple.test", &format!("{}@b", "x".repeat(254))]
+        {
             assert!(check_email(bad).is_err(), "{bad:?}");
         }
         for (text, is_fine) in [("u/ann", true), ("g/Ops", true), ("u/Ann", false), ("f/x", false), ("ann", false), ("u/", false)] {

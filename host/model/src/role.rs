@@ -42,6 +42,12 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
+    /// The scopes of one who has it and is on no list: what somebody must have who gives it to `name`.
+    #[must_use]
+    pub fn scopes(self, name: &Name) -> Vec<Scope> {
+        Standing { role: self, folders: Vec::new(), items: Vec::new() }.scopes(name)
+    }
+
     /// What it may do to what is at a path.
     const fn actions(self) -> &'static [Action] {
         match self {
@@ -59,6 +65,22 @@ impl Level {
             Self::Writer | Self::Owner => true,
         }
     }
+}
+
+/// What a list at `path` gives at most: of a folder, `f/NAME`, of a service account, `s/NAME`, or of a single path.
+#[must_use]
+pub fn given(path: &str, level: Level) -> Vec<Scope> {
+    if path.starts_with("s/") {
+        return vec![Scope::on(Domain::Identities, Action::Start, path)];
+    }
+    let is_folder = path.matches('/').count() == 1;
+    let glob = if is_folder { format!("{path}/*") } else { path.to_owned() };
+    let actions = Role::Developer.actions().iter().copied().filter(|action| level.allows(*action));
+    let mut scopes: Vec<Scope> = actions.flat_map(|action| AT_PATHS.map(|domain| Scope::on(domain, action, &glob))).collect();
+    if level == Level::Owner {
+        scopes.extend([Action::Read, Action::Write].map(|action| Scope::on(Domain::Members, action, &glob)));
+    }
+    scopes
 }
 
 /// All that a workspace says of one of its members.
@@ -172,6 +194,36 @@ mod tests {
             assert_eq!(may(Role::Operator, path), operator, "{path}");
             assert_eq!(may(Role::Viewer, path), viewer, "{path}");
         }
+    }
+
+    #[test]
+    fn whoever_gives_a_role_has_it() {
+        let at = Timestamp::from_micros(0);
+        let name: Name = "ann".parse().unwrap();
+        let gives = |scopes: &[&str], given: &[Scope]| {
+            let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+            Principal { token: TokenId::new(at), workspace: None, identity: "u/bob".into(), scopes }.includes(given)
+        };
+        for role in Role::ALL {
+            assert!(gives(&["*:*"], &role.scopes(&name)), "{role:?}");
+            assert!(!gives(&["members:write"], &role.scopes(&name)), "{role:?}");
+        }
+        let all_but_admin = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "members:*", "identities:start"];
+        assert!(gives(&all_but_admin, &Role::Developer.scopes(&name)) && !gives(&all_but_admin, &Role::Admin.scopes(&name)));
+
+        let at_paths = ["scripts:*:f/a/*", "runs:*:f/a/*", "resources:*:f/a/*", "variables:*:f/a/*", "blobs:*:f/a/*"];
+        for (path, level, expected) in [
+            ("f/a", Level::Reader, true),
+            ("f/a", Level::Writer, true),
+            ("f/a", Level::Owner, false),
+            ("f/a/x", Level::Writer, true),
+            ("f/b", Level::Reader, false),
+            ("f/ab/x", Level::Reader, false),
+            ("s/a", Level::Reader, false),
+        ] {
+            assert_eq!(gives(&at_paths, &given(path, level)), expected, "{path} {level:?}");
+        }
+        assert!(gives(&["identities:start:s/*"], &given("s/a", Level::Reader)));
     }
 
     #[test]

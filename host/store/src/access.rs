@@ -15,8 +15,10 @@ pub const GROUPS_MAX: u32 = 500;
 pub const GROUP_MEMBERS_MAX: usize = 1_000;
 /// Folders of one workspace that have a record: each request of a member is held against all of them.
 pub const FOLDERS_MAX: u32 = 200;
-/// Single paths of one workspace that have a list of their own.
+/// Single paths of one workspace that have a list of their own: so many in folders, and as many in homes.
 pub const ITEMS_MAX: u32 = 200;
+/// Those of one folder or one home: nobody takes the places of others.
+pub const ITEMS_OF_ONE_MAX: u32 = 20;
 /// Users and groups that one list names.
 pub const LIST_MAX: usize = 100;
 
@@ -71,6 +73,8 @@ pub enum AccessRefused {
     Unknown(Who),
     Invalid(String),
     TooMany(String),
+    /// No script, resource or variable is at the path.
+    NothingThere,
 }
 
 pub trait Groups: Send + Sync + 'static {
@@ -80,6 +84,9 @@ pub trait Groups: Send + Sync + 'static {
 
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Group>, StoreError>>;
+
+    /// Where lists name it, and as what: paths, folders as `f/NAME`, service accounts as `s/NAME`.
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>>;
 
     /// Deletes it, and takes it out of all lists; returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
@@ -103,6 +110,14 @@ pub trait Folders: Send + Sync + 'static {
         path: &'a ScriptPath,
         list: AccessList,
     ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>>;
+
+    /// Single paths that have lists, in their order, after `after`, at most `limit`.
+    fn items<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        after: Option<&'a ScriptPath>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, AccessList)>, StoreError>>;
 
     /// The list of a single path.
     fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>>;

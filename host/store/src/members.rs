@@ -50,7 +50,8 @@ pub trait Members: Send + Sync + 'static {
     /// Makes a user a member, or gives a member another role.
     fn put(&self, new: NewMember) -> BoxFuture<'_, Result<MemberPut, StoreError>>;
 
-    /// Takes a member out of the workspace, of its groups and of its lists; returns whether there was one.
+    /// Takes a member out of the workspace, of its groups and of its lists, and takes the lists of their home away; returns whether there
+    /// was one.
     fn remove<'a>(&'a self, workspace: WorkspaceId, user: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     fn find<'a>(&'a self, workspace: WorkspaceId, user: &'a Name) -> BoxFuture<'a, Result<Option<Member>, StoreError>>;
@@ -72,6 +73,8 @@ pub struct NewInvitation {
     pub hash: TokenHash,
     pub role: Role,
     pub by: Arc<str>,
+    /// By a token that administers the installation: it may act as somebody who is no user.
+    pub is_by_operator: bool,
     pub now: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -97,7 +100,7 @@ pub enum Invited {
 /// Why an invitation is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvitationRefused {
-    /// There is none of this hash, or it was used, withdrawn, or has expired.
+    /// There is none of this hash, or it was used, withdrawn, or has expired, or whoever invited may do so no more.
     NotGood,
     /// Whoever is known is a member already; the invitation stays.
     IsMember,
@@ -106,7 +109,9 @@ pub enum InvitationRefused {
 }
 
 pub trait Invitations: Send + Sync + 'static {
-    fn invite(&self, new: NewInvitation) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Returns whether somebody was invited. Who invites is a user who administers the workspace or the installation, or is no user and
+    /// administers the installation by a token; and they must still be so when the invitation is accepted.
+    fn invite(&self, new: NewInvitation) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Newest first, older than `before`, at most `limit`.
     fn invitations(

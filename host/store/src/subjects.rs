@@ -45,7 +45,8 @@ pub enum SubjectRefused {
     /// No user is linked, and none is made.
     Unknown,
     Disabled,
-    /// The address is that of a user who has a password, or is linked with another subject: it may be somebody else.
+    /// The address is that of a user who has a password, was ever linked with a subject, or administers the installation: it may be
+    /// somebody else.
     EmailTaken,
     /// There are as many users as there can be.
     TooMany,
@@ -64,13 +65,14 @@ pub enum Linked {
 
 pub trait Subjects: Send + Sync + 'static {
     /// The user of a subject, who is made if need be, and the member of workspaces that groups say. A user without a password who has the
-    /// verified address of a stranger, and is linked with no other subject, is linked with this one. Members whom people made stay as they are.
+    /// verified address of a stranger, was never linked with a subject and does not administer the installation, is linked with this one.
+    /// Members whom people made stay as they are.
     fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>>;
 
     /// Links a user with a subject, instead of another of the same issuer.
     fn link(&self, subject: Subject, user: Name, now: Timestamp) -> BoxFuture<'_, Result<Linked, StoreError>>;
 
-    /// Returns whether there was a link.
+    /// Returns whether there was a link. No address links the user from then on.
     fn unlink<'a>(&'a self, issuer: &'a str, user: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// The subject that a user is linked with.

@@ -6,8 +6,10 @@ use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash, people::Nam
 
 use crate::StoreError;
 
-/// Users of one installation.
+/// Users of one installation, but for those that invitations have brought.
 pub const USERS_MAX: u32 = 100_000;
+/// Users that invitations of one workspace have brought: none takes the places of others.
+pub const BROUGHT_MAX: u32 = 1_000;
 /// Sessions of one user; the oldest ends when another begins.
 pub const SESSIONS_MAX: u32 = 50;
 
@@ -46,9 +48,22 @@ pub struct UserChange {
     pub display_name: Option<String>,
     /// A PHC string. All sessions of the user end.
     pub password: Option<String>,
+    /// The PHC string that was there when the change was asked for: another has taken its place meanwhile, and stays.
+    pub password_was: Option<String>,
     pub is_instance_admin: Option<bool>,
     /// Once disabled, all sessions of the user end.
     pub is_disabled: Option<bool>,
+    /// Who the user is to an issuer of single sign-on. Sessions go on.
+    pub link: Option<Link>,
+}
+
+/// The subject of an issuer that a user is to be linked with, in the place of another; none: with no one.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub issuer: Arc<str>,
+    /// As in [`crate::subjects::Subject`].
+    pub subject: Option<Arc<str>>,
+    pub now: Timestamp,
 }
 
 /// A user, and the PHC string of the password.
@@ -57,13 +72,24 @@ pub type Login = (User, Option<String>);
 /// Why a user is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserRefused {
+    /// There is such a user; or, unless an instance admin makes it, a token acts so or a workspace has something in such a home.
     NameTaken,
     EmailTaken,
+    /// Another user is linked with the subject.
+    SubjectTaken,
+    /// The password is not what it was.
+    PasswordChanged,
+    /// Nobody else administers the installation.
+    LastAdmin,
     TooMany,
 }
 
 pub trait Users: Send + Sync + 'static {
+    /// For instance admins: a new user takes over what is in their home already, and tokens that act so are theirs.
     fn create(&self, new: NewUser) -> BoxFuture<'_, Result<Result<User, UserRefused>, StoreError>>;
+
+    /// Whether somebody who is no instance admin may make a user of this name.
+    fn is_free<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>>;
 
@@ -73,7 +99,7 @@ pub trait Users: Send + Sync + 'static {
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<User>, StoreError>>;
 
-    /// The user as it is then; none if there is none of this name.
+    /// The user as it is then; none if there is none of this name. All of it is done, or nothing.
     fn change(&self, name: Name, change: UserChange) -> BoxFuture<'_, Result<Result<Option<User>, UserRefused>, StoreError>>;
 }
 

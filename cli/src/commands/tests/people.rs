@@ -65,6 +65,9 @@ async fn groups_and_folders() {
     let done = remote(&["folders", "share", "f/billing/x", "--reader", "u/ann"], vec![access]).await;
     assert_eq!(sent(&done.bodies), json!({"writers": [], "readers": ["u/ann"]}));
     assert_eq!(done.out, "path    f/billing/x\nreaders u/ann\n");
+    let items = r#"{"items":[{"path":"f/billing/x","writers":["g/ops"],"readers":["u/ann","u/bob"]}],"next":null}"#;
+    let done = remote(&["folders", "shared"], vec![("GET /api/w/w/access?limit=50", "200 OK", JSON, items)]).await;
+    assert!(done.out.contains("f/billing/x") && done.out.contains("g/ops") && done.out.contains("u/ann, u/bob"), "{}", done.out);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
-    Code,
+    Code, ScriptPath,
     auth::{Action, Domain},
     people::{Level, Name, Who},
 };
@@ -14,6 +14,7 @@ use sandmill_store::access::{AccessList, AccessRefused, Folder, NewFolder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::members::must;
 use crate::{
     app::App,
     auth::Caller,
@@ -78,6 +79,22 @@ pub(crate) struct ItemAccess {
     readers: Vec<String>,
 }
 
+/// A page of single paths that have lists, in their order.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PathAccessList {
+    items: Vec<PathAccess>,
+    /// Where the next page starts; null on the last.
+    next: Option<String>,
+}
+
+/// A single path, and who may use what is there, beside those who may anyway.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PathAccess {
+    path: String,
+    writers: Vec<String>,
+    readers: Vec<String>,
+}
+
 impl From<Folder> for FolderItem {
     fn from(Folder { name, description, updated_at, updated_by }: Folder) -> Self {
         Self { name: name.to_string(), description, updated_at: updated_at.to_string(), updated_by: updated_by.to_string() }
@@ -110,6 +127,7 @@ pub(super) fn refused(why: AccessRefused) -> Problem {
     match why {
         AccessRefused::Unknown(who) => Problem::new(Code::BadRequest, format!("{who} is no member or group of this workspace")),
         AccessRefused::Invalid(why) => Problem::new(Code::BadRequest, why),
+        AccessRefused::NothingThere => Problem::new(Code::NotFound, "there is no script, resource or variable at this path"),
         AccessRefused::TooMany(why) => Problem::new(Code::Conflict, why),
     }
 }
@@ -180,6 +198,26 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(
     caller.must(Domain::Members, Action::Write, &within(&name))?;
     let deleted = app.store.folders.delete(caller.workspace.id, &name).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_folder()) }
+}
+
+/// Lists the single paths that have lists. For admins of the workspace.
+#[utoipa::path(get, path = "/api/w/{workspace}/access", tag = "people", params(("workspace" = String, Path), NameQuery),
+    responses((status = 200, body = PathAccessList)))]
+pub(crate) async fn items(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<NameQuery>,
+) -> Result<Json<PathAccessList>, Problem> {
+    must(&caller, Action::Read)?;
+    let (after, limit) = query.read::<ScriptPath>()?;
+    let mut found = app.store.folders.items(caller.workspace.id, after.as_ref(), limit + 1).await?;
+    let next = paging::cut(&mut found, limit, |(path, _)| path.to_string());
+    let item = |(path, list): (ScriptPath, AccessList)| PathAccess {
+        path: path.to_string(),
+        writers: of_level(&list, Level::Writer),
+        readers: of_level(&list, Level::Reader),
+    };
+    Ok(Json(PathAccessList { items: found.into_iter().map(item).collect(), next }))
 }
 
 /// Shows who may use what is at a single path, beside those who may anyway.

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use sandmill_model::{Code, auth::Action, people::Name};
+use sandmill_model::{
+    Code,
+    auth::{Action, Domain, Scope},
+    people::Name,
+    role,
+};
 use sandmill_store::access::{Group, NewGroup};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,6 +76,18 @@ fn no_group() -> Problem {
     Problem::new(Code::NotFound, "there is no such group in this workspace")
 }
 
+/// Nobody gives others what they have not: what lists give the group, and that runs act as it.
+async fn must_have(app: &App, caller: &Caller, name: &Name) -> Result<(), Problem> {
+    let lists = app.store.groups.lists_with(caller.workspace.id, name).await?;
+    let runs = Scope::on(Domain::Identities, Action::Start, &format!("g/{name}"));
+    let scopes: Vec<Scope> = lists.iter().flat_map(|(path, level)| role::given(path, *level)).chain([runs]).collect();
+    if caller.principal.includes(&scopes) {
+        return Ok(());
+    }
+    let what = "whoever says who is in a group may do all that lists give it, and have runs act as it: the token lacks some of that";
+    Err(Problem::new(Code::Forbidden, what))
+}
+
 /// Lists the groups of a workspace.
 #[utoipa::path(get, path = "/api/w/{workspace}/groups", tag = "people", params(("workspace" = String, Path), NameQuery),
     responses((status = 200, body = GroupList)))]
@@ -107,6 +124,7 @@ pub(crate) async fn put(
     let mut members: Vec<Name> = members.iter().map(read).collect::<Result<_, _>>()?;
     members.sort();
     members.dedup();
+    must_have(&app, &caller, &name).await?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewGroup { workspace: caller.workspace.id, name, description, members: members.clone(), by, now: app.clock.now() };
     let group = app.store.groups.put(new).await?.map_err(refused)?;

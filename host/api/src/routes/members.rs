@@ -11,7 +11,7 @@ use http::{StatusCode, header, request::Parts};
 use sandmill_model::{
     Code, TokenId,
     auth::{Action, Domain, TokenHash, new_token},
-    people::Name,
+    people::{InvalidPerson, Name},
     role::Role,
 };
 use sandmill_store::members::{Invitation, Member, MemberPut, NewInvitation, NewMember};
@@ -134,9 +134,24 @@ pub(super) fn must(caller: &Caller, action: Action) -> Result<(), Problem> {
     if caller.may(Domain::Members, action, None) { Ok(()) } else { Err(forbidden(Domain::Members, action, None)) }
 }
 
+/// Nobody gives what they have not, nor takes it from those who have it.
+fn must_have(caller: &Caller, role: Role, of: &Name) -> Result<(), Problem> {
+    if caller.principal.includes(&role.scopes(of)) {
+        return Ok(());
+    }
+    let role = role.name();
+    let what = format!("whoever gives the role {role}, or changes somebody who has it, may do all that it gives: the token lacks some");
+    Err(Problem::new(Code::Forbidden, what))
+}
+
 fn read_role(name: &str) -> Result<Role, Problem> {
     let all = || Role::ALL.map(Role::name).join(", ");
     Role::from_name(name).ok_or_else(|| Problem::new(Code::BadRequest, format!("`role` is one of {}", all())))
+}
+
+/// Whoever is invited has no name yet.
+fn nobody() -> Result<Name, Problem> {
+    "-".parse().map_err(|error: InvalidPerson| Problem::internal(error.to_string()))
 }
 
 fn no_member() -> Problem {
@@ -167,9 +182,12 @@ pub(crate) async fn put(
     must(&caller, Action::Write)?;
     let role = read_role(&request.role)?;
     let workspace = caller.workspace.id;
-    // Else one workspace could learn which users others have.
-    if !caller.principal.may_instance(Action::Write) && app.store.members.find(workspace, &user).await?.is_none() {
-        return Err(no_member());
+    must_have(&caller, role, &user)?;
+    match app.store.members.find(workspace, &user).await? {
+        Some(present) => must_have(&caller, present.role, &user)?,
+        // Else one workspace could learn which users others have.
+        None if !caller.principal.may_instance(Action::Write) => return Err(no_member()),
+        None => {}
     }
     let by = Arc::clone(&caller.principal.identity);
     let new = NewMember { workspace, user: user.clone(), role, by, now: app.clock.now() };
@@ -187,6 +205,8 @@ pub(crate) async fn put(
     params(("workspace" = String, Path), ("name" = String, Path)), responses((status = 204, description = "It is no member any more")))]
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(user): NameRef) -> Result<StatusCode, Problem> {
     must(&caller, Action::Write)?;
+    let present = app.store.members.find(caller.workspace.id, &user).await?.ok_or_else(no_member)?;
+    must_have(&caller, present.role, &user)?;
     let removed = app.store.members.remove(caller.workspace.id, &user).await?;
     if !removed {
         return Err(no_member());
@@ -210,7 +230,8 @@ pub(crate) async fn invitations(
     Ok(Json(InvitationList { items: found.into_iter().map(InvitationBody::from).collect(), next }))
 }
 
-/// Invites somebody: whoever has what is answered can accept, once, and becomes a member. No e-mail is sent.
+/// Invites somebody: whoever has what is answered can accept, once, and becomes a member, as long as whoever invites administers the
+/// workspace. No e-mail is sent.
 #[utoipa::path(post, path = "/api/w/{workspace}/invitations", tag = "people", params(("workspace" = String, Path)),
     request_body = InvitationRequest, responses((status = 201, body = NewInvitationBody)))]
 pub(crate) async fn invite(
@@ -220,6 +241,7 @@ pub(crate) async fn invite(
 ) -> Result<Response, Problem> {
     must(&caller, Action::Write)?;
     let role = read_role(&request.role)?;
+    must_have(&caller, role, &nobody()?)?;
     let hours = request.hours.unwrap_or(HOURS_DEFAULT);
     if !(1..=HOURS_MAX).contains(&hours) {
         return Err(Problem::new(Code::BadRequest, format!("`hours` is 1 to {HOURS_MAX}")));
@@ -227,8 +249,11 @@ pub(crate) async fn invite(
     let (secret, now) = (new_token().replacen("sm_", "si_", 1), app.clock.now());
     let (id, expires_at) = (TokenId::new(now), now.plus(Duration::from_secs(u64::from(hours) * 3600)));
     let by = Arc::clone(&caller.principal.identity);
-    let new = NewInvitation { workspace: caller.workspace.id, id, hash: TokenHash::of(&secret), role, by, now, expires_at };
-    app.store.invitations.invite(new).await?;
+    let is_by_operator = caller.principal.may_instance(Action::Write);
+    let new = NewInvitation { workspace: caller.workspace.id, id, hash: TokenHash::of(&secret), role, by, is_by_operator, now, expires_at };
+    if !app.store.invitations.invite(new).await? {
+        return Err(Problem::new(Code::Forbidden, "whoever invites, or as whom their token acts, is a user who administers the workspace"));
+    }
     tracing::info!(by = &*caller.principal.identity, %id, role = role.name(), "somebody was invited");
     let body = NewInvitationBody { id: id.to_string(), invitation: secret, expires_at: expires_at.to_string() };
     let after = json!({"id": body.id, "role": role.name(), "expires_at": body.expires_at});

@@ -16,7 +16,7 @@ use sandmill_model::{
 };
 use sandmill_store::{
     members::{InvitationRefused, Invited},
-    users::{Carrier, NewUser, User, UserChange},
+    users::{Carrier, NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,6 +27,7 @@ use crate::{
     app::App,
     audit::Facts,
     auth::NeedsNobody,
+    passwords::{self, For},
     problem::Problem,
     request::secret::SecretBody,
     sessions::{self, Opened, Person},
@@ -76,7 +77,6 @@ pub(crate) struct AcceptRequest {
     user: Option<String>,
     /// At least 12 characters.
     password: Option<String>,
-    email: Option<String>,
     #[serde(default)]
     display_name: String,
 }
@@ -227,13 +227,14 @@ pub(crate) async fn login(
     SecretBody(request): SecretBody<LoginRequest>,
 ) -> Result<Response, Problem> {
     let LoginRequest { user, password, carrier } = request;
-    let login = user.trim().to_lowercase();
+    let login = user.trim().to_ascii_lowercase();
     if login.len() > LOGIN_BYTES_MAX {
         return Err(wrong());
     }
     let tries = Tries::count(&app, Some(&login), outsider.address)?;
     let (user, kept) = app.store.users.by_login(&login).await?.map_or((None, None), |(user, kept)| (Some(user), kept));
-    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(password, kept.clone()).await)?;
+    let whose = For { address: outsider.address, account: Some(login) };
+    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(password, kept.clone(), whose).await)?;
     let user = user.filter(|user| is_right && !user.is_disabled).ok_or_else(wrong)?;
     let carrier = match carrier {
         CarrierName::Cookie => Carrier::Cookie,
@@ -308,16 +309,20 @@ pub(crate) async fn password(
     let (name, carrier) = (&logged_in.person.session.user.name, logged_in.person.session.carrier);
     let tries = Tries::count(&app, Some(name.as_str()), None)?;
     let (_, kept) = app.store.users.by_login(name.as_str()).await?.ok_or_else(wrong)?;
-    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(request.old, kept).await)?;
+    let other = || Problem::new(Code::Forbidden, "that is not the old password");
+    let whose = For { address: None, account: Some(name.to_string()) };
+    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(request.old, kept.clone(), whose.clone()).await)?;
     if !is_right {
-        return Err(Problem::new(Code::Forbidden, "that is not the old password"));
+        return Err(other());
     }
     tries.succeeded();
-    let new = app.passwords.hash(request.new).await?;
-    // Whoever took this session away, or gave another password, must not be overruled by what was begun before.
+    let new = app.passwords.hash(request.new, whose).await?;
+    // Whoever took this session away must not be overruled by what was begun before.
     logged_in.must_still_be(&app).await?;
-    let change = UserChange { password: Some(new.clone()), ..UserChange::default() };
-    let user = app.store.users.change(name.clone(), change).await?.map_err(refused)?.ok_or_else(wrong)?;
+    // An admin may have given them another while this was hashed, so that whoever knew the old one is shut out.
+    let change = UserChange { password: Some(new.clone()), password_was: kept, ..UserChange::default() };
+    let user = app.store.users.change(name.clone(), change).await?;
+    let user = user.map_err(|why| if why == UserRefused::PasswordChanged { other() } else { refused(why) })?.ok_or_else(wrong)?;
     app.end_session(&logged_in.secret).await?;
     let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;
     answer(&user, &opened, carrier)
@@ -332,16 +337,41 @@ pub(crate) async fn accept(
     logged_in: Result<LoggedIn, Problem>,
     SecretBody(request): SecretBody<AcceptRequest>,
 ) -> Result<(StatusCode, Extension<Facts>, Json<Accepted>), Problem> {
-    let no_good = || Problem::new(Code::NotFound, "the invitation is not good: it was used or withdrawn, or has expired");
-    let tries = Tries::count(&app, None, outsider.address)?;
-    let (hash, now) = (TokenHash::of(&request.invitation), app.clock.now());
+    let (hash, address) = (TokenHash::of(&request.invitation), outsider.address);
+    // By the invitation, too: whoever has a good one must not find out with it which users there are.
+    let tries = Tries::count(&app, Some(&format!("invitation {}", hash.0.hex())), address)?;
+    match accept_as(&app, hash, address, logged_in, request).await {
+        Ok((user, facts)) => {
+            tries.succeeded();
+            Ok((StatusCode::CREATED, Extension(facts), Json(Accepted { user: user.name.to_string() })))
+        }
+        // Before anybody was looked for. All else tells something, and be it by what is looked at first.
+        Err(problem) if problem.code() == Code::BadRequest => {
+            tries.succeeded();
+            Err(problem)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn accept_as(
+    app: &App,
+    hash: TokenHash,
+    address: Option<IpAddr>,
+    logged_in: Result<LoggedIn, Problem>,
+    request: AcceptRequest,
+) -> Result<(User, Facts), Problem> {
+    let no_good = || {
+        let why = "the invitation is not good: it was used or withdrawn, or has expired, or whoever made it may not invite any more";
+        Problem::new(Code::NotFound, why)
+    };
+    let now = app.clock.now();
     // Before anything that costs something.
     if !app.store.invitations.is_good(hash, now).await? {
         return Err(no_good());
     }
-    tries.succeeded();
     let (invited, kind, session) = if request.user.is_some() {
-        (Invited::New(new_user(&app, request).await?), ActorKind::Anonymous, None)
+        (Invited::New(new_user(app, address, request).await?), ActorKind::Anonymous, None)
     } else {
         let logged_in = logged_in?;
         // The body may have been long on its way.
@@ -352,23 +382,35 @@ pub(crate) async fn accept(
     match app.store.invitations.accept(hash, invited, now).await? {
         Ok(user) => {
             let facts = facts(&user.name, kind, session);
-            Ok((StatusCode::CREATED, Extension(facts), Json(Accepted { user: user.name.to_string() })))
+            Ok((user, facts))
         }
         Err(InvitationRefused::NotGood) => Err(no_good()),
         Err(InvitationRefused::IsMember) => Err(Problem::new(Code::Conflict, "you are a member of this workspace already")),
         Err(InvitationRefused::TooMany) => Err(Problem::new(Code::Conflict, "the workspace has as many members as it can have")),
-        Err(InvitationRefused::User(why)) => Err(refused(why)),
+        Err(InvitationRefused::User(UserRefused::TooMany)) => {
+            Err(Problem::new(Code::Conflict, "this workspace has brought as many users into the installation as it can"))
+        }
+        Err(InvitationRefused::User(_)) => Err(not_to_be_had()),
     }
 }
 
-async fn new_user(app: &App, request: AcceptRequest) -> Result<NewUser, Problem> {
+/// The same whoever has the name, and whatever it is that is in the way.
+fn not_to_be_had() -> Problem {
+    Problem::new(Code::Conflict, "this name cannot be had; take another")
+}
+
+/// Without an e-mail address: nobody has shown whose it is, and whether it is taken is no matter of whoever was invited.
+async fn new_user(app: &App, address: Option<IpAddr>, request: AcceptRequest) -> Result<NewUser, Problem> {
     let bad = |error: InvalidPerson| Problem::new(Code::BadRequest, error.to_string());
-    let AcceptRequest { invitation: _, user, password, email, display_name } = request;
+    let AcceptRequest { invitation, user, password, display_name } = request;
     let name = Name::of_user(&user.unwrap_or_default()).map_err(bad)?;
-    let email = email.map(|email| people::check_email(&email)).transpose().map_err(bad)?;
     people::check_display_name(&display_name).map_err(bad)?;
     let password = password.ok_or_else(|| Problem::new(Code::BadRequest, "`password` is missing"))?;
-    let password = Some(app.passwords.hash(password).await?);
+    passwords::check(&password)?;
+    if !app.store.users.is_free(&name).await? {
+        return Err(not_to_be_had());
+    }
+    let password = Some(app.passwords.hash(password, For { address, account: Some(invitation) }).await?);
     let by = name.identity();
-    Ok(NewUser { name, email, display_name, password, is_instance_admin: false, by, now: app.clock.now() })
+    Ok(NewUser { name, email: None, display_name, password, is_instance_admin: false, by, now: app.clock.now() })
 }

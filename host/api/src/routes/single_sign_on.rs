@@ -102,8 +102,8 @@ fn refused(why: SubjectRefused, assertion: &Assertion) -> Problem {
         ),
         SubjectRefused::Disabled => "your user is disabled; ask an instance admin".to_owned(),
         SubjectRefused::EmailTaken => format!(
-            "a user who has a password, or another account, has your e-mail address already. If that is you, ask an instance admin to \
-             `sandmill users change NAME --oidc-subject` with the subject `{subject}`"
+            "a user who has a password, or another account, or had one, or is an instance admin, has your e-mail address already. If that \
+             is you, ask an instance admin to `sandmill users change NAME --oidc-subject` with the subject `{subject}`"
         ),
         SubjectRefused::TooMany => "there are as many users as there can be".to_owned(),
         SubjectRefused::NameTaken => "all names like yours are taken; ask an instance admin to make a user for you".to_owned(),

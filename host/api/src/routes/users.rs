@@ -10,8 +10,8 @@ use sandmill_model::{
     people::{self, InvalidPerson, Name},
 };
 use sandmill_store::{
-    subjects::{Linked, SUBJECT_BYTES_MAX, Subject},
-    users::{NewUser, User, UserChange, UserRefused},
+    subjects::SUBJECT_BYTES_MAX,
+    users::{Link, NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use crate::{
     app::App,
     audit::Facts,
     auth::{Authenticated, forbidden},
+    passwords::For,
     problem::Problem,
     request::{
         paging::{self, NameQuery},
@@ -119,6 +120,9 @@ pub(super) fn refused(why: UserRefused) -> Problem {
     let why = match why {
         UserRefused::NameTaken => "this name is taken",
         UserRefused::EmailTaken => "this e-mail address is taken",
+        UserRefused::SubjectTaken => "another user is linked with this subject",
+        UserRefused::PasswordChanged => "the password was changed at this moment",
+        UserRefused::LastAdmin => "nobody else administers the installation: make somebody else an instance admin before",
         UserRefused::TooMany => "there are as many users as there can be",
     };
     Problem::new(Code::Conflict, why)
@@ -173,21 +177,14 @@ pub(crate) async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
     Ok(UserBody { oidc_subject, ..UserBody::from(user) })
 }
 
-/// Links a user with a subject of the identity provider; none: with no one.
-async fn link(app: &App, user: &Name, subject: Option<String>) -> Result<(), Problem> {
+/// The link with a subject of the identity provider; none: with no one.
+fn link(app: &App, subject: Option<String>) -> Result<Link, Problem> {
     let issuer = app.single_sign_on()?.provider.issuer();
-    let Some(subject) = subject else {
-        app.store.subjects.unlink(&issuer, user).await?;
-        return Ok(());
-    };
-    if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.contains(char::is_control) {
+    let is_bad = |subject: &String| !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.contains(char::is_control);
+    if subject.as_ref().is_some_and(is_bad) {
         return Err(Problem::new(Code::BadRequest, "`oidc_subject` has 1 to 255 bytes, and no control characters"));
     }
-    match app.store.subjects.link(Subject { issuer, subject: subject.into() }, user.clone(), app.clock.now()).await? {
-        Linked::Done => Ok(()),
-        Linked::NoSuchUser => Err(no_user()),
-        Linked::Taken => Err(Problem::new(Code::Conflict, "another user is linked with this subject")),
-    }
+    Ok(Link { issuer, subject: subject.map(Arc::from), now: app.clock.now() })
 }
 
 /// Makes a user. A name is never given to another: users are disabled, not deleted.
@@ -203,7 +200,7 @@ pub(crate) async fn create(
     let email = email.map(|email| people::check_email(&email)).transpose().map_err(bad)?;
     people::check_display_name(&display_name).map_err(bad)?;
     let password = match password {
-        Some(password) => Some(app.passwords.hash(password).await?),
+        Some(password) => Some(app.passwords.hash(password, For::default()).await?),
         None => None,
     };
     let by = Arc::clone(&principal.identity);
@@ -227,15 +224,13 @@ pub(crate) async fn change(
     let UserPatch { email, display_name, password, is_instance_admin, is_disabled, oidc_subject } = request;
     let email = email.map(|email| email.map(|email| people::check_email(&email)).transpose()).transpose().map_err(bad)?;
     display_name.as_deref().map_or(Ok(()), people::check_display_name).map_err(bad)?;
+    let link = oidc_subject.map(|subject| link(&app, subject)).transpose()?;
     let password = match password {
-        Some(password) => Some(app.passwords.hash(password).await?),
+        Some(password) => Some(app.passwords.hash(password, For::default()).await?),
         None => None,
     };
     let has_new_password = password.is_some();
-    if let Some(subject) = oidc_subject {
-        link(&app, &name, subject).await?;
-    }
-    let change = UserChange { email, display_name, password, is_instance_admin, is_disabled };
+    let change = UserChange { email, display_name, password, password_was: None, is_instance_admin, is_disabled, link };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
     let user = whole(&app, user).await?;

@@ -182,6 +182,112 @@ async fn whoever_administers_a_workspace_makes_tokens_for_it() {
 }
 
 #[tokio::test]
+async fn names_are_not_tried_out_by_an_invitation() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let invitation = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value()["invitation"].clone();
+    let accept = async |name: &str, password: &str| {
+        let body = json!({"invitation": invitation, "user": name, "password": password});
+        post("/api/auth/invitation").no_token().json(body).to(&api).await
+    };
+    // A user, and whom a token acts as: one answer. No address is taken, so none can be tried out.
+    let [user, token] = [accept("eve", PASSWORD).await, accept("ann", PASSWORD).await];
+    let [user, token] = [user, token].map(|answer| answer.is_problem(409, "conflict")["detail"].clone());
+    assert_eq!(user, token);
+    let email = json!({"invitation": invitation, "user": "bob", "password": PASSWORD, "email": "eve@example.test"});
+    post("/api/auth/invitation").no_token().json(email).to(&api).await.is_problem(400, "bad_request");
+    // What is not looked at costs nothing, and tells nothing.
+    for _ in 0..20 {
+        for name in ["eve", "bob", "B/b"] {
+            accept(name, "short").await.is_problem(400, "bad_request");
+        }
+    }
+    for _ in 0..8 {
+        accept("eve", PASSWORD).await.is_problem(409, "conflict");
+    }
+    accept("bob", PASSWORD).await.is_problem(429, "too_many_requests");
+    api.clock.advance(Duration::from_secs(61));
+    assert_eq!(accept("bob", PASSWORD).await.status, 201);
+    assert_eq!(get("/api/instance/users/bob").to(&api).await.value()["email"], json!(null));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_gives_a_role_that_is_more_than_they_have() {
+    const PEOPLE: &str = "sm_people";
+    const MOST: &str = "sm_most";
+    let api = Api::new().await;
+    for name in ["eve", "bob", "cy"] {
+        user(&api, name).await;
+    }
+    api.token(PEOPLE, Some(api.workspace), &["members:read", "members:write"]).await;
+    let most = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "members:*", "identities:start"];
+    api.token(MOST, Some(api.workspace), &most).await;
+    // As whom they act is no user: that is no matter here, an invitation apart.
+    member(&api, "eve", "viewer").await;
+    member(&api, "bob", "developer").await;
+    member(&api, "cy", "admin").await;
+    let role = |role: &str| json!({ "role": role });
+    for name in ["admin", "developer", "viewer"] {
+        put("/api/w/w/members/eve").token(PEOPLE).json(role(name)).to(&api).await.is_problem(403, "forbidden");
+        post("/api/w/w/invitations").token(PEOPLE).json(role(name)).to(&api).await.is_problem(403, "forbidden");
+    }
+    for (name, status) in [("admin", 403), ("developer", 200), ("viewer", 200)] {
+        assert_eq!(put("/api/w/w/members/eve").token(MOST).json(role(name)).to(&api).await.status, status, "{name}");
+    }
+    // Nor is it taken from whoever has it.
+    put("/api/w/w/members/cy").token(MOST).json(role("viewer")).to(&api).await.is_problem(403, "forbidden");
+    delete("/api/w/w/members/cy").token(MOST).to(&api).await.is_problem(403, "forbidden");
+    delete("/api/w/w/members/bob").token(PEOPLE).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(delete("/api/w/w/members/bob").token(MOST).to(&api).await.status, 204);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_puts_people_into_a_group_that_has_more_than_they_have() {
+    const PEOPLE: &str = "sm_people";
+    const SOME: &str = "sm_some";
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    member(&api, "eve", "developer").await;
+    api.token(PEOPLE, Some(api.workspace), &["members:write"]).await;
+    let some = ["members:write", "identities:start:g/*"];
+    api.token(SOME, Some(api.workspace), &some).await;
+    let eve = || put("/api/w/w/groups/ops").json(json!({"members": ["eve"]}));
+    eve().token(PEOPLE).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(eve().token(SOME).to(&api).await.status, 200, "nothing is lent to it");
+    let list = put("/api/w/w/folders/billing").json(json!({"writers": ["g/ops"]})).to(&api).await;
+    assert_eq!(list.status, 200, "{list:?}");
+    eve().token(SOME).to(&api).await.is_problem(403, "forbidden");
+    let more = ["members:write", "identities:start:g/*", "scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*:f/billing/*"];
+    api.token(SOME, Some(api.workspace), &more).await;
+    api.clock.advance(Duration::from_secs(2));
+    assert_eq!(eve().token(SOME).to(&api).await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_sees_what_was_lent() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    member(&api, "eve", "developer").await;
+    let secret = session(&api, "eve").await;
+    let lent = json!({"readers": ["u/eve"]});
+    put("/api/w/w/access/f/t/echo").json(lent.clone()).to(&api).await.is_problem(404, "not_found");
+    for path in ["f/t/echo", "u/eve/echo"] {
+        api.deploy(path).await;
+        assert_eq!(put(format!("/api/w/w/access/{path}")).json(lent.clone()).to(&api).await.status, 200, "{path}");
+    }
+    let page = get("/api/w/w/access?limit=1").to(&api).await.value();
+    assert_eq!(page["items"], json!([{"path": "f/t/echo", "writers": [], "readers": ["u/eve"]}]));
+    let next = page["next"].as_str().unwrap().to_owned();
+    let last = get(format!("/api/w/w/access?cursor={next}")).to(&api).await.value();
+    assert_eq!((&last["items"][0]["path"], &last["next"]), (&json!("u/eve/echo"), &json!(null)));
+    get("/api/w/w/access").token(&secret).to(&api).await.is_problem(403, "forbidden");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_archived_workspace_is_not_changed() {
     let api = Api::new().await;
     user(&api, "eve").await;

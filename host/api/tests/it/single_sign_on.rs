@@ -123,6 +123,20 @@ async fn whoever_is_not_linked_is_told_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_refused_links_nobody() {
+    let (api, _) = api(false, Vec::new()).await;
+    for name in ["eve", "bob"] {
+        let made = post("/api/instance/users").json(json!({"name": name, "email": format!("{name}@example.test")})).to(&api).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let taken = json!({"oidc_subject": "1", "email": "bob@example.test"});
+    patch("/api/instance/users/eve").json(taken).to(&api).await.is_problem(409, "conflict");
+    assert_eq!(get("/api/instance/users/eve").to(&api).await.value()["oidc_subject"], json!(null));
+    logged_in(&api).await.is_problem(403, "forbidden");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn a_login_of_another_browser_is_not_taken() {
     let (api, _) = api(true, Vec::new()).await;
     let ((cookie, state), (other_cookie, other_state)) = (begin(&api).await, begin(&api).await);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    access::{AccessList, AccessRefused, FOLDERS_MAX, Folder, Folders, ITEMS_MAX, LIST_MAX, NewFolder},
+    access::{AccessList, AccessRefused, FOLDERS_MAX, Folder, Folders, ITEMS_MAX, ITEMS_OF_ONE_MAX, LIST_MAX, NewFolder},
     resources::Unfit,
 };
 
@@ -76,6 +76,39 @@ impl Folders for Sql {
         }))
     }
 
+    fn items<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        after: Option<&'a ScriptPath>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, AccessList)>, StoreError>> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        Box::pin(self.db.read((workspace, after, limit), |(workspace, after, limit), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT path, who, level FROM access_lists WHERE workspace = $1 AND path IN (
+                             SELECT DISTINCT path FROM access_lists WHERE workspace = $1 AND path > $2 AND {path like $3}
+                             ORDER BY path LIMIT $4
+                         ) ORDER BY path, who",
+                        values![*workspace, after.as_str(), "*/*/*", *limit],
+                    )
+                    .await?;
+                let mut items: Vec<(ScriptPath, AccessList)> = Vec::new();
+                for row in &rows {
+                    let (path, (who, level)) = (row.path(0)?, (read_who(row, 1)?, read_level(row, 2)?));
+                    if items.last().is_none_or(|(last, _)| *last != path) {
+                        items.push((path, AccessList::new()));
+                    }
+                    if let Some((_, list)) = items.last_mut() {
+                        list.insert(who, level);
+                    }
+                }
+                Ok(items)
+            })
+        }))
+    }
+
     fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>> {
         Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {
             Box::pin(async move { list_of(*workspace, path.as_str(), &mut conn).await })
@@ -117,20 +150,48 @@ async fn put_item(
     if let Some(refused) = refused(workspace, list, conn).await? {
         return Ok(Err(refused));
     }
-    // Those of folders have one slash, those of single paths more.
-    let others = conn
-        .row(
-            "SELECT COUNT(DISTINCT path) FROM access_lists WHERE workspace = $1 AND path <> $2 AND {path like $3}",
-            values![workspace, path, "*/*/*"],
-        )
-        .await?;
-    if !list.is_empty() && others.map_or(Ok(0), |row| row.int(0))? >= i64::from(ITEMS_MAX) {
-        return Ok(Err(AccessRefused::TooMany(format!("a workspace has at most {ITEMS_MAX} single paths with lists"))));
+    if !list.is_empty()
+        && let Some(refused) = no_room(workspace, path, conn).await?
+    {
+        return Ok(Err(refused));
     }
     write(workspace, path.as_str(), list, conn).await.map(Ok)
 }
 
-/// Why a list is not kept.
+/// Why a single path has no list, whatever is on it.
+async fn no_room(workspace: WorkspaceId, path: &ScriptPath, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
+    let there = conn
+        .row(
+            "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM scripts WHERE workspace = $1 AND path = $2)
+                 OR EXISTS (SELECT 1 FROM resources WHERE workspace = $1 AND path = $2)
+                 OR EXISTS (SELECT 1 FROM variables WHERE workspace = $1 AND path = $2) THEN 1 ELSE 0 END AS BIGINT)",
+            values![workspace, path],
+        )
+        .await?;
+    if there.map_or(Ok(0), |row| row.int(0))? == 0 {
+        return Ok(Some(AccessRefused::NothingThere));
+    }
+    let mut segments = path.as_str().split('/');
+    let (kind, one) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    // Lists of folders have one slash, those of single paths more.
+    for (like, max, what) in [
+        (format!("{kind}/{one}/*"), ITEMS_OF_ONE_MAX, "a folder, and a home,"),
+        (format!("{kind}/*/*"), ITEMS_MAX, "the folders of a workspace, and its homes,"),
+    ] {
+        let others = conn
+            .row(
+                "SELECT COUNT(DISTINCT path) FROM access_lists WHERE workspace = $1 AND path <> $2 AND {path like $3}",
+                values![workspace, path, like],
+            )
+            .await?;
+        if others.map_or(Ok(0), |row| row.int(0))? >= i64::from(max) {
+            return Ok(Some(AccessRefused::TooMany(format!("{what} have at most {max} single paths with lists"))));
+        }
+    }
+    Ok(None)
+}
+
+/// Why a list is not kept. Who is on it stays there until the transaction ends.
 pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mut Conn<'_>) -> Result<Option<AccessRefused>, StoreError> {
     if list.len() > LIST_MAX {
         return Ok(Some(AccessRefused::TooMany(format!("a list names at most {LIST_MAX} users and groups"))));
@@ -140,7 +201,8 @@ pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mu
             Who::User(name) => is_member(workspace, name, conn).await?,
             Who::Group(name) => {
                 let own = values![workspace, name.as_str()];
-                conn.row("SELECT 1 FROM people_groups WHERE workspace = $1 AND name = $2", own).await?.is_some()
+                let sql = "SELECT 1 FROM people_groups WHERE workspace = $1 AND name = $2 {lock present people_groups}";
+                conn.row(sql, own).await?.is_some()
             }
         };
         if !is_known {
@@ -166,11 +228,11 @@ pub(super) async fn write(workspace: WorkspaceId, path: &str, list: &AccessList,
 pub(super) async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<'_>) -> Result<AccessList, StoreError> {
     let rows =
         conn.rows("SELECT who, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who", values![workspace, path]).await?;
-    let entry = |row: &Row| {
-        let who = row.text(0)?.parse::<Who>().map_err(|error| StoreError::Corrupt(format!("a list: {error}")))?;
-        Ok((who, read_level(row, 1)?))
-    };
-    rows.iter().map(entry).collect()
+    rows.iter().map(|row| Ok((read_who(row, 0)?, read_level(row, 1)?))).collect()
+}
+
+fn read_who(row: &Row, column: usize) -> Result<Who, StoreError> {
+    row.text(column)?.parse().map_err(|error| StoreError::Corrupt(format!("a list: {error}")))
 }
 
 pub(super) fn check_description(description: &str) -> Result<(), AccessRefused> {

@@ -2,12 +2,12 @@
 
 use sandmill_model::{
     BoxFuture, WorkspaceId,
-    people::{Name, Who},
+    people::{Level, Name, Who},
 };
 
 use super::{
     Sql,
-    access::check_description,
+    access::{check_description, read_level},
     dialect::Conn,
     members::is_member,
     users::read_name,
@@ -56,14 +56,30 @@ impl Groups for Sql {
         }))
     }
 
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>> {
+        Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT path, level FROM access_lists WHERE workspace = $1 AND who = $2 ORDER BY path",
+                        values![*workspace, format!("g/{name}")],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), read_level(row, 1)?))).collect()
+            })
+        }))
+    }
+
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(self.db.write((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
                 let own = values![*workspace, name.as_str()];
+                // First: whoever puts it on a list at this moment holds it, and what they put is there afterwards.
+                let deleted = conn.execute("DELETE FROM people_groups WHERE workspace = $1 AND name = $2", own.clone()).await? > 0;
                 let lists = values![*workspace, format!("g/{name}")];
                 conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
-                conn.execute("DELETE FROM group_members WHERE workspace = $1 AND group_name = $2", own.clone()).await?;
-                Ok(conn.execute("DELETE FROM people_groups WHERE workspace = $1 AND name = $2", own).await? > 0)
+                conn.execute("DELETE FROM group_members WHERE workspace = $1 AND group_name = $2", own).await?;
+                Ok(deleted)
             })
         }))
     }

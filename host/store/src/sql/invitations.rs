@@ -6,6 +6,7 @@ use super::{
     Sql,
     dialect::Conn,
     members::{self, read_role},
+    service_accounts::administers,
     users,
     value::{Row, values},
 };
@@ -24,7 +25,7 @@ macro_rules! is_good {
 }
 
 impl Invitations for Sql {
-    fn invite(&self, new: NewInvitation) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn invite(&self, new: NewInvitation) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { invite(new, &mut conn).await })))
     }
 
@@ -75,8 +76,9 @@ impl Invitations for Sql {
     fn is_good(&self, hash: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(self.db.read((hash, now), |(hash, now), mut conn| {
             Box::pin(async move {
-                let row = conn.row(concat!("SELECT 1 FROM invitations WHERE ", is_good!()), values![hash.0, *now]);
-                Ok(row.await?.is_some())
+                let sql = concat!("SELECT workspace, created_by, by_operator FROM invitations WHERE ", is_good!());
+                let Some(row) = conn.row(sql, values![hash.0, *now]).await? else { return Ok(false) };
+                may_invite(WorkspaceId(row.uuid(0)?), row.text(1)?, row.int(2)? != 0, &mut conn).await
             })
         }))
     }
@@ -93,7 +95,10 @@ impl Invitations for Sql {
     }
 }
 
-async fn invite(new: &NewInvitation, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+async fn invite(new: &NewInvitation, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    if !may_invite(new.workspace, &new.by, new.is_by_operator, conn).await? {
+        return Ok(false);
+    }
     conn.execute(
         "DELETE FROM invitations WHERE workspace = $1 AND id IN (
              SELECT id FROM invitations WHERE workspace = $1 ORDER BY id DESC LIMIT $2 OFFSET $3
@@ -102,11 +107,22 @@ async fn invite(new: &NewInvitation, conn: &mut Conn<'_>) -> Result<(), StoreErr
     )
     .await?;
     conn.execute(
-        "INSERT INTO invitations (workspace, id, hash, role, created_at, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        values![new.workspace, new.id, new.hash.0, new.role.name(), new.now, &new.by, new.expires_at],
+        "INSERT INTO invitations (workspace, id, hash, role, created_at, created_by, expires_at, by_operator)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        values![new.workspace, new.id, new.hash.0, new.role.name(), new.now, &new.by, new.expires_at, i64::from(new.is_by_operator)],
     )
-    .await
-    .map(drop)
+    .await?;
+    Ok(true)
+}
+
+/// Whether who is called `by` may invite somebody to a workspace: nobody whom it has lost brings others in.
+async fn may_invite(workspace: WorkspaceId, by: &str, is_by_operator: bool, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    // What holds NUL is nobody.
+    let Some(user) = by.strip_prefix("u/").filter(|user| !user.contains('\0')) else { return Ok(is_by_operator) };
+    if administers(workspace, user, conn).await? {
+        return Ok(true);
+    }
+    Ok(is_by_operator && conn.row("SELECT 1 FROM users WHERE name = $1", values![user]).await?.is_none())
 }
 
 /// Nothing is written before all that could be refused was looked at, for what is refused is committed, too.
@@ -119,12 +135,15 @@ async fn accept(
     // Of two that accept at once, one waits here and finds it used.
     let row = conn
         .row(
-            concat!("SELECT workspace, id, role, created_by FROM invitations WHERE ", is_good!(), " {lock invitations}"),
+            concat!("SELECT workspace, id, role, created_by, by_operator FROM invitations WHERE ", is_good!(), " {lock invitations}"),
             values![hash.0, now],
         )
         .await?;
     let Some(row) = row else { return Ok(Err(InvitationRefused::NotGood)) };
     let (workspace, id, role) = (WorkspaceId(row.uuid(0)?), TokenId(row.uuid(1)?), read_role(&row, 2)?);
+    if !may_invite(workspace, row.text(3)?, row.int(4)? != 0, conn).await? {
+        return Ok(Err(InvitationRefused::NotGood));
+    }
     if members::is_full(workspace, conn).await? {
         return Ok(Err(InvitationRefused::TooMany));
     }
@@ -138,7 +157,7 @@ async fn accept(
                 _ => return Ok(Err(InvitationRefused::NotGood)),
             }
         }
-        Invited::New(new) => match users::create(new, conn).await? {
+        Invited::New(new) => match users::create(new, users::Way::Invitation(workspace), conn).await? {
             Ok(user) => user,
             Err(refused) => return Ok(Err(InvitationRefused::User(refused))),
         },

@@ -105,10 +105,15 @@ pub(super) async fn put(new: &NewMember, conn: &mut Conn<'_>) -> Result<MemberPu
 
 pub(super) async fn remove(workspace: WorkspaceId, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     let own = values![workspace, user.as_str()];
-    conn.execute("DELETE FROM group_members WHERE workspace = $1 AND user_name = $2", own.clone()).await?;
+    // First: whoever is putting them into a group or on a list at this moment holds it, and what they put is there afterwards.
+    let removed = conn.execute("DELETE FROM members WHERE workspace = $1 AND user_name = $2", own.clone()).await? > 0;
+    conn.execute("DELETE FROM group_members WHERE workspace = $1 AND user_name = $2", own).await?;
     let lists = values![workspace, format!("u/{user}")];
     conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND who = $2", lists).await?;
-    Ok(conn.execute("DELETE FROM members WHERE workspace = $1 AND user_name = $2", own).await? > 0)
+    // What they lent of their home. `0` comes after `/`.
+    let home = values![workspace, format!("u/{user}/"), format!("u/{user}0")];
+    conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path >= $2 AND path < $3", home).await?;
+    Ok(removed)
 }
 
 pub(super) async fn is_full(workspace: WorkspaceId, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
@@ -116,8 +121,10 @@ pub(super) async fn is_full(workspace: WorkspaceId, conn: &mut Conn<'_>) -> Resu
     Ok(row.map_or(Ok(0), |row| row.int(0))? >= i64::from(MEMBERS_MAX))
 }
 
+/// Whether somebody is a member, and stays so until the transaction ends.
 pub(super) async fn is_member(workspace: WorkspaceId, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-    let row = conn.row("SELECT 1 FROM members WHERE workspace = $1 AND user_name = $2", values![workspace, user.as_str()]).await?;
+    let own = values![workspace, user.as_str()];
+    let row = conn.row("SELECT 1 FROM members WHERE workspace = $1 AND user_name = $2 {lock present members}", own).await?;
     Ok(row.is_some())
 }
 

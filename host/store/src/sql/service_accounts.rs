@@ -131,6 +131,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
             let of_group = conn
                 .row(
                     "SELECT 1 FROM group_members g JOIN users u ON u.name = g.user_name
+                         JOIN members m ON m.workspace = g.workspace AND m.user_name = g.user_name
                      WHERE g.workspace = $1 AND g.group_name = $2 AND g.user_name = $3 AND u.disabled = 0",
                     values![workspace, name.as_str(), user],
                 )
@@ -148,6 +149,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
             let on_list = conn
                 .row(
                     "SELECT 1 FROM access_lists l JOIN users u ON u.name = $4
+                         JOIN members m ON m.workspace = l.workspace AND m.user_name = u.name
                      WHERE l.workspace = $1 AND l.path = $2 AND u.disabled = 0 AND (l.who = $3 OR l.who IN (
                          SELECT 'g/' || group_name FROM group_members WHERE workspace = $1 AND user_name = $4
                      )) LIMIT 1",
@@ -160,7 +162,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
 }
 
 /// Whether somebody may log in and administers the workspace or the installation.
-async fn administers(workspace: WorkspaceId, user: &str, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+pub(super) async fn administers(workspace: WorkspaceId, user: &str, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     if user == OPERATOR {
         return Ok(true);
     }

@@ -9,7 +9,7 @@ use crate::{
     StoreError,
     members::NewMember,
     subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused, Subjects},
-    users::{NewUser, User, UserRefused},
+    users::{Link, NewUser, User, UserRefused},
 };
 
 /// Names that are tried for a new user: `ann`, `ann-2`, ….
@@ -26,13 +26,11 @@ impl Subjects for Sql {
                 if users::find(user, &mut conn).await?.is_none() {
                     return Ok(Linked::NoSuchUser);
                 }
-                match owner(subject, &mut conn).await? {
-                    Some(owner) if owner == *user => return Ok(Linked::Done),
-                    Some(_) => return Ok(Linked::Taken),
-                    None => {}
+                if owner(subject, &mut conn).await?.is_some_and(|owner| owner != *user) {
+                    return Ok(Linked::Taken);
                 }
-                unlink(&subject.issuer, user, &mut conn).await?;
-                link(subject, user, *now, &mut conn).await?;
+                let wanted = Link { issuer: subject.issuer.clone(), subject: Some(subject.subject.clone()), now: *now };
+                relink(&wanted, user, &mut conn).await?;
                 Ok(Linked::Done)
             })
         }))
@@ -81,13 +79,14 @@ async fn log_in(login: &SubjectLogin, conn: &mut Conn<'_>) -> Result<Result<User
 }
 
 /// The user whom a subject is linked with.
-async fn owner(subject: &Subject, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
+pub(super) async fn owner(subject: &Subject, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
     let row =
         conn.row("SELECT user_name FROM subjects WHERE issuer = $1 AND subject = $2", values![&subject.issuer, &subject.subject]).await?;
     row.map(|row| users::read_name(&row, 0)).transpose()
 }
 
 async fn link(subject: &Subject, user: &Name, now: Timestamp, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    note_linked(user, conn).await?;
     let written = conn
         .execute(
             "INSERT INTO subjects (issuer, subject, user_name, linked_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
@@ -98,7 +97,26 @@ async fn link(subject: &Subject, user: &Name, now: Timestamp, conn: &mut Conn<'_
     if written == 0 { Err(StoreError::Contended("two link one subject at once".to_owned())) } else { Ok(()) }
 }
 
+/// Links a user with a subject that is nobody else's, in the place of another of the same issuer; or with none.
+pub(super) async fn relink(wanted: &Link, user: &Name, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    if let Some(subject) = &wanted.subject {
+        let subject = Subject { issuer: wanted.issuer.clone(), subject: subject.clone() };
+        if owner(&subject, conn).await?.as_ref() == Some(user) {
+            return Ok(());
+        }
+        unlink(&wanted.issuer, user, conn).await?;
+        return link(&subject, user, wanted.now, conn).await;
+    }
+    unlink(&wanted.issuer, user, conn).await.map(drop)
+}
+
+/// From then on no address links a user: that would undo what an admin does by taking a link away.
+async fn note_linked(user: &Name, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    conn.execute("UPDATE users SET was_linked = 1 WHERE name = $1", values![user.as_str()]).await.map(drop)
+}
+
 async fn unlink(issuer: &str, user: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    note_linked(user, conn).await?;
     let own = values![user.as_str(), issuer];
     Ok(conn.execute("DELETE FROM subjects WHERE user_name = $1 AND issuer = $2", own).await? > 0)
 }
@@ -113,14 +131,16 @@ async fn admit(
     if let Some(email) = &stranger.email {
         let row = conn
             .row(
-                "SELECT u.name, u.password, s.subject FROM users u LEFT JOIN subjects s ON s.user_name = u.name AND s.issuer = $2
-                 WHERE u.email = $1",
-                values![email.as_str(), &subject.issuer],
+                "SELECT u.name, CAST(CASE WHEN u.password IS NULL AND u.was_linked = 0 AND u.instance_admin = 0
+                     AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.user_name = u.name) THEN 1 ELSE 0 END AS BIGINT)
+                 FROM users u WHERE u.email = $1",
+                values![email.as_str()],
             )
             .await?;
         if let Some(row) = row {
-            // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner.
-            if row.opt_text(1)?.is_some() || row.opt_text(2)?.is_some() {
+            // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner. Of
+            // whoever was known by a subject, or is so, an admin says who they are; and addresses make nobody an admin of the installation.
+            if row.int(1)? == 0 {
                 return Ok(Err(SubjectRefused::EmailTaken));
             }
             let name = users::read_name(&row, 0)?;
@@ -135,21 +155,21 @@ async fn admit(
     let Some(name) = free(&stranger.name, conn).await? else { return Ok(Err(SubjectRefused::NameTaken)) };
     let Stranger { name: _, email, display_name } = stranger.clone();
     let new = NewUser { name, email, display_name, password: None, is_instance_admin: false, by: BY_GROUPS.into(), now };
-    match users::create(&new, conn).await? {
+    match users::create(&new, users::Way::Issuer, conn).await? {
         Ok(user) => {
             link(subject, &user.name, now, conn).await?;
             Ok(Ok(user))
         }
         Err(UserRefused::TooMany) => Ok(Err(SubjectRefused::TooMany)),
         // Both were free a moment ago.
-        Err(UserRefused::NameTaken | UserRefused::EmailTaken) => Err(StoreError::Contended("two users of one name at once".to_owned())),
+        Err(_) => Err(StoreError::Contended("two users of one name at once".to_owned())),
     }
 }
 
 async fn free(wanted: &Name, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
     let numbered = (2..=NAMES_TRIED_MAX).filter_map(|number| format!("{wanted}-{number}").parse().ok());
     for name in std::iter::once(wanted.clone()).chain(numbered) {
-        if users::find(&name, conn).await?.is_none() {
+        if users::is_free(&name, conn).await? {
             return Ok(Some(name));
         }
     }

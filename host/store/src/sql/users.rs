@@ -1,15 +1,17 @@
 //! Users.
 
-use sandmill_model::{BoxFuture, people::Name};
+use sandmill_model::{BoxFuture, WorkspaceId, people::Name};
 
 use super::{
     Sql,
     dialect::Conn,
+    subjects,
     value::{Row, values},
 };
 use crate::{
     StoreError,
-    users::{Login, NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
+    subjects::Subject,
+    users::{BROUGHT_MAX, Login, NewUser, USERS_MAX, User, UserChange, UserRefused, Users},
 };
 
 /// What [`read`] reads; conditions come after it.
@@ -26,7 +28,11 @@ pub(super) const USER_COLUMNS: usize = 8;
 
 impl Users for Sql {
     fn create(&self, new: NewUser) -> BoxFuture<'_, Result<Result<User, UserRefused>, StoreError>> {
-        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { create(new, &mut conn).await })))
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { create(new, Way::Admin, &mut conn).await })))
+    }
+
+    fn is_free<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.db.read(name.clone(), |name, mut conn| Box::pin(async move { is_free(name, &mut conn).await })))
     }
 
     fn find<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<User>, StoreError>> {
@@ -73,19 +79,42 @@ impl Users for Sql {
     }
 }
 
-pub(super) async fn create(new: &NewUser, conn: &mut Conn<'_>) -> Result<Result<User, UserRefused>, StoreError> {
-    if let Some(row) = conn.row("SELECT COUNT(*) FROM users", values![]).await?
-        && row.int(0)? >= i64::from(USERS_MAX)
+/// How a user comes.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// An instance admin makes them.
+    Admin,
+    /// By an invitation to a workspace.
+    Invitation(WorkspaceId),
+    /// By single sign-on.
+    Issuer,
+}
+
+pub(super) async fn create(new: &NewUser, way: Way, conn: &mut Conn<'_>) -> Result<Result<User, UserRefused>, StoreError> {
+    let brought_by = match way {
+        Way::Invitation(workspace) => Some(workspace),
+        Way::Admin | Way::Issuer => None,
+    };
+    let (count, max) = match brought_by {
+        Some(workspace) => (conn.row("SELECT COUNT(*) FROM users WHERE brought_by = $1", values![workspace]).await?, BROUGHT_MAX),
+        None => (conn.row("SELECT COUNT(*) FROM users WHERE brought_by IS NULL", values![]).await?, USERS_MAX),
+    };
+    if let Some(row) = count
+        && row.int(0)? >= i64::from(max)
     {
         return Ok(Err(UserRefused::TooMany));
     }
-    if conn.row("SELECT 1 FROM users WHERE name = $1", values![new.name.as_str()]).await?.is_some() {
+    let is_taken = match way {
+        Way::Admin => conn.row("SELECT 1 FROM users WHERE name = $1", values![new.name.as_str()]).await?.is_some(),
+        Way::Invitation(_) | Way::Issuer => !is_free(&new.name, conn).await?,
+    };
+    if is_taken {
         return Ok(Err(UserRefused::NameTaken));
     }
     let written = conn
         .execute(
-            "INSERT INTO users (name, email, display_name, password, instance_admin, disabled, created_at, created_by)
-             VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO users (name, email, display_name, password, instance_admin, disabled, created_at, created_by, brought_by)
+             VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8) ON CONFLICT DO NOTHING",
             values![
                 new.name.as_str(),
                 new.email.clone(),
@@ -93,7 +122,8 @@ pub(super) async fn create(new: &NewUser, conn: &mut Conn<'_>) -> Result<Result<
                 new.password.clone(),
                 i64::from(new.is_instance_admin),
                 new.now,
-                &new.by
+                &new.by,
+                brought_by
             ],
         )
         .await?;
@@ -105,12 +135,41 @@ pub(super) async fn create(new: &NewUser, conn: &mut Conn<'_>) -> Result<Result<
     find(&new.name, conn).await?.map(Ok).ok_or_else(gone)
 }
 
+/// Whether there is neither such a user, nor a token that acts so, nor something in such a home of any workspace: whoever gets the name
+/// gets all of these.
+pub(super) async fn is_free(name: &Name, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    if conn.row("SELECT 1 FROM users WHERE name = $1", values![name.as_str()]).await?.is_some()
+        || conn.row("SELECT 1 FROM tokens WHERE identity = $1 LIMIT 1", values![name.identity()]).await?.is_some()
+    {
+        return Ok(false);
+    }
+    // `0` comes after `/`. By workspace, so that each look is one into an index.
+    let home = conn
+        .row(
+            "SELECT 1 FROM workspaces w
+             WHERE EXISTS (SELECT 1 FROM scripts s WHERE s.workspace = w.id AND s.path >= $1 AND s.path < $2)
+                 OR EXISTS (SELECT 1 FROM resources r WHERE r.workspace = w.id AND r.path >= $1 AND r.path < $2)
+                 OR EXISTS (SELECT 1 FROM variables v WHERE v.workspace = w.id AND v.path >= $1 AND v.path < $2) LIMIT 1",
+            values![format!("u/{name}/"), format!("u/{name}0")],
+        )
+        .await?;
+    Ok(home.is_none())
+}
+
 pub(super) async fn find(name: &Name, conn: &mut Conn<'_>) -> Result<Option<User>, StoreError> {
     let row = conn.row(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.name = $1"), values![name.as_str()]).await?;
     row.as_ref().map(read).transpose()
 }
 
+/// Nothing is written before all that could be refused was looked at, for what is refused is committed, too.
 async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result<Result<Option<User>, UserRefused>, StoreError> {
+    let takes_admin = change.is_instance_admin == Some(false) || change.is_disabled == Some(true);
+    // Of two admins who take each other's right away, one waits here and finds nobody else. Before the user: all lock in the same order.
+    let admins = if takes_admin {
+        conn.rows("SELECT name FROM users WHERE instance_admin = 1 AND disabled = 0 ORDER BY name {lock users}", values![]).await?
+    } else {
+        Vec::new()
+    };
     // Whoever logs in at this moment locks it, too.
     let locked = conn
         .row(
@@ -119,11 +178,27 @@ async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result
         )
         .await?;
     let Some(row) = locked else { return Ok(Ok(None)) };
+    if change.password_was.is_some() && row.opt_text(2)? != change.password_was.as_deref() {
+        return Ok(Err(UserRefused::PasswordChanged));
+    }
+    if let [last] = &*admins
+        && last.text(0)? == name.as_str()
+    {
+        return Ok(Err(UserRefused::LastAdmin));
+    }
     let email = change.email.clone().map_or_else(|| row.opt_text(0).map(|email| email.map(str::to_owned)), Ok)?;
     if let Some(email) = &email
         && conn.row("SELECT 1 FROM users WHERE email = $1 AND name <> $2", values![email.as_str(), name.as_str()]).await?.is_some()
     {
         return Ok(Err(UserRefused::EmailTaken));
+    }
+    if let Some(link) = &change.link
+        && let Some(subject) = &link.subject
+        && subjects::owner(&Subject { issuer: link.issuer.clone(), subject: subject.clone() }, conn)
+            .await?
+            .is_some_and(|owner| owner != *name)
+    {
+        return Ok(Err(UserRefused::SubjectTaken));
     }
     let display_name = change.display_name.clone().map_or_else(|| row.text(1).map(str::to_owned), Ok)?;
     let password = match &change.password {
@@ -139,6 +214,9 @@ async fn change(name: &Name, change: &UserChange, conn: &mut Conn<'_>) -> Result
     .await?;
     if change.password.is_some() || change.is_disabled == Some(true) {
         conn.execute("DELETE FROM sessions WHERE user_name = $1", values![name.as_str()]).await?;
+    }
+    if let Some(link) = &change.link {
+        subjects::relink(link, name, conn).await?;
     }
     find(name, conn).await.map(Ok)
 }

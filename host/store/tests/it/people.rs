@@ -10,16 +10,21 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
-    access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, LIST_MAX, NewFolder, NewGroup},
+    access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, ITEMS_OF_ONE_MAX, LIST_MAX, NewFolder, NewGroup},
     members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
-    users::{Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
+    users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
 };
 
-use crate::fixture::{Database, on_both, path, tick, workspace};
+use crate::fixture::{Database, deployment, on_both, path, tick, workspace};
 
 on_both![
     users_have_names_of_their_own,
+    nobody_takes_over_what_others_act_as,
+    one_workspace_does_not_fill_the_installation,
     users_change,
+    a_password_that_was_reset_stays,
+    somebody_administers_the_installation,
+    two_admins_take_each_others_right,
     a_session_lives_while_it_is_used,
     sessions_end_with_the_password_and_the_account,
     old_sessions_make_place,
@@ -27,7 +32,9 @@ on_both![
     lists_say_what_a_member_may_do,
     lists_are_checked_and_bounded,
     whoever_goes_is_on_no_list,
+    whoever_goes_at_the_same_moment_is_on_no_list,
     an_invitation_is_good_once,
+    an_invitation_is_as_good_as_whoever_made_it,
     two_accept_at_once,
     tokens_end_with_whom_they_act_as,
 ];
@@ -110,6 +117,53 @@ async fn users_have_names_of_their_own(database: Database) {
     assert_eq!(names(Some("bob"), 2).await, ["cy"]);
 }
 
+async fn nobody_takes_over_what_others_act_as(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for (id, called) in [(own, "own"), (other, "other")] {
+        store.workspaces.ensure(id, called, tick()).await.unwrap();
+    }
+    let principal =
+        Principal { token: TokenId::new(tick()), workspace: Some(other), identity: "u/robot".into(), scopes: vec![Scope::all()] };
+    store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
+    store.scripts.deploy(deployment(other, "u/home/x", "1")).await.unwrap();
+    let accept = async |called: &str| {
+        store.invitations.invite(invitation(own, called, tick())).await.unwrap();
+        let accepted = store.invitations.accept(TokenHash::of(called), Invited::New(new_user(called)), tick()).await.unwrap();
+        accepted.map(|user| user.name.to_string())
+    };
+    for taken in ["robot", "home"] {
+        assert!(!store.users.is_free(&name(taken)).await.unwrap(), "{taken}");
+        assert_eq!(accept(taken).await, Err(InvitationRefused::User(UserRefused::NameTaken)), "{taken}");
+        assert_eq!(store.users.find(&name(taken)).await.unwrap(), None, "{taken}");
+    }
+    for free in ["robo", "hom", "home2", "robot.x"] {
+        assert!(store.users.is_free(&name(free)).await.unwrap(), "{free}");
+        assert_eq!(accept(free).await.as_deref(), Ok(free));
+    }
+    // Whoever administers the installation knows what they do.
+    user(&store, "robot").await;
+    user(&store, "home").await;
+}
+
+async fn one_workspace_does_not_fill_the_installation(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let accept = async |of: WorkspaceId, called: &str| {
+        store.invitations.invite(invitation(of, called, tick())).await.unwrap();
+        let new = NewUser { email: None, ..new_user(called) };
+        store.invitations.accept(TokenHash::of(called), Invited::New(new), tick()).await.unwrap().map(drop)
+    };
+    for number in 0..BROUGHT_MAX {
+        assert_eq!(accept(own, &format!("u{number}")).await, Ok(()));
+    }
+    // Out of the workspace is not out of the installation.
+    store.members.remove(own, &name("u0")).await.unwrap();
+    assert_eq!(accept(own, "one-more").await, Err(InvitationRefused::User(UserRefused::TooMany)));
+    assert_eq!(accept(other, "of-others").await, Ok(()));
+    user(&store, "ann").await;
+}
+
 async fn users_change(database: Database) {
     let store = database.open().await;
     let ann = user(&store, "ann").await;
@@ -129,6 +183,59 @@ async fn users_change(database: Database) {
     assert_eq!(change(changed).await, Ok(Some(expected)));
     assert_eq!(store.users.by_login("ann").await.unwrap().unwrap().1.as_deref(), Some("phc of the first"), "what is not named stays");
     assert_eq!(store.users.change(name("nobody"), UserChange::default()).await.unwrap(), Ok(None));
+}
+
+async fn a_password_that_was_reset_stays(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    let kept = async || store.users.by_login("ann").await.unwrap().unwrap().1;
+    let change = async |password: &str, was: Option<&str>| {
+        let (password, password_was) = (Some(password.to_owned()), was.map(str::to_owned));
+        store.users.change(name("ann"), UserChange { password, password_was, ..UserChange::default() }).await.unwrap()
+    };
+    change("phc of the admin", None).await.unwrap().unwrap();
+    assert_eq!(change("phc of a thief", Some("phc of the first")).await, Err(UserRefused::PasswordChanged));
+    assert_eq!(kept().await.as_deref(), Some("phc of the admin"));
+    change("phc of the second", Some("phc of the admin")).await.unwrap().unwrap();
+    assert_eq!(kept().await.as_deref(), Some("phc of the second"));
+}
+
+fn admin(is_instance_admin: bool) -> UserChange {
+    UserChange { is_instance_admin: Some(is_instance_admin), ..UserChange::default() }
+}
+
+fn disabled(is_disabled: bool) -> UserChange {
+    UserChange { is_disabled: Some(is_disabled), ..UserChange::default() }
+}
+
+async fn somebody_administers_the_installation(database: Database) {
+    let store = database.open().await;
+    for called in ["ann", "bob", "cy"] {
+        user(&store, called).await;
+    }
+    let change = async |of: &str, change: UserChange| store.users.change(name(of), change).await.unwrap().map(drop);
+    for of in ["ann", "bob"] {
+        assert_eq!(change(of, admin(true)).await, Ok(()));
+    }
+    assert_eq!(change("bob", disabled(true)).await, Ok(()));
+    for change_of_ann in [admin(false), disabled(true)] {
+        assert_eq!(change("ann", change_of_ann).await, Err(UserRefused::LastAdmin), "bob cannot log in");
+    }
+    assert!(store.users.find(&name("ann")).await.unwrap().is_some_and(|ann| ann.is_instance_admin && !ann.is_disabled));
+    // Who administers nothing, or stays as they are, is no matter.
+    assert_eq!((change("cy", disabled(true)).await, change("ann", admin(true)).await), (Ok(()), Ok(())));
+    assert_eq!(change("bob", disabled(false)).await, Ok(()));
+    assert_eq!((change("ann", admin(false)).await, change("bob", admin(false)).await), (Ok(()), Err(UserRefused::LastAdmin)));
+}
+
+async fn two_admins_take_each_others_right(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    for called in ["ann", "bob"] {
+        one.users.create(NewUser { is_instance_admin: true, ..new_user(called) }).await.unwrap().unwrap();
+    }
+    let (ann, bob) = tokio::join!(one.users.change(name("ann"), admin(false)), other.users.change(name("bob"), disabled(true)));
+    let (ann, bob) = (ann.unwrap(), bob.unwrap());
+    assert_ne!(ann.is_ok(), bob.is_ok(), "{ann:?} {bob:?}");
 }
 
 async fn a_session_lives_while_it_is_used(database: Database) {
@@ -229,6 +336,7 @@ async fn lists_say_what_a_member_may_do(database: Database) {
     ] {
         store.folders.put(new).await.unwrap().unwrap();
     }
+    store.scripts.deploy(deployment(own, "f/closed/shown", "x")).await.unwrap();
     store.folders.put_item(own, &path("f/closed/shown"), list(&[("g/ops", Level::Reader)])).await.unwrap().unwrap();
     let standing = async |of: &str| store.members.standing(own, &name(of)).await.unwrap().unwrap();
     let expected = Standing {
@@ -240,6 +348,9 @@ async fn lists_say_what_a_member_may_do(database: Database) {
     let expected = Standing { folders: vec![(name("billing"), None), (name("closed"), Some(Level::Owner))], items: Vec::new(), ..expected };
     assert_eq!(standing("bob").await, expected);
 
+    let with = store.groups.lists_with(own, &name("ops")).await.unwrap();
+    assert_eq!(with, [("f/billing".to_owned(), Level::Writer), ("f/closed/shown".to_owned(), Level::Reader)]);
+    assert_eq!(store.groups.lists_with(other, &name("ops")).await.unwrap(), []);
     let (found, entries) = store.folders.find(own, &name("billing")).await.unwrap().unwrap();
     assert_eq!((found.description.as_str(), entries), ("for all ✓", list(&[("u/ann", Level::Reader), ("g/ops", Level::Writer)])));
     assert_eq!(store.folders.find(other, &name("billing")).await.unwrap(), None);
@@ -282,13 +393,42 @@ async fn lists_are_checked_and_bounded(database: Database) {
     assert!(matches!(store.folders.put(folder(own, "one-more", &[])).await.unwrap(), Err(AccessRefused::TooMany(_))));
     store.folders.put(folder(own, "f0", &[("u/ann", Level::Owner)])).await.unwrap().unwrap();
     let reader = || list(&[("u/ann", Level::Reader)]);
-    for number in 0..ITEMS_MAX {
-        store.folders.put_item(own, &path(&format!("f/x/i{number}")), reader()).await.unwrap().unwrap();
+    let nothing = store.folders.put_item(own, &path("f/x0/nothing"), reader()).await.unwrap();
+    assert_eq!(nothing, Err(AccessRefused::NothingThere));
+    let share = async |at: String| {
+        store.scripts.deploy(deployment(own, &at, "x")).await.unwrap();
+        store.folders.put_item(own, &path(&at), reader()).await.unwrap()
+    };
+    for folder in 0..ITEMS_MAX / ITEMS_OF_ONE_MAX {
+        for number in 0..ITEMS_OF_ONE_MAX {
+            assert_eq!(share(format!("f/x{folder}/i{number}")).await, Ok(()));
+        }
+        // No folder has the places of others.
+        assert!(matches!(share(format!("f/x{folder}/one-more")).await, Err(AccessRefused::TooMany(_))));
     }
-    let one_more = store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap();
-    assert!(matches!(one_more, Err(AccessRefused::TooMany(_))));
-    store.folders.put_item(own, &path("f/x/i0"), AccessList::new()).await.unwrap().unwrap();
-    store.folders.put_item(own, &path("f/x/one-more"), reader()).await.unwrap().unwrap();
+    assert!(matches!(share("f/y/one-more".to_owned()).await, Err(AccessRefused::TooMany(_))));
+    // Nor has whoever lends what is theirs.
+    for number in 0..ITEMS_OF_ONE_MAX {
+        assert_eq!(share(format!("u/cy/i{number}")).await, Ok(()));
+    }
+    assert!(matches!(share("u/cy/one-more".to_owned()).await, Err(AccessRefused::TooMany(_))));
+    assert_eq!(share("u/cyx/x".to_owned()).await, Ok(()));
+    store.folders.put_item(own, &path("f/x0/i0"), AccessList::new()).await.unwrap().unwrap();
+    assert_eq!(share("f/y/one-more".to_owned()).await, Ok(()));
+
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let page = store.folders.items(own, after.as_ref(), 7).await.unwrap();
+        after = page.last().map(|(path, _)| path.clone());
+        assert!(page.len() <= 7 && page.iter().all(|(_, entries)| *entries == reader()));
+        found.extend(page.into_iter().map(|(path, _)| path.to_string()));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found.len(), usize::try_from(ITEMS_MAX + ITEMS_OF_ONE_MAX + 1).unwrap());
+    assert!(found.is_sorted() && found.contains(&"f/y/one-more".to_owned()) && !found.contains(&"f/x0/i0".to_owned()));
+    assert_eq!(store.folders.items(other, None, 7).await.unwrap(), []);
 }
 
 async fn whoever_goes_is_on_no_list(database: Database) {
@@ -298,15 +438,58 @@ async fn whoever_goes_is_on_no_list(database: Database) {
     member(&store, own, "ann", Role::Developer).await;
     store.groups.put(group(own, "ops", &["ann"])).await.unwrap().unwrap();
     store.folders.put(folder(own, "billing", &[("u/ann", Level::Owner), ("g/ops", Level::Writer)])).await.unwrap().unwrap();
+    user(&store, "bob").await;
+    member(&store, own, "bob", Role::Developer).await;
+    for at in ["u/ann/x", "u/ann2/x"] {
+        store.scripts.deploy(deployment(own, at, "x")).await.unwrap();
+        store.folders.put_item(own, &path(at), list(&[("u/bob", Level::Reader)])).await.unwrap().unwrap();
+    }
     store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(store.folders.item(own, &path("u/ann/x")).await.unwrap(), BTreeMap::new(), "what she lent");
+    assert_eq!(store.folders.item(own, &path("u/ann2/x")).await.unwrap().len(), 1);
     member(&store, own, "ann", Role::Developer).await;
     assert_eq!(store.members.standing(own, &name("ann")).await.unwrap().unwrap().folders, [(name("billing"), None)]);
     assert_eq!(store.groups.find(own, &name("ops")).await.unwrap().unwrap().1, []);
 }
 
+async fn whoever_goes_at_the_same_moment_is_on_no_list(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    let own = workspace();
+    user(&one, "ann").await;
+    user(&one, "bob").await;
+    member(&one, own, "bob", Role::Viewer).await;
+    for _ in 0..20 {
+        member(&one, own, "ann", Role::Developer).await;
+        one.groups.put(group(own, "lent", &[])).await.unwrap().unwrap();
+        let (put, shared, lent, removed, deleted) = tokio::join!(
+            one.groups.put(group(own, "ops", &["ann", "bob"])),
+            one.folders.put(folder(own, "billing", &[("u/ann", Level::Owner), ("u/bob", Level::Reader)])),
+            one.folders.put(folder(own, "lent", &[("g/lent", Level::Owner)])),
+            async { other.members.remove(own, &name("ann")).await },
+            async { other.groups.delete(own, &name("lent")).await },
+        );
+        let ann = AccessRefused::Unknown("u/ann".parse().unwrap());
+        for refused in [put.unwrap().err(), shared.unwrap().err()].into_iter().flatten() {
+            assert_eq!(refused, ann);
+        }
+        let refused = lent.unwrap().err();
+        assert!(refused.is_none_or(|refused| refused == AccessRefused::Unknown("g/lent".parse().unwrap())));
+        assert!(removed.unwrap() && deleted.unwrap());
+        if let Some((_, members)) = one.groups.find(own, &name("ops")).await.unwrap() {
+            assert!(!members.contains(&name("ann")), "{members:?}");
+        }
+        for called in ["billing", "lent"] {
+            if let Some((_, entries)) = one.folders.find(own, &name(called)).await.unwrap() {
+                assert!(entries.keys().all(|who| who.to_string() == "u/bob"), "{entries:?}");
+            }
+        }
+    }
+}
+
 fn invitation(workspace: WorkspaceId, secret: &str, now: Timestamp) -> NewInvitation {
     let (id, expires_at) = (TokenId::new(now), now.plus(Duration::from_secs(60)));
-    NewInvitation { workspace, id, hash: TokenHash::of(secret), role: Role::Operator, by: "u/ann".into(), now, expires_at }
+    let (hash, by) = (TokenHash::of(secret), "u/admin".into());
+    NewInvitation { workspace, id, hash, role: Role::Operator, by, is_by_operator: false, now, expires_at }
 }
 
 async fn an_invitation_is_good_once(database: Database) {
@@ -345,6 +528,54 @@ async fn an_invitation_is_good_once(database: Database) {
     assert!(!store.invitations.withdraw(workspace(), third.id).await.unwrap());
     assert!(store.invitations.withdraw(own, third.id).await.unwrap());
     assert_eq!(accept("three", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));
+}
+
+async fn an_invitation_is_as_good_as_whoever_made_it(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    for called in ["ann", "bob", "cy", "boss"] {
+        user(&store, called).await;
+    }
+    store.users.change(name("boss"), admin(true)).await.unwrap().unwrap();
+    member(&store, own, "ann", Role::Admin).await;
+    member(&store, own, "bob", Role::Developer).await;
+    member(&store, other, "cy", Role::Admin).await;
+    let by = |secret: &str, by: &str, is_by_operator| NewInvitation { by: by.into(), is_by_operator, ..invitation(own, secret, tick()) };
+    let is_good = async |secret: &str| store.invitations.is_good(TokenHash::of(secret), tick()).await.unwrap();
+    for (of, is_by_operator, expected) in [
+        ("u/ann", false, true),
+        ("u/boss", false, true),
+        ("u/admin", false, true),
+        ("u/bob", false, false),
+        ("u/bob", true, false),
+        ("u/cy", false, false),
+        ("u/nobody", false, false),
+        ("u/nobody", true, true),
+        ("s/deployer", false, false),
+        ("s/deployer", true, true),
+        ("u/a\0", false, false),
+    ] {
+        let secret = format!("{of} {is_by_operator}");
+        assert_eq!(store.invitations.invite(by(&secret, of, is_by_operator)).await.unwrap(), expected, "{secret:?}");
+        assert_eq!(is_good(&secret).await, expected, "{secret:?}");
+    }
+    // Nobody who is put out comes back by what they left behind, nor with a lesser role, nor disabled.
+    let comes_back = async || {
+        let (hash, invited) = (TokenHash::of("u/ann false"), Invited::New(new_user("mallory")));
+        (is_good("u/ann false").await, store.invitations.accept(hash, invited, tick()).await.unwrap().map(drop))
+    };
+    let refused = (false, Err(InvitationRefused::NotGood));
+    store.members.remove(own, &name("ann")).await.unwrap();
+    assert_eq!(comes_back().await, refused, "removed");
+    member(&store, own, "ann", Role::Developer).await;
+    assert_eq!(comes_back().await, refused, "a developer");
+    member(&store, own, "ann", Role::Admin).await;
+    store.users.change(name("ann"), disabled(true)).await.unwrap().unwrap();
+    assert_eq!(comes_back().await, refused, "disabled");
+    assert_eq!(store.users.find(&name("mallory")).await.unwrap(), None);
+    // Whoever is a user from now on needs the right as one.
+    user(&store, "nobody").await;
+    assert!(!is_good("u/nobody true").await && is_good("u/boss false").await);
 }
 
 async fn two_accept_at_once(database: Database) {
@@ -392,6 +623,8 @@ async fn tokens_end_with_whom_they_act_as(database: Database) {
     change(UserChange { is_instance_admin: Some(true), ..UserChange::default() }).await;
     store.members.remove(own, &name("ann")).await.unwrap();
     assert_eq!(good().await, all);
+    // The last one stays.
+    store.users.create(NewUser { is_instance_admin: true, ..new_user("boss") }).await.unwrap().unwrap();
     change(UserChange { is_disabled: Some(true), ..UserChange::default() }).await;
     assert_eq!(good().await, others);
 }

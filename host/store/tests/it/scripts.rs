@@ -12,6 +12,7 @@ use crate::fixture::{Database, deployment, on_both, path, workspace};
 on_both![
     a_deployment_is_found_by_every_selector,
     deploying_the_same_again_writes_nothing,
+    whoever_deploys_what_runs_as_another_answers_for_it,
     going_back_is_a_new_deployment,
     two_at_once_get_consecutive_numbers,
     the_same_from_many_is_one_deployment,
@@ -56,6 +57,19 @@ async fn deploying_the_same_again_writes_nothing(database: Database) {
     assert_eq!(store.scripts.deploy(again).await.unwrap(), first);
     assert_eq!(store.scripts.deployments(new.workspace, &new.path, None, 10).await.unwrap(), [first]);
     assert_eq!(store.scripts.version(new.workspace, new.version.digest).await.unwrap(), Some(new.version));
+}
+
+async fn whoever_deploys_what_runs_as_another_answers_for_it(database: Database) {
+    let store = database.open().await;
+    let mut new = deployment(workspace(), "f/demo/hello", "one");
+    new.version.manifest.run_as = Some("s/deployer".parse().unwrap());
+    let by = |who: &str| NewDeployment { created_by: who.into(), ..new.clone() };
+    let ann = store.scripts.deploy(by("u/ann")).await.unwrap();
+    assert_eq!(store.scripts.deploy(by("u/ann")).await.unwrap(), ann);
+    let bob = store.scripts.deploy(by("u/bob")).await.unwrap();
+    assert_eq!((bob.number, bob.version, &*bob.created_by), (ann.number + 1, ann.version, "u/bob"));
+    let (found, _) = store.scripts.find(new.workspace, &new.path, Selector::Newest).await.unwrap().unwrap();
+    assert_eq!(found, bob);
 }
 
 async fn going_back_is_a_new_deployment(database: Database) {

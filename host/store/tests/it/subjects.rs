@@ -1,19 +1,28 @@
 //! Users as issuers of single sign-on know them.
 
-use sandmill_model::{WorkspaceId, people::Name, role::Role};
+use sandmill_model::{
+    TokenId, WorkspaceId,
+    auth::{Principal, Scope, TokenHash},
+    people::Name,
+    role::Role,
+};
 use sandmill_store::{
     Store,
     members::NewMember,
     subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
-    users::{NewUser, User, UserChange},
+    users::{Link, NewUser, User, UserChange, UserRefused},
 };
 
 use crate::fixture::{Database, on_both, tick};
 
 on_both![
     a_user_is_known_by_issuer_and_subject,
+    a_change_that_is_refused_links_nobody,
     a_stranger_becomes_a_user_if_that_is_allowed,
     an_address_links_only_whoever_has_no_password,
+    whoever_is_unlinked_stays_so,
+    no_address_makes_an_admin_of_the_installation,
+    no_stranger_takes_over_what_others_act_as,
     groups_make_members_and_take_them_out,
     two_log_in_for_the_first_time,
 ];
@@ -79,6 +88,28 @@ async fn a_user_is_known_by_issuer_and_subject(database: Database) {
     assert_eq!(store.subjects.of_user("https://id.test", &ann.name).await.unwrap(), None);
 }
 
+async fn a_change_that_is_refused_links_nobody(database: Database) {
+    let store = database.open().await;
+    let (ann, bob) = (user(&store, "ann", Some("phc")).await, user(&store, "bob", Some("phc")).await);
+    let link = |subject: Option<&str>| Link { issuer: "https://id.test".into(), subject: subject.map(Into::into), now: tick() };
+    let change = async |user: &Name, change: UserChange| store.users.change(user.clone(), change).await.unwrap();
+    let linked = async || store.subjects.of_user("https://id.test", &ann.name).await.unwrap();
+    let taken = UserChange { email: Some(bob.email.clone()), link: Some(link(Some("1"))), ..UserChange::default() };
+    assert_eq!(change(&ann.name, taken).await, Err(UserRefused::EmailTaken));
+    assert_eq!(linked().await, None, "all of it or nothing");
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+    for _ in 0..2 {
+        let good = UserChange { link: Some(link(Some("1"))), ..UserChange::default() };
+        assert_eq!(change(&ann.name, good).await, Ok(Some(ann.clone())));
+        assert_eq!(linked().await.as_deref(), Some("1"));
+    }
+    let of_ann = UserChange { display_name: Some("Bob".to_owned()), link: Some(link(Some("1"))), ..UserChange::default() };
+    assert_eq!(change(&bob.name, of_ann).await, Err(UserRefused::SubjectTaken));
+    assert_eq!(store.users.find(&bob.name).await.unwrap(), Some(bob));
+    change(&ann.name, UserChange { link: Some(link(None)), ..UserChange::default() }).await.unwrap();
+    assert_eq!(linked().await, None);
+}
+
 async fn a_stranger_becomes_a_user_if_that_is_allowed(database: Database) {
     let store = database.open().await;
     user(&store, "ann", Some("phc")).await;
@@ -101,6 +132,39 @@ async fn an_address_links_only_whoever_has_no_password(database: Database) {
     assert_eq!(logged_in(&store, stranger("3", "x", Some("bob@example.test"))).await, Err(SubjectRefused::EmailTaken));
     assert_eq!(store.users.find(&name("x")).await.unwrap(), None, "nothing is left of it");
     assert_eq!(logged_in(&store, login("3")).await, Err(SubjectRefused::Unknown));
+}
+
+async fn whoever_is_unlinked_stays_so(database: Database) {
+    let store = database.open().await;
+    let (ann, bob, cy) = (user(&store, "ann", None).await, user(&store, "bob", None).await, user(&store, "cy", None).await);
+    let back = async |called: &str| logged_in(&store, stranger(called, "x", Some(&format!("{called}@example.test")))).await;
+    assert_eq!(back("ann").await.as_deref(), Ok("ann"));
+    assert!(store.subjects.unlink("https://id.test", &ann.name).await.unwrap());
+    assert_eq!(back("ann").await, Err(SubjectRefused::EmailTaken));
+    // Also of whom another issuer knows, and of whom an admin has said that no issuer does.
+    store.subjects.link(subject("https://other.test", "1"), bob.name, tick()).await.unwrap();
+    assert_eq!(back("bob").await, Err(SubjectRefused::EmailTaken));
+    let none = Link { issuer: "https://id.test".into(), subject: None, now: tick() };
+    store.users.change(cy.name, UserChange { link: Some(none), ..UserChange::default() }).await.unwrap().unwrap();
+    assert_eq!(back("cy").await, Err(SubjectRefused::EmailTaken));
+    store.subjects.link(subject("https://id.test", "ann"), ann.name, tick()).await.unwrap();
+    assert_eq!(back("ann").await.as_deref(), Ok("ann"), "an admin may link them again");
+}
+
+async fn no_address_makes_an_admin_of_the_installation(database: Database) {
+    let store = database.open().await;
+    let ann = user(&store, "ann", None).await;
+    let admin = UserChange { is_instance_admin: Some(true), ..UserChange::default() };
+    store.users.change(ann.name, admin).await.unwrap().unwrap();
+    assert_eq!(logged_in(&store, stranger("1", "x", Some("ann@example.test"))).await, Err(SubjectRefused::EmailTaken));
+    assert_eq!(logged_in(&store, login("1")).await, Err(SubjectRefused::Unknown));
+}
+
+async fn no_stranger_takes_over_what_others_act_as(database: Database) {
+    let store = database.open().await;
+    let principal = Principal { token: TokenId::new(tick()), workspace: None, identity: "u/robot".into(), scopes: vec![Scope::all()] };
+    store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
+    assert_eq!(logged_in(&store, stranger("1", "robot", None)).await.as_deref(), Ok("robot-2"));
 }
 
 async fn groups_make_members_and_take_them_out(database: Database) {

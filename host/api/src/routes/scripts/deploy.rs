@@ -50,8 +50,9 @@ pub(crate) struct Deployed {
 /// Deploys source or a component: builds it and points the path at the new version.
 ///
 /// Source comes as JSON, a component as `application/wasm` with its manifest (JSON) in the header `Sandmill-Manifest` or in `?manifest=`.
-/// Deploying what the path points at already changes nothing and answers 200. What the manifest asks for works once it is given, see
-/// `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys could not give. An `error_handler` needs `runs:start` of
+/// Deploying what the path points at already changes nothing and answers 200, unless it has a `run_as` and somebody else deployed it. What the
+/// manifest asks for works once it is given, see `/api/w/{workspace}/grants/{path}`; what was given before stays, but for what whoever deploys
+/// could not give. An `error_handler` needs `runs:start` of
 /// its path, a `run_as` `identities:start` of what it names and a place on its list.
 #[utoipa::path(put, path = "/api/w/{workspace}/scripts/{path}", tag = "scripts",
     params(("workspace" = String, Path), ("path" = String, Path, description = "`f/<folder>/<name>` or `u/<user>/<name>`"),
@@ -81,6 +82,8 @@ pub(crate) async fn deploy(
     }
     if let Some((deployment, version)) = present
         && version.digest == digest
+        // As whom runs act is up to whoever deployed it: another who may use that puts themselves in their place.
+        && (version.manifest.run_as.is_none() || deployment.created_by == caller.principal.identity)
     {
         let missing = grants::missing(&app, &caller, &path, &version.manifest.grants).await?;
         let said = Said { warnings: Vec::new(), missing };
