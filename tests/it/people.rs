@@ -436,6 +436,22 @@ async fn people_use_the_command_line() {
     // What is known is believed for a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(done(says(None, &["folders", "list"], "")).contains("cli-folder"));
+    let shown = done(says(None, &["whoami"], ""));
+    assert!(shown.contains("u/cli-ann") && shown.contains("default (developer)"), "{shown}");
+    assert!(done(says(None, &["quotas"], "")).contains("plan"));
+    assert_eq!(says(None, &["settings", "set", "audit_days=30"], "").0, Some(3), "limits are the operator's");
+    // Another password: the session that was saved is another one, too, and goes on.
+    let other = "another correct horse";
+    assert_eq!(says(None, &["password"], &format!("wrong {PASSWORD}\n{other}\n")).0, Some(3));
+    done(says(None, &["password"], &format!("{PASSWORD}\n{other}\n")));
+    assert!(done(says(None, &["whoami"], "")).contains("u/cli-ann"));
+    done(says(admin, &["workspaces", "create", "cli-second"], ""));
+    let invitation = done(says(admin, &["members", "invite", "--role", "viewer", "--workspace", "cli-second"], ""));
+    assert!(done(says(None, &["members", "accept"], &invitation)).contains("cli-ann"));
+    assert_eq!(says(None, &["members", "accept"], &invitation).0, Some(3), "once");
+    assert!(done(says(None, &["whoami"], "")).contains("cli-second (viewer)"));
+    done(says(admin, &["settings", "set", "audit_days=30", "--workspace", "cli-second"], ""));
+    assert!(done(says(admin, &["settings", "show", "--workspace", "cli-second"], "")).contains("30"));
     done(says(admin, &["members", "remove", "cli-ann"], ""));
     done(says(None, &["logout"], ""));
     assert_eq!(says(None, &["scripts", "list", "--server", &server.url], "").0, Some(2), "nothing is left");

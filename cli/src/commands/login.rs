@@ -9,7 +9,7 @@ use serde_json::json;
 use super::secret;
 use crate::{
     Session,
-    client::{Instance, Server, parse_url},
+    client::{Instance, Server, is_session, parse_url},
     error::CliError,
     profile::{self, Profile},
 };
@@ -17,8 +17,6 @@ use crate::{
 const DEFAULT_WORKSPACE: &str = "default";
 /// In the place of a token while there is none; the server does not look at it where people log in.
 const NO_TOKEN: &str = "none";
-/// How a token begins that is a session of a person.
-const SESSION_PREFIX: &str = "ss_";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -91,7 +89,7 @@ async fn open(nobody: &Server, user: &str, is_invited: bool) -> Result<String, C
 pub(crate) async fn log_out(session: &mut Session<'_>) -> Result<(), CliError> {
     let file = profile::location().ok_or_else(|| CliError::input("there is no home folder that a login could be saved in"))?;
     let Some(saved) = Profile::load(&file)? else { return Err(CliError::input("nobody is logged in")) };
-    if saved.token.starts_with(SESSION_PREFIX) {
+    if is_session(&saved.token) {
         let ca = session.globals.ca.as_deref();
         let server = Server::new(parse_url(&saved.server)?, saved.token.clone(), saved.workspace.clone(), ca)?;
         match server.send(server.request_at(Method::POST, "api/auth/logout")).await {
