@@ -26,6 +26,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod service_accounts;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod test;
 pub(crate) mod tokens;
@@ -43,6 +44,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Logout(_) => login::log_out(session).await,
         ClientCommand::Whoami(_) => whoami::execute(session).await,
         ClientCommand::Password(_) => password::execute(session).await,
+        ClientCommand::Sessions(with) => sessions::execute(with.own.command, session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Bundle(with) => bundle::execute(with.own, session).await,

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 
 use crate::commands::{
     audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, password, plans, push, quotas,
-    resource_types, resources, run, runs, scripts, service_accounts, settings, test, tokens, usage, users, variables, whoami, workspaces,
+    resource_types, resources, run, runs, scripts, service_accounts, sessions, settings, test, tokens, usage, users, variables, whoami,
+    workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -51,6 +52,8 @@ pub enum ClientCommand {
     Whoami(With<whoami::Options>),
     /// Change your own password, asked for or the two lines of stdin; all other sessions end
     Password(With<password::Options>),
+    /// Show where you are logged in, and end it
+    Sessions(With<sessions::Options>),
     /// Make a project folder: sandmill.toml, an example script with cases, editor types or the SDK
     Init(With<init::Options>),
     /// Compile a project to a component, or make one of a core module
@@ -116,6 +119,7 @@ impl ClientCommand {
             Self::Logout(with) => &with.globals,
             Self::Whoami(with) => &with.globals,
             Self::Password(with) => &with.globals,
+            Self::Sessions(with) => &with.globals,
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
             Self::Bundle(with) => &with.globals,

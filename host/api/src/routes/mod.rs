@@ -15,6 +15,7 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod service_accounts;
 pub(crate) mod session;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod single_sign_on;
 pub(crate) mod tokens;

@@ -143,7 +143,7 @@ impl FromRequestParts<Arc<App>> for Outsider {
 
 /// Whoever is logged in, by cookie or header.
 pub(crate) struct LoggedIn {
-    person: Arc<Person>,
+    pub(super) person: Arc<Person>,
     secret: String,
 }
 

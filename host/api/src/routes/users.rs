@@ -132,7 +132,7 @@ fn facts(user: &User) -> Extension<Facts> {
     Extension(Facts { target: Some(name.to_string()), after, ..Facts::default() })
 }
 
-fn no_user() -> Problem {
+pub(super) fn no_user() -> Problem {
     Problem::new(Code::NotFound, "there is no such user")
 }
 

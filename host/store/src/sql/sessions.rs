@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash};
+use sandmill_model::{BoxFuture, Timestamp, TokenId, auth::TokenHash, people::Name};
 
 use super::{
     Sql,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    users::{Carrier, NewSession, SESSIONS_MAX, Session, Sessions},
+    users::{Carrier, NewSession, OpenSession, SESSIONS_MAX, Session, Sessions, Which},
 };
 
 impl Sessions for Sql {
@@ -55,6 +55,47 @@ impl Sessions for Sql {
             Box::pin(async move { Ok(conn.execute("DELETE FROM sessions WHERE hash = $1", values![hash.0]).await? > 0) })
         }))
     }
+
+    fn of_user<'a>(
+        &'a self,
+        user: &'a Name,
+        before: Option<TokenId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<OpenSession>, StoreError>> {
+        // Greater than every id.
+        let before = before.map_or_else(|| vec![0xff; 16], |id| id.0.as_bytes().to_vec());
+        Box::pin(self.db.read((user.clone(), before, limit, now), |(user, before, limit, now), mut conn| {
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT id, carrier, created_at, idle_until, expires_at FROM sessions
+                         WHERE user_name = $1 AND id < $2 AND idle_until > $3 AND expires_at > $3 ORDER BY id DESC LIMIT $4",
+                        values![user.as_str(), before.clone(), *now, *limit],
+                    )
+                    .await?;
+                rows.iter().map(read_open).collect()
+            })
+        }))
+    }
+
+    fn end_of(&self, user: Name, which: Which) -> BoxFuture<'_, Result<Vec<TokenHash>, StoreError>> {
+        Box::pin(self.db.write((user, which), |(user, which), mut conn| {
+            Box::pin(async move {
+                let user = user.as_str();
+                let rows = match *which {
+                    Which::All => conn.rows("DELETE FROM sessions WHERE user_name = $1 RETURNING hash", values![user]).await?,
+                    Which::One(id) => {
+                        conn.rows("DELETE FROM sessions WHERE user_name = $1 AND id = $2 RETURNING hash", values![user, id]).await?
+                    }
+                    Which::AllBut(id) => {
+                        conn.rows("DELETE FROM sessions WHERE user_name = $1 AND id <> $2 RETURNING hash", values![user, id]).await?
+                    }
+                };
+                rows.iter().map(|row| row.digest(0).map(TokenHash)).collect()
+            })
+        }))
+    }
 }
 
 async fn open(new: &NewSession, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
@@ -86,15 +127,29 @@ const fn carrier(carrier: Carrier) -> i64 {
     }
 }
 
+fn read_carrier(row: &Row, column: usize) -> Result<Carrier, StoreError> {
+    match row.int(column)? {
+        0 => Ok(Carrier::Cookie),
+        1 => Ok(Carrier::Header),
+        other => Err(StoreError::Corrupt(format!("a session that {other} carries"))),
+    }
+}
+
+fn read_open(row: &Row) -> Result<OpenSession, StoreError> {
+    Ok(OpenSession {
+        id: TokenId(row.uuid(0)?),
+        carrier: read_carrier(row, 1)?,
+        created_at: row.time(2)?,
+        idle_until: row.time(3)?,
+        expires_at: row.time(4)?,
+    })
+}
+
 fn read(row: &Row) -> Result<Session, StoreError> {
     Ok(Session {
         user: users::read(row)?,
         id: TokenId(row.uuid(USER_COLUMNS)?),
-        carrier: match row.int(USER_COLUMNS + 1)? {
-            0 => Carrier::Cookie,
-            1 => Carrier::Header,
-            other => return Err(StoreError::Corrupt(format!("a session that {other} carries"))),
-        },
+        carrier: read_carrier(row, USER_COLUMNS + 1)?,
         idle_until: row.time(USER_COLUMNS + 2)?,
         expires_at: row.time(USER_COLUMNS + 3)?,
     })
