@@ -29,6 +29,10 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("POST /api/auth/logout", &[("", "")]),
     ("GET /api/auth/me", &[("", "")]),
     ("GET /api/auth/oidc/callback", &[("code={id}&state={id}", "")]),
+    (
+        "POST /api/auth/oidc/exchange",
+        &[("", r#"{"code": "sc_{workspace}", "verifier": "{name}-{name}-{name}-{name}-{name}-{name}-{name}"}"#)],
+    ),
     ("GET /api/auth/oidc/start", &[("return_to=/{path}", "")]),
     ("PUT /api/auth/password", &[("", r#"{"old": "{name}-{name}-{name}", "new": "{workspace}-{workspace}-{workspace}"}"#)]),
     ("GET /api/auth/sessions", &[("", "")]),

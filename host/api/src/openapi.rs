@@ -15,7 +15,7 @@ use crate::{
     pages,
     problem::ProblemBody,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        audit, folders, grants, groups, handover, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
         service_accounts, session, sessions, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
     sessions::COOKIE,
@@ -87,6 +87,7 @@ use crate::{
         sessions::end,
         single_sign_on::start,
         single_sign_on::callback,
+        handover::exchange,
         users::list,
         users::show,
         users::create,

@@ -16,7 +16,7 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        audit, folders, grants, groups, handover, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
         service_accounts, session, sessions, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
 };
@@ -131,6 +131,7 @@ fn people() -> Router<Arc<App>> {
         .route("/api/auth/invitation", post(session::accept))
         .route("/api/auth/oidc/start", get(single_sign_on::start))
         .route("/api/auth/oidc/callback", get(single_sign_on::callback))
+        .route("/api/auth/oidc/exchange", post(handover::exchange))
         .route("/api/instance/users", get(users::list).post(users::create))
         .route("/api/instance/users/{name}", get(users::show).patch(users::change))
         .route("/api/instance/users/{name}/sessions", get(sessions::of_user).delete(sessions::end_of_user))

@@ -140,6 +140,14 @@ pub trait Sessions: Send + Sync + 'static {
     /// Returns whether it was there.
     fn end(&self, hash: TokenHash) -> BoxFuture<'_, Result<bool, StoreError>>;
 
+    /// Keeps a session that nobody has yet, as [`Self::open`] does: its hash is that of a code, and it is not found, listed or used before
+    /// [`Self::take`] has taken it away.
+    fn offer(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Takes away what was offered, if it has not expired, and tells whose session is to be opened in its place. Of several that take it at
+    /// once one gets it.
+    fn take(&self, code: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Name>, StoreError>>;
+
     /// Those of a user that live, the newest first and older than `before`, at most `limit`.
     fn of_user<'a>(
         &'a self,

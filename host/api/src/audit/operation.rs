@@ -132,6 +132,7 @@ mod tests {
         check("DELETE", "/api/auth/sessions", "/api/auth/sessions", Some(("sessions.end", None, "")));
         check("DELETE", "/api/auth/sessions/{id}", "/api/auth/sessions/7", Some(("sessions.end", None, "sessions/7")));
         check("DELETE", "/api/instance/users/{name}/sessions", "/api/instance/users/ann/sessions", Some(("sessions.end", None, "ann")));
+        check("POST", "/api/auth/oidc/exchange", "/api/auth/oidc/exchange", Some(("auth.exchange", None, "oidc")));
         check("GET", "/api/auth/oidc/callback", "/api/auth/oidc/callback", Some(("auth.oidc", None, "oidc")));
         check("GET", "/api/auth/oidc/start", "/api/auth/oidc/start", None);
         check("POST", "/p/{*rest}", "/p/w/run/f/a/b", None);

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod groups;
+pub(crate) mod handover;
 pub(crate) mod instance;
 pub(crate) mod keys;
 pub(crate) mod letters;

@@ -125,7 +125,7 @@ pub(crate) struct Accepted {
 /// Whoever sends a request that needs no session; no page of another site.
 pub(crate) struct Outsider {
     /// Its network.
-    address: Option<IpAddr>,
+    pub(super) address: Option<IpAddr>,
     /// A session that the browser still shows.
     cookie: Option<String>,
 }
@@ -232,7 +232,7 @@ pub(crate) async fn login(
     answer(&user, &opened, carrier)
 }
 
-fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Problem> {
+pub(super) fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Problem> {
     let is_cookie = carrier == Carrier::Cookie;
     let body = SessionBody {
         user: user.name.to_string(),

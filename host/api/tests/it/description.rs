@@ -54,6 +54,6 @@ async fn every_operation_is_routed() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
         }
     }
-    assert_eq!(operations, 111);
+    assert_eq!(operations, 112);
     api.stop().await;
 }

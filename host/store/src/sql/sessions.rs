@@ -15,9 +15,30 @@ use crate::{
     users::{Carrier, NewSession, OpenSession, SESSIONS_MAX, Session, Sessions, Which},
 };
 
+/// In the place of a carrier: a session that was offered and that nobody has.
+const OFFERED: i64 = 2;
+
 impl Sessions for Sql {
     fn open(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { open(new, &mut conn).await })))
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { open(new, carrier(new.carrier), &mut conn).await })))
+    }
+
+    fn offer(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(self.db.write(new, |new, mut conn| Box::pin(async move { open(new, OFFERED, &mut conn).await })))
+    }
+
+    fn take(&self, code: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Name>, StoreError>> {
+        Box::pin(self.db.write((code, now), |(code, now), mut conn| {
+            Box::pin(async move {
+                let row = conn
+                    .row(
+                        "DELETE FROM sessions WHERE hash = $1 AND carrier = $2 AND expires_at > $3 RETURNING user_name",
+                        values![code.0, OFFERED, *now],
+                    )
+                    .await?;
+                row.map(|row| users::read_name(&row, 0)).transpose()
+            })
+        }))
     }
 
     fn find(&self, hash: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Session>, StoreError>> {
@@ -29,9 +50,9 @@ impl Sessions for Sql {
                             "SELECT ",
                             user_columns!(),
                             ", s.id, s.carrier, s.idle_until, s.expires_at FROM sessions s JOIN users u ON u.name = s.user_name
-                             WHERE s.hash = $1 AND s.idle_until > $2 AND s.expires_at > $2 AND u.disabled = 0"
+                             WHERE s.hash = $1 AND s.idle_until > $2 AND s.expires_at > $2 AND s.carrier <> $3 AND u.disabled = 0"
                         ),
-                        values![hash.0, *now],
+                        values![hash.0, *now, OFFERED],
                     )
                     .await?;
                 row.as_ref().map(read).transpose()
@@ -70,8 +91,8 @@ impl Sessions for Sql {
                 let rows = conn
                     .rows(
                         "SELECT id, carrier, created_at, idle_until, expires_at FROM sessions
-                         WHERE user_name = $1 AND id < $2 AND idle_until > $3 AND expires_at > $3 ORDER BY id DESC LIMIT $4",
-                        values![user.as_str(), before.clone(), *now, *limit],
+                         WHERE user_name = $1 AND id < $2 AND idle_until > $3 AND expires_at > $3 AND carrier <> $5 ORDER BY id DESC LIMIT $4",
+                        values![user.as_str(), before.clone(), *now, *limit, OFFERED],
                     )
                     .await?;
                 rows.iter().map(read_open).collect()
@@ -98,7 +119,7 @@ impl Sessions for Sql {
     }
 }
 
-async fn open(new: &NewSession, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+async fn open(new: &NewSession, carrier: i64, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     let user = conn.row("SELECT disabled, password FROM users WHERE name = $1 {lock users}", values![new.user.as_str()]).await?;
     let Some(user) = user else { return Ok(false) };
     if user.int(0)? != 0 || (new.password.is_some() && user.opt_text(1)? != new.password.as_deref()) {
@@ -114,7 +135,7 @@ async fn open(new: &NewSession, conn: &mut Conn<'_>) -> Result<bool, StoreError>
     .await?;
     conn.execute(
         "INSERT INTO sessions (hash, id, user_name, carrier, created_at, idle_until, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        values![new.hash.0, new.id, new.user.as_str(), carrier(new.carrier), new.now, new.idle_until, new.expires_at],
+        values![new.hash.0, new.id, new.user.as_str(), carrier, new.now, new.idle_until, new.expires_at],
     )
     .await?;
     Ok(true)

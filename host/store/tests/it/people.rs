@@ -24,6 +24,7 @@ on_both![
     sessions_end_with_the_password_and_the_account,
     old_sessions_make_place,
     sessions_are_listed_and_ended,
+    what_is_offered_is_taken_once,
     members_belong_to_one_workspace,
     lists_say_what_a_member_may_do,
     lists_are_checked_and_bounded,
@@ -219,6 +220,28 @@ async fn sessions_are_listed_and_ended(database: Database) {
     assert!(store.sessions.find(TokenHash::of("two"), began).await.unwrap().is_none());
     assert_eq!(end("ann", Which::All).await, [TokenHash::of("three")]);
     assert_eq!(listed("bob", None, 10, began).await, [of_bob]);
+}
+
+async fn what_is_offered_is_taken_once(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    let now = tick();
+    let (code, at) = (TokenHash::of("code"), |seconds| now.plus(Duration::from_secs(seconds)));
+    let offer = async |of: &str| store.sessions.offer(NewSession { password: None, ..session("code", of, now) }).await.unwrap();
+    assert!(offer("ann").await && !offer("nobody").await);
+    assert_eq!(store.sessions.find(code, now).await.unwrap(), None, "it is no session");
+    assert!(store.sessions.of_user(&name("ann"), None, 10, now).await.unwrap().is_empty());
+    assert_eq!(store.sessions.take(TokenHash::of("other"), now).await.unwrap(), None);
+    assert_eq!(store.sessions.take(code, at(150)).await.unwrap(), None, "too late");
+    let (one, other) = tokio::join!(store.sessions.take(code, at(149)), store.sessions.take(code, at(149)));
+    let taken: Vec<Name> = [one.unwrap(), other.unwrap()].into_iter().flatten().collect();
+    assert_eq!(taken, [name("ann")], "once");
+    // A session is no code, and ends of sessions are ends of what was offered.
+    assert!(store.sessions.open(session("secret", "ann", now)).await.unwrap());
+    assert_eq!(store.sessions.take(TokenHash::of("secret"), now).await.unwrap(), None);
+    assert!(offer("ann").await);
+    store.sessions.end_of(name("ann"), Which::All).await.unwrap();
+    assert_eq!(store.sessions.take(code, now).await.unwrap(), None);
 }
 
 async fn members_belong_to_one_workspace(database: Database) {
