@@ -1,4 +1,6 @@
-//! `sandmill login URL --token T | --user NAME [--workspace W]`, and `sandmill logout`
+//! `sandmill login URL --token T | --user NAME | --sso [--workspace W]`, and `sandmill logout`
+
+mod sso;
 
 use std::fs;
 
@@ -25,6 +27,9 @@ pub struct Options {
     /// Log in as a user, whatever token is given; the password is asked for, or read from stdin
     #[arg(long, value_name = "NAME|E-MAIL")]
     user: Option<String>,
+    /// Log in by single sign-on, in a browser on this machine, whatever token is given
+    #[arg(long, conflicts_with = "user")]
+    sso: bool,
     /// Accept an invitation first: the user is made. It and the new password are asked for, or are the two lines of stdin
     #[arg(long, requires = "user")]
     invited: bool,
@@ -45,13 +50,17 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     let url = parse_url(&options.url)?;
     let ca = globals.ca.as_deref();
     let token = match (&options.user, &globals.token) {
+        _ if options.sso => {
+            let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
+            sso::open(&nobody, &url, &mut session.console).await?
+        }
         (Some(user), _) => {
             let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
             open(&nobody, user, options.invited).await?
         }
         (None, Some(token)) => token.clone(),
         (None, None) => {
-            let how = "login needs --user, or --token; the first start of a server writes a token to DATA/admin-token";
+            let how = "login needs --user, --sso or --token; the first start of a server writes a token to DATA/admin-token";
             return Err(CliError::input(how));
         }
     };

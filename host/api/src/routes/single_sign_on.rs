@@ -41,7 +41,8 @@ const ERROR_BYTES_MAX: usize = 64;
 pub(crate) struct StartQuery {
     /// The path of a page here to go to afterwards; `/` if left out.
     return_to: Option<String>,
-    /// Instead of it: where a command waits on the machine of the browser, `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`. Whoever logs in is asked.
+    /// Instead of it: where a command waits on the machine of the browser, `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`. Whoever logs in
+    /// is asked.
     loopback: Option<String>,
     /// With `loopback`: SHA-256, in hexadecimal, of a verifier that only the command knows.
     challenge: Option<String>,
@@ -144,7 +145,8 @@ pub(crate) async fn start(State(app): State<Arc<App>>, _: Browser, Query(query):
 
 /// Logs in whoever comes back from the identity provider.
 #[utoipa::path(get, path = "/api/auth/oidc/callback", tag = "people", security(()), params(CallbackQuery),
-    responses((status = 200, description = "A page that goes on to where the login was begun, or asks whether a command is to be logged in", body = String, content_type = "text/html")))]
+    responses((status = 200, description = "A page that goes on to where the login was begun, or asks whether to log a command in",
+        body = String, content_type = "text/html")))]
 pub(crate) async fn callback(
     State(app): State<Arc<App>>,
     browser: Browser,

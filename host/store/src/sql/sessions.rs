@@ -91,7 +91,8 @@ impl Sessions for Sql {
                 let rows = conn
                     .rows(
                         "SELECT id, carrier, created_at, idle_until, expires_at FROM sessions
-                         WHERE user_name = $1 AND id < $2 AND idle_until > $3 AND expires_at > $3 AND carrier <> $5 ORDER BY id DESC LIMIT $4",
+                         WHERE user_name = $1 AND id < $2 AND idle_until > $3 AND expires_at > $3 AND carrier <> $5
+                         ORDER BY id DESC LIMIT $4",
                         values![user.as_str(), before.clone(), *now, *limit, OFFERED],
                     )
                     .await?;
