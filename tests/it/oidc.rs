@@ -302,7 +302,7 @@ async fn a_login_is_of_one_browser_and_is_good_once(database: Database) {
     }
 }
 
-/// `sandmill login --sso` that waits; gone when this is dropped.
+/// `sandmill login --sso` that waits; gone at the latest with the tests.
 struct Waiting {
     child: Child,
     folder: TempDir,
