@@ -27,6 +27,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: Duration = Duration::from_secs(180);
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
 const DEFAULT_WORKSPACE: &str = "default";
+/// How a token begins that is a session of a person.
+const SESSION_PREFIX: &str = "ss_";
 
 pub(crate) struct Server {
     http: reqwest::Client,
@@ -72,6 +74,11 @@ impl Server {
         }
         let http = http.build().map_err(|error| CliError::Unreachable(error.to_string()))?;
         Ok(Self { http, base, sent_to, tunnel, token, workspace })
+    }
+
+    /// Whether what is shown to the server is a session of a person, and no token.
+    pub(crate) fn is_session(&self) -> bool {
+        is_session(&self.token)
     }
 
     /// A request below `/api/w/{workspace}/`.
@@ -139,6 +146,11 @@ impl Server {
         };
         CliError::Unreachable(format!("cannot reach {}: {why}", self.base))
     }
+}
+
+/// Whether what is shown as a token is a session of a person.
+pub(crate) fn is_session(token: &str) -> bool {
+    token.starts_with(SESSION_PREFIX)
 }
 
 /// Whether an answer means: not yet.

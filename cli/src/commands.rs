@@ -15,9 +15,10 @@ pub(crate) mod letters;
 pub(crate) mod login;
 pub(crate) mod members;
 pub(crate) mod nodes;
+pub(crate) mod password;
 pub(crate) mod plans;
 pub(crate) mod push;
-mod quotas;
+pub(crate) mod quotas;
 pub(crate) mod resource_types;
 pub(crate) mod resources;
 pub(crate) mod run;
@@ -25,11 +26,14 @@ pub(crate) mod runs;
 pub(crate) mod scripts;
 mod secret;
 pub(crate) mod service_accounts;
+pub(crate) mod sessions;
+pub(crate) mod settings;
 pub(crate) mod test;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
+pub(crate) mod whoami;
 pub(crate) mod workspaces;
 
 use crate::{ClientCommand, Session, error::CliError};
@@ -38,6 +42,9 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
     match command {
         ClientCommand::Login(with) => login::execute(with.own, session).await,
         ClientCommand::Logout(_) => login::log_out(session).await,
+        ClientCommand::Whoami(_) => whoami::execute(session).await,
+        ClientCommand::Password(_) => password::execute(session).await,
+        ClientCommand::Sessions(with) => sessions::execute(with.own.command, session).await,
         ClientCommand::Init(with) => init::execute(&with.own, session),
         ClientCommand::Build(with) => build::execute(&with.own, session),
         ClientCommand::Bundle(with) => bundle::execute(with.own, session).await,
@@ -54,6 +61,8 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
         ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
         ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
+        ClientCommand::Settings(with) => settings::execute(with.own.command, session).await,
+        ClientCommand::Quotas(_) => quotas::execute(session).await,
         ClientCommand::Usage(with) => usage::execute(with.own, session).await,
         ClientCommand::Plans(with) => plans::execute(with.own.command, session).await,
         ClientCommand::Keys(with) => keys::execute(with.own.command, session).await,

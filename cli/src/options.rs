@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::commands::{
-    audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, plans, push, resource_types, resources,
-    run, runs, scripts, service_accounts, test, tokens, usage, users, variables, workspaces,
+    audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, password, plans, push, quotas,
+    resource_types, resources, run, runs, scripts, service_accounts, sessions, settings, test, tokens, usage, users, variables, whoami,
+    workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -47,6 +48,12 @@ pub enum ClientCommand {
     Login(With<login::Options>),
     /// End the session that `login` began, and forget what it saved
     Logout(With<login::LogoutOptions>),
+    /// Show as whom the server knows you, and where you are a member
+    Whoami(With<whoami::Options>),
+    /// Change your own password, asked for or the two lines of stdin; all other sessions end
+    Password(With<password::Options>),
+    /// Show where you are logged in, and end it
+    Sessions(With<sessions::Options>),
     /// Make a project folder: sandmill.toml, an example script with cases, editor types or the SDK
     Init(With<init::Options>),
     /// Compile a project to a component, or make one of a core module
@@ -93,6 +100,10 @@ pub enum ClientCommand {
     Workspaces(With<workspaces::Options>),
     /// Keep named sets of limits for workspaces
     Plans(With<plans::Options>),
+    /// Show and change what is set for a workspace: for how long runs are kept, what handles errors
+    Settings(With<settings::Options>),
+    /// Show what the workspace may use
+    Quotas(With<quotas::Options>),
     /// Show what was used, by day
     Usage(With<usage::Options>),
     /// Look at the nodes of the installation
@@ -106,6 +117,9 @@ impl ClientCommand {
         match self {
             Self::Login(with) => &with.globals,
             Self::Logout(with) => &with.globals,
+            Self::Whoami(with) => &with.globals,
+            Self::Password(with) => &with.globals,
+            Self::Sessions(with) => &with.globals,
             Self::Init(with) => &with.globals,
             Self::Build(with) => &with.globals,
             Self::Bundle(with) => &with.globals,
@@ -129,6 +143,8 @@ impl ClientCommand {
             Self::Audit(with) => &with.globals,
             Self::Workspaces(with) => &with.globals,
             Self::Plans(with) => &with.globals,
+            Self::Settings(with) => &with.globals,
+            Self::Quotas(with) => &with.globals,
             Self::Usage(with) => &with.globals,
             Self::Nodes(with) => &with.globals,
             Self::Keys(with) => &with.globals,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     path::Path,
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -12,7 +12,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Client, Method, Response, Url, redirect::Policy};
 use sandmill_testkit::{
-    binary::root,
+    binary::{binary, root},
+    postgres::Postgres,
     process::{mortal, spawn},
     server::{Answer, Server},
     toolchain::is_here,
@@ -28,6 +29,7 @@ on_both![
     groups_say_who_is_in_a_workspace,
     whoever_is_not_linked_stays_out,
     a_login_is_of_one_browser_and_is_good_once,
+    a_command_is_logged_in_through_a_browser,
     an_id_token_of_another_client_is_no_good,
     a_provider_that_is_away_is_told_of,
 ];
@@ -79,10 +81,17 @@ impl Provider {
 
     /// A server that believes it.
     fn server(&self, database: Database, more: &[&str]) -> Option<Server> {
+        let own = self.options();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        database.start(&[&own[..], more].concat())
+    }
+
+    /// Those by which a server believes it.
+    fn options(&self) -> Vec<String> {
         let file = self.secret.path().join("secret");
         let secret = file.to_str().unwrap();
         let own = ["--oidc-issuer", self.issuer.as_str(), "--oidc-client-id", "sandmill", "--oidc-client-secret-file", secret];
-        database.start(&[&own[..], &["--oidc-redirect-url", REDIRECT], more].concat())
+        own.into_iter().chain(["--oidc-redirect-url", REDIRECT]).map(str::to_owned).collect()
     }
 
     /// What it says from now on.
@@ -291,6 +300,102 @@ async fn a_login_is_of_one_browser_and_is_good_once(database: Database) {
     for place in ["https://evil.test/", "//evil.test/", "/%5Cevil.test", "javascript:alert(1)"] {
         assert_eq!(ann.gets(&format!("/api/auth/oidc/start?return_to={place}")).await.status, 400, "{place}");
     }
+}
+
+/// `sandmill login --sso` that waits; gone at the latest with the tests.
+struct Waiting {
+    child: Child,
+    folder: TempDir,
+    /// Where a browser is to go, path and query.
+    start: String,
+    /// What the page must show.
+    check: String,
+}
+
+impl Waiting {
+    fn at(server: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = mortal(binary().as_os_str());
+        command.args(["login", &server.url, "--sso"]).current_dir(folder.path()).env("XDG_CONFIG_HOME", folder.path());
+        command.env_remove("SANDMILL_TOKEN").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawn(command).unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let start = lines.find_map(|line| line.strip_prefix(&server.url).map(str::to_owned)).unwrap();
+        let check = lines.next().unwrap().rsplit(' ').next().unwrap().to_owned();
+        Self { child, folder, start, check }
+    }
+
+    /// What it says, once it has ended well.
+    fn ends(mut self) -> (String, TempDir) {
+        assert!(self.child.wait().unwrap().success());
+        let mut out = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        (out, self.folder)
+    }
+}
+
+/// Where the link of a page leads.
+fn link(page: &Answer) -> Url {
+    assert_eq!(page.status, 200, "{page:?}");
+    page.text().split_once("href=\"").unwrap().1.split('"').next().unwrap().parse().unwrap()
+}
+
+/// The page on which a person is asked whether the command is theirs.
+async fn asked(waiting: &Waiting, browser: &mut Browser<'_>, provider: &Provider, account: &str) -> Answer {
+    let begun = browser.gets(&waiting.start).await;
+    assert_eq!(begun.status, 303, "{begun:?}");
+    let query = provider.logs_in(account, begun.header("location").unwrap().parse().unwrap()).await;
+    browser.comes_back(&query).await
+}
+
+async fn a_command_is_logged_in_through_a_browser(database: Database) {
+    let Some(provider) = Provider::start() else { return };
+    let Some(server) = provider.server(database, &["--oidc-allow-signup"]) else { return };
+    provider.says(json!({"people": {"1": {"preferred_username": "ann"}, "2": {"preferred_username": "eve"}}})).await;
+    let (waiting, of_eve) = (Waiting::at(&server), Waiting::at(&server));
+    let mut ann = Browser::new(&server);
+    // Somebody else's command has made this link. The page says so, and nothing happens without a click.
+    let page = asked(&of_eve, &mut ann, &provider, "1").await;
+    assert!(page.text().contains("ann") && page.text().contains(&of_eve.check) && !page.text().contains(&waiting.check), "{page:?}");
+    assert!(!ann.cookies.contains_key("__Host-sandmill"), "{:?}", ann.cookies);
+    let stolen = link(&page);
+    // What is meant for one command is no good for another.
+    let page = asked(&waiting, &mut ann, &provider, "1").await;
+    assert!(page.text().contains(&waiting.check), "{page:?}");
+    let own = link(&page);
+    let mut crossed = own.clone();
+    crossed.set_query(stolen.query());
+    for (place, status) in [(crossed, 400), (own.join("/?code=sc_none").unwrap(), 400), (own.join("/favicon.ico").unwrap(), 404)] {
+        assert_eq!(client().get(place.clone()).send().await.unwrap().status().as_u16(), status, "{place}");
+    }
+    let brought = Answer::read(client().get(own).send().await.unwrap()).await.unwrap();
+    assert!(brought.status == 200 && brought.text().contains("logged in"), "{brought:?}");
+    let (out, folder) = waiting.ends();
+    assert!(out.contains("as u/ann"), "{out}");
+    let mut whoami = Command::new(binary());
+    whoami.arg("whoami").current_dir(folder.path()).env("XDG_CONFIG_HOME", folder.path()).env_remove("SANDMILL_TOKEN");
+    let output = whoami.output().unwrap();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("u/ann"), "{output:?}");
+    assert!(!server.log().contains("sc_"), "{}", server.log());
+    let mut of_eve = of_eve;
+    of_eve.child.kill().unwrap();
+    of_eve.child.wait().unwrap();
+}
+
+/// The browser talks to one node, and the command to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_logged_in_by_another_node() {
+    let (Some(postgres), Some(provider)) = (Postgres::shared(), Provider::start()) else { return };
+    let url = postgres.database();
+    let own = provider.options();
+    let common = ["--database-url", &*url, "--admin-token", "sm_a_token_that_all_nodes_of_a_test_know", "--oidc-allow-signup"];
+    let all: Vec<&str> = common.into_iter().chain(own.iter().map(String::as_str)).collect();
+    let (one, other) = (Server::start(&all).unwrap(), Server::start(&all).unwrap());
+    provider.says(json!({"people": {"1": {"preferred_username": "ann"}}})).await;
+    let waiting = Waiting::at(&one);
+    let page = asked(&waiting, &mut Browser::new(&other), &provider, "1").await;
+    assert_eq!(client().get(link(&page)).send().await.unwrap().status().as_u16(), 200);
+    assert!(waiting.ends().0.contains("as u/ann"));
 }
 
 /// A genuine ID token of the provider, with the nonce of the login at `place`, for another client.

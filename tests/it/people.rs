@@ -9,6 +9,7 @@ use std::{
 use reqwest::Method;
 use sandmill_testkit::{
     binary::binary,
+    postgres::Postgres,
     server::{Answer, Server},
 };
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ on_both![
     a_password_change_ends_sessions,
     an_invitation_is_used_once,
     whoever_is_disabled_is_out,
+    somebody_ends_their_sessions_elsewhere,
 ];
 
 /// What the server says to a request of the installation's admin.
@@ -273,6 +275,71 @@ async fn whoever_is_disabled_is_out(database: Database) {
     assert!(disabled.0 == 401 && disabled == wrong && wrong == nobody, "{disabled:?} {wrong:?} {nobody:?}");
 }
 
+/// The ids of sessions, the newest first, and which of them asks.
+fn listed(answer: &Answer) -> (Vec<String>, Option<usize>) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!answer.text().contains("ss_"), "{answer:?}");
+    let items = answer.json().unwrap()["items"].as_array().unwrap().clone();
+    let ids = items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect();
+    (ids, items.iter().position(|item| item["is_current"] == true))
+}
+
+async fn somebody_ends_their_sessions_elsewhere(database: Database) {
+    let Some(server) = database.server() else { return };
+    for name in ["ends-ann", "ends-bob"] {
+        user(server, name, Some("viewer")).await;
+    }
+    let bob = Person::logs_in(server, "ends-bob").await;
+    let (lost, other, ann) =
+        (Person::logs_in(server, "ends-ann").await, Person::logs_in(server, "ends-ann").await, Person::logs_in(server, "ends-ann").await);
+    let (ids, current) = listed(&ann.gets("/api/auth/sessions").await);
+    assert_eq!((ids.len(), current), (3, Some(0)));
+    // Nobody ends what is another's, nor learns that it is there.
+    let one = format!("/api/auth/sessions/{}", ids[2]);
+    let none = "/api/auth/sessions/01999999-9999-7999-8999-999999999999";
+    let [theirs, nobodys] = [bob.sends(Method::DELETE, &one, &json!({})).await, bob.sends(Method::DELETE, none, &json!({})).await]
+        .map(|answer| (answer.status, answer.json().unwrap()["detail"].clone()));
+    assert!(theirs.0 == 404 && theirs == nobodys, "{theirs:?} {nobodys:?}");
+    assert_eq!(bob.gets("/api/instance/users/ends-ann/sessions").await.status, 403);
+    assert_eq!(bob.sends(Method::DELETE, "/api/instance/users/ends-ann/sessions", &json!({})).await.status, 403);
+    // A page of another site could show the cookie, and nothing else.
+    assert_eq!(bare(server, Method::DELETE, &one, &[("cookie", &*ann.cookie)], &json!({})).await.status, 403);
+    assert_eq!(ann.sends(Method::DELETE, &one, &json!({})).await.status, 204);
+    assert_eq!(ann.sends(Method::DELETE, &one, &json!({})).await.status, 404);
+    assert_eq!((lost.gets("/api/auth/me").await.status, other.gets("/api/auth/me").await.status), (401, 200), "at once");
+    assert_eq!(ann.sends(Method::DELETE, "/api/auth/sessions", &json!({})).await.status, 204);
+    assert_eq!((other.gets("/api/auth/me").await.status, ann.gets("/api/auth/me").await.status), (401, 200));
+    let of_ann = "/api/instance/users/ends-ann/sessions";
+    let (ids, current) = listed(&admin(server, Method::GET, of_ann, &json!({})).await);
+    assert_eq!((ids.len(), current), (1, None));
+    assert_eq!(admin(server, Method::DELETE, of_ann, &json!({})).await.status, 204);
+    assert_eq!(admin(server, Method::GET, "/api/instance/users/ends-nobody/sessions", &json!({})).await.status, 404);
+    assert_eq!((ann.gets("/api/auth/me").await.status, bob.gets("/api/auth/me").await.status), (401, 200));
+    let again = Person::logs_in(server, "ends-ann").await;
+    let (ids, _) = listed(&again.gets("/api/auth/sessions").await);
+    let own = again.sends(Method::DELETE, &format!("/api/auth/sessions/{}", ids[0]), &json!({})).await;
+    assert!(own.status == 204 && own.header("set-cookie").unwrap().contains("Max-Age=0"), "{own:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_ended_is_over_on_the_other_node_within_a_second() {
+    const TOKEN: &str = "sm_a_token_that_all_nodes_of_a_test_know";
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let node = || Server::start(&["--database-url", &url, "--admin-token", TOKEN]).unwrap();
+    let (one, other) = (node(), node());
+    user(&one, "ann", Some("viewer")).await;
+    let ann = Person::logs_in(&one, "ann").await;
+    let there = Person { server: &other, cookie: ann.cookie.clone(), csrf: ann.csrf.clone() };
+    assert_eq!(there.gets("/api/auth/me").await.status, 200);
+    assert_eq!(admin(&one, Method::DELETE, "/api/instance/users/ann/sessions", &json!({})).await.status, 204);
+    let ended = Instant::now();
+    while there.gets("/api/auth/me").await.status != 401 {
+        assert!(ended.elapsed() < Duration::from_secs(2), "a second, and what the request itself takes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_sites_change_nothing() {
     let server = server();
@@ -479,6 +546,25 @@ async fn people_use_the_command_line() {
     // What is known is believed for a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(done(says(None, &["folders", "list"], "")).contains("cli-folder"));
+    let shown = done(says(None, &["whoami"], ""));
+    assert!(shown.contains("u/cli-ann") && shown.contains("default (developer)"), "{shown}");
+    assert!(done(says(None, &["quotas"], "")).contains("plan"));
+    assert_eq!(says(None, &["settings", "set", "audit_days=30"], "").0, Some(3), "limits are the operator's");
+    // Another password: the session that was saved is another one, too, and goes on.
+    let other = "another correct horse";
+    assert_eq!(says(None, &["password"], &format!("wrong {PASSWORD}\n{other}\n")).0, Some(3));
+    done(says(None, &["password"], &format!("{PASSWORD}\n{other}\n")));
+    assert!(done(says(None, &["whoami"], "")).contains("u/cli-ann"));
+    let sessions = done(says(None, &["sessions", "list"], ""));
+    assert!(sessions.contains(" *") && sessions.lines().count() == 2, "{sessions}");
+    done(says(None, &["sessions", "end", "--others"], ""));
+    done(says(admin, &["workspaces", "create", "cli-second"], ""));
+    let invitation = done(says(admin, &["members", "invite", "--role", "viewer", "--workspace", "cli-second"], ""));
+    assert!(done(says(None, &["members", "accept"], &invitation)).contains("cli-ann"));
+    assert_eq!(says(None, &["members", "accept"], &invitation).0, Some(3), "once");
+    assert!(done(says(None, &["whoami"], "")).contains("cli-second (viewer)"));
+    done(says(admin, &["settings", "set", "audit_days=30", "--workspace", "cli-second"], ""));
+    assert!(done(says(admin, &["settings", "show", "--workspace", "cli-second"], "")).contains("30"));
     done(says(admin, &["members", "remove", "cli-ann"], ""));
     done(says(None, &["logout"], ""));
     assert_eq!(says(None, &["scripts", "list", "--server", &server.url], "").0, Some(2), "nothing is left");

@@ -1,4 +1,6 @@
-//! `sandmill login URL --token T | --user NAME [--workspace W]`, and `sandmill logout`
+//! `sandmill login URL --token T | --user NAME | --sso [--workspace W]`, and `sandmill logout`
+
+mod sso;
 
 use std::fs;
 
@@ -9,7 +11,7 @@ use serde_json::json;
 use super::secret;
 use crate::{
     Session,
-    client::{Instance, Server, parse_url},
+    client::{Instance, Server, is_session, parse_url},
     error::CliError,
     profile::{self, Profile},
 };
@@ -17,8 +19,6 @@ use crate::{
 const DEFAULT_WORKSPACE: &str = "default";
 /// In the place of a token while there is none; the server does not look at it where people log in.
 const NO_TOKEN: &str = "none";
-/// How a token begins that is a session of a person.
-const SESSION_PREFIX: &str = "ss_";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -27,6 +27,9 @@ pub struct Options {
     /// Log in as a user, whatever token is given; the password is asked for, or read from stdin
     #[arg(long, value_name = "NAME|E-MAIL")]
     user: Option<String>,
+    /// Log in by single sign-on, in a browser on this machine, whatever token is given
+    #[arg(long, conflicts_with = "user")]
+    sso: bool,
     /// Accept an invitation first: the user is made. It and the new password are asked for, or are the two lines of stdin
     #[arg(long, requires = "user")]
     invited: bool,
@@ -47,13 +50,17 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
     let url = parse_url(&options.url)?;
     let ca = globals.ca.as_deref();
     let token = match (&options.user, &globals.token) {
+        _ if options.sso => {
+            let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
+            sso::open(&nobody, &url, &mut session.console).await?
+        }
         (Some(user), _) => {
             let nobody = Server::new(url.clone(), NO_TOKEN.to_owned(), workspace.clone(), ca)?;
             open(&nobody, user, options.invited).await?
         }
         (None, Some(token)) => token.clone(),
         (None, None) => {
-            let how = "login needs --user, or --token; the first start of a server writes a token to DATA/admin-token";
+            let how = "login needs --user, --sso or --token; the first start of a server writes a token to DATA/admin-token";
             return Err(CliError::input(how));
         }
     };
@@ -91,7 +98,7 @@ async fn open(nobody: &Server, user: &str, is_invited: bool) -> Result<String, C
 pub(crate) async fn log_out(session: &mut Session<'_>) -> Result<(), CliError> {
     let file = profile::location().ok_or_else(|| CliError::input("there is no home folder that a login could be saved in"))?;
     let Some(saved) = Profile::load(&file)? else { return Err(CliError::input("nobody is logged in")) };
-    if saved.token.starts_with(SESSION_PREFIX) {
+    if is_session(&saved.token) {
         let ca = session.globals.ca.as_deref();
         let server = Server::new(parse_url(&saved.server)?, saved.token.clone(), saved.workspace.clone(), ca)?;
         match server.send(server.request_at(Method::POST, "api/auth/logout")).await {

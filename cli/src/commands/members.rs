@@ -1,4 +1,4 @@
-//! `sandmill members list | put | remove | invite | invitations | withdraw`
+//! `sandmill members list | put | remove | invite | invitations | withdraw | accept`
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -6,7 +6,10 @@ use sandmill_model::people::Name;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answers::{self, PageOptions};
+use super::{
+    answers::{self, PageOptions},
+    secret,
+};
 use crate::{Session, client::Server, error::CliError};
 
 /// What members can be.
@@ -49,6 +52,8 @@ pub(crate) enum Command {
     },
     /// Withdraw an invitation
     Withdraw { id: String },
+    /// Accept an invitation as who is logged in; it is asked for, or read from stdin
+    Accept,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +77,11 @@ struct Invitation {
 struct NewInvitation {
     invitation: String,
     expires_at: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accepted {
+    user: String,
 }
 
 pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
@@ -112,6 +122,18 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
                 return Err(CliError::input(format!("{id:?} is no id of an invitation")));
             }
             answers::delete(&server, &format!("invitations/{id}"), &id, session).await
+        }
+        Command::Accept => {
+            if !server.is_session() {
+                let how =
+                    "a token is no member: log in as a user first, with `sandmill login URL --user NAME`, or as a new one, with --invited";
+                return Err(CliError::input(how));
+            }
+            let body = json!({"invitation": secret::ask("invitation")?});
+            let request = server.request_at(Method::POST, "api/auth/invitation").json(&body);
+            let Some(accepted) = answers::read::<Accepted>(&server, request, session).await? else { return Ok(()) };
+            session.console.say(&format!("{} is a member now; `sandmill whoami` tells of which workspaces", accepted.user));
+            Ok(())
         }
     }
 }

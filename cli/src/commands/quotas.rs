@@ -1,10 +1,32 @@
-//! Limits as they are said on the command line, `runs_per_day=1000`, and shown.
+//! `sandmill quotas`; and limits as they are said on the command line, `runs_per_day=1000`, and shown.
 
+use reqwest::Method;
 use sandmill_model::{
     Quotas,
     quota::{NAME_RULE, is_name},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use super::answers;
+use crate::{Session, client::Server, error::CliError};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {}
+
+#[derive(Debug, Deserialize)]
+struct Allotted {
+    plan: Option<String>,
+    quotas: Map<String, Value>,
+}
+
+pub(crate) async fn execute(session: &mut Session<'_>) -> Result<(), CliError> {
+    let server = Server::of(&session.globals)?;
+    let request = server.request(Method::GET, "quotas");
+    let Some(Allotted { plan, quotas }) = answers::read::<Allotted>(&server, request, session).await? else { return Ok(()) };
+    answers::facts(&[("plan", plan.unwrap_or_else(|| "none".to_owned())), ("limits", shown(&quotas))], session);
+    Ok(())
+}
 
 /// A name of a workspace or a plan, which becomes part of a URL.
 pub(super) fn read_name(text: &str) -> Result<String, String> {

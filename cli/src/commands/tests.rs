@@ -12,6 +12,7 @@ use tokio::{
 mod audit;
 mod people;
 mod resources;
+mod settings;
 mod steering;
 mod tokens;
 

@@ -16,8 +16,8 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        audit, folders, grants, groups, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
-        service_accounts, session, settings, single_sign_on, tokens, usage, users, variables, workspaces,
+        audit, folders, grants, groups, handover, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
+        service_accounts, session, sessions, settings, single_sign_on, tokens, usage, users, variables, workspaces,
     },
 };
 
@@ -126,11 +126,15 @@ fn people() -> Router<Arc<App>> {
         .route("/api/auth/logout", post(session::logout))
         .route("/api/auth/me", get(session::me))
         .route("/api/auth/password", put(session::password))
+        .route("/api/auth/sessions", get(sessions::list).delete(sessions::end_others))
+        .route("/api/auth/sessions/{id}", delete(sessions::end))
         .route("/api/auth/invitation", post(session::accept))
         .route("/api/auth/oidc/start", get(single_sign_on::start))
         .route("/api/auth/oidc/callback", get(single_sign_on::callback))
+        .route("/api/auth/oidc/exchange", post(handover::exchange))
         .route("/api/instance/users", get(users::list).post(users::create))
         .route("/api/instance/users/{name}", get(users::show).patch(users::change))
+        .route("/api/instance/users/{name}/sessions", get(sessions::of_user).delete(sessions::end_of_user))
         .route("/api/w/{workspace}/members", get(members::list))
         .route("/api/w/{workspace}/members/{name}", put(members::put).delete(members::delete))
         .route("/api/w/{workspace}/invitations", get(members::invitations).post(members::invite))

@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Par
 use sandmill_model::{
     Code, Digest, Timestamp, TokenId,
     auth::{Principal, Scope, TokenHash, new_token},
+    people::Name,
 };
 use sandmill_store::{
-    users::{Carrier, NewSession, Session, User},
+    users::{Carrier, NewSession, OpenSession, Session, User, Which},
     workspaces::Workspace,
 };
 use subtle::ConstantTimeEq;
@@ -53,6 +54,12 @@ const fn lifetime(carrier: Carrier) -> Duration {
         Carrier::Cookie => HOUR.saturating_mul(7 * 24),
         Carrier::Header => HOUR.saturating_mul(30 * 24),
     }
+}
+
+/// When a session was last used, to [`PROLONGED_EVERY`].
+pub(crate) fn used_at(session: &OpenSession) -> Timestamp {
+    let idle = i64::try_from(idle(session.carrier).as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(session.idle_until.micros().saturating_sub(idle))
 }
 
 /// A user who is logged in.
@@ -344,6 +351,16 @@ impl App {
         self.sessions_ended.fetch_add(1, SeqCst);
         self.people.put(hash, None, self.clock.now());
         Ok(())
+    }
+
+    /// Ends sessions of a user and tells how many there were; here they are over at once, on other nodes within a second.
+    pub(crate) async fn end_sessions(&self, user: Name, which: Which) -> Result<usize, Problem> {
+        let ended = self.store.sessions.end_of(user, which).await?;
+        let now = self.clock.now();
+        for hash in &ended {
+            self.people.put(*hash, None, now);
+        }
+        Ok(ended.len())
     }
 }
 

@@ -136,6 +136,24 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+/// A session as it is listed, without its secret and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    pub id: TokenId,
+    pub carrier: Carrier,
+    pub created_at: Timestamp,
+    pub idle_until: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// Which sessions of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    All,
+    One(TokenId),
+    AllBut(TokenId),
+}
+
 pub trait Sessions: Send + Sync + 'static {
     /// False if meanwhile the user was disabled or has another password. What has expired is forgotten.
     fn open(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>>;
@@ -147,4 +165,24 @@ pub trait Sessions: Send + Sync + 'static {
 
     /// Returns whether it was there.
     fn end(&self, hash: TokenHash) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Keeps a session that nobody has yet, as [`Self::open`] does: its hash is that of a code, and it is not found, listed or used before
+    /// [`Self::take`] has taken it away.
+    fn offer(&self, new: NewSession) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Takes away what was offered, if it has not expired, and tells whose session is to be opened in its place. Of several that take it at
+    /// once one gets it.
+    fn take(&self, code: TokenHash, now: Timestamp) -> BoxFuture<'_, Result<Option<Name>, StoreError>>;
+
+    /// Those of a user that live, the newest first and older than `before`, at most `limit`.
+    fn of_user<'a>(
+        &'a self,
+        user: &'a Name,
+        before: Option<TokenId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<OpenSession>, StoreError>>;
+
+    /// Ends sessions of a user and returns their hashes.
+    fn end_of(&self, user: Name, which: Which) -> BoxFuture<'_, Result<Vec<TokenHash>, StoreError>>;
 }

@@ -29,6 +29,30 @@ async fn users() {
 }
 
 #[tokio::test]
+async fn sessions() {
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let items = r#"{"items":[{"id":"01890a5d-ac96-774b-bcce-b302099a8057","carrier":"header","created_at":"a","used_at":"b","idle_until":"c","expires_at":"d","is_current":true}],"next":null}"#;
+    let done = remote(&["sessions", "list"], vec![("GET /api/auth/sessions?limit=50", "200 OK", JSON, items)]).await;
+    let expected = format!("{:38}  BY      BEGAN  USED  UNTIL\n{ID} *  header  a      b     d\n", "SESSION");
+    assert_eq!((done.exit, done.out), (0, expected), "{}", done.err);
+    let of_ann = ("GET /api/instance/users/ann/sessions?limit=50", "200 OK", JSON, items);
+    assert_eq!(remote(&["sessions", "list", "--user", "ann"], vec![of_ann]).await.exit, 0);
+    for (arguments, expected) in [
+        (&[ID][..], "DELETE /api/auth/sessions/01890a5d-ac96-774b-bcce-b302099a8057"),
+        (&["--others"], "DELETE /api/auth/sessions"),
+        (&["--user", "ann"], "DELETE /api/instance/users/ann/sessions"),
+    ] {
+        let done = remote(&[&["sessions", "end"][..], arguments].concat(), vec![(expected, "204 No Content", "", "")]).await;
+        assert!(done.exit == 0 && done.out.ends_with("ended\n"), "{arguments:?}: {} {}", done.out, done.err);
+    }
+    let root = <crate::ClientCommand as clap::Subcommand>::augment_subcommands(clap::Command::new("sandmill"));
+    for bad in [&[][..], &["../x"], &[ID, "--others"], &["--others", "--user", "ann"]] {
+        let all = [&["sandmill", "sessions", "end"][..], bad].concat();
+        assert!(root.clone().try_get_matches_from(all).is_err(), "{bad:?}");
+    }
+}
+
+#[tokio::test]
 async fn members() {
     let new = r#"{"id":"i","invitation":"si_secret","expires_at":"2026-01-05T03:04:05Z"}"#;
     let post = ("POST /api/w/w/invitations", "201 Created", JSON, new);

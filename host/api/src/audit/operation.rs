@@ -23,8 +23,14 @@ const OPEN: &str = "auth";
 const LOGIN: &str = "/api/auth/oidc/callback";
 
 /// Names that say more than method and resource.
-const NAMES: [(&str, &str); 3] =
-    [("scripts.put", "scripts.deploy"), ("dead-letters.delete", "dead-letters.discard"), ("auth.callback", "auth.oidc")];
+const NAMES: [(&str, &str); 6] = [
+    ("scripts.put", "scripts.deploy"),
+    ("dead-letters.delete", "dead-letters.discard"),
+    ("auth.callback", "auth.oidc"),
+    ("auth.delete", "sessions.end"),
+    ("auth.sessions", "sessions.end"),
+    ("users.sessions", "sessions.end"),
+];
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +129,10 @@ mod tests {
         check("DELETE", w, "/api/w/x", Some(("workspaces.delete", None, "x")));
         check("POST", "/api/w", "/api/w", Some(("workspaces.create", None, "")));
         check("POST", "/api/auth/login", "/api/auth/login", Some(("auth.login", None, "")));
+        check("DELETE", "/api/auth/sessions", "/api/auth/sessions", Some(("sessions.end", None, "")));
+        check("DELETE", "/api/auth/sessions/{id}", "/api/auth/sessions/7", Some(("sessions.end", None, "sessions/7")));
+        check("DELETE", "/api/instance/users/{name}/sessions", "/api/instance/users/ann/sessions", Some(("sessions.end", None, "ann")));
+        check("POST", "/api/auth/oidc/exchange", "/api/auth/oidc/exchange", Some(("auth.exchange", None, "oidc")));
         check("GET", "/api/auth/oidc/callback", "/api/auth/oidc/callback", Some(("auth.oidc", None, "oidc")));
         check("GET", "/api/auth/oidc/start", "/api/auth/oidc/start", None);
         check("POST", "/p/{*rest}", "/p/w/run/f/a/b", None);

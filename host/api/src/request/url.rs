@@ -97,14 +97,14 @@ impl<S: Sync> FromRequestParts<S> for NameRef {
     }
 }
 
-/// `/api/instance/users/{this}`
+/// `/api/instance/users/{this}/…`
 pub(crate) struct UserRef(pub(crate) Name);
 
 impl<S: Sync> FromRequestParts<S> for UserRef {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        name(after(parts.uri.path(), 3)).map(Self)
+        name(after(parts.uri.path(), 3).split('/').next().unwrap_or_default()).map(Self)
     }
 }
 
@@ -136,6 +136,22 @@ impl<S: Sync> FromRequestParts<S> for TokenRef {
         let id = tail.split('/').next().unwrap_or_default();
         id.parse().map(Self).map_err(|_| no_token())
     }
+}
+
+/// `/api/auth/sessions/{this}`
+pub(crate) struct SessionRef(pub(crate) TokenId);
+
+impl<S: Sync> FromRequestParts<S> for SessionRef {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        after(parts.uri.path(), 3).parse().map(Self).map_err(|_| no_session())
+    }
+}
+
+/// The same for a session that never was, for one that has ended and for one of somebody else.
+pub(crate) fn no_session() -> Problem {
+    Problem::new(Code::NotFound, "you have no such session")
 }
 
 /// The same for a token that never was, for one that was revoked and for one of another workspace.

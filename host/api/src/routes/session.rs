@@ -124,7 +124,7 @@ pub(crate) struct Accepted {
 /// Whoever sends a request that needs no session; no page of another site.
 pub(crate) struct Outsider {
     /// Its network.
-    address: Option<IpAddr>,
+    pub(super) address: Option<IpAddr>,
     /// A session that the browser still shows.
     cookie: Option<String>,
 }
@@ -142,7 +142,7 @@ impl FromRequestParts<Arc<App>> for Outsider {
 
 /// Whoever is logged in, by cookie or header.
 pub(crate) struct LoggedIn {
-    person: Arc<Person>,
+    pub(super) person: Arc<Person>,
     secret: String,
 }
 
@@ -248,7 +248,7 @@ pub(crate) async fn login(
     answer(&user, &opened, carrier)
 }
 
-fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Problem> {
+pub(super) fn answer(user: &User, opened: &Opened, carrier: Carrier) -> Result<Response, Problem> {
     let is_cookie = carrier == Carrier::Cookie;
     let body = SessionBody {
         user: user.name.to_string(),

@@ -14,15 +14,19 @@ use sandmill_store::{
 };
 use serde::Deserialize;
 
-use super::session::{Tries, facts};
+use super::{
+    handover,
+    session::{Tries, facts},
+};
 use crate::{
     ClientAddress,
     app::App,
+    audit::Facts,
     auth::NeedsNobody,
     problem::Problem,
     request::url::Query,
     sessions,
-    single_sign_on::{Assertion, NotAsserted, Pending, SingleSignOn},
+    single_sign_on::{Assertion, Goal, NotAsserted, Pending, SingleSignOn},
 };
 
 /// Where whoever says nothing else goes afterwards.
@@ -37,6 +41,21 @@ const ERROR_BYTES_MAX: usize = 64;
 pub(crate) struct StartQuery {
     /// The path of a page here to go to afterwards; `/` if left out.
     return_to: Option<String>,
+    /// Instead of it: where a command waits on the machine of the browser, `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`. Whoever logs in
+    /// is asked.
+    loopback: Option<String>,
+    /// With `loopback`: SHA-256, in hexadecimal, of a verifier that only the command knows.
+    challenge: Option<String>,
+}
+
+impl StartQuery {
+    fn goal(&self) -> Result<Goal, &'static str> {
+        match (&self.return_to, &self.loopback, &self.challenge) {
+            (None, Some(loopback), Some(challenge)) => Goal::command(loopback, challenge),
+            (return_to, None, None) => Goal::page(return_to.as_deref().unwrap_or(HOME)),
+            _ => Err("either `return_to`, or `loopback` and `challenge`"),
+        }
+    }
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -116,8 +135,8 @@ fn refused(why: SubjectRefused, assertion: &Assertion) -> Problem {
     responses((status = 303, description = "To the identity provider")))]
 pub(crate) async fn start(State(app): State<Arc<App>>, _: Browser, Query(query): Query<StartQuery>) -> Result<Response, Problem> {
     let sign_on = app.single_sign_on()?;
-    let return_to = query.return_to.as_deref().unwrap_or(HOME);
-    let pending = Pending::begin(return_to, app.clock.now()).map_err(|why| Problem::new(Code::BadRequest, why))?;
+    let goal = query.goal().map_err(|why| Problem::new(Code::BadRequest, why))?;
+    let pending = Pending::begin(&goal, app.clock.now());
     let place = sign_on.provider.begin(pending.secrets()).await.map_err(not_asserted)?;
     let place = HeaderValue::from_str(&place).map_err(|error| Problem::internal(error.to_string()))?;
     let headers = [(header::LOCATION, place), (header::SET_COOKIE, pending.set()?), no_store()];
@@ -126,7 +145,8 @@ pub(crate) async fn start(State(app): State<Arc<App>>, _: Browser, Query(query):
 
 /// Logs in whoever comes back from the identity provider.
 #[utoipa::path(get, path = "/api/auth/oidc/callback", tag = "people", security(()), params(CallbackQuery),
-    responses((status = 200, description = "A page that goes on to where the login was begun", body = String, content_type = "text/html")))]
+    responses((status = 200, description = "A page that goes on to where the login was begun, or asks whether to log a command in",
+        body = String, content_type = "text/html")))]
 pub(crate) async fn callback(
     State(app): State<Arc<App>>,
     browser: Browser,
@@ -140,19 +160,35 @@ pub(crate) async fn callback(
     let login = login(&app, sign_on, &assertion)?;
     let user = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
     let disabled = || refused(SubjectRefused::Disabled, &assertion);
-    let opened = app.open_session(&user, None, Carrier::Cookie).await?.ok_or_else(disabled)?;
+    let mut response = match pending.goal().unwrap_or_else(|| Goal::Page(HOME.to_owned())) {
+        Goal::Page(place) => {
+            let opened = app.open_session(&user, None, Carrier::Cookie).await?.ok_or_else(disabled)?;
+            if let Some(old) = browser.cookie {
+                app.end_session(&old).await?;
+            }
+            let mut response = html(page(&place));
+            response.headers_mut().append(header::SET_COOKIE, opened.cookie()?);
+            response.extensions_mut().insert(facts(&user.name, ActorKind::Session, Some(opened.id)));
+            response
+        }
+        // The browser stays as it is: it is the command that gets a session, if whoever logs in says so.
+        Goal::Command(command) => {
+            let code = handover::offer(&app, &user, &command).await?.ok_or_else(disabled)?;
+            let mut response = html(handover::page(&user.name, &command, &code));
+            let after = serde_json::json!({"offered_to": command.loopback});
+            response.extensions_mut().insert(Facts { after, ..facts(&user.name, ActorKind::Anonymous, None) });
+            response
+        }
+    };
     tries.succeeded();
-    if let Some(old) = browser.cookie {
-        app.end_session(&old).await?;
-    }
     tracing::info!(user = %user.name, "somebody has logged in by single sign-on");
-    let page = page(&pending.return_to().unwrap_or_else(|| HOME.to_owned()));
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    let mut response = ([(header::CONTENT_TYPE, html), no_store()], page).into_response();
-    response.headers_mut().append(header::SET_COOKIE, opened.cookie()?);
     response.headers_mut().append(header::SET_COOKIE, Pending::unset()?);
-    response.extensions_mut().insert(facts(&user.name, ActorKind::Session, Some(opened.id)));
     Ok(response)
+}
+
+fn html(page: String) -> Response {
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    ([(header::CONTENT_TYPE, html), no_store()], page).into_response()
 }
 
 fn no_store() -> (http::HeaderName, HeaderValue) {
@@ -205,11 +241,16 @@ fn login(app: &App, sign_on: &SingleSignOn, assertion: &Assertion) -> Result<Sub
 
 /// Goes on by itself. A redirect would be a part of the way from the other site, on which browsers send no cookie that is `Strict`.
 fn page(place: &str) -> String {
-    let place = place.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;");
+    let place = escaped(place);
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url={place}\">\
          <title>Logged in</title></head><body><p>You are logged in. <a href=\"{place}\">Go on</a></p></body></html>"
     )
+}
+
+/// As it may stand in a page, in an attribute as well.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ fn facts(user: &UserBody, has_new_password: bool) -> Extension<Facts> {
     Extension(Facts { target: Some(user.name.clone()), after, ..Facts::default() })
 }
 
-fn no_user() -> Problem {
+pub(super) fn no_user() -> Problem {
     Problem::new(Code::NotFound, "there is no such user")
 }
 

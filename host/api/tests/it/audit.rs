@@ -170,6 +170,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
         ("patch", "instance/users/{name}") => {
             (patch("/api/instance/users/bob").json(json!({"display_name": "Bob", "password": PASSWORD})), "users.change", "bob")
         }
+        ("delete", "instance/users/{name}/sessions") => (delete("/api/instance/users/bob/sessions"), "sessions.end", "bob"),
         ("put", "members/{name}") => (put("/api/w/w/members/bob").json(member), "members.put", "bob"),
         ("delete", "members/{name}") => {
             make(put("/api/w/w/members/bob").json(member)).await;

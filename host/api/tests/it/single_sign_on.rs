@@ -1,9 +1,12 @@
 //! Logins by the word of a provider, which is made up here; `tests/it/oidc.rs` has a real one.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sandmill_api::{ApiOptions, Assertion, GroupRole, NotAsserted, Provider, Secrets, SingleSignOn};
-use sandmill_model::{BoxFuture, role::Role};
+use sandmill_model::{BoxFuture, Digest, role::Role};
 use serde_json::json;
 
 use crate::support::{Answer, Api, get, patch, post};
@@ -157,5 +160,107 @@ async fn a_login_of_another_browser_is_not_taken() {
     for place in ["//evil.test", "https://evil.test", "/%5Cevil.test", "evil", ""] {
         get(format!("/api/auth/oidc/start?return_to={place}")).no_token().to(&api).await.is_problem(400, "bad_request");
     }
+    api.stop().await;
+}
+
+const VERIFIER: &str = "a verifier that only the command knows, and no one else";
+
+fn challenge(verifier: &str) -> String {
+    Digest::of(verifier.as_bytes()).hex()
+}
+
+/// The page that somebody sees whom a command has sent to log in.
+async fn asked(api: &Api, loopback: &str, verifier: &str) -> Answer {
+    let begun = get(format!("/api/auth/oidc/start?loopback={loopback}&challenge={}", challenge(verifier))).no_token().to(api).await;
+    assert_eq!(begun.status, 303, "{begun:?}");
+    let cookie = begun.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let state = begun.header("location").unwrap().split_once("state=").unwrap().1.to_owned();
+    let page = end(api, &cookie, &format!("code=c&state={state}")).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    page
+}
+
+/// The code in the link of a page.
+fn code(page: &Answer) -> String {
+    page.text().split_once("/?code=").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
+async fn exchange(api: &Api, code: &str, verifier: &str) -> Answer {
+    post("/api/auth/oidc/exchange").no_token().json(json!({"code": code, "verifier": verifier})).to(api).await
+}
+
+#[tokio::test]
+async fn a_command_is_logged_in_by_whoever_says_so() {
+    let (api, _) = api(true, Vec::new()).await;
+    let page = asked(&api, "http://127.0.0.1:4711/", VERIFIER).await;
+    // It asks, and goes nowhere by itself.
+    assert!(page.text().contains("ann-lee") && page.text().contains("href=\"http://127.0.0.1:4711/?code=sc_"), "{page:?}");
+    let check = challenge(VERIFIER);
+    assert!(page.text().contains(&format!("{}-{}", &check[..4], &check[4..8])), "{page:?}");
+    assert!(!page.text().contains("refresh") && !page.text().contains("<script"), "{page:?}");
+    // The browser has no session by it.
+    assert!(!page.header("set-cookie").unwrap().contains("ss_"), "{page:?}");
+    let opened = exchange(&api, &code(&page), VERIFIER).await;
+    assert_eq!(opened.status, 200, "{opened:?}");
+    let token = opened.value()["token"].as_str().unwrap().to_owned();
+    let me = get("/api/auth/me").token(&token).to(&api).await.value();
+    assert_eq!(me["user"], "ann-lee", "{me}");
+    let sessions = get("/api/auth/sessions").token(&token).to(&api).await.value();
+    assert_eq!(sessions["items"].as_array().unwrap().len(), 1, "{sessions}");
+    exchange(&api, &code(&page), VERIFIER).await.is_problem(401, "unauthorized");
+    let entries = get("/api/instance/audit").to(&api).await.value().to_string();
+    assert!(entries.contains("auth.exchange") && entries.contains("http://127.0.0.1:4711/") && !entries.contains("sc_"), "{entries}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_its_command_alone_and_for_a_minute() {
+    let (api, _) = api(true, Vec::new()).await;
+    let page = asked(&api, "http://[::1]:4711/", VERIFIER).await;
+    let own = code(&page);
+    let other = "another verifier that another command has made up";
+    for (code, verifier) in [(&*own, other), (&*own, ""), (&*own, &*challenge(VERIFIER)), ("", VERIFIER), ("sc_none", VERIFIER)] {
+        exchange(&api, code, verifier).await.is_problem(401, "unauthorized");
+    }
+    let long = "x".repeat(10_000);
+    exchange(&api, &long, VERIFIER).await.is_problem(401, "unauthorized");
+    exchange(&api, &own, &long).await.is_problem(401, "unauthorized");
+    // A code is no session.
+    get("/api/auth/me").token(&own).to(&api).await.is_problem(401, "unauthorized");
+    api.clock.advance(Duration::from_secs(59));
+    assert_eq!(exchange(&api, &own, VERIFIER).await.status, 200, "whoever else tried has not used it up");
+    let late = code(&asked(&api, "http://[::1]:4711/", VERIFIER).await);
+    api.clock.advance(Duration::from_secs(60));
+    exchange(&api, &late, VERIFIER).await.is_problem(401, "unauthorized");
+    let ended = code(&asked(&api, "http://[::1]:4711/", VERIFIER).await);
+    assert_eq!(patch("/api/instance/users/ann-lee").json(json!({"is_disabled": true})).to(&api).await.status, 200);
+    exchange(&api, &ended, VERIFIER).await.is_problem(401, "unauthorized");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_handed_to_another_machine() {
+    let (api, _) = api(true, Vec::new()).await;
+    let right = challenge(VERIFIER);
+    let own = "http://127.0.0.1:80/";
+    for query in [
+        format!("loopback=http://evil.test/&challenge={right}"),
+        format!("loopback=http://127.0.0.1.evil.test:80/&challenge={right}"),
+        format!("loopback=http://127.0.0.1:80@evil.test/&challenge={right}"),
+        format!("loopback=http://localhost:80/&challenge={right}"),
+        format!("loopback=https://127.0.0.1:80/&challenge={right}"),
+        format!("loopback=http://127.0.0.1:80/x&challenge={right}"),
+        format!("loopback={own}&challenge={}", &right[1..]),
+        format!("loopback={own}"),
+        format!("challenge={right}"),
+        format!("loopback={own}&challenge={right}&return_to=/runs"),
+        format!("return_to={own}"),
+    ] {
+        get(format!("/api/auth/oidc/start?{query}")).no_token().to(&api).await.is_problem(400, "bad_request");
+    }
+    // A page of another site exchanges nothing.
+    let own = code(&asked(&api, own, VERIFIER).await);
+    let call = post("/api/auth/oidc/exchange").no_token().json(json!({"code": own, "verifier": VERIFIER}));
+    call.header("sec-fetch-site", "cross-site").to(&api).await.is_problem(403, "forbidden");
     api.stop().await;
 }

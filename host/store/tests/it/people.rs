@@ -12,7 +12,7 @@ use sandmill_store::{
     Store,
     access::{AccessList, AccessRefused, FOLDERS_MAX, ITEMS_MAX, ITEMS_OF_ONE_MAX, LIST_MAX, NewFolder, NewGroup},
     members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
-    users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused},
+    users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused, Which},
 };
 
 use crate::fixture::{Database, deployment, on_both, path, tick, workspace};
@@ -28,6 +28,8 @@ on_both![
     a_session_lives_while_it_is_used,
     sessions_end_with_the_password_and_the_account,
     old_sessions_make_place,
+    sessions_are_listed_and_ended,
+    what_is_offered_is_taken_once,
     members_belong_to_one_workspace,
     lists_say_what_a_member_may_do,
     lists_are_checked_and_bounded,
@@ -291,6 +293,62 @@ async fn old_sessions_make_place(database: Database) {
     }
     let lives = async |number: u32| store.sessions.find(TokenHash::of(&number.to_string()), began).await.unwrap().is_some();
     assert!(!lives(0).await && lives(1).await && lives(SESSIONS_MAX).await);
+}
+
+async fn sessions_are_listed_and_ended(database: Database) {
+    let store = database.open().await;
+    for called in ["ann", "bob"] {
+        user(&store, called).await;
+    }
+    let mut ids = Vec::new();
+    let began = tick();
+    for (secret, of) in [("one", "ann"), ("two", "ann"), ("of bob", "bob"), ("three", "ann")] {
+        let new = session(secret, of, tick());
+        ids.push(new.id);
+        assert!(store.sessions.open(new).await.unwrap());
+    }
+    let [one, two, of_bob, three] = ids[..] else { panic!("{ids:?}") };
+    let listed = async |of: &str, before: Option<TokenId>, limit: u32, now: Timestamp| {
+        let found = store.sessions.of_user(&name(of), before, limit, now).await.unwrap();
+        found.into_iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("ann", None, 10, began).await, [three, two, one]);
+    assert_eq!(listed("ann", None, 1, began).await, [three]);
+    assert_eq!(listed("ann", Some(three), 10, began).await, [two, one]);
+    assert_eq!(listed("bob", None, 10, began).await, [of_bob]);
+    assert!(listed("nobody", None, 10, began).await.is_empty());
+    assert!(listed("ann", None, 10, began.plus(Duration::from_secs(300))).await.is_empty(), "they have ended by themselves");
+    let end = async |of: &str, which: Which| store.sessions.end_of(name(of), which).await.unwrap();
+    assert!(end("bob", Which::One(one)).await.is_empty(), "it is another's");
+    assert_eq!(end("ann", Which::One(one)).await, [TokenHash::of("one")]);
+    assert!(end("ann", Which::One(one)).await.is_empty());
+    assert_eq!(end("ann", Which::AllBut(three)).await, [TokenHash::of("two")]);
+    assert_eq!(listed("ann", None, 10, began).await, [three]);
+    assert!(store.sessions.find(TokenHash::of("two"), began).await.unwrap().is_none());
+    assert_eq!(end("ann", Which::All).await, [TokenHash::of("three")]);
+    assert_eq!(listed("bob", None, 10, began).await, [of_bob]);
+}
+
+async fn what_is_offered_is_taken_once(database: Database) {
+    let store = database.open().await;
+    user(&store, "ann").await;
+    let now = tick();
+    let (code, at) = (TokenHash::of("code"), |seconds| now.plus(Duration::from_secs(seconds)));
+    let offer = async |of: &str| store.sessions.offer(NewSession { password: None, ..session("code", of, now) }).await.unwrap();
+    assert!(offer("ann").await && !offer("nobody").await);
+    assert_eq!(store.sessions.find(code, now).await.unwrap(), None, "it is no session");
+    assert!(store.sessions.of_user(&name("ann"), None, 10, now).await.unwrap().is_empty());
+    assert_eq!(store.sessions.take(TokenHash::of("other"), now).await.unwrap(), None);
+    assert_eq!(store.sessions.take(code, at(150)).await.unwrap(), None, "too late");
+    let (one, other) = tokio::join!(store.sessions.take(code, at(149)), store.sessions.take(code, at(149)));
+    let taken: Vec<Name> = [one.unwrap(), other.unwrap()].into_iter().flatten().collect();
+    assert_eq!(taken, [name("ann")], "once");
+    // A session is no code, and ends of sessions are ends of what was offered.
+    assert!(store.sessions.open(session("secret", "ann", now)).await.unwrap());
+    assert_eq!(store.sessions.take(TokenHash::of("secret"), now).await.unwrap(), None);
+    assert!(offer("ann").await);
+    store.sessions.end_of(name("ann"), Which::All).await.unwrap();
+    assert_eq!(store.sessions.take(code, now).await.unwrap(), None);
 }
 
 async fn members_belong_to_one_workspace(database: Database) {
