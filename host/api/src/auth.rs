@@ -140,6 +140,8 @@ impl App {
     pub(crate) async fn is_as_before_outside(&self, Authenticated(principal, shown): &Authenticated, believed: Duration) -> bool {
         match shown {
             Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            // Runs come to their workspace alone.
+            Shown::Run(_) => false,
             Shown::Session(person) => self.is_same_outside(person, principal, believed).await,
         }
     }

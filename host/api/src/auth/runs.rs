@@ -11,7 +11,7 @@ use sandmill_model::{
 };
 use sandmill_store::StoreError;
 
-use super::{BELIEVED, Caller, Shown, too_many_failures, unauthorized};
+use super::{BELIEVED, Caller, Shown, unauthorized};
 use crate::{ClientAddress, app::App, on_behalf::OnBehalf, problem::Problem, request::url};
 
 /// As whom the operator's token acts, which no user is called.
@@ -38,9 +38,7 @@ impl Caller {
     /// The run that has this token, of a request about a workspace.
     pub(super) async fn of_run(parts: &Parts, token: &str, app: &App) -> Result<Self, Problem> {
         let Some(run) = app.dispatch.run_of_token(token) else {
-            if let Some(network) = parts.extensions.get::<ClientAddress>().map(ClientAddress::network) {
-                app.failures.take(network, app.clock.now()).map_err(|wait| too_many_failures().retry_after(wait))?;
-            }
+            app.has_failed(parts.extensions.get::<ClientAddress>().map(ClientAddress::network))?;
             return Err(ended());
         };
         let principal = app.principal_of_run(&run, BELIEVED).await?;

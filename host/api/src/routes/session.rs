@@ -375,7 +375,7 @@ async fn accept_as(
     } else {
         let logged_in = logged_in?;
         // The body may have been long on its way.
-        logged_in.must_still_be(&app).await?;
+        logged_in.must_still_be(app).await?;
         let person = logged_in.person;
         (Invited::Known(person.session.user.name.clone()), ActorKind::Session, Some(person.session.id))
     };
