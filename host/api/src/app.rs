@@ -8,9 +8,10 @@ use sandmill_model::{
     Clock, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
     build::Builder,
+    people::Name,
     recent::Recent,
 };
-use sandmill_store::{Store, workspaces::Workspace};
+use sandmill_store::{Store, signals::Signal, workspaces::Workspace};
 
 use crate::{
     ApiOptions, ApiState, Denials, Downloads,
@@ -93,5 +94,38 @@ impl App {
     pub(crate) fn forget_tokens(&self, tokens: Vec<TokenId>) {
         self.tokens.forget(&tokens);
         self.dispatch.tell_revoked(tokens);
+    }
+
+    /// These users changed here, or sessions of theirs ended: they are looked up again, here and on other nodes.
+    pub(crate) fn outdate_people(&self, users: Vec<Name>) {
+        self.forget_people(&users);
+        self.dispatch.tell_people(users);
+    }
+
+    /// A workspace changed here, or who may do what in it: that is looked up again, here and on other nodes.
+    pub(crate) fn outdate_members(&self, workspace: WorkspaceId) {
+        self.forget_members(&[workspace]);
+        self.dispatch.tell_members(workspace);
+    }
+
+    /// What this node or another tells.
+    pub(crate) fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::Revoked(tokens) => self.tokens.forget(tokens),
+            Signal::People(users) => self.forget_people(users),
+            Signal::Members(workspaces) => self.forget_members(workspaces),
+            _ => {}
+        }
+    }
+
+    fn forget_people(&self, users: &[Name]) {
+        self.people.outdate(|_, person| person.as_ref().is_some_and(|person| users.contains(&person.session.user.name)));
+        let is_theirs = |identity: &str| users.iter().any(|user| identity.strip_prefix("u/") == Some(user.as_str()));
+        self.members.outdate(|_, principal| is_theirs(&principal.identity));
+    }
+
+    fn forget_members(&self, workspaces: &[WorkspaceId]) {
+        self.members.outdate(|(_, workspace), _| workspaces.contains(workspace));
+        self.workspaces.outdate(|_, workspace| workspaces.contains(&workspace.id));
     }
 }

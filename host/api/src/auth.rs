@@ -121,7 +121,7 @@ impl App {
     /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
     async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
         let now = self.clock.now();
-        match self.tokens.get(&hash, now, believed) {
+        match self.tokens.get(&hash, now, self.dispatch.believed(believed)) {
             Remembered::Valid(_) => true,
             Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up).await, Ok(Some(_))),
         }
@@ -130,7 +130,7 @@ impl App {
     async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
         let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
         let now = self.clock.now();
-        let look_up = match self.tokens.get(&hash, now, BELIEVED) {
+        let look_up = match self.tokens.get(&hash, now, self.dispatch.believed(BELIEVED)) {
             Remembered::Valid(principal) => return Ok(principal),
             Remembered::LookUp(look_up) => look_up,
         };
@@ -167,12 +167,13 @@ impl App {
     /// The workspace called `name`, if `principal` belongs to it.
     pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
         let now = self.clock.now();
-        let found = match self.workspaces.get(name, now) {
+        let found = match self.workspaces.get_within(name, now, self.dispatch.believed(BELIEVED)) {
             Some(workspace) => Some(workspace),
             None => {
+                let began = self.workspaces.moment();
                 let found = self.store.workspaces.by_name(name).await?;
                 if let Some(workspace) = &found {
-                    self.workspaces.put(Arc::clone(&workspace.name), workspace.clone(), now);
+                    self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now);
                 }
                 found
             }

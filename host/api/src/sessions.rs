@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Par
 use sandmill_model::{
     Code, Digest, Timestamp, TokenId,
     auth::{Principal, Scope, TokenHash, new_token},
+    recent::Moment,
 };
 use sandmill_store::{
     users::{Carrier, NewSession, Session, User},
@@ -188,7 +189,7 @@ impl App {
     /// `unauthorized` if there is none, or it has ended; `too_many_requests`.
     pub(crate) async fn person(&self, parts: &Parts, secret: &str, carrier: Carrier) -> Result<Arc<Person>, Problem> {
         let (hash, now) = (TokenHash::of(secret), self.clock.now());
-        if let Some(known) = self.people.get(&hash, now) {
+        if let Some(known) = self.people.get_within(&hash, now, self.dispatch.believed(BELIEVED)) {
             return known.filter(|person| person.is_good(carrier, now)).ok_or_else(ended);
         }
         // One that was good when it was last looked up is no guess.
@@ -208,8 +209,9 @@ impl App {
     }
 
     async fn look_for(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
+        let began = self.people.moment();
         if let Some(session) = self.store.sessions.find(hash, now).await? {
-            return self.remember(Person { session, hash }, now).await.map(Some);
+            return self.remember(Person { session, hash }, began, now).await.map(Some);
         }
         // Those that never were must not push out those that are.
         if self.people.last(&hash).is_some() {
@@ -223,7 +225,7 @@ impl App {
     /// then, or more, has to come again.
     pub(crate) async fn is_same(&self, person: &Person, principal: &Principal, workspace: &Workspace, believed: Duration) -> bool {
         let now = self.clock.now();
-        let found = match self.people.get_within(&person.hash, now, believed) {
+        let found = match self.people.get_within(&person.hash, now, self.dispatch.believed(believed)) {
             Some(known) => Ok(known),
             None => self.look_for(person.hash, now).await,
         };
@@ -235,14 +237,14 @@ impl App {
     }
 
     /// Writes down that a session is used, if that is due.
-    async fn remember(&self, mut person: Person, now: Timestamp) -> Result<Arc<Person>, Problem> {
+    async fn remember(&self, mut person: Person, began: Moment, now: Timestamp) -> Result<Arc<Person>, Problem> {
         let idle = idle(person.session.carrier);
         if now.plus(idle).since(person.session.idle_until) > PROLONGED_EVERY {
             self.store.sessions.prolong(person.hash, now, idle).await?;
             person.session.idle_until = now.plus(idle);
         }
         let person = Arc::new(person);
-        self.people.put(person.hash, Some(Arc::clone(&person)), now);
+        self.people.put_of(began, person.hash, Some(Arc::clone(&person)), now);
         Ok(person)
     }
 
@@ -269,9 +271,10 @@ impl App {
             return Ok(Some(person.outside()));
         }
         let (key, now) = ((person.hash, workspace.id), self.clock.now());
-        if let Some(principal) = self.members.get_within(&key, now, believed) {
+        if let Some(principal) = self.members.get_within(&key, now, self.dispatch.believed(believed)) {
             return Ok(Some(principal));
         }
+        let began = self.members.moment();
         let Some(standing) = self.store.members.standing(workspace.id, user).await? else { return Ok(None) };
         let principal = Arc::new(Principal {
             token: person.session.id,
@@ -279,7 +282,7 @@ impl App {
             identity: user.identity(),
             scopes: standing.scopes(user),
         });
-        self.members.put(key, Arc::clone(&principal), now);
+        self.members.put_of(began, key, Arc::clone(&principal), now);
         Ok(Some(principal))
     }
 
@@ -304,11 +307,18 @@ impl App {
         Ok(is_open.then_some(Opened { id, secret, expires_at }))
     }
 
-    /// Ends a session; here it is over at once, on other nodes within a second.
+    /// Ends a session; here it is over at once, on other nodes once they hear of it, within a second in any case.
     pub(crate) async fn end_session(&self, secret: &str) -> Result<(), Problem> {
-        let hash = TokenHash::of(secret);
+        let (hash, now) = (TokenHash::of(secret), self.clock.now());
+        let user = match self.people.last(&hash).flatten() {
+            Some(person) => Some(person.session.user.name.clone()),
+            None => self.store.sessions.find(hash, now).await?.map(|session| session.user.name),
+        };
         self.store.sessions.end(hash).await?;
-        self.people.put(hash, None, self.clock.now());
+        if let Some(user) = user {
+            self.outdate_people(vec![user]);
+        }
+        self.people.put(hash, None, now);
         Ok(())
     }
 }

@@ -300,6 +300,7 @@ pub(crate) async fn password(
     let new = app.passwords.hash(request.new).await?;
     let change = UserChange { password: Some(new.clone()), ..UserChange::default() };
     let user = app.store.users.change(name.clone(), change).await?.map_err(refused)?.ok_or_else(wrong)?;
+    app.outdate_people(vec![user.name.clone()]);
     app.end_session(&secret).await?;
     let carrier = person.session.carrier;
     let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;

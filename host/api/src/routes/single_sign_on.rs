@@ -139,6 +139,8 @@ pub(crate) async fn callback(
     let assertion = sign_on.provider.finish(code, pending.secrets()).await.map_err(not_asserted)?;
     let login = login(&app, sign_on, &assertion)?;
     let user = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
+    // It may have other roles than before.
+    app.outdate_people(vec![user.name.clone()]);
     let disabled = || refused(SubjectRefused::Disabled, &assertion);
     let opened = app.open_session(&user, None, Carrier::Cookie).await?.ok_or_else(disabled)?;
     tries.succeeded();

@@ -234,6 +234,7 @@ pub(crate) async fn change(
     }
     let change = UserChange { email, display_name, password, is_instance_admin, is_disabled };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
+    app.outdate_people(vec![user.name.clone()]);
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
     Ok((facts(&user), Json(whole(&app, user).await?)))
 }
