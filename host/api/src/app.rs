@@ -61,6 +61,8 @@ pub(crate) struct App {
     pub(crate) accounts: Throttle,
     pub(crate) addresses: Throttle,
     pub(crate) rates: Rates,
+    /// Of endpoints, which one address may ask more often.
+    pub(crate) endpoint_rates: Rates,
     pub(crate) denials: Arc<Denials>,
     pub(crate) single_sign_on: Option<SingleSignOn>,
 }
@@ -73,6 +75,7 @@ impl App {
             builder: state.builder,
             clock: state.clock,
             rates: Rates::new(state.options.requests_per_s_max),
+            endpoint_rates: Rates::new(state.options.endpoint_requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,

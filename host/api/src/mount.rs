@@ -24,6 +24,7 @@ use crate::{
     app::App,
     auth::Caller,
     events::{self, View},
+    gate,
     hosts::Side,
     observe::{self, Surface},
     problem::Problem,
@@ -59,6 +60,7 @@ impl Mount {
 
     async fn call(&self, request: Request) -> Result<Response, Problem> {
         let app = &self.app;
+        gate::pass_endpoint(app, &request)?;
         let (parts, body) = request.into_parts();
         if let Some(host) = &app.options.routes_host {
             host.check(Side::Routes, &parts.headers, &parts.uri)?;
