@@ -67,7 +67,7 @@ impl Signals for Line {
             *self.listener.lock().unwrap() = Some(sender);
             let heard = futures_util::stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Signal>| {
                 let signal = receiver.recv().await?;
-                Some((Ok(signal), receiver))
+                Some((Ok::<_, StoreError>(signal), receiver))
             });
             Ok(heard.boxed())
         })
