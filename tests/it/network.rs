@@ -130,6 +130,53 @@ async fn tls_is_spoken_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_hold_up_no_handshake() {
+    /// More than one address may have handshakes under way.
+    const SILENT: usize = 40;
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    write(folder.path(), &authority.pair());
+    let server = secured(folder.path(), &[]);
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        silent.push(tcp(&server).await);
+    }
+    // Sooner than those are given up.
+    let shown = timeout(Duration::from_secs(7), authority.connect(&server, &["http/1.1"])).await;
+    shown.expect("it waits for nobody who is silent").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_only_so_many_connections() {
+    let server = Server::start(&["--connections-per-address-max", "2"]).unwrap();
+    let (first, mut second) = (tcp(&server).await, tcp(&server).await);
+    // Connections are taken in the order in which they come.
+    let mut third = tcp(&server).await;
+    assert!(rest(&mut third).await.is_empty(), "it is closed without a word");
+    second.write_all(HEALTH.as_bytes()).await.unwrap();
+    assert!(rest(&mut second).await.starts_with(b"HTTP/1.1 200"), "those that are open go on");
+    drop((first, second));
+    eventually("there is room again", async || {
+        let mut again = tcp(&server).await;
+        let _ = again.write_all(HEALTH.as_bytes()).await;
+        rest(&mut again).await.starts_with(b"HTTP/1.1 200")
+    })
+    .await;
+    assert_eq!(server.log().matches("has as many connections as it may").count(), 1, "{}", server.log());
+
+    // A proxy comes for many.
+    let server = Server::start(&["--connections-per-address-max", "2", "--trusted-proxy", "127.0.0.1"]).unwrap();
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let mut stream = tcp(&server).await;
+        stream.write_all(HEALTH.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    for stream in &mut open {
+        assert!(rest(stream).await.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_while_it_is_in_use() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let (first, second) = (authority.pair(), authority.pair());
@@ -209,6 +256,11 @@ async fn proxies_that_are_trusted_speak_for_others() {
     }
     assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(ask(&server, "192.0.2.1, 192.0.2.2").await.status(), 200, "another client of the same proxy");
+
+    // What cannot be read is counted for nobody.
+    for odd in ["x", "192.0.2.1, <script>"] {
+        assert_eq!(ask(&server, odd).await.status(), 400, "{odd}");
+    }
 
     // Whoever is not trusted speaks for itself, whatever it says.
     let server = Server::start(&["--requests-per-s-max", PER_S]).unwrap();

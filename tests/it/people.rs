@@ -331,6 +331,28 @@ async fn a_body_that_is_long_on_its_way_changes_nothing_once_its_session_has_end
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_is_long_on_its_way_is_accepted_by_nobody_who_has_logged_out() {
+    let server = Server::start(&[]).unwrap();
+    user(&server, "ann", None).await;
+    let ann = Person::logs_in(&server, "ann").await;
+    let made = admin(&server, Method::POST, "/api/w/default/invitations", &json!({"role": "viewer"})).await;
+    let body = json!({"invitation": made.json().unwrap()["invitation"]}).to_string();
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let (cookie, csrf, length) = (&ann.cookie, &ann.csrf, body.len());
+    let head = format!("POST /api/auth/invitation HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\nx-sandmill-csrf: {csrf}\r\n");
+    stream.write_all(format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    // It is let in meanwhile; were it not, the answer would be the same.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(ann.sends(Method::POST, "/api/auth/logout", &json!({})).await.status, 204);
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let again = Person::logs_in(&server, "ann").await;
+    assert_eq!(again.gets("/api/auth/me").await.json().unwrap()["workspaces"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_planted_is_not_taken_over() {
     let server = server();
     user(server, "fixed-ann", Some("viewer")).await;

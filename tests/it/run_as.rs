@@ -1,5 +1,7 @@
 //! As whom runs act: what people may name, and what attackers try.
 
+mod api;
+
 use std::{
     fs,
     time::{Duration, Instant},

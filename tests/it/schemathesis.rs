@@ -72,11 +72,18 @@ async fn config(server: &Server) -> String {
     server.ended_run(&run).await.unwrap();
     let made = server.request(Method::POST, "/api/instance/workspaces").json(&json!({"name": "other"})).send().await.unwrap();
     assert_eq!(made.status().as_u16(), 201);
+    let ann = json!({"name": "ann", "password": "correct horse battery"});
+    assert_eq!(server.request(Method::POST, "/api/instance/users").json(&ann).send().await.unwrap().status().as_u16(), 201);
     for (path, body) in [
         ("/api/w/default/resource-types/demo", json!({"schema": {"type": "object"}})),
         ("/api/w/default/resources/f/demo/hello", json!({"type": "demo", "value": {}})),
         ("/api/w/default/variables/f/demo/hello", json!({"text": "a"})),
         ("/api/instance/plans/demo", json!({})),
+        ("/api/w/default/members/ann", json!({"role": "developer"})),
+        ("/api/w/default/groups/team", json!({"members": ["ann"]})),
+        ("/api/w/default/folders/shared", json!({"readers": ["g/team"]})),
+        ("/api/w/default/access/f/demo/hello", json!({"readers": ["u/ann"]})),
+        ("/api/w/default/service-accounts/robot", json!({"scopes": ["runs:read"]})),
     ] {
         let put = server.request(Method::PUT, path).json(&body).send().await.unwrap();
         assert_eq!(put.status().as_u16(), 200, "{path}");

@@ -1,26 +1,28 @@
 //! What handlers share: the state, and short memories of tokens, sessions and workspaces.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
-    Clock, TokenId, WorkspaceId,
-    auth::{Principal, TokenHash},
+    Clock, Digest, TokenId, WorkspaceId,
+    auth::{Principal, Scope, TokenHash},
     build::Builder,
     people::Name,
     recent::Recent,
 };
 use sandmill_store::{Store, signals::Signal, workspaces::Workspace};
+use tokio::sync::Semaphore;
 
 use crate::{
-    ApiOptions, ApiState, Denials, Downloads,
-    auth::{Failures, Memory},
+    ApiOptions, ApiState, Denials, Downloads, Endings,
+    audit::Allowance,
+    auth::{Flights, Found, Memory},
+    counts::{Counts, Pace},
     passwords::Passwords,
-    rates::Rates,
+    problem::Problem,
     sessions::Person,
     single_sign_on::SingleSignOn,
-    throttle::Throttle,
 };
 
 /// How long a workspace that was looked up is believed, and that there is no such token.
@@ -33,12 +35,21 @@ const WORKSPACES_MAX: usize = 10_000;
 const PEOPLE_MAX: usize = 10_000;
 /// People in workspaces kept in memory; each may have thousands of scopes.
 const MEMBERS_MAX: usize = 1_000;
-/// Logins of one account that may fail at once, and how long it takes until one more may.
-const ACCOUNT_FAILURES_MAX: u32 = 10;
-const ACCOUNT_INTERVAL: Duration = Duration::from_secs(60);
+/// Identities of runs that call the API, kept in memory.
+const IDENTITIES_MAX: usize = 1_000;
+/// Accounts and addresses of which it is kept in memory how often something failed or came: some MiB for each kind, if all are taken.
+const COUNTED_MAX: usize = 100_000;
+/// Logins of one account that may fail.
+const OF_ACCOUNT: Pace = Pace { at_once: 10, interval: Duration::from_secs(60) };
 /// The same for one address, behind which many people may be.
-const ADDRESS_FAILURES_MAX: u32 = 100;
-const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+const OF_ADDRESS: Pace = Pace { at_once: 100, interval: Duration::from_secs(5) };
+/// Tokens and sessions of one address that are not valid. Nobody guesses 260 bits: what this keeps small is what a flood of wrong ones
+/// costs the database.
+const OF_TOKENS: Pace = Pace { at_once: 100, interval: Duration::from_secs(1) };
+/// Look-ups at once of tokens and sessions that were not valid a moment ago: others stand in line.
+const GUESSES_AT_ONCE_MAX: usize = 64;
+/// After a silence an address may send as many requests at once as in this time.
+const BURST_S: u32 = 2;
 
 pub(crate) struct App {
     pub(crate) store: Store,
@@ -50,21 +61,36 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     pub(crate) tokens: Memory,
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
-    pub(crate) failures: Failures,
+    /// Tokens and sessions that are not valid, by network.
+    pub(crate) failures: Counts<IpAddr>,
+    pub(crate) guesses: Semaphore,
+    pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
+    pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// As whom they act in workspaces.
     pub(crate) members: Recent<(TokenHash, WorkspaceId), Arc<Principal>>,
+    /// What identities may, as which runs call the API.
+    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), Arc<[Scope]>>,
     pub(crate) passwords: Passwords,
-    /// Logins that fail, by account and by address.
-    pub(crate) accounts: Throttle,
-    pub(crate) addresses: Throttle,
-    pub(crate) rates: Rates,
-    /// Of endpoints, which one address may ask more often.
-    pub(crate) endpoint_rates: Rates,
+    /// Logins that fail, by account (its digest: names may be long) and by network.
+    pub(crate) accounts: Counts<Digest>,
+    pub(crate) addresses: Counts<IpAddr>,
+    /// Requests, by network; none: they are not counted.
+    pub(crate) rates: Option<Counts<IpAddr>>,
+    /// The same of endpoints, which one network may ask more often.
+    pub(crate) endpoint_rates: Option<Counts<IpAddr>>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) allowance: Allowance,
     pub(crate) single_sign_on: Option<SingleSignOn>,
+}
+
+/// `per_s` 0: without a limit.
+fn rates(per_s: u32) -> Option<Counts<IpAddr>> {
+    let interval = Duration::from_secs(1).checked_div(per_s)?;
+    Some(Counts::new(Pace { at_once: per_s.saturating_mul(BURST_S), interval }, COUNTED_MAX))
 }
 
 impl App {
@@ -74,21 +100,27 @@ impl App {
             dispatch: state.dispatch,
             builder: state.builder,
             clock: state.clock,
-            rates: Rates::new(state.options.requests_per_s_max),
-            endpoint_rates: Rates::new(state.options.endpoint_requests_per_s_max),
+            rates: rates(state.options.requests_per_s_max),
+            endpoint_rates: rates(state.options.endpoint_requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,
             tokens: Memory::default(),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
-            failures: Failures::default(),
+            failures: Counts::new(OF_TOKENS, COUNTED_MAX),
+            guesses: Semaphore::new(GUESSES_AT_ONCE_MAX),
+            token_look_ups: Flights::default(),
+            session_look_ups: Flights::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),
+            identities: Recent::new(IDENTITIES_MAX, BELIEVED),
             passwords: Passwords::new(),
-            accounts: Throttle::new(ACCOUNT_FAILURES_MAX, ACCOUNT_INTERVAL),
-            addresses: Throttle::new(ADDRESS_FAILURES_MAX, ADDRESS_INTERVAL),
+            accounts: Counts::new(OF_ACCOUNT, COUNTED_MAX),
+            addresses: Counts::new(OF_ADDRESS, COUNTED_MAX),
             denials: state.denials,
+            endings: state.endings,
+            allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
         }
     }
@@ -125,10 +157,12 @@ impl App {
         self.people.outdate(|_, person| person.as_ref().is_some_and(|person| users.contains(&person.session.user.name)));
         let is_theirs = |identity: &str| users.iter().any(|user| identity.strip_prefix("u/") == Some(user.as_str()));
         self.members.outdate(|_, principal| is_theirs(&principal.identity));
+        self.identities.outdate(|(_, identity), _| is_theirs(identity));
     }
 
     fn forget_members(&self, workspaces: &[WorkspaceId]) {
         self.members.outdate(|(_, workspace), _| workspaces.contains(workspace));
+        self.identities.outdate(|(workspace, _), _| workspaces.contains(workspace));
         self.workspaces.outdate(|_, workspace| workspaces.contains(&workspace.id));
     }
 }

@@ -3,7 +3,9 @@
 //! What is about to be changed is kept before the handler is called, and becomes an entry once the handler has answered; nobody is told of
 //! a change whose entry could not be written. No handler does anything for it.
 
+mod allowance;
 mod denials;
+mod endings;
 mod operation;
 mod views;
 
@@ -13,23 +15,26 @@ use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Method, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     AuditId, Code,
     audit::{self, Actor, ActorKind, AuditOutcome, Origin, Record, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX},
     auth::Principal,
 };
-use sandmill_store::workspaces::Workspace;
+use sandmill_store::{StoreError, workspaces::Workspace};
 
 use crate::{
     ClientAddress,
     app::App,
-    auth::{Authenticated, Caller},
+    auth::{Authenticated, Caller, runs},
     problem::Problem,
     sessions,
 };
+pub(crate) use allowance::Allowance;
 pub use denials::Denials;
 use denials::Who;
+pub use endings::Endings;
+use endings::{Tie, Whose};
 use operation::Operation;
 
 /// What says who calls, of a request that changes nothing.
@@ -69,18 +74,28 @@ pub(crate) struct Watch<'a> {
     credentials: [Option<HeaderValue>; 2],
     user_agent: Option<HeaderValue>,
     address: Option<IpAddr>,
-    /// Whoever is known is so by a session.
-    is_session: bool,
+    /// As what whoever is known acts.
+    kind: ActorKind,
     /// None: it changes nothing.
     planned: Option<Box<Planned>>,
+    /// To whoever waits for the answer; none: it ends with them.
+    tie: Option<Tie>,
     begun: Option<Begun>,
+}
+
+/// Whether a request would change something.
+pub(crate) fn is_change(request: &Request) -> bool {
+    operation(request).is_some()
+}
+
+fn operation(request: &Request) -> Option<Operation> {
+    let pattern = request.extensions().get::<MatchedPath>()?;
+    Operation::of(request.method(), pattern.as_str(), request.uri().path())
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(app: &'a Arc<App>, (request_id, method, uri): (&'a HeaderValue, &'a Method, &'a Uri), request: &Request) -> Self {
         let headers = request.headers();
-        let pattern = request.extensions().get::<MatchedPath>();
-        let operation = pattern.and_then(|pattern| Operation::of(method, pattern.as_str(), uri.path()));
         Self {
             app,
             request_id,
@@ -89,8 +104,9 @@ impl<'a> Watch<'a> {
             credentials: CREDENTIALS.map(|name| headers.get(name).cloned()),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             address: request.extensions().get::<ClientAddress>().map(|client| client.address),
-            is_session: sessions::is_shown(headers, uri),
-            planned: operation.map(|operation| Box::new(Planned { operation, parts: copy(request) })),
+            kind: kind(headers, uri),
+            planned: operation(request).map(|operation| Box::new(Planned { operation, parts: copy(request) })),
+            tie: request.extensions().get::<Tie>().cloned(),
             begun: None,
         }
     }
@@ -102,6 +118,9 @@ impl<'a> Watch<'a> {
     pub(crate) async fn begin(&mut self) -> Result<(), Problem> {
         if let Some(planned) = self.planned.as_deref_mut() {
             let (principal, workspace) = Box::pin(caller(self.app, planned)).await?;
+            if let Some(tie) = &self.tie {
+                tie.begin(Whose::of(workspace.as_ref().map(|workspace| workspace.id), principal.as_deref()));
+            }
             let begun = Box::pin(self.keep(principal, workspace)).await?;
             self.begun = begun;
         }
@@ -111,10 +130,7 @@ impl<'a> Watch<'a> {
     async fn keep(&self, principal: Option<Arc<Principal>>, workspace: Option<Workspace>) -> Result<Option<Begun>, Problem> {
         let Some(Planned { operation, .. }) = self.planned.as_deref() else { return Ok(None) };
         let app = self.app;
-        let before = match &workspace {
-            Some(workspace) => views::view(app, operation, workspace).await?,
-            None => None,
-        };
+        let before = views::view(app, operation, workspace.as_ref(), principal.as_deref()).await?;
         let record = Record {
             workspace: workspace.as_ref().map(|workspace| workspace.id),
             action: operation.action.clone(),
@@ -149,7 +165,7 @@ impl<'a> Watch<'a> {
             }
         } else if denied.is_none() && status.is_server_error() {
             let failed = Record { outcome: AuditOutcome::Failed, ..begun.record };
-            if let Err(error) = self.app.store.audit.append(failed, self.app.clock.now()).await {
+            if let Err(error) = self.append(failed).await {
                 tracing::error!(%error, "the audit log does not tell yet how a request ended that failed");
             }
         } else {
@@ -163,7 +179,7 @@ impl<'a> Watch<'a> {
     }
 
     async fn done(&self, begun: Begun, facts: Option<Facts>) -> Result<(), Problem> {
-        let Begun { mut record, workspace, .. } = begun;
+        let Begun { mut record, workspace, principal } = begun;
         record.outcome = AuditOutcome::Done;
         match facts {
             Some(Facts { actor, target, after }) => {
@@ -172,8 +188,8 @@ impl<'a> Watch<'a> {
                 record.target = target.unwrap_or(record.target);
             }
             None => {
-                if let (Some(planned), Some(workspace)) = (&self.planned, &workspace) {
-                    let after = views::view(self.app, &planned.operation, workspace).await;
+                if let Some(planned) = &self.planned {
+                    let after = views::view(self.app, &planned.operation, workspace.as_ref(), principal.as_deref()).await;
                     record.after = after.unwrap_or_else(|problem| {
                         tracing::warn!(cause = problem.cause(), "the audit log does not show what was changed");
                         None
@@ -181,8 +197,17 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        self.app.store.audit.append(record, self.app.clock.now()).await?;
+        self.append(record).await?;
         Ok(())
+    }
+
+    /// Only now it is counted what its values take: else whoever may change nothing would use up what is for those who may.
+    async fn append(&self, mut record: Record) -> Result<(), StoreError> {
+        let now = self.app.clock.now();
+        let chain = record.workspace;
+        record.before = record.before.map(|before| self.app.allowance.kept(chain, before, now));
+        record.after = record.after.map(|after| self.app.allowance.kept(chain, after, now));
+        self.app.store.audit.append(record, now).await.map(drop)
     }
 
     /// In the chain of whoever was denied it: whatever it was, others do not learn of it, and it says nothing of what others have.
@@ -200,7 +225,7 @@ impl<'a> Watch<'a> {
             outcome: AuditOutcome::Denied,
             ..self.record(principal.as_deref())
         };
-        let who = principal.map_or_else(|| Who::at(self.address), |principal| Who::Token(principal.token));
+        let who = Who::of(principal.as_deref(), self.address);
         let now = self.app.clock.now();
         if self.app.denials.admits(who, &record, now)
             && let Err(error) = self.app.store.audit.append(record, now).await
@@ -214,8 +239,8 @@ impl<'a> Watch<'a> {
         let actor = match principal {
             None => Actor::nameless(ActorKind::Anonymous),
             Some(principal) => {
-                let kind = if self.is_session { ActorKind::Session } else { ActorKind::Token };
-                Actor { kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
+                // Of a run it is the run's id.
+                Actor { kind: self.kind, identity: Some(Arc::clone(&principal.identity)), token: Some(principal.token) }
             }
         };
         let user_agent =
@@ -262,6 +287,16 @@ async fn caller(app: &Arc<App>, planned: &mut Planned) -> Result<(Option<Arc<Pri
         Ok(Authenticated(principal, ..)) => Ok((Some(principal), None)),
         Err(_) if operation.is_open => Ok((None, None)),
         Err(problem) => Err(problem),
+    }
+}
+
+fn kind(headers: &HeaderMap, uri: &Uri) -> ActorKind {
+    if runs::in_header(headers).is_some() {
+        ActorKind::Run
+    } else if sessions::is_shown(headers, uri) {
+        ActorKind::Session
+    } else {
+        ActorKind::Token
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-mod failures;
+mod flights;
 mod memory;
+pub(crate) mod runs;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Method, Uri, header, request::Parts};
@@ -18,10 +19,11 @@ use sandmill_store::{
     users::Carrier,
     workspaces::{Status, Workspace},
 };
+use tokio::sync::SemaphorePermit;
 
 use self::memory::{LookUp, Remembered};
 pub(crate) use self::{
-    failures::Failures,
+    flights::Flights,
     memory::{BELIEVED, Memory},
 };
 use crate::{
@@ -42,8 +44,15 @@ fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
 }
 
-pub(crate) fn too_many_failures() -> Problem {
-    Problem::new(Code::TooManyRequests, "too many requests with tokens that are not valid came from this address")
+fn too_many_failures(wait: Duration) -> Problem {
+    Problem::new(Code::TooManyRequests, "too many requests with tokens that are not valid came from this address").retry_after(wait)
+}
+
+/// A token that was looked up.
+#[derive(Clone)]
+pub(crate) struct Found {
+    principal: Arc<Principal>,
+    expires_at: Option<Timestamp>,
 }
 
 /// The token that a request shows.
@@ -72,6 +81,11 @@ fn in_query(uri: &Uri) -> Option<Cow<'_, str>> {
     percent_decode_str(token).decode_utf8().ok()
 }
 
+/// Whose guess a token or a session would be.
+pub(crate) fn guesser(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ClientAddress>().map(ClientAddress::network)
+}
+
 impl App {
     /// The principal of a request's token, or of a session in a header, from memory if it was seen a moment ago. Too many of one address
     /// that are not valid are 429; one that was valid when it was last looked up is looked up whatever others do behind the same address.
@@ -95,6 +109,9 @@ impl App {
         if parts.extensions.get::<NeedsNobody>().is_some() {
             return Ok(());
         }
+        if let Some(token) = runs::in_header(&parts.headers) {
+            return self.must_go_on(token);
+        }
         let person = if let Some(secret) = sessions::in_header(&parts.headers) {
             self.person(parts, secret, Carrier::Header).await?
         } else if let Ok(token) = presented(&parts.headers, &parts.uri) {
@@ -114,42 +131,87 @@ impl App {
     pub(crate) async fn is_as_before(&self, caller: &Caller, believed: Duration) -> bool {
         match &caller.shown {
             Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Run(token) => self.is_same_run(token, &caller.principal, believed).await,
             Shown::Session(person) => self.is_same(person, &caller.principal, &caller.workspace, believed).await,
+        }
+    }
+
+    /// The same of whoever came to no workspace.
+    pub(crate) async fn is_as_before_outside(&self, Authenticated(principal, shown): &Authenticated, believed: Duration) -> bool {
+        match shown {
+            Shown::Token(hash) => self.is_valid(*hash, believed).await,
+            Shown::Session(person) => self.is_same_outside(person, principal, believed).await,
         }
     }
 
     /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
     async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
-        let now = self.clock.now();
-        match self.tokens.get(&hash, now, self.dispatch.believed(believed)) {
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(believed));
+        match self.tokens.get(&hash, now, believed) {
             Remembered::Valid(_) => true,
-            Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up).await, Ok(Some(_))),
+            Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up, believed).await, Ok(Some(_))),
         }
     }
 
     async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
         let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
-        let now = self.clock.now();
-        let look_up = match self.tokens.get(&hash, now, self.dispatch.believed(BELIEVED)) {
+        let network = match self.tokens.get(&hash, self.clock.now(), self.dispatch.believed(BELIEVED)) {
             Remembered::Valid(principal) => return Ok(principal),
-            Remembered::LookUp(look_up) => look_up,
+            Remembered::LookUp(look_up) => guesser(parts).filter(|_| !look_up.was_valid),
         };
-        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !look_up.was_valid);
-        if let Some(network) = network {
-            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
+        let _place = self.place_of_guess(network).await?;
+        // Whoever had a place before may have looked up the same.
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(BELIEVED));
+        let found = match self.tokens.get(&hash, now, believed) {
+            Remembered::Valid(principal) => return Ok(principal),
+            Remembered::LookUp(_) if self.unknown_tokens.get(&hash, now).is_some() => None,
+            Remembered::LookUp(look_up) => self.look_up(hash, now, look_up, believed).await?,
+        };
+        match found {
+            Some(principal) => Ok(principal),
+            None => {
+                self.has_failed(network)?;
+                Err(unknown())
+            }
         }
-        if self.unknown_tokens.get(&hash, now).is_some() {
-            return Err(unknown());
-        }
-        let found = self.look_up(hash, now, look_up).await;
-        // What is our own fault is not counted either.
-        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(network, now);
-        }
-        found?.ok_or_else(unknown)
     }
 
-    async fn look_up(&self, hash: TokenHash, now: Timestamp, look_up: LookUp) -> Result<Option<Arc<Principal>>, Problem> {
+    /// Lets look up what `network` shows, which may be a guess: not if too many of its guesses were wrong, and few at once of all.
+    ///
+    /// # Errors
+    /// `too_many_requests`
+    pub(crate) async fn place_of_guess(&self, network: Option<IpAddr>) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let Some(network) = network else { return Ok(None) };
+        let check = || self.failures.check(&network, self.clock.now()).map_err(too_many_failures);
+        check()?;
+        let place = self.guesses.acquire().await.map_err(|error| Problem::internal(error.to_string()))?;
+        // Others of it may have been wrong meanwhile: so no more are looked up than may be wrong, and those that have a place.
+        check()?;
+        Ok(Some(place))
+    }
+
+    /// What `network` showed is no good, as was found. What is our own fault is none of its failures, nor is what nobody knows yet.
+    ///
+    /// # Errors
+    /// `too_many_requests`
+    pub(crate) fn has_failed(&self, network: Option<IpAddr>) -> Result<(), Problem> {
+        network.map_or(Ok(()), |network| self.failures.take(network, self.clock.now()).map_err(too_many_failures))
+    }
+
+    /// The principal of a token, by a look-up that began within `believed`: one for all who need it at the same time.
+    async fn look_up(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+        look_up: LookUp,
+        believed: Duration,
+    ) -> Result<Option<Arc<Principal>>, Problem> {
+        let key = (hash, look_up.moment());
+        let found = self.token_look_ups.join(key, believed, || self.ask_for(hash, now, look_up)).await?;
+        Ok(found.filter(|found| found.expires_at.is_none_or(|at| at > now)).map(|found| found.principal))
+    }
+
+    async fn ask_for(&self, hash: TokenHash, now: Timestamp, look_up: LookUp) -> Result<Option<Found>, Problem> {
         let known = self.store.tokens.by_hash(hash).await?;
         let Some(known) = known.filter(|known| known.expires_at.is_none_or(|at| at > now)) else {
             self.tokens.forget_secret(&hash);
@@ -161,7 +223,7 @@ impl App {
         }
         let principal = Arc::new(known.principal.clone());
         self.tokens.put(hash, &known, Arc::clone(&principal), look_up);
-        Ok(Some(principal))
+        Ok(Some(Found { principal, expires_at: known.expires_at }))
     }
 
     /// The workspace called `name`, if `principal` belongs to it.
@@ -199,14 +261,16 @@ pub(crate) fn no_workspace() -> Problem {
 pub(crate) enum Shown {
     Token(TokenHash),
     Session(Arc<Person>),
+    /// The token of a run, as long as it lasts.
+    Run(Arc<str>),
 }
 
 impl Shown {
-    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it.
+    /// The token by which `principal` makes others. A session is no token, and what is made in one outlives it. A run makes none.
     pub(crate) fn maker(&self, principal: &Principal) -> Option<TokenId> {
         match self {
             Self::Token(_) => Some(principal.token),
-            Self::Session(_) => None,
+            Self::Session(_) | Self::Run(_) => None,
         }
     }
 }
@@ -250,9 +314,12 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = match app.person_by_cookie(parts).await? {
-            Some(person) => Self::of_person(person, parts, url::workspace(parts), app).await?,
-            None => Self::of(parts, url::workspace(parts), app).await?,
+        let caller = if let Some(token) = runs::in_header(&parts.headers) {
+            Self::of_run(parts, token, app).await?
+        } else if let Some(person) = app.person_by_cookie(parts).await? {
+            Self::of_person(person, parts, url::workspace(parts), app).await?
+        } else {
+            Self::of(parts, url::workspace(parts), app).await?
         };
         // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
         let is_token = url::resource(parts) == "tokens";
@@ -302,6 +369,7 @@ impl Caller {
         }
         Err(unauthorized(match self.shown {
             Shown::Token(_) => "the token is no longer valid",
+            Shown::Run(_) => "the run has ended, or may not what it might",
             Shown::Session(_) => "the session is over, or its user may not what they might",
         }))
     }

@@ -2,6 +2,9 @@
 //!
 //! Anybody can send these fields. They are believed from the right, as long as it was a trusted proxy that added them: what stands to the
 //! left of the first address that is none of these was written by a stranger.
+//!
+//! What a trusted proxy says and nobody can read is not taken for the proxy's own: else whoever has it send such a thing would be counted,
+//! and written down, as the proxy and all who come by it. It is refused. A proxy may say, though, that it does not tell for whom it asks.
 
 mod forwarded;
 mod node;
@@ -10,6 +13,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
+
+use self::node::Node;
 
 /// Proxies that one request passes; what stands further to the left is not looked at.
 const HOPS_MAX: usize = 16;
@@ -31,6 +36,13 @@ pub struct ClientAddress {
     pub is_secure: bool,
 }
 
+/// A trusted proxy says something of whom it asks for that cannot be read. Among the extensions of a request: it is to be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnclearClient {
+    /// The last that is known: the peer, or a proxy before it.
+    pub nearest: ClientAddress,
+}
+
 /// Which field the trusted proxies write. Only one is believed: a proxy that writes the one passes on what a stranger wrote into the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedField {
@@ -50,18 +62,23 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether `address` may say that it speaks for others.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.trusted.iter().any(|block| block.contains(&address))
     }
 }
 
 impl ClientAddress {
     /// `is_secure` is what the connection is itself.
-    #[must_use]
-    pub fn of(headers: &HeaderMap, peer: IpAddr, is_secure: bool, proxies: &Proxies) -> Self {
+    ///
+    /// # Errors
+    /// If a trusted proxy says what cannot be read.
+    pub fn of(headers: &HeaderMap, peer: IpAddr, is_secure: bool, proxies: &Proxies) -> Result<Self, UnclearClient> {
         let peer = Self { address: peer.to_canonical(), is_secure };
-        if !proxies.trust(peer.address) {
-            return peer;
+        if !proxies.trusts(peer.address) {
+            return Ok(peer);
         }
         match proxies.field {
             ForwardedField::XForwardedFor => peer.by_x_forwarded_for(headers, proxies),
@@ -78,42 +95,59 @@ impl ClientAddress {
         }
     }
 
-    fn by_x_forwarded_for(self, headers: &HeaderMap, proxies: &Proxies) -> Self {
-        let mut address = self.address;
-        let hops = headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
-        for hop in hops.take(HOPS_MAX) {
-            // Who says something that is no address speaks for itself: it is the last that is known.
-            let Some(said) = std::str::from_utf8(hop).ok().and_then(|hop| node::address(hop.trim())) else { break };
-            address = said;
-            if !proxies.trust(said) {
-                break;
-            }
-        }
+    fn by_x_forwarded_for(self, headers: &HeaderMap, proxies: &Proxies) -> Result<Self, UnclearClient> {
         // The nearest proxy's word: only that one is known to be from a friend.
         let protocol = headers.get_all(X_FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
         let protocol = protocol.and_then(|text| text.rsplit(',').next()).map(str::trim);
-        Self { address, is_secure: is_https(protocol).unwrap_or(self.is_secure) }
+        let mut client = Self { is_secure: is_https(protocol).unwrap_or(self.is_secure), ..self };
+        let hops = headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+        for hop in hops.take(HOPS_MAX) {
+            let hop = std::str::from_utf8(hop).map_err(|_| UnclearClient { nearest: client })?.trim();
+            // Lists may have elements without anything (RFC 9110, 5.6.1).
+            if hop.is_empty() {
+                continue;
+            }
+            match Node::of(hop) {
+                Some(Node::Address(said)) => client.address = said,
+                // It speaks for itself: it is the last that is known.
+                Some(Node::Hidden) => break,
+                None => return Err(UnclearClient { nearest: client }),
+            }
+            if !proxies.trusts(client.address) {
+                break;
+            }
+        }
+        Ok(client)
     }
 
-    fn by_forwarded(self, headers: &HeaderMap, proxies: &Proxies) -> Self {
+    fn by_forwarded(self, headers: &HeaderMap, proxies: &Proxies) -> Result<Self, UnclearClient> {
         let mut client = self;
         let mut hops = 0;
         for value in headers.get_all(header::FORWARDED).iter().rev() {
             let list = Some(value).filter(|value| value.len() <= FIELD_BYTES_MAX).and_then(|value| value.to_str().ok());
-            let Some(elements) = list.and_then(forwarded::elements) else { return client };
-            for element in elements.into_iter().rev() {
+            let elements = list.and_then(forwarded::elements).ok_or(UnclearClient { nearest: client })?;
+            for element in elements.into_iter().rev().map(str::trim).filter(|element| !element.is_empty()) {
                 hops += 1;
-                let hop = forwarded::Hop::of(element).filter(|_| hops <= HOPS_MAX);
-                let Some(hop) = hop else { return client };
-                let Some(said) = hop.node.as_deref().and_then(node::address) else { return client };
-                // How a hop was reached is said by who was reached.
-                client = Self { address: said, is_secure: is_https(hop.protocol.as_deref()).unwrap_or(self.is_secure) };
-                if !proxies.trust(said) {
-                    return client;
+                if hops > HOPS_MAX {
+                    return Ok(client);
+                }
+                let hop = forwarded::Hop::of(element).ok_or(UnclearClient { nearest: client })?;
+                // A proxy need not say for whom it asks.
+                let Some(node) = hop.node.as_deref() else { return Ok(client) };
+                match Node::of(node) {
+                    // How a hop was reached is said by who was reached.
+                    Some(Node::Address(said)) => {
+                        client = Self { address: said, is_secure: is_https(hop.protocol.as_deref()).unwrap_or(self.is_secure) };
+                    }
+                    Some(Node::Hidden) => return Ok(client),
+                    None => return Err(UnclearClient { nearest: client }),
+                }
+                if !proxies.trusts(client.address) {
+                    return Ok(client);
                 }
             }
         }
-        client
+        Ok(client)
     }
 }
 

@@ -7,6 +7,7 @@ mod app;
 mod audit;
 mod auth;
 mod client_address;
+mod counts;
 mod events;
 mod gate;
 mod hosts;
@@ -18,13 +19,11 @@ mod openapi;
 mod pages;
 mod passwords;
 mod problem;
-mod rates;
 mod request;
 mod router;
 mod routes;
 mod sessions;
 mod single_sign_on;
-mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,8 +33,8 @@ use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
 use sandmill_store::Store;
 
-pub use audit::Denials;
-pub use client_address::{ClientAddress, ForwardedField, Proxies};
+pub use audit::{Denials, Endings};
+pub use client_address::{ClientAddress, ForwardedField, Proxies, UnclearClient};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
@@ -55,6 +54,8 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// Somebody must [`run`](Denials::run) them.
     pub denials: Arc<Denials>,
+    /// Somebody must wait until they [have ended](Endings::finish), as long as the store is there.
+    pub endings: Arc<Endings>,
     /// None: people log in with passwords alone.
     pub single_sign_on: Option<SingleSignOn>,
 }

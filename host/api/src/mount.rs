@@ -26,7 +26,7 @@ use crate::{
     events::{self, View},
     gate,
     hosts::Side,
-    observe::{self, Surface},
+    observe::{self, IsProblem, Surface},
     problem::Problem,
     request::{body, headers},
 };
@@ -46,21 +46,27 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
         &pattern,
         any(move |request: Request| {
             let mount = Arc::clone(&mount);
-            async move { observe::observed(&mount.app, &mount.surface, Ok(()), request, |request| mount.answer(request)).await }
+            async move {
+                let passed = gate::pass_endpoint(&mount.app, &request);
+                let mut response = observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await;
+                // Around everything, so that an answer to a panic or to what was not let in is no exception.
+                headers::sandbox(response.headers_mut());
+                if response.extensions().get::<IsProblem>().is_some() {
+                    headers::guard(response.headers_mut());
+                }
+                response
+            }
         }),
     )
 }
 
 impl Mount {
     async fn answer(&self, request: Request) -> Response {
-        let mut response = self.call(request).await.unwrap_or_else(IntoResponse::into_response);
-        headers::sandbox(response.headers_mut());
-        response
+        self.call(request).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     async fn call(&self, request: Request) -> Result<Response, Problem> {
         let app = &self.app;
-        gate::pass_endpoint(app, &request)?;
         let (parts, body) = request.into_parts();
         if let Some(host) = &app.options.routes_host {
             host.check(Side::Routes, &parts.headers, &parts.uri)?;

@@ -23,7 +23,7 @@ use tracing::{Instrument, Span, field};
 use crate::{
     ClientAddress,
     app::App,
-    audit::Watch,
+    audit::{self, Watch},
     gate,
     problem::Problem,
     request::headers::{self, REQUEST_ID},
@@ -73,9 +73,21 @@ pub(crate) struct Observer {
     pub(crate) surface: Arc<Surface>,
 }
 
+/// Among the extensions of an answer that says what is wrong, in our words.
+#[derive(Clone, Copy)]
+pub(crate) struct IsProblem;
+
 /// As a layer.
 pub(crate) async fn layer(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let passed = gate::pass(&observer.app, &request);
+    if passed.is_ok() && audit::is_change(&request) {
+        let endings = Arc::clone(&observer.app.endings);
+        return endings.answer(request, |request| routed(observer, passed, request, next)).await;
+    }
+    routed(observer, passed, request, next).await
+}
+
+async fn routed(observer: Observer, passed: Result<(), Problem>, request: Request, next: Next) -> Response {
     let mut response = observed(&observer.app, &observer.surface, passed, request, |request| next.run(request)).await;
     headers::guard(response.headers_mut());
     response
@@ -125,6 +137,7 @@ where
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         report(&problem, &id, &method, &uri);
         problem.write(id.to_str().unwrap_or_default(), &mut response);
+        response.extensions_mut().insert(IsProblem);
     }
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed_us = started.elapsed().as_micros() as u64, "answered"));
     surface.record(response.status(), started);

@@ -18,7 +18,7 @@ use sandmill_store::{
 use crate::{
     ClientAddress,
     app::App,
-    auth::{BELIEVED, no_workspace, too_many_failures},
+    auth::{BELIEVED, guesser, no_workspace},
     problem::Problem,
 };
 
@@ -139,14 +139,17 @@ pub(crate) fn is_shown(headers: &HeaderMap, uri: &Uri) -> bool {
 ///
 /// # Errors
 /// `forbidden`
-pub(crate) fn check_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+pub(crate) fn check_site(parts: &Parts) -> Result<(), Problem> {
+    let Parts { headers, uri, extensions, .. } = parts;
+    // Where we know that it came by TLS, a page that did not is another site: somebody on the way may have written it.
+    let must_be_secure = extensions.get::<ClientAddress>().is_some_and(|client| client.is_secure);
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let is_own = match (text(FETCH_SITE), text(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
         // An older browser. Whoever is none sends neither.
         (None, Some(origin)) => {
             let own = text(header::HOST).or_else(|| uri.authority().map(http::uri::Authority::as_str));
-            origin.split_once("://").is_some_and(|(_, host)| Some(host) == own)
+            origin.split_once("://").is_some_and(|(scheme, host)| Some(host) == own && (scheme == "https" || !must_be_secure))
         }
         (None, None) => true,
     };
@@ -154,12 +157,12 @@ pub(crate) fn check_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> 
 }
 
 /// Refuses what another site could have made a browser send.
-fn check_csrf(method: &Method, headers: &HeaderMap, uri: &Uri, secret: &str) -> Result<(), Problem> {
-    if matches!(*method, Method::GET | Method::HEAD) {
+fn check_csrf(parts: &Parts, secret: &str) -> Result<(), Problem> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(());
     }
-    check_site(headers, uri)?;
-    let shown = headers.get(CSRF).and_then(|shown| shown.to_str().ok()).unwrap_or_default();
+    check_site(parts)?;
+    let shown = parts.headers.get(CSRF).and_then(|shown| shown.to_str().ok()).unwrap_or_default();
     // Their hashes are compared: how long that takes says nothing of the right one.
     if TokenHash::of(shown) == TokenHash::of(&csrf(secret)) {
         return Ok(());
@@ -168,7 +171,7 @@ fn check_csrf(method: &Method, headers: &HeaderMap, uri: &Uri, secret: &str) -> 
     Err(Problem::new(Code::Forbidden, how))
 }
 
-fn ended() -> Problem {
+pub(crate) fn ended() -> Problem {
     Problem::new(Code::Unauthorized, "the session has ended; log in again")
 }
 
@@ -179,7 +182,7 @@ impl App {
     /// `unauthorized` if the session has ended, `forbidden` if another site may have sent the request.
     pub(crate) async fn person_by_cookie(&self, parts: &Parts) -> Result<Option<Arc<Person>>, Problem> {
         let Some(secret) = in_cookie(&parts.headers, &parts.uri) else { return Ok(None) };
-        check_csrf(&parts.method, &parts.headers, &parts.uri, secret)?;
+        check_csrf(parts, secret)?;
         self.person(parts, secret, Carrier::Cookie).await.map(Some)
     }
 
@@ -194,22 +197,29 @@ impl App {
         }
         // One that was good when it was last looked up is no guess.
         let was_good = self.people.last(&hash).flatten().is_some();
-        let network = parts.extensions.get::<ClientAddress>().map(ClientAddress::network).filter(|_| !was_good);
-        if let Some(network) = network {
-            self.failures.take(network, now).map_err(|wait| too_many_failures().retry_after(wait))?;
-        }
-        if self.unknown_tokens.get(&hash, now).is_some() {
+        let network = guesser(parts).filter(|_| !was_good);
+        let _place = self.place_of_guess(network).await?;
+        // Whoever had a place before may have looked up the same.
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(BELIEVED));
+        let found = match self.people.get_within(&hash, now, believed) {
+            Some(known) => known,
+            None if self.unknown_tokens.get(&hash, now).is_some() => None,
+            None => self.look_for(hash, now, believed).await?,
+        };
+        let Some(person) = found else {
+            self.has_failed(network)?;
             return Err(ended());
-        }
-        let found = self.look_for(hash, now).await;
-        if let Some(network) = network.filter(|_| !matches!(found, Ok(None))) {
-            self.failures.give_back(network, now);
-        }
-        found?.filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
+        };
+        Some(person).filter(|person| person.is_good(carrier, now)).ok_or_else(ended)
     }
 
-    async fn look_for(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
+    /// By a look-up that began within `believed`: one for all who need it at the same time.
+    async fn look_for(&self, hash: TokenHash, now: Timestamp, believed: Duration) -> Result<Option<Arc<Person>>, Problem> {
         let began = self.people.moment();
+        self.session_look_ups.join((hash, began.number()), believed, || self.find_person(hash, began, now)).await
+    }
+
+    async fn find_person(&self, hash: TokenHash, began: Moment, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
         if let Some(session) = self.store.sessions.find(hash, now).await? {
             return self.remember(Person { session, hash }, began, now).await.map(Some);
         }
@@ -224,16 +234,26 @@ impl App {
     /// Whether a person who came as `principal` would come as the same now, by what was looked up within `believed`. Whoever may less than
     /// then, or more, has to come again.
     pub(crate) async fn is_same(&self, person: &Person, principal: &Principal, workspace: &Workspace, believed: Duration) -> bool {
-        let now = self.clock.now();
-        let found = match self.people.get_within(&person.hash, now, self.dispatch.believed(believed)) {
-            Some(known) => Ok(known),
-            None => self.look_for(person.hash, now).await,
-        };
-        let Some(present) = found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now)) else { return false };
+        let Some(present) = self.present(person, believed).await else { return false };
         match self.standing(&present, workspace, believed).await {
             Ok(Some(present)) => *present == *principal,
             Ok(None) | Err(_) => false,
         }
+    }
+
+    /// The same of a person who came to no workspace.
+    pub(crate) async fn is_same_outside(&self, person: &Person, principal: &Principal, believed: Duration) -> bool {
+        self.present(person, believed).await.is_some_and(|present| *present.outside() == *principal)
+    }
+
+    /// A person as they are now; none if the session has ended, or cannot be looked up.
+    async fn present(&self, person: &Person, believed: Duration) -> Option<Arc<Person>> {
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(believed));
+        let found = match self.people.get_within(&person.hash, now, believed) {
+            Some(known) => Ok(known),
+            None => self.look_for(person.hash, now, believed).await,
+        };
+        found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now))
     }
 
     /// Writes down that a session is used, if that is due.
@@ -309,16 +329,18 @@ impl App {
 
     /// Ends a session; here it is over at once, on other nodes once they hear of it, within a second in any case.
     pub(crate) async fn end_session(&self, secret: &str) -> Result<(), Problem> {
-        let (hash, now) = (TokenHash::of(secret), self.clock.now());
+        let hash = TokenHash::of(secret);
         let user = match self.people.last(&hash).flatten() {
             Some(person) => Some(person.session.user.name.clone()),
-            None => self.store.sessions.find(hash, now).await?.map(|session| session.user.name),
+            None => self.store.sessions.find(hash, self.clock.now()).await?.map(|session| session.user.name),
         };
         self.store.sessions.end(hash).await?;
+        // Whatever is known of it: no look-up that began before is joined or believed.
+        self.people.outdate(|known, _| *known == hash);
         if let Some(user) = user {
             self.outdate_people(vec![user]);
         }
-        self.people.put(hash, None, now);
+        self.people.put(hash, None, self.clock.now());
         Ok(())
     }
 }
@@ -354,9 +376,25 @@ mod tests {
         assert_eq!(in_cookie(&cookie, &"/api/x?a=1&token=sm_a".parse().unwrap()), None);
     }
 
+    /// A request, by TLS or not.
+    fn parts(method: &Method, given: &[(&'static str, &str)], is_secure: bool) -> Parts {
+        let mut parts = http::Request::builder().method(method).uri("/api/x").body(()).unwrap().into_parts().0;
+        parts.headers = headers(given);
+        parts.extensions.insert(ClientAddress { address: std::net::Ipv4Addr::LOCALHOST.into(), is_secure });
+        parts
+    }
+
+    #[test]
+    fn a_page_that_did_not_come_by_tls_is_another_site() {
+        let check = |origin: &str, is_secure: bool| {
+            check_site(&parts(&Method::POST, &[("origin", origin), ("host", "own.test")], is_secure)).is_ok()
+        };
+        assert!(check("https://own.test", true) && check("https://own.test", false) && check("http://own.test", false));
+        assert!(!check("http://own.test", true) && !check("https://own.test:8443", true) && !check("own.test", true));
+    }
+
     #[test]
     fn other_sites_change_nothing() {
-        let uri: Uri = "/api/x".parse().unwrap();
         let right = csrf("ss_a");
         for (given, is_fine) in [
             (&[("x-sandmill-csrf", &*right)][..], true),
@@ -371,8 +409,8 @@ mod tests {
             (&[("x-sandmill-csrf", "")], false),
             (&[], false),
         ] {
-            assert_eq!(check_csrf(&Method::POST, &headers(given), &uri, "ss_a").is_ok(), is_fine, "{given:?}");
-            assert!(check_csrf(&Method::GET, &headers(given), &uri, "ss_a").is_ok(), "{given:?}");
+            assert_eq!(check_csrf(&parts(&Method::POST, given, true), "ss_a").is_ok(), is_fine, "{given:?}");
+            assert!(check_csrf(&parts(&Method::GET, given, true), "ss_a").is_ok(), "{given:?}");
         }
     }
 

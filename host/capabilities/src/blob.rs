@@ -1,6 +1,7 @@
 //! `sandmill:blob`: objects of a workspace. What is here is what a guest may say and hold; `store` keeps the objects.
 
 mod connector;
+mod room;
 mod store;
 
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use sandmill_sandbox::Guest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Result, component::Resource};
 
-pub use self::store::{Blobs, Place, S3, for_results};
+pub use self::{
+    room::RoomPort,
+    store::{Blobs, Place, S3, for_results},
+};
 use crate::{
     Host,
     bindings::blob::{Error, Host as Blob, HostReader, HostWriter, Object},
@@ -191,7 +195,7 @@ async fn put(host: &Host, key: String, content_type: Option<String>) -> Result<O
     allowed(host, &key, Mode::Write).await?;
     let permit = Arc::clone(&host.run.blob().writers).try_acquire_owned();
     let permit = permit.map_err(|_| Error::TooLarge(format!("a run has at most {WRITERS_MAX} writers at once")))?;
-    let writing = host.ports.blob.put(workspace(host), &key, content_type)?;
+    let writing = host.ports.blob.put(workspace(host), &key, content_type).await?;
     Ok(OpenWriter { writing: Some(writing), key, _permit: permit })
 }
 

@@ -4,6 +4,7 @@
 //! resolved, and goes to an address that was judged; in tests of scripts all go to a [`StandIn`]. Connections belong to one workspace. Nothing is made before a guest asks for it.
 
 mod addresses;
+mod api;
 mod body;
 mod client;
 mod connect;
@@ -20,6 +21,7 @@ mod tls;
 mod traffic;
 
 pub use addresses::{AddressPolicy, Denied};
+pub use api::{ApiAccess, ApiPort};
 pub use client::{Outbound, OutboundOptions};
 pub use credentials::{CredentialsPort, HttpCredentials, NoCredentials};
 pub use host::HttpState;

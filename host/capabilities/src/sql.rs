@@ -14,7 +14,7 @@ mod statement;
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Grant, JsonText, ScriptPath,
+    Grant, JsonText, ScriptPath, WorkspaceId,
     grants::{Access, Mode, PathPattern},
 };
 use sandmill_sandbox::{Guest, RunLog};
@@ -28,6 +28,7 @@ use crate::{
     Host,
     bindings::sql::{self as guest, Answer, Column, Host as Sql, HostTransaction},
     grants::told,
+    http::TrafficPort,
     resources::OpenResource,
 };
 
@@ -181,8 +182,12 @@ async fn once(guest: &mut Guest<Host>, on: &Resource<OpenResource>, request: Req
     let answered = async {
         let mode = allowed(host, &path).await?;
         let call = checked(request, mode, limit)?;
-        let answered = open(host, &log, &path).await?.once(call).await;
-        answered.map_err(|error| named(error, &path))
+        let database = open(host, &log, &path).await?;
+        let counted = Counted::of(database.is_elsewhere(), host);
+        counted.send(&call).await?;
+        let answered = database.once(call).await.map_err(|error| named(error, &path))?;
+        counted.receive(&answered);
+        Ok::<_, Error>(answered)
     };
     let answered = answered.await.map_err(|error| explained(host, error, &path));
     Ok(told(guest, answered))
@@ -199,12 +204,18 @@ async fn begin(host: &Host, log: &RunLog, path: ScriptPath, limit: Duration) -> 
 async fn within(guest: &mut Guest<Host>, this: &Resource<OpenTransaction>, request: Request) -> Result<Result<Answered, Error>> {
     guest.pace().await;
     let limit = limit(guest);
+    let counted = Counted::of(matches!(guest.table().get(this)?.session, Some(Session::Postgres(_))), &guest.host);
     let transaction = guest.table().get_mut(this)?;
+    let mode = transaction.mode;
     let Some(session) = &mut transaction.session else { return Ok(Err(ended())) };
-    let answered = match checked(request, transaction.mode, limit) {
-        Ok(call) => session.call(call).await,
-        Err(error) => Err(error),
+    let answered = async {
+        let call = checked(request, mode, limit)?;
+        counted.send(&call).await?;
+        let answered = session.call(call).await?;
+        counted.receive(&answered);
+        Ok::<_, Error>(answered)
     };
+    let answered = answered.await;
     match &answered {
         Ok(_) | Err(Error::Denied(_) | Error::ReadOnly(_) | Error::Invalid(_)) => {}
         Err(Error::Database(_)) => transaction.has_failed = true,
@@ -255,6 +266,35 @@ fn checked(request: Request, mode: Mode, limit: Duration) -> Result<Call, Error>
         return Err(Error::TooLarge(format!("a statement has at most {PARAMETERS_MAX} parameters; these are {}", parameters.len())));
     }
     Ok(Call { statement, parameters, mode, limit, wants })
+}
+
+/// Where statements and answers are counted as what the workspace sends and receives.
+struct Counted {
+    workspace: WorkspaceId,
+    /// None for a database of this node.
+    traffic: Option<Arc<dyn TrafficPort>>,
+}
+
+impl Counted {
+    fn of(is_elsewhere: bool, host: &Host) -> Self {
+        let traffic = is_elsewhere.then(|| Arc::clone(&host.ports.http.traffic));
+        Self { workspace: host.run.attempt.workspace, traffic }
+    }
+
+    async fn send(&self, call: &Call) -> Result<(), Error> {
+        let Some(traffic) = &self.traffic else { return Ok(()) };
+        traffic.admit(self.workspace).await.map_err(Error::Denied)?;
+        let bytes = call.statement.len() + call.parameters.iter().map(|each| each.get().len()).sum::<usize>();
+        traffic.count(self.workspace, bytes as u64, 0);
+        Ok(())
+    }
+
+    /// What was written is written, so an answer is given whatever it counts: the next statement is refused.
+    fn receive(&self, answered: &Answered) {
+        if let Some(traffic) = &self.traffic {
+            traffic.count(self.workspace, 0, answered.rows.len() as u64);
+        }
+    }
 }
 
 /// What is left of the run, and a little less.

@@ -14,7 +14,7 @@ use sandmill_store::{
     workspaces::{Allotment, Status, Workspace},
 };
 
-use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, policy::dedup, refuse, trace};
+use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, meters::Left, policy::dedup, refuse, trace};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -38,8 +38,8 @@ impl Dispatch {
         let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
         if !limits.is_counted && self.may_use_fast_lane(&run) {
-            self.admit(run.workspace, &limits).await?;
-            return self.run_in_fast_lane(run, wait_limit).await;
+            let left = self.admit(run.workspace, &limits).await?;
+            return self.run_in_fast_lane(run, left, wait_limit).await;
         }
         let (workspace, mut id) = (run.workspace, run.id);
         let mut ended = self.inner.waiters.register(workspace, id);
@@ -128,11 +128,11 @@ impl Dispatch {
         }
     }
 
-    /// Counts one more run of a workspace that has limits.
-    async fn admit(&self, workspace: WorkspaceId, limits: &Limits) -> Result<(), Refusal> {
+    /// Counts one more run of a workspace that has limits; returns what it may use.
+    async fn admit(&self, workspace: WorkspaceId, limits: &Limits) -> Result<Left, Refusal> {
         match &limits.allotted {
             Some(allotted) => self.inner.meters.admit(workspace, &allotted.quotas).await,
-            None => Ok(()),
+            None => Ok(Left::default()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -13,7 +13,8 @@ use sandmill_model::{
     WorkspaceId,
     children::{ChildError, Parent},
 };
-use tokio::sync::OwnedSemaphorePermit;
+use sandmill_store::nodes::Incarnation;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::{ASLEEP_MAX, Inner};
 
@@ -21,6 +22,8 @@ use crate::{ASLEEP_MAX, Inner};
 const DOZE: Duration = Duration::from_millis(5);
 /// How long to wait after a failed write before the next try.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// How often who wants to go on looks for a place that became free on another node.
+const PLACE_NET: Duration = Duration::from_millis(250);
 
 /// The slot of one attempt, while it has one.
 pub(crate) struct Berth(Mutex<Option<OwnedSemaphorePermit>>);
@@ -61,6 +64,33 @@ impl Dormitory {
         *own += 1;
         metrics::gauge!("sandmill_runs_asleep").increment(1);
         Some(Place { dormitory: self, workspace })
+    }
+}
+
+/// Runs here that slept and wait for a place of their workspace, of which only so many may execute at once. One of each workspace asks at a
+/// time; the others stand in line behind it.
+#[derive(Default)]
+pub(crate) struct Waking {
+    lines: Mutex<HashMap<WorkspaceId, Weak<tokio::sync::Mutex<()>>>>,
+    /// A run of a workspace with a limit ended here, or fell asleep.
+    freed: Notify,
+}
+
+impl Waking {
+    fn line(&self, workspace: WorkspaceId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&workspace).and_then(Weak::upgrade) {
+            return line;
+        }
+        lines.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::default();
+        lines.insert(workspace, Arc::downgrade(&line));
+        line
+    }
+
+    /// There may be a place.
+    pub(crate) fn look(&self) {
+        self.freed.notify_waiters();
     }
 }
 
@@ -123,11 +153,11 @@ impl Inner {
     async fn while_asleep(&self, parent: &Parent, what: impl Future<Output = ()>) {
         let Some(lease) = self.live.lease(parent.run) else { return what.await };
         let is_over = AtomicBool::new(false);
-        let says = |sleeps| self.store.queue.sleeps(lease, parent.workspace, parent.run, sleeps);
         let saying = async {
             while !is_over.load(Ordering::Relaxed) {
-                match says(true).await {
+                match self.store.queue.sleeps(lease, parent.workspace, parent.run).await {
                     Ok(()) => {
+                        self.waking.look();
                         self.look_for_ready();
                         self.tell_ready();
                         return true;
@@ -144,8 +174,37 @@ impl Inner {
         };
         // Both to their ends: what is said first must be written first.
         let ((), was_said) = tokio::join!(waiting, saying);
-        if was_said && let Err(error) = says(false).await {
-            tracing::warn!(%error, run = %parent.run, "it could not be said that a run is awake again; its workspace may execute one more");
+        if was_said {
+            self.awaken(lease, parent).await;
         }
+    }
+
+    /// Waits until the run may go on: others of its workspace may have taken its place. It holds nothing meanwhile that those need to end, so
+    /// they do; and what is claimed leaves it the next place.
+    async fn awaken(&self, lease: Incarnation, parent: &Parent) {
+        // Without a limit nobody stands in line.
+        if !self.running_limits.has_limit(parent.workspace) && self.wakes(lease, parent).await {
+            return;
+        }
+        let line = self.waking.line(parent.workspace);
+        let _turn = line.lock().await;
+        loop {
+            let freed = self.waking.freed.notified();
+            if self.wakes(lease, parent).await {
+                return;
+            }
+            tokio::select! {
+                () = freed => {}
+                () = tokio::time::sleep(PLACE_NET) => {}
+            }
+        }
+    }
+
+    async fn wakes(&self, lease: Incarnation, parent: &Parent) -> bool {
+        let woken = self.store.queue.wakes(lease, parent.workspace, parent.run).await;
+        woken.unwrap_or_else(|error| {
+            tracing::error!(%error, run = %parent.run, "it could not be said that a run is awake again; trying again");
+            false
+        })
     }
 }

@@ -2,12 +2,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sandmill_model::RunId;
+use sandmill_model::{RunId, WorkspaceId};
 
-use crate::{Inner, live::Marked};
+use crate::{Dispatch, Inner, live::Marked};
 
 /// How often the executor is told again while it does not know of the run yet: its program is being loaded.
 const INSIST_INTERVAL: Duration = Duration::from_millis(5);
+
+impl Dispatch {
+    /// Tells all runs of these workspaces to end that are on this node: of the fast lane, whose rows are nowhere, and of the queue. Returns
+    /// the workspaces that have some here still, which end in a moment.
+    #[must_use]
+    pub fn end_all(&self, workspaces: &[WorkspaceId]) -> Vec<WorkspaceId> {
+        let of = self.inner.live.of_any(workspaces);
+        for (run, _) in &of {
+            self.inner.end_here(*run);
+        }
+        let mut busy: Vec<WorkspaceId> = of.into_iter().map(|(_, workspace)| workspace).collect();
+        busy.sort_unstable();
+        busy.dedup();
+        busy
+    }
+}
 
 impl Inner {
     /// Ends a run that this node has; returns whether it has it.

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use crate::{Accepted, Dispatch, Inner, Waited, live::Start, refuse, trace};
+use crate::{Accepted, Dispatch, Inner, Waited, live::Start, meters::Left, refuse, trace};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
@@ -37,14 +37,16 @@ impl Dispatch {
         self.inner.executor.has_free_slot() || self.inner.live.count_of(workspace) < QUIET_RUNS_MAX
     }
 
-    pub(crate) async fn run_in_fast_lane(&self, run: NewRun, wait_limit: Duration) -> Result<Waited, Refusal> {
+    pub(crate) async fn run_in_fast_lane(&self, run: NewRun, left: Left, wait_limit: Duration) -> Result<Waited, Refusal> {
         let inner = Arc::clone(&self.inner);
         let id = run.id;
         let started_at = inner.clock.now();
-        let attempt = run.attempt(FIRST, started_at);
+        let (own, mut attempt) = (run.limits, run.attempt(FIRST, started_at));
+        attempt.limits = left.within(own);
         let (executor, span) = (Arc::clone(&inner.executor), trace::attempt(&run, FIRST));
         let execution = async move {
-            let outcome = executor.execute(attempt).await;
+            let mut outcome = executor.execute(attempt).await;
+            left.explain(&own, &mut outcome);
             trace::ended(&outcome);
             outcome
         };

@@ -57,7 +57,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use accept::Refused;
 pub use children::ChildOf;
 pub use follow::{Followed, Follower, Place};
-pub use live::Progress;
+pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
@@ -146,6 +146,7 @@ struct Inner {
     /// For runs from the queue.
     slots: Arc<tokio::sync::Semaphore>,
     dormitory: asleep::Dormitory,
+    waking: asleep::Waking,
     families: families::Families,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
@@ -267,6 +268,7 @@ impl Dispatch {
                 meters,
                 slots,
                 dormitory: asleep::Dormitory::default(),
+                waking: asleep::Waking::default(),
                 families: families::Families::default(),
                 plain_policy: Arc::default(),
                 no_labels: Arc::default(),

@@ -1,7 +1,9 @@
 //! Runs that execute on this node now: whose they are and how far they say they are.
 
+mod tokens;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -13,6 +15,7 @@ use sandmill_model::{
 use sandmill_store::{nodes::Incarnation, queue::Logged};
 
 use crate::asleep::Berth;
+pub use tokens::RunCaller;
 
 /// Characters of a progress text that are kept.
 const PROGRESS_CHARS_MAX: usize = 1_000;
@@ -55,6 +58,8 @@ struct LiveRun {
     is_asleep: bool,
     progress: Option<Progress>,
     is_cancelled: bool,
+    /// Once it has called the API.
+    token: Option<tokens::Token>,
 }
 
 /// How an attempt began.
@@ -96,6 +101,7 @@ impl Live {
             is_asleep: false,
             progress: None,
             is_cancelled,
+            token: None,
         };
         runs.insert(live.run.id, live);
     }
@@ -209,6 +215,17 @@ impl Live {
 
     pub(crate) fn count_of(&self, workspace: WorkspaceId) -> usize {
         self.runs().values().filter(|live| live.run.workspace == workspace).count()
+    }
+
+    /// The runs of these workspaces.
+    pub(crate) fn of_any(&self, workspaces: &[WorkspaceId]) -> Vec<(RunId, WorkspaceId)> {
+        if workspaces.is_empty() {
+            return Vec::new();
+        }
+        let workspaces: HashSet<WorkspaceId> = workspaces.iter().copied().collect();
+        let runs = self.runs();
+        let of = runs.iter().filter(|(_, live)| workspaces.contains(&live.run.workspace));
+        of.map(|(run, live)| (*run, live.run.workspace)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -4,6 +4,7 @@
 //! A workspace without limits has no meter here, unless its scripts make requests.
 
 mod full;
+mod left;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +23,7 @@ use sandmill_store::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::full::Full;
+pub(crate) use self::{full::Full, left::Left};
 use crate::{LiveRuns, refuse};
 
 /// How often counts are added and read back.
@@ -56,6 +57,8 @@ struct State {
     /// On its way, or written and not among what was read.
     sent: Vec<Count>,
     heard_at: Timestamp,
+    /// What it keeps, as it was measured last.
+    stored_bytes: Option<u64>,
 }
 
 impl Meter {
@@ -71,6 +74,15 @@ struct Estimate {
     fuel_of_day: u64,
     log_bytes_of_day: u64,
     outbound_bytes_of_day: u64,
+}
+
+impl Estimate {
+    fn left(&self, quotas: &Quotas) -> Left {
+        Left {
+            fuel: quotas.fuel_per_day.map(|limit| limit.saturating_sub(self.fuel_of_day)),
+            log_bytes: quotas.log_bytes_per_day.map(|limit| limit.saturating_sub(self.log_bytes_of_day)),
+        }
+    }
 }
 
 impl State {
@@ -122,11 +134,11 @@ impl Meters {
         Self { usage, clock, sender: format!("{node} {life:016x}").into(), known: RwLock::default(), full }
     }
 
-    /// Counts one more run.
+    /// Counts one more run, and says what the day has left for it.
     ///
     /// # Errors
     /// `quota_exceeded` at a limit; where what was used cannot be read, as the store says.
-    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas) -> Result<Left, Refusal> {
         let meter = self.read(workspace).await.map_err(|error| refuse(&error))?;
         let now = self.clock.now();
         let (minute, day) = seconds_left(now);
@@ -139,7 +151,16 @@ impl Meters {
             ("log_bytes_per_day", quotas.log_bytes_per_day, used.log_bytes_of_day, day),
         ])?;
         state.now(now).runs += 1;
-        Ok(())
+        Ok(used.left(quotas))
+    }
+
+    /// What the day has left for an attempt that begins now. As of [`Self::has_fuel`] it is known within a second.
+    pub(crate) fn left(&self, workspace: WorkspaceId) -> Left {
+        let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        let now = self.clock.now();
+        let mut state = meter.state();
+        state.heard_at = now;
+        state.read.as_ref().map_or_else(Left::default, |read| state.estimate(now).left(&read.quotas))
     }
 
     /// Whether runs that wait may begin: those of a workspace whose fuel of the day is used up go on with the next. Of one that nobody
@@ -173,12 +194,35 @@ impl Meters {
         check(&[("outbound_bytes_per_day", limit, state.estimate(now).outbound_bytes_of_day, seconds_left(now).1)])
     }
 
-    fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
+    /// False if that is more than may go out and come in on this day.
+    fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
         let meter = self.known(workspace).unwrap_or_else(|| self.make(workspace));
+        let now = self.clock.now();
         let mut state = meter.state();
-        let count = state.now(self.clock.now());
+        let count = state.now(now);
         count.bytes_up += bytes_up;
         count.bytes_down += bytes_down;
+        let limit = state.read.as_ref().and_then(|read| read.quotas.outbound_bytes_per_day);
+        limit.is_none_or(|limit| state.estimate(now).outbound_bytes_of_day <= limit)
+    }
+
+    /// Bytes that it may keep beside what is in the database; none: any number.
+    async fn room(&self, workspace: WorkspaceId) -> Result<Option<u64>, StoreError> {
+        let meter = self.read(workspace).await?;
+        let (limit, measured) = {
+            let mut state = meter.state();
+            state.heard_at = self.clock.now();
+            (state.read.as_ref().and_then(|read| read.quotas.stored_bytes), state.stored_bytes)
+        };
+        let Some(limit) = limit else { return Ok(None) };
+        let stored = match measured {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = self.usage.stored_bytes(workspace).await?;
+                *meter.state().stored_bytes.insert(bytes)
+            }
+        };
+        Ok(Some(limit.saturating_sub(stored)))
     }
 
     /// Something of this workspace goes on here: what it keeps has to be measured.
@@ -276,7 +320,10 @@ impl Meters {
             let limit = meter.state().read.as_ref().and_then(|read| read.quotas.stored_bytes);
             let Some(limit) = limit else { continue };
             let is_full = match self.usage.stored_bytes(workspace).await {
-                Ok(bytes) => bytes >= limit,
+                Ok(bytes) => {
+                    meter.state().stored_bytes = Some(bytes);
+                    bytes >= limit
+                }
                 Err(error) => {
                     tracing::error!(%error, %workspace, "what a workspace keeps could not be measured; trying again");
                     self.full.has(workspace)
@@ -327,6 +374,16 @@ impl LiveRuns {
         if self.full.has(workspace) { Err("the workspace keeps as many bytes as it may (stored_bytes)".to_owned()) } else { Ok(()) }
     }
 
+    /// Bytes of objects that the scripts of a workspace may keep; none: any number.
+    pub fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        Box::pin(async move {
+            match self.meters() {
+                Some(meters) => meters.room(workspace).await.map_err(|error| refuse(&error).detail),
+                None => Ok(None),
+            }
+        })
+    }
+
     /// Whether the scripts of a workspace may send one more request; why not, in words for their authors.
     pub fn may_send(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
@@ -337,11 +394,10 @@ impl LiveRuns {
         })
     }
 
-    /// Counts what went up and came down.
-    pub fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
-        if let Some(meters) = self.meters() {
-            meters.sent(workspace, bytes_up, bytes_down);
-        }
+    /// Counts what went up and came down. False once that is more than the workspace may send and receive.
+    #[must_use]
+    pub fn sent(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
+        self.meters().is_none_or(|meters| meters.sent(workspace, bytes_up, bytes_down))
     }
 
     fn meters(&self) -> Option<Arc<Meters>> {

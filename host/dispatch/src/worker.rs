@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use sandmill_model::{Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId, random, run::FinishedRun};
+use sandmill_model::{
+    Outcome, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId, random,
+    run::{FinishedRun, NewRun},
+};
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
@@ -157,6 +160,21 @@ impl Inner {
         }
     }
 
+    /// Hands back a run that has not begun to execute; false if that cannot be written.
+    async fn gave_back(&self, lease: Incarnation, run: &NewRun, begun: u32) -> bool {
+        match self.store.queue.hand_back(lease, vec![(run.workspace, run.id)]).await {
+            Ok(_) => {
+                self.live.end(run.id, begun);
+                self.followers.wake(&[run.id]);
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %run.id, "a run without fuel could not be handed back");
+                false
+            }
+        }
+    }
+
     /// Ends runs that have waited until their time was over, whatever they wait for.
     async fn end_overdue(&self) {
         let mut unheard: Option<(Incarnation, Timestamp)> = None;
@@ -272,21 +290,31 @@ impl Inner {
     async fn make_attempt(&self, lease: Incarnation, claimed: Claimed) {
         let Claimed { run, attempt, begun, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
+        let is_over = run.policy.ends_by.is_some_and(|end| end <= started_at);
+        let is_cancelled = is_cancelled || self.live.is_cancelled(run.id);
+        let left = self.meters.left(run.workspace);
+        // It was used up since this was claimed: as others of its workspace it waits for the next day.
+        if left.fuel == Some(0) && !is_over && !is_cancelled && self.gave_back(lease, &run, begun).await {
+            return;
+        }
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
-        let outcome = if is_cancelled || self.live.is_cancelled(run.id) {
+        let outcome = if is_cancelled {
             over(OutcomeKind::Cancelled, "the run was cancelled before this attempt began".to_owned())
         } else if lost >= LOST_ATTEMPTS_MAX {
             over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))
         } else {
             let mut next = run.attempt(attempt, started_at);
-            let left = run.policy.ends_by.map(|end| end.since(started_at));
-            if let Some(left) = left {
-                next.limits.wall_ms = next.limits.wall_ms.min(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            next.limits = left.within(run.limits);
+            let time = run.policy.ends_by.map(|end| end.since(started_at));
+            if let Some(time) = time {
+                next.limits.wall_ms = next.limits.wall_ms.min(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
             }
-            if left.is_some_and(|left| left < Duration::from_millis(1)) {
+            if time.is_some_and(|time| time < Duration::from_millis(1)) {
                 over(OutcomeKind::Timeout, "the time of the run was over (dispatch.run_ms) before this attempt could start".to_owned())
             } else {
-                self.executor.execute(next).await
+                let mut outcome = self.executor.execute(next).await;
+                left.explain(&run.limits, &mut outcome);
+                outcome
             }
         };
         self.metrics.record(&outcome);
@@ -367,6 +395,8 @@ impl Inner {
             }
         }
         if ready {
+            // Whoever slept before whoever waits.
+            self.waking.look();
             self.look_for_ready();
             self.tell_ready();
         }

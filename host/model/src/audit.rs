@@ -53,7 +53,7 @@ pub enum AuditOutcome {
     Denied,
     /// Something went wrong on the server's side; some of it may be done.
     Failed,
-    /// It was begun, and its end was not recorded: the server or the connection ended before.
+    /// It was begun, and its end was not recorded: the server ended before.
     Unknown,
 }
 
@@ -193,11 +193,14 @@ pub fn shown(value: &serde_json::Value) -> Option<JsonText> {
         return None;
     }
     let text = value.to_string();
-    if text.len() <= VALUE_BYTES_MAX {
-        return Some(JsonText::trusted(text));
-    }
+    Some(if text.len() <= VALUE_BYTES_MAX { JsonText::trusted(text) } else { left_out(&text) })
+}
+
+/// What stands for a value that an entry does not show: its size and its digest.
+#[must_use]
+pub fn left_out(text: &str) -> JsonText {
     let digest = Digest::of(text.as_bytes()).to_string();
-    Some(JsonText::trusted(serde_json::json!({"left_out_bytes": text.len(), "digest": digest}).to_string()))
+    JsonText::trusted(serde_json::json!({"left_out_bytes": text.len(), "digest": digest}).to_string())
 }
 
 /// `text` without control characters, and no longer than so many bytes.

@@ -11,10 +11,10 @@ use crate::{
 
 mod token;
 
-pub use token::{Access, TokenKind, effective, shown_prefix};
+pub use token::{Access, TokenKind, bounded, effective, shown_prefix};
 
 /// What a scope is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Domain {
     Scripts,
     Runs,
@@ -66,7 +66,7 @@ impl Domain {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     Read,
     Write,
@@ -90,7 +90,7 @@ impl Action {
 
 /// `{domain}:{action}[:{path glob}]`, `*` for any domain or action. In the glob `*` stands for any characters, `/` among them. What follows
 /// a `!` behind the glob, which may be several times there, is the start of paths that it does not cover: `runs:read:f/*!f/billing/`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     domain: Option<Domain>,
     action: Option<Action>,

@@ -1,6 +1,7 @@
 //! What a script may do to the world: its manifest asks, whoever deploys it grants, and what is both asked and granted works. Nothing else does.
 
 mod access;
+mod api;
 mod denial;
 mod granted;
 pub mod http;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use access::{Access, Mode};
+pub use api::ApiGrant;
 pub use denial::denial;
 pub use granted::Granted;
 pub use http::HttpGrant;
@@ -60,6 +62,10 @@ pub struct Grants {
     /// Requests that it may make, e.g. `GET,POST https://api.example.com/repos with f/demo/account`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpGrant>,
+    /// What its runs may do over the platform's own API, as scopes of tokens, e.g. `runs:start:f/demo/*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub api: Vec<ApiGrant>,
 }
 
 /// One grant. As text it is `kind:what`, e.g. `runs:f/demo/*` or `sql:read f/demo/database`.
@@ -72,6 +78,7 @@ pub enum Grant {
     Sql(Access<PathPattern>),
     Blob(Access<KeyPrefix>),
     Http(HttpGrant),
+    Api(ApiGrant),
 }
 
 /// Why a text is no grant.
@@ -91,6 +98,7 @@ impl Grant {
             Self::Sql(_) => "sql",
             Self::Blob(_) => "blob",
             Self::Http(_) => "http",
+            Self::Api(_) => "api",
         }
     }
 
@@ -102,6 +110,7 @@ impl Grant {
             Self::Sql(access) => access.to_string(),
             Self::Blob(access) => access.to_string(),
             Self::Http(grant) => grant.to_string(),
+            Self::Api(grant) => grant.to_string(),
         }
     }
 
@@ -116,6 +125,7 @@ impl Grant {
             (Self::Sql(own), Self::Sql(other)) => own.covers(other),
             (Self::Blob(own), Self::Blob(other)) => own.covers(other),
             (Self::Http(own), Self::Http(other)) => own.covers_grant(other),
+            (Self::Api(own), Self::Api(other)) => own.covers(other),
             _ => false,
         }
     }
@@ -136,6 +146,7 @@ impl Grant {
             (Self::Blob(own), Self::Blob(given)) => all(own.shared(given), Self::Blob),
             // Who may give it depends on the credentials alone, which are those that are asked for.
             (Self::Http(own), Self::Http(given)) if own.overlaps(given) => vec![self.clone()],
+            (Self::Api(own), Self::Api(given)) => all(own.shared(given), Self::Api),
             _ => Vec::new(),
         }
     }
@@ -165,6 +176,7 @@ impl Grant {
                 };
                 grant.resource().map(both).into_iter().flatten().collect()
             }
+            Self::Api(grant) => vec![grant.need()],
         }
     }
 }
@@ -199,7 +211,8 @@ impl FromStr for Grant {
             "sql" => what.parse().map(Self::Sql),
             "blob" => what.parse().map(Self::Blob),
             "http" => what.parse().map(Self::Http).map_err(|error: http::InvalidGrant| InvalidGrant(error.to_string())),
-            _ => Err(InvalidGrant("the kinds are runs, resources, variables, secrets, sql, blob and http".to_owned())),
+            "api" => what.parse().map(Self::Api),
+            _ => Err(InvalidGrant("the kinds are runs, resources, variables, secrets, sql, blob, http and api".to_owned())),
         };
         grant.map_err(|InvalidGrant(fault)| invalid(&fault))
     }
@@ -215,21 +228,23 @@ impl Grants {
 
     /// Each of them, by kind and in the manifest's order.
     pub fn iter(&self) -> impl Iterator<Item = Grant> {
-        let Self { runs, resources, variables, secrets, sql, blob, http } = self;
+        let Self { runs, resources, variables, secrets, sql, blob, http, api } = self;
         let runs = runs.iter().cloned().map(Grant::Runs);
         let resources = resources.iter().cloned().map(Grant::Resources);
         let variables = variables.iter().cloned().map(Grant::Variables);
         let secrets = secrets.iter().cloned().map(Grant::Secrets);
         let sql = sql.iter().cloned().map(Grant::Sql);
         let blob = blob.iter().cloned().map(Grant::Blob);
-        runs.chain(resources).chain(variables).chain(secrets).chain(sql).chain(blob).chain(http.iter().cloned().map(Grant::Http))
+        let http = http.iter().cloned().map(Grant::Http);
+        let api = api.iter().cloned().map(Grant::Api);
+        runs.chain(resources).chain(variables).chain(secrets).chain(sql).chain(blob).chain(http).chain(api)
     }
 
     /// # Errors
     /// What is wrong with it, for the script's author.
     pub fn check(&self) -> Result<(), String> {
-        let Self { runs, resources, variables, secrets, sql, blob, http } = self;
-        let lengths = [runs.len(), resources.len(), variables.len(), secrets.len(), sql.len(), blob.len(), http.len()];
+        let Self { runs, resources, variables, secrets, sql, blob, http, api } = self;
+        let lengths = [runs.len(), resources.len(), variables.len(), secrets.len(), sql.len(), blob.len(), http.len(), api.len()];
         match lengths.iter().any(|length| *length > GRANTS_MAX) {
             true => Err(format!("a manifest asks for at most {GRANTS_MAX} of each kind")),
             false => Ok(()),
@@ -261,6 +276,7 @@ impl FromIterator<Grant> for Grants {
                 Grant::Sql(access) => all.sql.push(access),
                 Grant::Blob(access) => all.blob.push(access),
                 Grant::Http(grant) => all.http.push(grant),
+                Grant::Api(grant) => all.api.push(grant),
             }
         }
         all

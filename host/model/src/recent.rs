@@ -27,6 +27,14 @@ struct Entries<K, V> {
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(u64);
 
+impl Moment {
+    /// How often something became outdated before it. Look-ups of different numbers may find different things.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     #[must_use]
     pub fn new(entries_max: usize, believed: Duration) -> Self {

@@ -54,6 +54,16 @@ impl Programs {
         entry.loaded.get_or_try_init(async || load().await.map(Arc::new)).await.map(Arc::clone)
     }
 
+    /// Forgets all versions of a workspace.
+    pub(crate) fn forget(&self, workspace: WorkspaceId) {
+        let removed: Vec<Arc<Entry>> = {
+            let mut entries = self.entries();
+            entries.extract_if(|(of, _), _| *of == workspace).map(|(_, entry)| entry).collect()
+        };
+        // Unmapping takes a while; not under the lock.
+        drop(removed);
+    }
+
     /// Drops a tenth of the entries, the longest unused: one pass over the table pays for many loads.
     fn evict(&self, entries: &mut HashMap<Key, Arc<Entry>>) {
         let mut stamps: Vec<u64> = entries.values().map(|entry| entry.last_use.load(Ordering::Relaxed)).collect();

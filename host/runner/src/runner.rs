@@ -89,6 +89,20 @@ impl Runner {
     pub async fn warm_up(&self) -> Result<(), String> {
         self.0.javascript().await.map(drop)
     }
+
+    /// Forgets what was compiled for a workspace that is gone, in memory and on disk.
+    ///
+    /// # Errors
+    /// Why it could not be tried.
+    pub async fn forget(&self, workspace: WorkspaceId) -> Result<(), String> {
+        self.0.programs.forget(workspace);
+        let sandbox = self.0.sandbox.clone();
+        let files = tokio::task::spawn_blocking(move || sandbox.forget(workspace)).await.map_err(|error| error.to_string())?;
+        if files > 0 {
+            tracing::debug!(%workspace, files, "compiled code of a deleted workspace is removed");
+        }
+        Ok(())
+    }
 }
 
 impl Executor for Runner {

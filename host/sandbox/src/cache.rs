@@ -1,4 +1,4 @@
-//! Compiled code on disk. A file is named by what it was compiled from and by the engine that it was compiled for, carries a
+//! Compiled code on disk. A file is named by whose it is, what it was compiled from and the engine that it was compiled for, carries a
 //! keyed digest that is checked before the code is mapped, appears whole by a rename, and goes when the folder is full and
 //! others were used later.
 //!
@@ -19,7 +19,7 @@ use std::{
 };
 
 use hmac::{Hmac, Mac};
-use sandmill_model::{Clock, Digest, Timestamp, random};
+use sandmill_model::{Clock, Digest, Timestamp, WorkspaceId, random};
 use sha2::Sha256;
 use wasmtime::{Engine, component::Component};
 
@@ -55,6 +55,20 @@ pub(crate) struct For<'a> {
     pub(crate) compatibility_hash: u64,
 }
 
+/// What code is kept under.
+#[derive(Clone, Copy)]
+pub(crate) struct CodeKey {
+    /// None: the host's own.
+    pub(crate) owner: Option<WorkspaceId>,
+    /// Of its owner and of what it was compiled from.
+    pub(crate) digest: Digest,
+}
+
+/// How names of files begin whose code is a workspace's.
+fn owned(owner: WorkspaceId) -> String {
+    format!("{owner}-")
+}
+
 /// What a file turned out to be.
 enum Found {
     Whole,
@@ -74,7 +88,7 @@ impl CodeCache {
     }
 
     /// The code that was installed under `key`; none if there is none, or if it is not what was written.
-    pub(crate) fn load(&self, target: For<'_>, key: &Digest) -> Result<Option<Component>, Error> {
+    pub(crate) fn load(&self, target: For<'_>, key: &CodeKey) -> Result<Option<Component>, Error> {
         let name = Self::name(target, key);
         let path = self.dir.join(&name);
         let found = match File::open(&path).and_then(|file| self.check(file, target, key)) {
@@ -103,7 +117,7 @@ impl CodeCache {
     }
 
     /// The compiled code itself, to be handed on; none if there is none, or if it is not what was written.
-    pub(crate) fn code(&self, target: For<'_>, key: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn code(&self, target: For<'_>, key: &CodeKey) -> Result<Option<Vec<u8>>, Error> {
         let path = self.dir.join(Self::name(target, key));
         let mut bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -118,7 +132,7 @@ impl CodeCache {
     }
 
     /// Keeps `compiled` under `key`. If the disk does not take it, it lives in memory only.
-    pub(crate) fn install(&self, target: For<'_>, key: &Digest, compiled: &[u8]) -> Result<Component, Error> {
+    pub(crate) fn install(&self, target: For<'_>, key: &CodeKey, compiled: &[u8]) -> Result<Component, Error> {
         let name = Self::name(target, key);
         let path = self.dir.join(&name);
         match self.write(&path, (target, key), compiled) {
@@ -144,28 +158,36 @@ impl CodeCache {
         code::read(engine, compiled).map_err(|error| Error::Incompatible(format!("{error:#}")))
     }
 
-    pub(crate) fn remove(&self, target: For<'_>, key: &Digest) {
+    pub(crate) fn remove(&self, target: For<'_>, key: &CodeKey) {
         self.remove_file(&Self::name(target, key));
+    }
+
+    /// Removes all code of a workspace; returns how many files.
+    pub(crate) fn remove_of(&self, owner: WorkspaceId) -> usize {
+        let names = self.index().beginning_with(&owned(owner));
+        names.iter().for_each(|name| self.remove_file(name));
+        names.len()
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn name(target: For<'_>, key: &Digest) -> String {
-        format!("{}-{:016x}.{EXTENSION}", key.hex(), target.compatibility_hash)
+    fn name(target: For<'_>, key: &CodeKey) -> String {
+        let owner = key.owner.map(owned).unwrap_or_default();
+        format!("{owner}{}-{:016x}.{EXTENSION}", key.digest.hex(), target.compatibility_hash)
     }
 
     /// What the digest covers beside the code: a file under another name is as wrong as an altered one.
-    fn mac(&self, target: For<'_>, key: &Digest) -> Hmac<Sha256> {
+    fn mac(&self, target: For<'_>, key: &CodeKey) -> Hmac<Sha256> {
         let mut mac = self.key.mac();
         mac.update(b"sandmill compiled code 1");
-        mac.update(key.as_bytes());
+        mac.update(key.digest.as_bytes());
         mac.update(&target.compatibility_hash.to_be_bytes());
         mac
     }
 
-    fn check(&self, mut file: File, target: For<'_>, key: &Digest) -> io::Result<Found> {
+    fn check(&self, mut file: File, target: For<'_>, key: &CodeKey) -> io::Result<Found> {
         let Some(mut left) = file.metadata()?.len().checked_sub(MAC_BYTES as u64) else { return Ok(Found::Altered) };
         let mut mac = self.mac(target, key);
         let mut buffer = vec![0; READ_BYTES];
@@ -180,7 +202,7 @@ impl CodeCache {
         Ok(if mac.verify_slice(&written).is_ok() { Found::Whole } else { Found::Altered })
     }
 
-    fn write(&self, path: &Path, (target, key): (For<'_>, &Digest), compiled: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, (target, key): (For<'_>, &CodeKey), compiled: &[u8]) -> io::Result<()> {
         let mut mac = self.mac(target, key);
         mac.update(compiled);
         let temporary = self.dir.join(format!("{:032x}.{TEMPORARY_EXTENSION}", u128::from_be_bytes(random::bytes())));

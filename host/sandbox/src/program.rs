@@ -3,7 +3,7 @@
 use sandmill_model::{Digest, WorkspaceId, version::ComponentModel};
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::{engine::instance_weight, error::Error, exports::Exports, function::PlainFunction, guest::Guest};
+use crate::{cache::CodeKey, engine::instance_weight, error::Error, exports::Exports, function::PlainFunction, guest::Guest};
 
 /// Weight of a component whose needs cannot be told before it is instantiated.
 const UNKNOWN_WEIGHT: u32 = 8;
@@ -26,9 +26,12 @@ impl From<Digest> for ProgramKey {
 
 impl ProgramKey {
     /// What stands for owner and bytes in the cache on disk.
-    pub(crate) fn code(&self) -> Digest {
-        let Some(workspace) = self.workspace else { return self.digest };
-        Digest::of_parts(&[b"program of a workspace", workspace.0.as_bytes(), self.digest.as_bytes()])
+    pub(crate) fn code(&self) -> CodeKey {
+        let digest = match self.workspace {
+            None => self.digest,
+            Some(workspace) => Digest::of_parts(&[b"program of a workspace", workspace.0.as_bytes(), self.digest.as_bytes()]),
+        };
+        CodeKey { owner: self.workspace, digest }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use sandmill_model::{Clock, LogEntry, Outcome, OutcomeKind, RunError, RunId, version::ComponentModel};
+use sandmill_model::{Clock, LogEntry, Outcome, OutcomeKind, RunError, RunId, WorkspaceId, version::ComponentModel};
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 use wasmtime::component::Linker;
@@ -132,6 +132,13 @@ impl<H: Send + 'static> Sandbox<H> {
                 Err(error)
             }
         }
+    }
+
+    /// Forgets all programs of a workspace, in memory and on disk; returns how many files. The room of those that runs still hold is free
+    /// when they end. Blocks for milliseconds.
+    pub fn forget(&self, workspace: WorkspaceId) -> usize {
+        self.0.programs.remove_of(workspace);
+        self.0.cache.remove_of(workspace)
     }
 
     /// Imports of a component, compiled for WASI 0.2, that cannot be linked, each with what is missing; empty if all can.
@@ -257,5 +264,14 @@ impl<H: 'static> Programs<H> {
         }
         loaded.insert(*program.key(), Loaded { program: Arc::clone(&program), last_use });
         program
+    }
+
+    fn remove_of(&self, workspace: WorkspaceId) {
+        let removed: Vec<Loaded<H>> = {
+            let mut loaded = self.loaded();
+            loaded.extract_if(|key, _| key.workspace == Some(workspace)).map(|(_, program)| program).collect()
+        };
+        // Unmapping takes a while; not under the lock.
+        drop(removed);
     }
 }

@@ -63,7 +63,8 @@ pub(crate) async fn first_start(store: &Store, data: &Path, given: Option<&str>,
         /// Shorter ones could be guessed.
         const TOKEN_BYTES_MIN: usize = 16;
         anyhow::ensure!(token.len() >= TOKEN_BYTES_MIN, "an admin token needs at least {TOKEN_BYTES_MIN} characters");
-        anyhow::ensure!(!token.starts_with("ss_"), "an admin token does not begin with `ss_`, as sessions of people do");
+        let is_free = !["ss_", "sr_"].iter().any(|taken| token.starts_with(taken));
+        anyhow::ensure!(is_free, "an admin token begins neither with `ss_`, as sessions of people do, nor with `sr_`, as tokens of runs");
         store
             .tokens
             .put(TokenHash::of(token), &admin, "admin token given at start", now)

@@ -6,6 +6,7 @@ mod activity;
 mod bodies;
 mod descriptors;
 mod handshakes;
+mod peers;
 mod turns;
 mod watched;
 mod wire;
@@ -34,14 +35,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-pub(crate) use self::descriptors::{connections_max, raise};
 use self::{
     activity::{Activity, Verdict},
     bodies::{Answer, Arriving},
     handshakes::Handshakes,
+    peers::{Peers, Seat},
     turns::{Turn, Turns},
     watched::{LastRead, Watched},
     wire::Wire,
+};
+pub(crate) use self::{
+    descriptors::{connections_max, raise},
+    peers::of_a_peer_max,
 };
 
 /// Requests that one HTTP/2 connection may have open at once. What floods it with resets meets the library's own limits.
@@ -62,6 +67,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
+    /// Of these, for one address that is no trusted proxy.
+    pub(crate) of_a_peer_max: usize,
     /// For a request's head to arrive whole, and for its body to go on.
     pub(crate) receive: Duration,
     /// For the peer to take something of an answer.
@@ -83,12 +90,14 @@ pub(crate) struct Options {
 pub(crate) async fn serve(listener: TcpListener, router: Router, options: Options, stop: CancellationToken) {
     let Options { limits, tls, proxies } = options;
     describe_metrics();
+    let proxies = Arc::new(proxies);
     let connections = Connections {
         // Turned into what answers requests once, not for each of them.
         router: router.with_state(()),
         limits,
         handshakes: tls.map(|config| Arc::new(Handshakes::new(config, limits.receive))),
-        proxies: Arc::new(proxies),
+        peers: Arc::new(Peers::new(limits.of_a_peer_max, Arc::clone(&proxies))),
+        proxies,
         places: Arc::new(Semaphore::new(limits.connections_max)),
         last_read: Arc::default(),
         turns: Arc::new(Turns::new(tokio::runtime::Handle::current().metrics().num_workers())),
@@ -156,6 +165,7 @@ struct Connections {
     limits: Limits,
     handshakes: Option<Arc<Handshakes>>,
     proxies: Arc<Proxies>,
+    peers: Arc<Peers>,
     places: Arc<Semaphore>,
     last_read: Arc<LastRead>,
     turns: Arc<Turns>,
@@ -163,7 +173,7 @@ struct Connections {
 
 impl Connections {
     async fn accept(&self, listener: &TcpListener, tasks: &TaskTracker, stop: &CancellationToken) {
-        let (mut full, mut failing) = (Rarely::default(), Rarely::default());
+        let (mut full, mut failing, mut crowded) = (Rarely::default(), Rarely::default(), Rarely::default());
         loop {
             // Before the connection is taken: those that find no place wait in the kernel, where they cost no descriptor.
             let place = match Arc::clone(&self.places).try_acquire_owned() {
@@ -180,9 +190,19 @@ impl Connections {
                 }
             };
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tasks.spawn(self.connection(stream, peer.ip(), place, stop.child_token()));
-                }
+                Ok((stream, peer)) => match self.peers.seat(peer.ip()) {
+                    Some(seat) => {
+                        tasks.spawn(self.connection(stream, seat, place, stop.child_token()));
+                    }
+                    // Closed without a word: it would cost more to say why, and over TLS much more.
+                    None => {
+                        metrics::counter!("sandmill_connections_cut_total", "reason" => "of_a_peer").increment(1);
+                        if crowded.is_due() {
+                            let (peer, of_a_peer_max) = (peer.ip(), self.limits.of_a_peer_max);
+                            tracing::warn!(%peer, of_a_peer_max, "an address has as many connections as it may; more of it are closed");
+                        }
+                    }
+                },
                 Err(error) if is_of_the_peer(&error) => tracing::debug!(%error, "a connection ended before it was accepted"),
                 Err(error) => {
                     metrics::counter!("sandmill_accept_errors_total").increment(1);
@@ -199,13 +219,13 @@ impl Connections {
     fn connection(
         &self,
         stream: TcpStream,
-        peer: IpAddr,
+        seat: Seat,
         place: OwnedSemaphorePermit,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
         let (router, limits, last_read) = (self.router.clone(), self.limits, Arc::clone(&self.last_read));
         let (handshakes, proxies) = (self.handshakes.clone(), Arc::clone(&self.proxies));
-        let on_behalf = OnBehalf::default();
+        let (on_behalf, peer) = (OnBehalf::default(), seat.peer());
         let streams = Streams { turns: Arc::clone(&self.turns), peer, on_behalf: on_behalf.clone() };
         async move {
             // Answers are one small packet each: waiting to fill it would only delay them.
@@ -232,7 +252,13 @@ impl Connections {
                     move |mut request: Request<Incoming>| {
                         let in_flight = activity.request();
                         let client = ClientAddress::of(request.headers(), peer, is_secure, &proxies);
-                        request.extensions_mut().insert(client);
+                        let unclear = client.err();
+                        let client = client.unwrap_or_else(|unclear| unclear.nearest);
+                        let extensions = request.extensions_mut();
+                        extensions.insert(client);
+                        if let Some(unclear) = unclear {
+                            extensions.insert(unclear);
+                        }
                         request.extensions_mut().insert(on_behalf.clone());
                         let answer = router.clone().call(request.map(|body| Arriving::new(body, limits.receive)));
                         async move { answer.await.map(|answer: axum::response::Response| answer.map(|body| Answer::new(body, in_flight))) }
@@ -242,7 +268,7 @@ impl Connections {
                 guard(protocol(streams).serve_connection(stream, service), &activity, limits, turn, stop).await;
             }
             open.decrement(1);
-            drop(place);
+            drop((place, seat));
         }
     }
 }

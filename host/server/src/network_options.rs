@@ -37,6 +37,10 @@ pub(crate) struct NetworkOptions {
     /// answered 429. 0: as many as come. What they start is bounded by the limits of its workspace, if it has any.
     #[arg(long, env = "SANDMILL_ENDPOINT_REQUESTS_PER_S_MAX", default_value_t = ENDPOINT_REQUESTS_PER_S_MAX)]
     pub(crate) endpoint_requests_per_s_max: u32,
+    /// Connections that one address (of IPv6: one network of 64 bits) may have open; more are closed at once. By default half of
+    /// --connections-max, at least 64. Proxies that are trusted are not counted.
+    #[arg(long, env = "SANDMILL_CONNECTIONS_PER_ADDRESS_MAX", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections_per_address_max: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState, Denials};
+use sandmill_api::{ApiOptions, ApiState, Denials, Endings};
 use sandmill_capabilities::{
     Ports,
     blob::{Blobs, Place},
@@ -23,7 +23,7 @@ use sandmill_store::{Store, seal::Sealing};
 use crate::{
     credentials::StoredCredentials,
     kept::Kept,
-    ports::{CountedTraffic, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    ports::{CountedTraffic, ObjectRoom, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) service: Service,
     /// What scripts keep outside of the database.
     pub(crate) kept: Arc<Kept>,
+    pub(crate) live: LiveRuns,
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 impl Node {
@@ -96,15 +98,17 @@ impl Node {
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
         let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
-        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?;
-        let kept = Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: blobs.clone() });
+        let blobs =
+            Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?.within(Arc::new(ObjectRoom(live.clone())));
+        let kept_blobs = blobs.clone();
+        let outbound = Arc::new(Outbound::new(outbound).context("--outbound-ca")?);
         let ports = Ports {
             grants: Arc::new(StoredGrants::new(store.clone(), Arc::clone(&clock))),
             variables: Arc::new(StoredVariables(store.clone())),
             state: Arc::new(StoredState { store: store.clone(), clock: Arc::clone(&clock), live: live.clone() }),
             output: Arc::new(SeenOutput(live.clone())),
             runs: Arc::new(live.clone()),
-            http: Arc::new(Outbound::new(outbound).context("--outbound-ca")?),
+            http: Arc::clone(&outbound),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
@@ -127,7 +131,9 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         let service = dispatch.service();
-        Ok(Self { store, clock, compiler, runner, dispatch, service, kept })
+        let kept =
+            Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });
+        Ok(Self { store, clock, compiler, runner, dispatch, service, kept, live, outbound })
     }
 
     /// What the API needs of the node.
@@ -142,6 +148,7 @@ impl Node {
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),
             metrics,
             denials: Arc::new(Denials::default()),
+            endings: Arc::new(Endings::default()),
             single_sign_on: None,
         }
     }

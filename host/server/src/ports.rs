@@ -1,16 +1,18 @@
 //! The narrow views that parts have of each other, joined here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
-    http::TrafficPort,
+    blob::RoomPort,
+    http::{ApiAccess, ApiPort, TrafficPort},
     resources::{ResourceView, Revealed},
 };
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
-    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, grants::PathPattern, recent::Recent, version::Version,
+    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, auth::Scope, grants::PathPattern, recent::Recent,
+    version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -97,8 +99,32 @@ impl TrafficPort for CountedTraffic {
         self.0.may_send(workspace)
     }
 
-    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) {
-        self.0.sent(workspace, bytes_up, bytes_down);
+    fn count(&self, workspace: WorkspaceId, bytes_up: u64, bytes_down: u64) -> bool {
+        self.0.sent(workspace, bytes_up, bytes_down)
+    }
+}
+
+/// What objects of scripts may take, by what their workspaces keep besides.
+pub(crate) struct ObjectRoom(pub(crate) LiveRuns);
+
+impl RoomPort for ObjectRoom {
+    fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        self.0.room(workspace)
+    }
+}
+
+/// The API of this node, as runs reach it that execute here.
+pub(crate) struct OwnApi {
+    pub(crate) live: LiveRuns,
+    pub(crate) address: SocketAddr,
+}
+
+impl ApiPort for OwnApi {
+    fn access(&self, run: RunId, scopes: Vec<Scope>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+        Box::pin(async move {
+            let token = self.live.token(run, scopes).await.ok_or_else(|| "the run is ending".to_owned())?;
+            Ok(ApiAccess { address: self.address, token })
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! `sandmill serve`.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sandmill_api::{ApiOptions, ApiState};
+use sandmill_api::{ApiOptions, ApiState, Endings, Proxies};
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -13,6 +13,7 @@ use crate::{
     bootstrap, listen,
     node::{self, Node, NodeOptions},
     options::{Durability, ServeOptions, Wasi},
+    ports::OwnApi,
     telemetry,
     tls::Certificates,
 };
@@ -20,10 +21,15 @@ use crate::{
 /// How long open connections may take to finish once the server shuts down.
 const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
 
+/// How long changes may then go on of those whose callers have gone.
+const ENDINGS_DRAIN: Duration = Duration::from_secs(5);
+
 /// Polls of tasks between two looks at what has arrived. A poll may execute a run, so with tokio's 61 a request would wait for as many.
 const POLLS_PER_LOOK: u32 = 8;
 /// How long work on other threads may go on when all else has ended.
 const STRAGGLERS_LIMIT: Duration = Duration::from_secs(2);
+/// Connections of runs to the API of their node.
+const RUNS_CONNECTIONS_MAX: usize = 1_000;
 
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&options)?;
@@ -56,8 +62,9 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr().context("the listening address is not known")?;
     let api = ApiState { single_sign_on, ..node.api(api_options(&options), metrics.clone()) };
-    let denials = Arc::clone(&api.denials);
+    let (denials, endings) = (Arc::clone(&api.denials), Arc::clone(&api.endings));
     let router = sandmill_api::router(api);
+    let (of_runs, from_runs) = for_runs(&node, connections.limits).await?;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
@@ -91,10 +98,14 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     tracing::info!("listening on {scheme}://{address}");
     tokio::select! {
-        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
+        _ = async {
+            let runs = listen::serve(of_runs, router.clone(), from_runs, shutdown.clone());
+            tokio::join!(listen::serve(listener, router, connections, shutdown.clone()), runs)
+        } => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
+    ended(&endings).await;
     stop_service.cancel();
     stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
@@ -104,6 +115,16 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     removal.await.context("the deletion of workspaces ended badly")?;
     node.store.health.close().await;
     Ok(())
+}
+
+/// How runs that execute here reach the API: on loopback, at a port that nobody else is told of. So it makes no difference to them whether
+/// others come by TLS, or through proxies.
+async fn for_runs(node: &Node, limits: listen::Limits) -> anyhow::Result<(TcpListener, listen::Options)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback for the API of runs")?;
+    let address = listener.local_addr().context("the listening address of the API of runs is not known")?;
+    node.outbound.reach_api(Arc::new(OwnApi { live: node.live.clone(), address }));
+    let limits = listen::Limits { connections_max: limits.connections_max.min(RUNS_CONNECTIONS_MAX), ..limits };
+    Ok((listener, listen::Options { limits, tls: None, proxies: Proxies::default() }))
 }
 
 fn api_options(options: &ServeOptions) -> ApiOptions {
@@ -118,8 +139,10 @@ fn api_options(options: &ServeOptions) -> ApiOptions {
 
 /// How connections are taken.
 fn connections(options: &ServeOptions, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<listen::Options> {
+    let connections_max = listen::connections_max(options.connections_max, listen::raise())?;
     let limits = listen::Limits {
-        connections_max: listen::connections_max(options.connections_max, listen::raise())?,
+        connections_max,
+        of_a_peer_max: listen::of_a_peer_max(options.network.connections_per_address_max, connections_max),
         receive: Duration::from_millis(options.receive_timeout_ms),
         send: Duration::from_millis(options.send_timeout_ms),
         idle: Duration::from_millis(options.idle_timeout_ms),
@@ -182,6 +205,13 @@ async fn reload_on_signal(store: Store, shutdown: CancellationToken) {
 async fn drained(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(CONNECTIONS_DRAIN).await;
+}
+
+/// What has not ended by then is in the audit log as what it is: of an unknown end.
+async fn ended(endings: &Endings) {
+    if tokio::time::timeout(ENDINGS_DRAIN, endings.finish()).await.is_err() {
+        tracing::warn!("changes are still under way whose callers have gone; they break off");
+    }
 }
 
 async fn stop_on_signal(shutdown: CancellationToken) {

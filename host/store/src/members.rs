@@ -116,6 +116,8 @@ pub trait Invitations: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Invitation>, StoreError>>;
 
+    fn find(&self, workspace: WorkspaceId, id: TokenId) -> BoxFuture<'_, Result<Option<Invitation>, StoreError>>;
+
     /// Returns whether it was there.
     fn withdraw(&self, workspace: WorkspaceId, id: TokenId) -> BoxFuture<'_, Result<bool, StoreError>>;
 

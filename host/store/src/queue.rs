@@ -150,9 +150,12 @@ pub trait Queue: Send + Sync + 'static {
     /// Gives back runs that `lease` holds and has not begun to execute, as if they had not been tried; returns how many it held.
     fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// A run that `lease` executes waits for others without a slot, or does not any more. Who sleeps does not count towards
-    /// [`Ready::running_max`].
-    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// A run that `lease` executes waits for others without a slot. Who sleeps does not count towards [`Ready::running_max`].
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// A run that sleeps wants to go on. False: as many of its workspace execute as may, and it sleeps on; the next place is kept for it until
+    /// it asks again. True also for a run that `lease` does not hold any more.
+    fn wakes(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Moves runs that `lease` holds to history, those that failed also among the dead letters, or back into the queue for another try,
     /// all in one transaction. A run that it no longer holds, or holds in another attempt, is left alone: returns the ids of the others.

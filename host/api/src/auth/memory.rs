@@ -16,8 +16,8 @@ use sandmill_model::{
 };
 use sandmill_store::tokens::Known;
 
-/// How long a token that was looked up is believed: a revocation on another node is seen within this time even if its signal is lost. A node
-/// that does not hear the others believes nothing (see `Dispatch::believed`).
+/// How long a token that was looked up is believed: a revocation on another node is seen within this time even if its signal is lost. A
+/// node that does not hear the others believes nothing (see `Dispatch::believed`).
 pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
 /// Tokens kept in memory.
 const TOKENS_MAX: usize = 10_000;
@@ -71,6 +71,13 @@ pub(crate) struct LookUp {
     moment: u64,
     /// It was valid when it was looked up before, so it is no guess.
     pub(crate) was_valid: bool,
+}
+
+impl LookUp {
+    /// How often something was forgotten before it began.
+    pub(crate) fn moment(&self) -> u64 {
+        self.moment
+    }
 }
 
 impl Entries {

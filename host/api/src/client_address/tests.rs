@@ -6,6 +6,8 @@ use super::*;
 
 const PROXY: &str = "10.0.0.9";
 const STRANGER: &str = "198.51.100.7";
+/// What is refused.
+const UNCLEAR: &str = "unclear";
 
 fn proxies(field: ForwardedField) -> Proxies {
     Proxies { trusted: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()], field }
@@ -17,7 +19,7 @@ fn of(field: ForwardedField, peer: &str, fields: &[(&'static str, &str)]) -> (St
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
     let client = ClientAddress::of(&headers, peer.parse().unwrap(), false, &proxies(field));
-    (client.address.to_string(), client.is_secure)
+    client.map_or((UNCLEAR.to_owned(), false), |client| (client.address.to_string(), client.is_secure))
 }
 
 fn check_x(peer: &str, values: &[&str], expected: &str) {
@@ -34,7 +36,7 @@ fn only_trusted_peers_are_believed() {
     check_x("fd00::1", &["192.0.2.1"], "192.0.2.1");
     check_x(PROXY, &[], PROXY);
     let nobody = ClientAddress::of(&HeaderMap::new(), PROXY.parse().unwrap(), true, &Proxies::default());
-    assert_eq!(nobody, ClientAddress { address: PROXY.parse().unwrap(), is_secure: true });
+    assert_eq!(nobody, Ok(ClientAddress { address: PROXY.parse().unwrap(), is_secure: true }));
 }
 
 #[test]
@@ -49,12 +51,31 @@ fn the_rightmost_address_that_is_no_proxy_counts() {
 }
 
 #[test]
-fn what_is_no_address_ends_the_search() {
-    for odd in ["unknown", "_hidden", "", " ", "a b", "192.0.2.1, unknown", "192.0.2.1,", "<script>", "192.0.2.1\t;x"] {
-        check_x(PROXY, &[odd], PROXY);
+fn who_is_hidden_ends_the_search() {
+    for hidden in ["unknown", "_hidden", "", " ", ",", "192.0.2.1, unknown", "192.0.2.1, _hidden,"] {
+        check_x(PROXY, &[hidden], PROXY);
     }
     check_x(PROXY, &["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2");
-    check_x(PROXY, &["192.0.2.1", "\u{fc}"], PROXY);
+    check_x(PROXY, &["192.0.2.1,"], "192.0.2.1");
+    check_x(PROXY, &["192.0.2.1", ""], "192.0.2.1");
+}
+
+/// Nobody is counted as the proxy, or as all who come by it, by having it say what makes no sense.
+#[test]
+fn what_cannot_be_read_is_refused() {
+    for odd in ["a b", "<script>", "192.0.2.1\t;x", "192.0.2.1, x", "x, 10.0.0.2", "fe80::1%eth0", "192.0.2.1, \u{fc}", "\"192.0.2.1"] {
+        check_x(PROXY, &[odd], UNCLEAR);
+        check_x(STRANGER, &[odd], STRANGER);
+    }
+    // What a stranger wrote is not looked at.
+    check_x(PROXY, &["<script>, 192.0.2.1"], "192.0.2.1");
+    let headers = HeaderMap::from_iter([(X_FORWARDED_FOR, HeaderValue::from_static("x, 10.0.0.2"))]);
+    let unclear = ClientAddress::of(&headers, PROXY.parse().unwrap(), true, &proxies(ForwardedField::XForwardedFor)).unwrap_err();
+    assert_eq!(unclear.nearest, ClientAddress { address: "10.0.0.2".parse().unwrap(), is_secure: true });
+}
+
+#[test]
+fn what_is_far_to_the_left_is_not_looked_at() {
     let long = ["10.0.0.2"; HOPS_MAX + 1].join(",");
     check_x(PROXY, &[format!("192.0.2.1,{long}").as_str()], "10.0.0.2");
     check_x(PROXY, &["203.0.113.5,".repeat(10_000).as_str(), "192.0.2.2"], "192.0.2.2");
@@ -90,11 +111,14 @@ fn forwarded_is_read_in_the_same_way() {
     check(PROXY, &["for=unknown;proto=https"], (PROXY, false));
     check(PROXY, &["for=192.0.2.1, for=_secret"], (PROXY, false));
     check(PROXY, &["for=192.0.2.1, proto=https"], (PROXY, false));
-    check(PROXY, &["for=192.0.2.1;for=192.0.2.2"], (PROXY, false));
+    check(PROXY, &["for=192.0.2.1, ,"], ("192.0.2.1", false));
+    check(PROXY, &["for=192.0.2.1;for=192.0.2.2"], (UNCLEAR, false));
+    check(PROXY, &["for=x"], (UNCLEAR, false));
+    check(PROXY, &["for"], (UNCLEAR, false));
     // A quote without an end hides nothing behind it, and does not hide what a proxy added in a field of its own.
     check(PROXY, &["for=\"203.0.113.5", "for=192.0.2.1"], ("192.0.2.1", false));
-    check(PROXY, &["for=\"203.0.113.5, for=192.0.2.1"], (PROXY, false));
-    check(PROXY, &["for=10.0.0.2,".repeat(FIELD_BYTES_MAX).as_str()], (PROXY, false));
+    check(PROXY, &["for=\"203.0.113.5, for=192.0.2.1"], (UNCLEAR, false));
+    check(PROXY, &["for=10.0.0.2,".repeat(FIELD_BYTES_MAX).as_str()], (UNCLEAR, false));
     let long = ["for=10.0.0.2"; HOPS_MAX].join(",");
     check(PROXY, &[format!("for=192.0.2.1,{long}").as_str()], ("10.0.0.2", false));
 }
@@ -108,7 +132,7 @@ fn the_field_that_the_proxies_do_not_write_is_a_strangers() {
 
 #[test]
 fn a_network_of_ipv6_counts_as_one_client() {
-    let network = |text: &str| ClientAddress::of(&HeaderMap::new(), text.parse().unwrap(), false, &Proxies::default()).network();
+    let network = |text: &str| ClientAddress::of(&HeaderMap::new(), text.parse().unwrap(), false, &Proxies::default()).unwrap().network();
     for (one, other, expected) in [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", false),

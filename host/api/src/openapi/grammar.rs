@@ -1,6 +1,6 @@
 //! What texts and numbers of requests are made of, by their names: a name means the same wherever it stands.
 
-use sandmill_model::{Language, OutcomeKind, RunStatus, audit::AuditOutcome};
+use sandmill_model::{Language, OutcomeKind, RunStatus, audit::AuditOutcome, role::Role};
 use utoipa::{
     Number,
     openapi::{
@@ -29,6 +29,10 @@ const PATH: &str = path!("$");
 const VERSIONED: &str = path!("(@([1-9][0-9]{0,17}|sha256:[0-9a-f]{64}))?$");
 /// Of a workspace or a plan.
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+/// Of a user; also of a group or a folder, which may have capitals.
+const PERSON: &str = "^([a-z0-9_-][a-z0-9_.-]{0,63}|\\.[a-z0-9_-][a-z0-9_.-]{0,62})$";
+/// A password.
+const PASSWORD: &str = "^.{12,128}$";
 const TYPE_NAME: &str = "^[a-z][a-z0-9_-]{0,63}$";
 const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
 /// A number and a hash of the audit log.
@@ -44,6 +48,7 @@ const KEY: &str = "^[!-~]{1,255}$";
 const FILE_NAME: &str = "^[^/\\\\\\x00-\\x1f\\x7f-\\x9f]{1,255}$";
 /// A text without control characters.
 const PLAIN: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]*$";
+const DISPLAY_NAME: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]{0,200}$";
 
 /// The filter of runs.
 const FILTER: &str = "FilterQuery";
@@ -127,6 +132,7 @@ fn in_path(path: &str, is_get: bool, name: &str) -> Option<Rule> {
         "path" => Pattern(PATH),
         "workspace" | "plan" => Pattern(NAME),
         "name" if path.contains("/resource-types/") => Pattern(TYPE_NAME),
+        "name" => Pattern(PERSON),
         "digest" => Pattern(DIGEST),
         "id" => Uuid,
         _ => return None,
@@ -167,12 +173,14 @@ fn of_filter(name: &str) -> Option<Rule> {
 fn members() -> Vec<(&'static str, &'static str, Rule)> {
     let filter = ["path", "status", "outcome", "trigger", "tag", "run_as", "label", "parent", "rerun_of", "handler_of", "from", "before"];
     let languages = [Language::TypeScript, Language::JavaScript, Language::Identity].map(Language::name).to_vec();
+    let roles = Role::ALL.map(Role::name).to_vec();
     let mut members = vec![
         ("RunSubmission", "path", Pattern(VERSIONED)),
         ("RunSubmission", "delay_ms", Range(0, 366 * 24 * 3600 * 1000)),
         ("RunSubmission", "scheduled_for", Time),
         ("RunSubmission", "priority", Range(-1000, 1000)),
         ("RunSubmission", "tag", Pattern(TAG)),
+        ("RunSubmission", "run_as", Pattern("^[ugs]/[A-Za-z0-9_.-]{1,64}$")),
         ("SourceSubmission", "language", OneOf(languages)),
         ("SourceSubmission", "file_name", Pattern(FILE_NAME)),
         ("BulkCancel", "cursor", Pattern(CURSOR)),
@@ -192,6 +200,18 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
         ("ResourceRequest", "description", Length(2_000)),
         ("TypeRequest", "description", Length(2_000)),
         ("VariableRequest", "description", Length(2_000)),
+        ("UserRequest", "name", Pattern(PERSON)),
+        ("UserRequest", "display_name", Pattern(DISPLAY_NAME)),
+        ("UserRequest", "password", Pattern(PASSWORD)),
+        ("UserPatch", "display_name", Pattern(DISPLAY_NAME)),
+        ("UserPatch", "password", Pattern(PASSWORD)),
+        ("PasswordRequest", "new", Pattern(PASSWORD)),
+        ("AcceptRequest", "user", Pattern(PERSON)),
+        ("AcceptRequest", "display_name", Pattern(DISPLAY_NAME)),
+        ("AcceptRequest", "password", Pattern(PASSWORD)),
+        ("MemberRequest", "role", OneOf(roles.clone())),
+        ("InvitationRequest", "role", OneOf(roles)),
+        ("InvitationRequest", "hours", Range(1, 30 * 24)),
     ];
     members.extend(filter.into_iter().filter_map(|name| Some((FILTER, name, of_filter(name)?))));
     members

@@ -17,7 +17,7 @@ const ONLY_SECURE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What every answer of the API says to browsers.
+/// What every answer of the API says to browsers, and every problem wherever it arose.
 pub(crate) fn guard(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

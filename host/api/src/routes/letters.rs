@@ -88,7 +88,7 @@ pub(crate) async fn replay_many(
     let filter = RunFilter { is_dead: true, ..bulk.filter.read()? };
     let (runs, next) = bulk::find(&app, &caller, Action::Start, filter, bulk.cursor.as_deref()).await?;
     let (app, caller) = (&app, &caller);
-    let receipt = bulk::each(runs, |run| async move {
+    let receipt = bulk::each(app, caller, runs, |run| async move {
         let again = app.dispatch.replay(Arc::clone(&caller.principal), caller.workspace.clone(), run).await;
         again.map(|_| Steered::Done).map_err(Refused::into_refusal)
     });
@@ -106,7 +106,7 @@ pub(crate) async fn discard_many(
     let filter = RunFilter { is_dead: true, ..bulk.filter.read()? };
     let (runs, next) = bulk::find(&app, &caller, Action::Cancel, filter, bulk.cursor.as_deref()).await?;
     let (app, workspace) = (&app, caller.workspace.id);
-    let receipt = bulk::each(runs, |run| async move { app.dispatch.discard(workspace, run).await.map(|()| Steered::Done) });
+    let receipt = bulk::each(app, &caller, runs, |run| async move { app.dispatch.discard(workspace, run).await.map(|()| Steered::Done) });
     let receipt = receipt.await.going_on_at(next);
     Ok((receipt.facts(), Json(receipt)))
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{StatusCode, header, request::Parts};
 use sandmill_model::{
-    Code, TokenId,
+    Code, Digest, TokenId,
     audit::{Actor, ActorKind},
     auth::TokenHash,
     people::{self, InvalidPerson, Name},
@@ -30,7 +30,6 @@ use crate::{
     problem::Problem,
     request::secret::SecretBody,
     sessions::{self, Opened, Person},
-    throttle::Taken,
 };
 
 /// Workspaces that are listed for whoever asks for themselves.
@@ -134,7 +133,7 @@ impl FromRequestParts<Arc<App>> for Outsider {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
-        sessions::check_site(&parts.headers, &parts.uri)?;
+        sessions::check_site(parts)?;
         parts.extensions.insert(NeedsNobody);
         let address = parts.extensions.get::<ClientAddress>().map(ClientAddress::network);
         Ok(Self { address, cookie: sessions::in_cookie(&parts.headers, &parts.uri).map(str::to_owned) })
@@ -161,34 +160,50 @@ impl FromRequestParts<Arc<App>> for LoggedIn {
     }
 }
 
+impl LoggedIn {
+    /// After what takes long: whoever was logged out meanwhile, by a change of the password as well, changes nothing more.
+    ///
+    /// # Errors
+    /// `unauthorized`
+    async fn must_still_be(&self, app: &App) -> Result<(), Problem> {
+        let found = app.store.sessions.find(TokenHash::of(&self.secret), app.clock.now()).await?;
+        found.map(drop).ok_or_else(sessions::ended)
+    }
+}
+
 /// Tries that were counted.
 pub(super) struct Tries<'a> {
     app: &'a App,
-    account: Option<Taken>,
-    address: Option<Taken>,
+    account: Option<Digest>,
+    address: Option<IpAddr>,
 }
 
 impl<'a> Tries<'a> {
     /// # Errors
     /// `too_many_requests`
     pub(super) fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
-        let too_many = || Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes");
+        let too_many = |wait| Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes").retry_after(wait);
         let now = app.clock.now();
-        let address = address.map(|address| app.addresses.take(&octets(address), now).ok_or_else(too_many)).transpose()?;
-        let account = account.map(|account| app.accounts.take(account.as_bytes(), now).ok_or_else(too_many)).transpose()?;
+        let account = account.map(|account| Digest::of(account.as_bytes()));
+        address.map_or(Ok(()), |address| app.addresses.take(address, now)).map_err(too_many)?;
+        account.map_or(Ok(()), |account| app.accounts.take(account, now)).map_err(too_many)?;
         Ok(Self { app, account, address })
     }
 
-    pub(super) fn succeeded(self) {
-        self.account.into_iter().for_each(|taken| self.app.accounts.give_back(taken));
-        self.address.into_iter().for_each(|taken| self.app.addresses.give_back(taken));
+    /// What was not looked at to the end, by no fault of whoever tried, was no try.
+    fn unless_it_failed<T>(self, looked_at: Result<T, Problem>) -> Result<(Self, T), Problem> {
+        match looked_at {
+            Ok(found) => Ok((self, found)),
+            Err(problem) => {
+                self.succeeded();
+                Err(problem)
+            }
+        }
     }
-}
 
-fn octets(network: IpAddr) -> Vec<u8> {
-    match network {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
+    pub(super) fn succeeded(self) {
+        self.account.iter().for_each(|account| self.app.accounts.give_back(account));
+        self.address.iter().for_each(|address| self.app.addresses.give_back(address));
     }
 }
 
@@ -218,7 +233,7 @@ pub(crate) async fn login(
     }
     let tries = Tries::count(&app, Some(&login), outsider.address)?;
     let (user, kept) = app.store.users.by_login(&login).await?.map_or((None, None), |(user, kept)| (Some(user), kept));
-    let is_right = app.passwords.verify(password, kept.clone()).await?;
+    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(password, kept.clone()).await)?;
     let user = user.filter(|user| is_right && !user.is_disabled).ok_or_else(wrong)?;
     let carrier = match carrier {
         CarrierName::Cookie => Carrier::Cookie,
@@ -287,22 +302,24 @@ pub(crate) async fn me(State(app): State<Arc<App>>, LoggedIn { person, secret }:
     responses((status = 200, body = SessionBody)))]
 pub(crate) async fn password(
     State(app): State<Arc<App>>,
-    LoggedIn { person, secret }: LoggedIn,
+    logged_in: LoggedIn,
     SecretBody(request): SecretBody<PasswordRequest>,
 ) -> Result<Response, Problem> {
-    let name = &person.session.user.name;
+    let (name, carrier) = (&logged_in.person.session.user.name, logged_in.person.session.carrier);
     let tries = Tries::count(&app, Some(name.as_str()), None)?;
     let (_, kept) = app.store.users.by_login(name.as_str()).await?.ok_or_else(wrong)?;
-    if !app.passwords.verify(request.old, kept).await? {
+    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(request.old, kept).await)?;
+    if !is_right {
         return Err(Problem::new(Code::Forbidden, "that is not the old password"));
     }
     tries.succeeded();
     let new = app.passwords.hash(request.new).await?;
+    // Whoever took this session away, or gave another password, must not be overruled by what was begun before.
+    logged_in.must_still_be(&app).await?;
     let change = UserChange { password: Some(new.clone()), ..UserChange::default() };
     let user = app.store.users.change(name.clone(), change).await?.map_err(refused)?.ok_or_else(wrong)?;
     app.outdate_people(vec![user.name.clone()]);
-    app.end_session(&secret).await?;
-    let carrier = person.session.carrier;
+    app.end_session(&logged_in.secret).await?;
     let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;
     answer(&user, &opened, carrier)
 }
@@ -327,7 +344,10 @@ pub(crate) async fn accept(
     let (invited, kind, session) = if request.user.is_some() {
         (Invited::New(new_user(&app, request).await?), ActorKind::Anonymous, None)
     } else {
-        let person = logged_in?.person;
+        let logged_in = logged_in?;
+        // The body may have been long on its way.
+        logged_in.must_still_be(&app).await?;
+        let person = logged_in.person;
         (Invited::Known(person.session.user.name.clone()), ActorKind::Session, Some(person.session.id))
     };
     match app.store.invitations.accept(hash, invited, now).await? {

@@ -14,7 +14,6 @@ use sandmill_store::{
     users::{NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
@@ -125,11 +124,13 @@ pub(super) fn refused(why: UserRefused) -> Problem {
     Problem::new(Code::Conflict, why)
 }
 
-/// For the audit log: of the password only whether there is one.
-fn facts(user: &User) -> Extension<Facts> {
-    let User { name, is_instance_admin, is_disabled, has_password, .. } = user;
-    let after = json!({"is_instance_admin": is_instance_admin, "is_disabled": is_disabled, "has_password": has_password});
-    Extension(Facts { target: Some(name.to_string()), after, ..Facts::default() })
+/// For the audit log: of the password only whether there is one, and whether it is another one now.
+fn facts(user: &UserBody, has_new_password: bool) -> Extension<Facts> {
+    let mut after = serde_json::to_value(user).unwrap_or_default();
+    if has_new_password && let Some(after) = after.as_object_mut() {
+        after.insert("has_new_password".to_owned(), true.into());
+    }
+    Extension(Facts { target: Some(user.name.clone()), after, ..Facts::default() })
 }
 
 fn no_user() -> Problem {
@@ -164,7 +165,7 @@ pub(crate) async fn show(
 }
 
 /// With who it is to the identity provider.
-async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
+pub(crate) async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
     let oidc_subject = match &app.single_sign_on {
         Some(sign_on) => app.store.subjects.of_user(&sign_on.provider.issuer(), &user.name).await?,
         None => None,
@@ -209,7 +210,8 @@ pub(crate) async fn create(
     let new = NewUser { name, email, display_name, password, is_instance_admin, by, now: app.clock.now() };
     let user = app.store.users.create(new).await?.map_err(refused)?;
     tracing::info!(by = &*principal.identity, user = %user.name, is_instance_admin, "a user was made");
-    Ok((StatusCode::CREATED, facts(&user), Json(user.into())))
+    let user = UserBody::from(user);
+    Ok((StatusCode::CREATED, facts(&user, false), Json(user)))
 }
 
 /// Changes a user.
@@ -229,6 +231,7 @@ pub(crate) async fn change(
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
+    let has_new_password = password.is_some();
     if let Some(subject) = oidc_subject {
         link(&app, &name, subject).await?;
     }
@@ -236,5 +239,6 @@ pub(crate) async fn change(
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
     app.outdate_people(vec![user.name.clone()]);
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
-    Ok((facts(&user), Json(whole(&app, user).await?)))
+    let user = whole(&app, user).await?;
+    Ok((facts(&user, has_new_password), Json(user)))
 }

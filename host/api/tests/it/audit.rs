@@ -1,10 +1,18 @@
 //! The audit log: every change and every denied attempt is in it, and nobody reads another's.
 
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::Request;
 use sandmill_model::audit::{Entry, Link, Verifier};
 use sandmill_store::StoreError;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tower::ServiceExt;
 
-use crate::support::{Api, Call, delete, get, patch, post, put};
+use crate::support::{ADMIN, Api, Call, delete, get, patch, post, put};
 
 const CHECKED_IN: &str = include_str!("../../openapi.json");
 /// The target is what the operation made.
@@ -353,6 +361,91 @@ async fn an_entry_tells_what_was_there_and_what_is() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn entries_of_the_installation_tell_what_was_there() {
+    let api = Api::new().await;
+    let done = async |call: Call| {
+        let answer = call.to(&api).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        let entry = entries(&api, "instance").await.swap_remove(0);
+        for secret in ["hunter2", "argon2"] {
+            assert!(!entry.to_string().contains(secret), "{entry}");
+        }
+        (entry["before"].clone(), entry["after"].clone())
+    };
+    let plan = |scripts: u64| put("/api/instance/plans/pro").json(json!({"quotas": {"scripts": scripts}}));
+    assert_eq!(done(plan(5)).await.0, Value::Null);
+    let (before, after) = done(plan(6)).await;
+    assert_eq!((&before["quotas"]["scripts"], &after["quotas"]["scripts"]), (&json!(5), &json!(6)));
+    let (before, after) = done(delete("/api/instance/plans/pro")).await;
+    assert_eq!((&before["quotas"]["scripts"], after), (&json!(6), Value::Null));
+
+    let url = made_workspace(&api, "made").await;
+    let (before, after) = done(patch(&*url).json(json!({"quotas": {"scripts": 5}}))).await;
+    assert_eq!((&before["overrides"], &after["overrides"]), (&json!({}), &json!({"scripts": 5})));
+    let (before, after) = done(post(format!("{url}/archive"))).await;
+    assert_eq!((&before["status"], &after["status"]), (&json!("active"), &json!("archived")));
+    let (before, after) = done(delete(format!("{url}?confirm=made"))).await;
+    assert_eq!((&before["status"], &after["status"]), (&json!("archived"), &json!("deleting")));
+
+    let (before, after) = done(post("/api/instance/users").json(json!({"name": "eve", "password": PASSWORD}))).await;
+    assert_eq!((before, &after["has_password"]), (Value::Null, &json!(true)));
+    let change = json!({"email": "eve@example.test", "password": format!("{PASSWORD} too"), "is_disabled": true});
+    let (before, after) = done(patch("/api/instance/users/eve").json(change)).await;
+    assert_eq!((&before["email"], &before["is_disabled"], &before["has_new_password"]), (&Value::Null, &json!(false), &Value::Null));
+    assert_eq!((&after["email"], &after["is_disabled"]), (&json!("eve@example.test"), &json!(true)));
+    assert_eq!(after["has_new_password"], true);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn entries_of_tokens_and_invitations_tell_what_was_there() {
+    let api = Api::new().await;
+    let token = json!({"label": "made", "scopes": ["runs:read"]});
+    for (operation, chain) in [("tokens", "w/w"), ("instance/tokens", "instance")] {
+        let (url, id) = made_token(&api, operation, token.clone()).await;
+        let rotated = post(format!("{url}/{id}/rotate")).json(json!({"overlap_s": 60})).to(&api).await.value();
+        let entry = entries(&api, chain).await.swap_remove(0);
+        assert_eq!((&entry["before"]["label"], &entry["before"]["old_secret_until"]), (&json!("made"), &Value::Null), "{entry}");
+        assert!(entry["after"]["old_secret_until"].is_string(), "{entry}");
+        assert_ne!(entry["before"]["prefix"], entry["after"]["prefix"], "{entry}");
+        assert!(!entry.to_string().contains(rotated["secret"].as_str().unwrap()), "{entry}");
+        delete(format!("{url}/{id}")).to(&api).await;
+        let entry = entries(&api, chain).await.swap_remove(0);
+        assert_eq!((&entry["before"]["scopes"], &entry["after"]), (&json!(["runs:read"]), &Value::Null), "{entry}");
+    }
+    let made = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value();
+    delete(format!("/api/w/w/invitations/{}", made["id"].as_str().unwrap())).to(&api).await;
+    let entry = entries(&api, "w/w").await.swap_remove(0);
+    assert_eq!((&entry["before"]["role"], &entry["after"]), (&json!("viewer"), &Value::Null), "{entry}");
+    assert!(!entry.to_string().contains("si_"), "{entry}");
+    api.stop().await;
+}
+
+/// Whoever changes large values again and again does not fill the disk with them: their sizes and digests are kept then.
+#[tokio::test]
+async fn values_of_a_flood_of_changes_are_left_out() {
+    let api = Api::new().await;
+    let put_one = async |round: usize, bytes: usize| {
+        let text = format!("{round:04}{}", "x".repeat(bytes));
+        assert_eq!(put(TOKEN).json(json!({"text": text})).to(&api).await.status, 200);
+    };
+    for round in 0..400 {
+        put_one(round, 7_000).await;
+    }
+    let all = entries(&api, "w/w").await;
+    let bytes: usize = all.iter().map(|entry| entry["before"].to_string().len() + entry["after"].to_string().len()).sum();
+    assert!(all.len() == 400 && bytes < 4_500_000, "{} entries have {bytes} bytes", all.len());
+    assert!(all[0]["after"]["left_out_bytes"].as_u64().unwrap() > 7_000, "{}", all[0]);
+    assert_eq!(all[1]["after"]["digest"], all[0]["before"]["digest"], "digests tell whether it is the same");
+    assert!(all[399]["after"]["text"].as_str().unwrap().starts_with("0000x"), "{}", all[399]);
+    // Others are not in its shadow, and it takes some again after a while.
+    api.clock.advance(Duration::from_secs(60));
+    put_one(400, 7_000).await;
+    assert!(entries(&api, "w/w").await[0]["after"]["text"].is_string());
+    api.stop().await;
+}
+
 /// It is in the chain of whoever tried, whether there is such a workspace or not; the other one learns nothing.
 #[tokio::test]
 async fn an_attempt_on_another_workspace_is_in_ones_own_log() {
@@ -404,6 +497,28 @@ async fn a_flood_of_denied_attempts_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_flood_of_one_workspace_hides_no_other() {
+    let api = Api::new().await;
+    let other = api.workspace("other").await;
+    for index in 0..220 {
+        let token = format!("sm_other{index}");
+        api.token(&token, Some(other), &["blobs:read"]).await;
+        get("/api/w/other/scripts").token(&token).to(&api).await.is_problem(403, "forbidden");
+    }
+    api.token("sm_little", Some(api.workspace), &["blobs:read"]).await;
+    for _ in 0..12 {
+        get("/api/w/w/scripts").token("sm_little").to(&api).await.is_problem(403, "forbidden");
+    }
+    assert_eq!((entries(&api, "w/w").await.len(), entries(&api, "w/other").await.len()), (10, 110));
+    api.denials.run(&api.store, &*api.clock, std::future::ready(())).await;
+    let (own, others) = (entries(&api, "w/w").await.swap_remove(0), entries(&api, "w/other").await.swap_remove(0));
+    assert_eq!((&own["attempts"], &own["actor"]["identity"]), (&json!(2), &json!("u/ann")), "{own}");
+    assert_eq!((&others["attempts"], &others["actor"]["kind"]), (&json!(110), &json!("anonymous")), "{others}");
+    assert!(entries(&api, "instance").await.is_empty(), "it is nothing to the installation");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_changed_or_acknowledged_without_an_entry() {
     let api = Api::new().await;
     let set = |text: &str| put(TOKEN).json(json!({"text": text}));
@@ -424,6 +539,58 @@ async fn nothing_is_changed_or_acknowledged_without_an_entry() {
     assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 1);
     let all = entries(&api, "w/w").await;
     assert_eq!((all.len(), &all[0]["outcome"], &all[0]["target"]), (count + 1, &json!("unknown"), &json!("f/demo/token")));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_comes_to_its_end_although_its_caller_has_gone() {
+    let api = Api::new().await;
+    api.faults.hold_changes(true);
+    {
+        let mut call = pin!(put(TOKEN).json(json!({"text": "one"})).header("x-request-id", "gone").to(&api));
+        tokio::select! {
+            answer = call.as_mut() => panic!("{answer:?}"),
+            () = api.faults.have_held(1) => {}
+        }
+    }
+    assert_eq!(get(TOKEN).to(&api).await.status, 404, "it is not done yet");
+    api.faults.hold_changes(false);
+    tokio::time::timeout(Duration::from_secs(20), api.endings.finish()).await.unwrap();
+    assert_eq!(get(TOKEN).to(&api).await.value()["text"], "one");
+    let found = of_request(&api, "w/w", "gone").await;
+    assert_eq!((found.len(), &found[0]["outcome"], &found[0]["after"]["text"]), (1, &json!("done"), &json!("one")), "{found:?}");
+    assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 0, "nothing that was begun is left over");
+    api.stop().await;
+}
+
+/// Whoever goes before the end of a body has not said all of it, though what came may look whole.
+#[tokio::test]
+async fn a_body_that_breaks_off_changes_nothing() {
+    let api = Api::new().await;
+    let waits = Arc::new(Notify::new());
+    let came = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(br#"{"text": "one"}"#)) });
+    let rest = stream::once({
+        let waits = Arc::clone(&waits);
+        async move {
+            waits.notify_one();
+            pending().await
+        }
+    });
+    let request = Request::put(TOKEN)
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("content-type", "application/json")
+        .body(Body::from_stream(came.chain(rest)));
+    {
+        let mut call = pin!(api.router.clone().oneshot(request.unwrap()));
+        tokio::select! {
+            answer = call.as_mut() => panic!("{answer:?}"),
+            () = waits.notified() => {}
+        }
+    }
+    tokio::time::timeout(Duration::from_secs(20), api.endings.finish()).await.unwrap();
+    get(TOKEN).to(&api).await.is_problem(404, "not_found");
+    assert!(entries(&api, "w/w").await.is_empty());
+    assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 0, "nothing that was begun is left over");
     api.stop().await;
 }
 

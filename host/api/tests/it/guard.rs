@@ -3,8 +3,24 @@
 use std::time::Duration;
 
 use sandmill_api::ApiOptions;
+use serde_json::json;
 
-use crate::support::{Api, delete, get, post};
+use crate::support::{Answer, Api, delete, get, head, options, post, put};
+
+/// It says to browsers what every answer of ours says.
+fn is_guarded(answer: &Answer) {
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{answer:?}");
+    }
+    let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(policies.iter().any(|policy| policy.contains("default-src 'none'; frame-ancestors 'none'")), "{policies:?}");
+}
 
 #[tokio::test]
 async fn every_answer_of_the_api_is_guarded() {
@@ -25,19 +41,48 @@ async fn every_answer_of_the_api_is_guarded() {
         get("/health"),
     ] {
         let answer = call.to(&api).await;
-        for (name, value) in [
-            ("x-content-type-options", "nosniff"),
-            ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
-            ("cross-origin-resource-policy", "same-origin"),
-            ("cache-control", "no-store"),
-        ] {
-            assert_eq!(answer.header(name), Some(value), "{answer:?}");
-        }
-        let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().map(|value| value.to_str().unwrap()).collect();
-        assert!(policies.iter().any(|policy| policy.contains("default-src 'none'; frame-ancestors 'none'")), "{policies:?}");
+        is_guarded(&answer);
         assert_eq!(answer.header("strict-transport-security"), None);
     }
+    api.stop().await;
+}
+
+/// Whatever goes wrong, with the API or an endpoint.
+#[tokio::test]
+async fn every_problem_is_guarded() {
+    let api = Api::with(ApiOptions { routes_host: Some("run.example.org".parse().unwrap()), ..Default::default() }).await;
+    api.deploy("f/t/echo").await;
+    api.token("sm_reads", Some(api.workspace), &["scripts:read"]).await;
+    let panics = json!({"language": "typescript", "source": "PANIC"});
+    let start = "/probe/w/run/f/t/echo";
+    for (call, host, status) in [
+        (head("/api/w/w/scripts"), "example.org", 200),
+        (head("/nowhere"), "example.org", 404),
+        (options("/nowhere"), "example.org", 404),
+        (options("/api/w/w/scripts"), "example.org", 405),
+        (get("/api/w/w/scripts?limit=x"), "example.org", 400),
+        (get("/api/w/w/scripts").token("sm_wrong"), "example.org", 401),
+        (get("/api/w/w/runs").token("sm_reads"), "example.org", 403),
+        (post("/api/w/w/runs").header("content-length", "999999999999"), "example.org", 413),
+        (put("/api/w/w/scripts/f/t/panics").json(panics), "example.org", 500),
+        (get("/api/w/w/scripts"), "a b", 400),
+        (get("/api/w/w/scripts"), "run.example.org", 404),
+        (get("/probe/w"), "run.example.org", 404),
+        (post(start), "example.org", 404),
+        (post(start).token("sm_wrong"), "run.example.org", 401),
+        (post(start).token("sm_reads"), "run.example.org", 403),
+        (post("/probe/w/run/f/t/nothing"), "run.example.org", 404),
+        (head(start), "run.example.org", 405),
+        (options(start), "run.example.org", 405),
+    ] {
+        let answer = call.header("host", host).to(&api).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        is_guarded(&answer);
+    }
+    // What a script answers is kept in a sandbox, and else as the script has it.
+    let answer = post(start).header("host", "run.example.org").body("{}").to(&api).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-security-policy")), (200, Some("sandbox")), "{answer:?}");
+    assert_eq!((answer.header("x-content-type-options"), answer.header("x-frame-options")), (Some("nosniff"), None));
     api.stop().await;
 }
 
@@ -92,6 +137,7 @@ async fn an_address_asks_only_so_often() {
     let refused = ask("192.0.2.1").await;
     refused.is_problem(429, "too_many_requests");
     assert_eq!(refused.header("retry-after"), Some("1"));
+    is_guarded(&refused);
     get("/nowhere").no_token().client("192.0.2.1", false).to(&api).await.is_problem(429, "too_many_requests");
     assert_eq!(ask("192.0.2.2").await.status, 200, "others are not concerned");
     let start = post("/probe/w/run/f/t/echo").body("{}").client("192.0.2.1", false).to(&api).await;

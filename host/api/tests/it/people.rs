@@ -195,6 +195,24 @@ async fn an_archived_workspace_is_not_changed() {
     api.stop().await;
 }
 
+/// Others who log in at the same time do not lock anybody out.
+#[tokio::test]
+async fn who_finds_no_place_has_not_failed() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let server = &api;
+    let login = |name: String| {
+        let call = post("/api/auth/login").no_token().json(json!({"user": name, "password": PASSWORD}));
+        async move { call.to(server).await.status.as_u16() }
+    };
+    // More than can wait, and more for one account than may fail.
+    let others = (0..80).map(|n| format!("nobody{n}"));
+    let answers = futures_util::future::join_all(others.chain((0..20).map(|_| "eve".to_owned())).map(login)).await;
+    assert!(answers.contains(&429), "{answers:?}");
+    assert_eq!(login("eve".to_owned()).await, 200, "{answers:?}");
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn a_flood_of_wrong_sessions_is_slowed_down_and_harms_no_good_one() {
     let api = Api::new().await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use sandmill_store::token_upkeep;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Answer, Api, Call, delete, get, post};
+use crate::support::{ADMIN, Answer, Api, Call, delete, get, post, put};
 
 const OF_W: &str = "/api/w/w/tokens";
 const OF_ALL: &str = "/api/instance/tokens";
@@ -309,6 +310,51 @@ async fn whoever_follows_a_run_is_cut_off() {
     api.stop().await;
 }
 
+/// What goes on for long looks again and again whether the token is good still.
+#[tokio::test]
+async fn exports_and_logs_break_off_once_a_token_is_revoked() {
+    let api = Api::new().await;
+    api.deploy("f/t/talks").await;
+    let run = post("/api/w/w/runs").json(json!({"path": "f/t/talks", "wait": true})).to(&api).await.run_id();
+    for text in 0..30 {
+        assert_eq!(put("/api/w/w/variables/f/t/x").json(json!({"text": text.to_string()})).to(&api).await.status, 200);
+        assert_eq!(put("/api/instance/plans/pro").json(json!({"quotas": {"scripts": text + 1}})).to(&api).await.status, 200);
+    }
+    for (at, url) in [
+        (OF_W, "/api/w/w/audit/export".to_owned()),
+        (OF_ALL, "/api/instance/audit/export".to_owned()),
+        (OF_W, format!("/api/w/w/runs/{run}/log")),
+    ] {
+        let (secret, id) = make(&api, at, ADMIN, json!({"scopes": ["audit:read", "runs:read"]})).await;
+        let answer = get(&*url).token(&secret).send(&api).await;
+        assert_eq!(answer.status(), 200, "{url}");
+        let mut body = answer.into_body();
+        assert!(body.frame().await.unwrap().is_ok(), "{url}");
+        assert_eq!(delete(format!("{at}/{id}")).to(&api).await.status, 204);
+        assert!(body.frame().await.unwrap().is_err(), "{url}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn many_runs_are_not_steered_by_a_token_that_was_revoked_meanwhile() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let waiting = post("/api/w/w/runs").json(json!({"path": "f/t/echo", "delay_ms": 1_000_000})).to(&api).await.run_id();
+    let (secret, id) = make(&api, OF_W, ADMIN, json!({"scopes": ["runs:*"]})).await;
+    api.faults.hold_lists(true);
+    let cancel = post("/api/w/w/runs/cancel").token(&secret).json(json!({"filter": {"path": "f/t/echo"}})).to(&api);
+    let revoke = async {
+        api.faults.have_held(1).await;
+        assert_eq!(delete(format!("{OF_W}/{id}")).to(&api).await.status, 204);
+        api.faults.hold_lists(false);
+    };
+    let (cancelled, ()) = tokio::join!(cancel, revoke);
+    cancelled.is_problem(401, "unauthorized");
+    assert!(get(format!("/api/w/w/runs/{waiting}")).to(&api).await.value()["outcome"].is_null());
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn a_rotated_secret_is_good_as_long_as_was_said() {
     let api = Api::new().await;
@@ -401,5 +447,28 @@ async fn a_flood_of_wrong_tokens_is_slowed_down_and_harms_no_valid_one() {
         get("/api/w/w/scripts").no_token().client(flooder, false).to(&api).await.is_problem(401, "unauthorized");
     }
     from(flooder, "sm_wrong").to(&api).await.is_problem(401, "unauthorized");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn valid_tokens_that_nobody_has_looked_up_yet_are_no_failures() {
+    let api = Api::new().await;
+    let peer = "192.0.2.7";
+    let secrets: Vec<String> = (0..150).map(|n| format!("sm_good{n}")).collect();
+    for secret in &secrets {
+        api.token(secret, Some(api.workspace), &["scripts:read"]).await;
+    }
+    let ask = async |secret: &str| get("/api/w/w/scripts").token(secret).client(peer, false).to(&api).await.status.as_u16();
+    // More at once than may fail: one token of many requests, and many tokens, as after a start.
+    let same = futures_util::future::join_all((0..300).map(|_| ask("sm_good0")));
+    let each = futures_util::future::join_all(secrets.iter().map(|secret| ask(secret)));
+    let (same, each) = tokio::join!(same, each);
+    assert!(same.iter().chain(&each).all(|status| *status == 200), "{same:?} {each:?}");
+    // Nothing was counted.
+    let mut refused = 0;
+    while ask(&format!("sm_wrong{refused}")).await == 401 {
+        refused += 1;
+    }
+    assert_eq!(refused, 100);
     api.stop().await;
 }

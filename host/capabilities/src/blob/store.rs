@@ -24,7 +24,11 @@ use sandmill_model::WorkspaceId;
 use tokio::{io::AsyncWriteExt as _, runtime::Handle};
 use tokio_util::task::TaskTracker;
 
-use super::{Error, OBJECT_BYTES_MAX, Object, connector::Connector};
+use super::{
+    Error, OBJECT_BYTES_MAX, Object, RoomPort,
+    connector::Connector,
+    room::{Room, Rooms},
+};
 
 /// Bytes of a part of a large object: S3 takes no smaller ones.
 const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -39,6 +43,9 @@ const SEGMENT_BYTES_MAX: usize = 255;
 const TYPE_BYTES_MAX: u64 = 1_024;
 /// What S3 says of an object that was given no media type.
 const TYPE_OF_NONE: &str = "binary/octet-stream";
+/// Objects of a deleted workspace that one step removes, and how many of them at once.
+const REMOVED_MAX: usize = 1_000;
+const REMOVED_AT_ONCE: usize = 16;
 /// The folder for media types, where the store has no place for them.
 const TYPES: &str = ".types";
 /// The folder for large results. No workspace has this name.
@@ -76,6 +83,8 @@ pub struct Blobs {
     /// Whether the store keeps media types itself.
     keeps_types: bool,
     tracker: TaskTracker,
+    /// None: workspaces keep what they want.
+    rooms: Option<Arc<Rooms>>,
 }
 
 /// An object that is being written.
@@ -85,6 +94,7 @@ pub(super) struct Writing {
     written: u64,
     content_type: Option<String>,
     tracker: TaskTracker,
+    room: Option<Room>,
 }
 
 /// Where the host keeps large results, if the place is a service: apart from all workspaces.
@@ -106,7 +116,13 @@ impl Blobs {
             Place::Folder(folder) => (Arc::new(open_folder(folder)?), false),
             Place::S3(s3) => (Arc::new(open_s3(s3)?), true),
         };
-        Ok(Self { store, keeps_types, tracker: TaskTracker::new() })
+        Ok(Self { store, keeps_types, tracker: TaskTracker::new(), rooms: None })
+    }
+
+    /// The same, where workspaces keep no more than they may.
+    #[must_use]
+    pub fn within(self, port: Arc<dyn RoomPort>) -> Self {
+        Self { rooms: Some(Arc::new(Rooms::new(port))), ..self }
     }
 
     /// Waits until what was given up is removed.
@@ -116,26 +132,38 @@ impl Blobs {
         self.tracker.reopen();
     }
 
-    /// Removes all objects of a workspace.
+    /// Removes objects of a workspace, some at once and [`REMOVED_MAX`] at most; returns whether there may be more. One that cannot be removed
+    /// is in no other's way.
     ///
     /// # Errors
-    /// What the store said. What was removed until then is gone.
-    pub async fn remove_all(&self, workspace: WorkspaceId) -> Result<(), String> {
+    /// What the store said first, where nothing but failures is left. What was removed is gone.
+    pub async fn remove_some(&self, workspace: WorkspaceId) -> Result<bool, String> {
         let types = Path::from_iter([TYPES, workspace.to_string().as_str()]);
+        let (mut removed, mut failed, mut first) = (0, 0, None);
         for folder in [root(workspace), types] {
-            let mut found = self.store.list(Some(&folder));
-            while let Some(meta) = found.next().await {
-                let removed = match meta {
-                    Ok(meta) => self.store.delete(&meta.location).await,
-                    Err(error) => Err(error),
-                };
-                match removed {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error.to_string()),
+            let store = Arc::clone(&self.store);
+            let found = self.store.list(Some(&folder)).map(move |meta| {
+                let store = Arc::clone(&store);
+                async move { store.delete(&meta?.location).await }
+            });
+            let mut removals = found.buffer_unordered(REMOVED_AT_ONCE);
+            while let Some(done) = removals.next().await {
+                match done {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => removed += 1,
+                    Err(error) => {
+                        failed += 1;
+                        first.get_or_insert_with(|| error.to_string());
+                    }
+                }
+                if removed == REMOVED_MAX {
+                    return Ok(true);
+                }
+                if failed == REMOVED_MAX {
+                    break;
                 }
             }
         }
-        Ok(())
+        first.map_or(Ok(false), Err)
     }
 
     pub(super) async fn stat(&self, workspace: WorkspaceId, key: &str) -> Result<Option<Object>, Error> {
@@ -166,13 +194,17 @@ impl Blobs {
         }
     }
 
-    pub(super) fn put(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<Writing, Error> {
+    pub(super) async fn put(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<Writing, Error> {
+        let room = match &self.rooms {
+            Some(rooms) => rooms.of(workspace, self.size(workspace)).await?,
+            None => None,
+        };
         let mut writer =
             BufWriter::with_capacity(Arc::clone(&self.store), place_of(workspace, key), PART_BYTES).with_max_concurrency(PARTS_AT_ONCE);
         if let (true, Some(content_type)) = (self.keeps_types, &content_type) {
             writer = writer.with_attributes(Attributes::from_iter([(Attribute::ContentType, content_type.clone())]));
         }
-        Ok(Writing { writer: Some(writer), written: 0, content_type, tracker: self.tracker.clone() })
+        Ok(Writing { writer: Some(writer), written: 0, content_type, tracker: self.tracker.clone(), room })
     }
 
     pub(super) async fn finish(&self, workspace: WorkspaceId, key: &str, mut writing: Writing) -> Result<Object, Error> {
@@ -188,6 +220,9 @@ impl Blobs {
 
     pub(super) async fn delete(&self, workspace: WorkspaceId, key: &str) -> Result<(), Error> {
         self.remove(&place_of(workspace, key)).await?;
+        if let Some(rooms) = &self.rooms {
+            rooms.freed(workspace);
+        }
         if self.keeps_types { Ok(()) } else { self.remove(&type_of(workspace, key)).await }
     }
 
@@ -213,6 +248,20 @@ impl Blobs {
             }
         }
         Ok(first.into_values().collect())
+    }
+
+    /// Bytes of all objects of a workspace.
+    async fn size(&self, workspace: WorkspaceId) -> Result<u64, Error> {
+        let mut found = self.store.list(Some(&root(workspace)));
+        let mut bytes = 0_u64;
+        while let Some(meta) = found.next().await {
+            match meta {
+                Ok(meta) => bytes = bytes.saturating_add(meta.size),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failure(&error)),
+            }
+        }
+        Ok(bytes)
     }
 
     async fn remove(&self, place: &Path) -> Result<(), Error> {
@@ -251,6 +300,9 @@ impl Writing {
         self.written += bytes.len() as u64;
         if self.written > OBJECT_BYTES_MAX {
             return Err(Error::TooLarge(format!("an object has at most {OBJECT_BYTES_MAX} bytes")));
+        }
+        if let Some(room) = &self.room {
+            room.take(bytes.len() as u64)?;
         }
         match &mut self.writer {
             Some(writer) => writer.put(bytes).await.map_err(|error| failure(&error)),
@@ -377,6 +429,69 @@ fn unavailable(error: &dyn std::error::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn objects_of_a_workspace_are_removed_in_steps_and_behind_failures() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let [of, other]: [WorkspaceId; 2] = [1, 2].map(|n| format!("00000000-0000-7000-8000-00000000000{n}").parse().unwrap());
+        let place = |workspace: WorkspaceId| folder.path().join(workspace.to_string());
+        let files = |workspace: WorkspaceId| fs::read_dir(place(workspace).join("a")).unwrap().filter(|file| file.is_ok()).count();
+        for (workspace, count) in [(of, 2 * REMOVED_MAX + 10), (other, 3)] {
+            fs::create_dir_all(place(workspace).join("a")).unwrap();
+            for n in 0..count {
+                fs::write(place(workspace).join("a").join(n.to_string()), "x").unwrap();
+            }
+        }
+        assert_eq!(blobs.remove_some(of).await, Ok(true));
+        // Those that were on their way when the step ended may be gone, too.
+        let left = files(of);
+        assert!((REMOVED_MAX - REMOVED_AT_ONCE..=REMOVED_MAX + 10).contains(&left), "{left}");
+        // Not to be listed: whoever follows it comes back to where it is.
+        std::os::unix::fs::symlink(place(of), place(of).join("circle")).unwrap();
+        while blobs.remove_some(of).await == Ok(true) {}
+        assert_eq!(files(of), 0, "all others are removed");
+        assert!(blobs.remove_some(of).await.is_err(), "it is told of");
+        fs::remove_file(place(of).join("circle")).unwrap();
+        assert_eq!(blobs.remove_some(of).await, Ok(false));
+        assert_eq!(files(other), 3, "another's stay");
+    }
+
+    /// So much for the workspace that ends in 1, and no limit for others.
+    struct Most(u64);
+
+    impl RoomPort for Most {
+        fn room(&self, workspace: WorkspaceId) -> sandmill_model::BoxFuture<'_, Result<Option<u64>, String>> {
+            Box::pin(std::future::ready(Ok(workspace.to_string().ends_with('1').then_some(self.0))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_workspace_keeps_no_more_than_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Folder(folder.path().to_owned());
+        let [of, other]: [WorkspaceId; 2] = [1, 2].map(|n| format!("00000000-0000-7000-8000-00000000000{n}").parse().unwrap());
+        fs::create_dir_all(folder.path().join(of.to_string())).unwrap();
+        fs::write(folder.path().join(of.to_string()).join("before"), "12345").unwrap();
+        let blobs = Blobs::open(&place).unwrap().within(Arc::new(Most(10)));
+        let put = async |workspace: WorkspaceId, key: &str, parts: &[&'static str]| {
+            let mut writing = blobs.put(workspace, key, None).await?;
+            for part in parts {
+                writing.write(Bytes::from_static(part.as_bytes())).await?;
+            }
+            blobs.finish(workspace, key, writing).await
+        };
+        assert_eq!(put(of, "small", &["123"]).await.unwrap().size, 3);
+        let too_large = put(of, "large", &["1", "23"]).await.unwrap_err();
+        assert!(matches!(&too_large, Error::TooLarge(text) if text.contains("stored_bytes")), "{too_large:?}");
+        assert!(blobs.stat(of, "large").await.unwrap().is_none(), "nothing of it is there");
+        assert_eq!(put(other, "large", &["0123456789", "0123456789"]).await.unwrap().size, 20, "another has no limit");
+        // Who comes later adds up what is there, and asks for no byte more of one that is full.
+        let full = Blobs::open(&place).unwrap().within(Arc::new(Most(8)));
+        assert!(matches!(full.put(of, "none", None).await, Err(Error::TooLarge(_))));
+        let room = Blobs::open(&place).unwrap().within(Arc::new(Most(9)));
+        assert!(room.put(of, "one", None).await.is_ok());
+    }
 
     #[test]
     fn no_key_leaves_its_workspace() {

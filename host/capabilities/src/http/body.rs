@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use sandmill_model::{ScriptPath, WorkspaceId};
 use tokio::{
@@ -22,12 +23,15 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     fault::{Fault, Teller},
     limits::REPLACED_BODY_BYTES,
-    traffic::TrafficPort,
+    traffic::{TrafficPort, USED_UP},
 };
 use crate::{
     host::RunFacts,
     placeholders::{Replaced, Replacing},
 };
+
+/// What HTTP/1 has around name and value of a field.
+const FIELD_OVERHEAD_BYTES: usize = 4;
 
 /// Bytes that may still go one way.
 pub(super) struct Meter {
@@ -48,18 +52,32 @@ impl Meter {
         Self { left: AtomicU64::new(bytes), way, workspace, traffic: Arc::clone(traffic) }
     }
 
-    /// False if they are too many; then nothing more goes.
-    fn take(&self, bytes: usize) -> bool {
+    /// Bytes of a body. If they are too many nothing more goes.
+    fn take(&self, bytes: usize) -> Result<(), Fault> {
+        self.count(bytes)?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        match self.way {
-            Way::Up => self.traffic.count(self.workspace, bytes, 0),
-            Way::Down => self.traffic.count(self.workspace, 0, bytes),
-        }
         let taken = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         if taken.is_err() {
             self.left.store(0, Ordering::Relaxed);
         }
-        taken.is_ok()
+        taken.map(drop).map_err(|_| match self.way {
+            Way::Up => Fault::TooMuchUp,
+            Way::Down => Fault::TooMuchDown,
+        })
+    }
+
+    /// Bytes of a head or of trailers with so many beside its fields: of these a run has no limit of its own, and its workspace has.
+    pub(super) fn head(&self, beside: usize, fields: &HeaderMap) -> Result<(), Fault> {
+        self.count(fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD_BYTES).sum::<usize>() + beside)
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), Fault> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let may_go_on = match self.way {
+            Way::Up => self.traffic.count(self.workspace, bytes, 0),
+            Way::Down => self.traffic.count(self.workspace, 0, bytes),
+        };
+        if may_go_on { Ok(()) } else { Err(Fault::Quota(USED_UP.to_owned())) }
     }
 }
 
@@ -114,7 +132,10 @@ impl UpBody {
     fn frame(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Fault> {
         let data = match frame.into_data() {
             Ok(data) => data,
-            Err(trailers) => return Ok(self.end(Some(trailers))?.unwrap_or_else(|| Frame::data(Bytes::new()))),
+            Err(trailers) => {
+                trailers.trailers_ref().map_or(Ok(()), |fields| self.meter.head(0, fields))?;
+                return Ok(self.end(Some(trailers))?.unwrap_or_else(|| Frame::data(Bytes::new())));
+            }
         };
         self.sent += u64::try_from(data.len()).unwrap_or(u64::MAX);
         if self.length.is_some_and(|length| self.sent > length) {
@@ -135,7 +156,8 @@ impl UpBody {
 
     fn count(&self, data: Bytes) -> Result<Frame<Bytes>, Fault> {
         self.activity.note();
-        if self.meter.take(data.len()) { Ok(Frame::data(data)) } else { Err(Fault::TooMuchUp) }
+        self.meter.take(data.len())?;
+        Ok(Frame::data(data))
     }
 
     /// The end, or trailers; what was kept goes before.
@@ -210,8 +232,15 @@ impl Body for DownBody {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer = None;
-                let fits = frame.data_ref().is_none_or(|data| self.meter.take(data.len()));
-                Poll::Ready(Some(if fits { Ok(frame) } else { Err(self.over(&Fault::TooMuchDown)) }))
+                let taken = match (frame.data_ref(), frame.trailers_ref()) {
+                    (Some(data), _) => self.meter.take(data.len()),
+                    (None, Some(fields)) => self.meter.head(0, fields),
+                    (None, None) => Ok(()),
+                };
+                Poll::Ready(Some(match taken {
+                    Ok(()) => Ok(frame),
+                    Err(fault) => Err(self.over(&fault)),
+                }))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.over(&Fault::of(&error))))),
             Poll::Ready(None) => {

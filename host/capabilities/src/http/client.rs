@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     addresses::AddressPolicy,
+    api::{self, ApiPort},
     body::{Activity, UpBody},
     connect::{Connector, Dial, Wanted},
     fault::Fault,
@@ -65,7 +66,8 @@ pub struct Outbound {
     tls: ClientConfig,
     limits: HttpLimits,
     stand_in: Option<StandIn>,
-    pub(super) traffic: Arc<dyn TrafficPort>,
+    pub(crate) traffic: Arc<dyn TrafficPort>,
+    api: OnceLock<Arc<dyn ApiPort>>,
     clients: Mutex<HashMap<WorkspaceId, Kept>>,
 }
 
@@ -80,7 +82,17 @@ impl Outbound {
     pub fn new(options: OutboundOptions) -> Result<Self, InvalidAuthorities> {
         let OutboundOptions { policy, authorities, limits, resolver, stand_in, traffic } = options;
         let tls = tls::config(authorities.as_deref())?;
-        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, clients: Mutex::default() })
+        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, api: OnceLock::new(), clients: Mutex::default() })
+    }
+
+    /// From now on runs reach the API. It is said once the node listens; only the first who says so is heard.
+    pub fn reach_api(&self, port: Arc<dyn ApiPort>) {
+        let _ = self.api.set(port);
+    }
+
+    /// None: there is no API here, and its name is one like others.
+    pub(super) fn api(&self) -> Option<&Arc<dyn ApiPort>> {
+        self.api.get()
     }
 
     #[must_use]
@@ -110,7 +122,16 @@ impl Outbound {
 
 pub(super) struct WorkspaceClient {
     client: Client<Connector, UpBody>,
+    /// For this node's own API, and nothing else.
+    api: Client<Connector, UpBody>,
     pub(super) requests: Arc<Semaphore>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    World,
+    Api,
 }
 
 /// How long a request may take where.
@@ -121,11 +142,19 @@ pub(super) struct Timeouts {
 
 impl WorkspaceClient {
     fn new(outbound: &Outbound) -> Self {
+        Self {
+            client: Self::client(outbound, outbound.policy.clone(), outbound.stand_in),
+            api: Self::client(outbound, api::policy(), None),
+            requests: Arc::new(Semaphore::new(outbound.limits.requests_per_workspace)),
+        }
+    }
+
+    fn client(outbound: &Outbound, policy: AddressPolicy, stand_in: Option<StandIn>) -> Client<Connector, UpBody> {
         let limits = &outbound.limits;
-        let dial = Dial::new(outbound.policy.clone(), Arc::clone(&outbound.resolver), limits.connect);
-        let connector = Connector::new(dial, outbound.tls.clone(), outbound.stand_in, limits.connections_per_workspace);
+        let dial = Dial::new(policy, Arc::clone(&outbound.resolver), limits.connect);
+        let connector = Connector::new(dial, outbound.tls.clone(), stand_in, limits.connections_per_workspace);
         let header_bytes = u32::try_from(limits.response_header_bytes).unwrap_or(u32::MAX);
-        let client = Client::builder(TokioExecutor::new())
+        Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -134,18 +163,21 @@ impl WorkspaceClient {
             .http2_max_header_list_size(header_bytes)
             .http2_initial_stream_window_size(WINDOW_BYTES)
             .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .build(connector);
-        Self { client, requests: Arc::new(Semaphore::new(limits.requests_per_workspace)) }
+            .build(connector)
     }
 
     /// The answer's head; its body is still to come.
-    pub(super) async fn send(&self, mut request: Request<UpBody>, timeouts: Timeouts) -> Result<Response<Incoming>, Fault> {
+    pub(super) async fn send(&self, mut request: Request<UpBody>, timeouts: Timeouts, reach: Reach) -> Result<Response<Incoming>, Fault> {
+        let client = match reach {
+            Reach::World => &self.client,
+            Reach::Api => &self.api,
+        };
         let activity = Arc::clone(&request.body().activity);
         let host = request.uri().host().unwrap_or_default().to_owned();
         let mut connection = capture_connection(&mut request);
         let wanted = Wanted::default();
         let waiting = wanted.guard();
-        let mut response = pin!(wanted.scope(self.client.request(request)));
+        let mut response = pin!(wanted.scope(client.request(request)));
         tokio::select! {
             biased;
             answer = &mut response => return answer.map_err(|error| Fault::of(&error)),

@@ -13,7 +13,7 @@ use hyper::body::Body;
 use sandmill_model::{
     Grant, ScriptPath,
     grants::{
-        HttpGrant, denial,
+        Granted, HttpGrant, denial,
         http::{is_plain_path, is_sent},
     },
     version::ComponentModel,
@@ -27,8 +27,9 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
+    api::{self, ApiAccess},
     body::{Activity, BodyPlaceholders, DownBody, Meter, UpBody, Way},
-    client::{Outbound, Timeouts, WorkspaceClient},
+    client::{Outbound, Reach, Timeouts, WorkspaceClient},
     credentials::CredentialsPort,
     fault::{Fault, Teller},
     limits::{BODY_CHUNK_BYTES, CLIENTS_MAX, HttpLimits, REPLACED_HEADER_BYTES, REQUEST_HEADER_BYTES},
@@ -160,6 +161,8 @@ struct Sending {
     target: Target,
     /// Resources of the grants that cover it.
     paths: Arc<[ScriptPath]>,
+    /// It is for the platform's own API.
+    api: Option<ApiAccess>,
     parts: Parts,
     body: WasiBody,
     options: RequestOptions,
@@ -176,7 +179,7 @@ impl Gate {
             return Err(Fault::Method(parts.method.to_string()));
         }
         let target = Target::of(&parts.uri)?;
-        let paths = self.resources(&parts.method, &target).await?;
+        let (paths, api) = self.covered(&parts.method, &target).await?;
         self.outbound.traffic.admit(self.run.attempt.workspace).await.map_err(Fault::Quota)?;
         let limits = *self.outbound.limits();
         let client = self.outbound.client(self.run.attempt.workspace).ok_or(Fault::TooManyOfWorkspace(CLIENTS_MAX))?;
@@ -190,6 +193,7 @@ impl Gate {
             credentials: Arc::clone(&self.credentials),
             target,
             paths,
+            api,
             parts,
             body,
             options,
@@ -200,13 +204,25 @@ impl Gate {
         })
     }
 
-    /// Resources of the grants that cover the request.
-    async fn resources(&self, method: &Method, target: &Target) -> Result<Arc<[ScriptPath]>, Fault> {
-        let covers = |grant: &HttpGrant| grant.covers(method.as_str(), &target.origin, target.path());
+    /// Resources of the grants that cover the request; if it is for the platform's own API, how the run calls that.
+    async fn covered(&self, method: &Method, target: &Target) -> Result<(Arc<[ScriptPath]>, Option<ApiAccess>), Fault> {
         let granted = self.run.granted(self.grants.as_ref()).await.map_err(|refused| match refused {
             Refused::Denied(text) => Fault::Denied(text),
             Refused::Unavailable(text) => Fault::Secrets(text),
         })?;
+        match self.outbound.api() {
+            Some(port) if api::is_meant(&target.origin) => {
+                let scopes = api::scopes(&self.run, &granted, target)?;
+                let access = port.access(self.run.attempt.run, scopes).await.map_err(Fault::Secrets)?;
+                Ok((Arc::default(), Some(access)))
+            }
+            _ => Ok((self.resources(&granted, method, target)?, None)),
+        }
+    }
+
+    /// Resources of the grants that cover the request.
+    fn resources(&self, granted: &Granted, method: &Method, target: &Target) -> Result<Arc<[ScriptPath]>, Fault> {
+        let covers = |grant: &HttpGrant| grant.covers(method.as_str(), &target.origin, target.path());
         let covering = granted.http(covers);
         if !covering.is_empty() {
             return Ok(covering.into_iter().filter_map(HttpGrant::resource).cloned().collect());
@@ -234,6 +250,7 @@ impl Sending {
     async fn send(mut self) -> Result<Response<DownBody>, Fault> {
         let placeholders = self.replace_placeholders()?;
         self.add_credentials().await?;
+        let reach = self.for_the_api()?;
         let Self { client, limits, target, mut parts, body, options, permits, teller, up, down, .. } = self;
         parts.uri = target.uri()?;
         let length = content_length(&parts.headers).map_err(|_| Fault::BodyLength(0))?;
@@ -241,9 +258,13 @@ impl Sending {
             // It is another one once placeholders are replaced.
             parts.headers.remove(CONTENT_LENGTH);
         }
+        let url_bytes =
+            parts.uri.authority().map_or(0, |host| host.as_str().len()) + parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        up.head(url_bytes + parts.method.as_str().len(), &parts.headers)?;
         let body = UpBody { body, meter: up, activity: Activity::new(), length, sent: 0, placeholders, next: None };
         let timeouts = Timeouts::of(&limits, options.connect_timeout, options.first_byte_timeout);
-        let answer = client.send(Request::from_parts(parts, body), timeouts).await?;
+        let answer = client.send(Request::from_parts(parts, body), timeouts, reach).await?;
+        down.head(0, answer.headers())?;
         let between = options.between_bytes_timeout.unwrap_or(limits.between_bytes).min(limits.between_bytes);
         Ok(answer.map(|body| DownBody { body, meter: down, between, timer: None, permits: Some(permits), teller }))
     }
@@ -275,6 +296,14 @@ impl Sending {
         }
         let (run, paths) = (Arc::clone(&self.run), Arc::clone(&self.paths));
         Ok(Some(BodyPlaceholders { run, paths, kept: bytes::BytesMut::new() }))
+    }
+
+    /// A request for the API goes to this node, as the run.
+    fn for_the_api(&mut self) -> Result<Reach, Fault> {
+        let Some(access) = &self.api else { return Ok(Reach::World) };
+        self.teller.0.conceal_whole(&access.token);
+        access.address(&mut self.target, &mut self.parts.headers)?;
+        Ok(Reach::Api)
     }
 
     async fn add_credentials(&mut self) -> Result<(), Fault> {

@@ -108,6 +108,11 @@ pub(super) enum Database {
 }
 
 impl Database {
+    /// Whether what it is asked leaves this node.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     pub(super) async fn once(&self, call: Call) -> Result<Answered, Error> {
         match self {
             Self::Postgres(pool) => pool.once(&call).await,

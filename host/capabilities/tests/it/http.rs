@@ -1,9 +1,11 @@
 //! Outbound HTTP, against servers of the tests' own.
 
+mod api;
 mod attacks;
 mod limits;
 mod secrets;
 pub(crate) mod server;
+pub(crate) mod traffic;
 
 use std::{
     collections::{HashMap, VecDeque},

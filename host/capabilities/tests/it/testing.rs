@@ -37,7 +37,7 @@ pub(crate) struct Testbed {
     guest: &'static str,
     pub(crate) sandbox: Sandbox<Host>,
     pub(crate) ports: Arc<Fake>,
-    outbound: Arc<Outbound>,
+    pub(crate) outbound: Arc<Outbound>,
     credentials: Arc<dyn CredentialsPort>,
     pub(crate) databases: Databases,
     pub(crate) blobs: Blobs,

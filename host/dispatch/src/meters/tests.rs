@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use sandmill_model::{Limits, Outcome, OutcomeKind, RunError};
 use sandmill_store::{Durability, Options, Store, connect};
 
 use super::*;
@@ -77,7 +78,7 @@ async fn what_goes_out_is_limited_by_the_workspaces_own_quota() {
     let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
     let mut node = Node::new(&store, &clock, "one");
     node.meters.may_send(of).await.unwrap();
-    node.meters.sent(of, 60, 40);
+    assert!(node.meters.sent(of, 60, 40));
     node.settle().await;
     node.meters.may_send(of).await.unwrap();
     let overrides = [("outbound_bytes_per_day".to_owned(), 100.into())].into_iter().collect();
@@ -85,6 +86,8 @@ async fn what_goes_out_is_limited_by_the_workspaces_own_quota() {
     node.settle().await;
     let refused = node.meters.may_send(of).await.unwrap_err();
     assert!(refused.detail.contains("outbound_bytes_per_day = 100"), "{}", refused.detail);
+    assert!(node.meters.sent(of, 0, 0), "what is under way may come to the limit");
+    assert!(!node.meters.sent(of, 0, 1), "and ends beyond it");
 }
 
 #[tokio::test]
@@ -94,7 +97,7 @@ async fn who_is_idle_is_forgotten() {
     let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
     let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
     let mut node = Node::new(&store, &clock, "one");
-    node.meters.sent(of, 1, 0);
+    assert!(node.meters.sent(of, 1, 0));
     node.settle().await;
     assert_eq!(node.meters.all().len(), 1);
     clock.0.fetch_add(61_000_000, Ordering::Relaxed);
@@ -120,6 +123,7 @@ async fn who_keeps_as_much_as_it_may_is_known() {
         for workspace in [of, other] {
             fresh.meters.may_send(workspace).await.unwrap();
         }
+        assert_eq!((fresh.meters.room(of).await.unwrap(), fresh.meters.room(other).await.unwrap()), (Some(bytes), None));
         fresh.meters.measure().await;
         assert_eq!((fresh.meters.full.has(of), fresh.meters.full.has(other)), (is_full, false), "{bytes}");
     }
@@ -143,5 +147,35 @@ async fn what_waits_has_fuel_until_it_is_used_up() {
         assert_eq!((node.meters.has_fuel(of), node.meters.has_fuel(other)), (has_fuel, true), "{fuel}");
         let quotas = Quotas { fuel_per_day: Some(fuel), ..Quotas::default() };
         assert_eq!(node.meters.admit(of, &quotas).await.is_ok(), has_fuel, "{fuel}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_day_has_left_bounds_an_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let mut node = Node::new(&store, &clock, "one");
+    assert_eq!(node.meters.left(of), Left::default(), "not known yet");
+    let overrides = [("fuel_per_day".to_owned(), 7.into())].into_iter().collect();
+    store.workspaces.allot(of, sandmill_store::workspaces::Change { plan: None, overrides }).await.unwrap().unwrap();
+    node.settle().await;
+    let left = node.meters.left(of);
+    assert_eq!(left, Left { fuel: Some(7), log_bytes: None });
+    let quotas = Quotas { log_bytes_per_day: Some(9), ..Quotas::default() };
+    assert_eq!(node.meters.admit(of, &quotas).await, Ok(Left { fuel: None, log_bytes: Some(9) }));
+    let own = Limits::default();
+    assert_eq!(left.within(own), Limits { fuel: 7, ..own });
+    assert_eq!(left.within(Limits { fuel: 5, ..own }).fuel, 5, "its own limit is less");
+    let ended = |kind: OutcomeKind| Outcome::failed(kind, RunError::new(kind.name(), "own words"));
+    for (kind, own, says) in [
+        (OutcomeKind::OutOfFuel, own, "fuel_per_day"),
+        (OutcomeKind::OutOfFuel, Limits { fuel: 7, ..own }, "own words"),
+        (OutcomeKind::Timeout, own, "own words"),
+    ] {
+        let mut outcome = ended(kind);
+        left.explain(&own, &mut outcome);
+        assert!(outcome.error.as_ref().is_some_and(|error| error.message.contains(says)), "{outcome:?}");
     }
 }

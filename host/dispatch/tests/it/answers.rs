@@ -84,8 +84,12 @@ impl Queue for Deaf {
         self.queue.hand_back(lease, runs)
     }
 
-    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.queue.sleeps(lease, workspace, run, sleeps)
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.queue.sleeps(lease, workspace, run)
+    }
+
+    fn wakes(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.queue.wakes(lease, workspace, run)
     }
 
     fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {

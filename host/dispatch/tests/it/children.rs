@@ -18,7 +18,11 @@ use sandmill_model::{
     role::Role,
     version::Selector,
 };
-use sandmill_store::{Store, queue::Cancelled, workspaces::Workspace};
+use sandmill_store::{
+    Store,
+    queue::Cancelled,
+    workspaces::{Change, Workspace},
+};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -256,6 +260,25 @@ async fn ten_parents_with_two_slots_all_end() {
     }
     assert_eq!(bench.executor.awake_most.load(Ordering::SeqCst), 2, "nobody works without a slot");
     assert_eq!(bench.store.queue.length(bench.workspace.id, 10).await.unwrap(), 0);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wakes_waits_for_a_place_of_its_workspace() {
+    let bench = Bench::start(8, 1_000).await;
+    let overrides = [("running_runs".to_owned(), 2.into())].into_iter().collect();
+    let limited = bench.store.workspaces.allot(bench.workspace.id, Change { plan: None, overrides }).await.unwrap().unwrap();
+    let mut runs = Vec::new();
+    for n in 0..12 {
+        let arguments = json!({"children": [{ "of": n }, {"children": [{}, {}]}]});
+        let request = StartRequest { workspace: limited.clone(), ..bench.request(&arguments) };
+        runs.push(bench.dispatch.accept(request).await.unwrap().run);
+    }
+    for run in runs {
+        let record = bench.ended(run).await;
+        assert_eq!((record.summary.status, output(&record)), (RunStatus::Succeeded, json!(["done", ["done", "done"]])));
+    }
+    assert_eq!(bench.executor.awake_most.load(Ordering::SeqCst), 2, "no more execute than may, whoever wakes");
     bench.stop().await;
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use sandmill_dispatch::{Dispatch, LiveRuns, Options, Role, StartRequest, StartTerms};
 use sandmill_model::{
-    Attempt, BoxFuture, Clock, Digest, Event, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Manifest, Outcome,
-    OutcomeKind, Output, RunError, RunId, RunRecord, SystemClock, Timestamp, TokenId, Usage, WorkspaceId,
+    Attempt, BoxFuture, Clock, Digest, Event, Executor, Input, JsonText, Language, Limits, LogEntry, LogLevel, LogStream, Manifest,
+    Outcome, OutcomeKind, Output, RunError, RunId, RunRecord, SystemClock, Timestamp, TokenId, Usage, WorkspaceId,
     auth::{Principal, Scope},
     event::TriggerRef,
     version::{HostedModule, ProgramSpec, Selector, Version, version_digest},
@@ -34,6 +34,10 @@ pub(crate) struct Gated {
     cancelled: Mutex<HashMap<RunId, Arc<tokio::sync::Notify>>>,
     pub(crate) executed: Mutex<Vec<(RunId, u32)>>,
     pub(crate) has_slot: AtomicBool,
+    /// What each may use.
+    pub(crate) limits: Mutex<HashMap<RunId, Limits>>,
+    /// What each that ends well has used.
+    pub(crate) fuel: AtomicU64,
 }
 
 impl Gated {
@@ -45,6 +49,8 @@ impl Gated {
             cancelled: Mutex::default(),
             executed: Mutex::default(),
             has_slot: AtomicBool::new(true),
+            limits: Mutex::default(),
+            fuel: AtomicU64::new(0),
         })
     }
 
@@ -76,6 +82,7 @@ impl Gated {
 impl Executor for Gated {
     fn execute(&self, attempt: Attempt) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
+            self.limits.lock().unwrap().insert(attempt.run, attempt.limits);
             self.executed.lock().unwrap().push((attempt.run, attempt.number));
             let _ = self.loaded.subscribe().wait_for(|is_loaded| *is_loaded).await;
             let stop = Arc::new(tokio::sync::Notify::new());
@@ -85,7 +92,7 @@ impl Executor for Gated {
             let mut gate = self.gate.subscribe();
             let outcome = tokio::select! {
                 biased;
-                _ = gate.wait_for(|open| *open) => ok(attempt.number),
+                _ = gate.wait_for(|open| *open) => ok(attempt.number, self.fuel.load(Ordering::SeqCst)),
                 () = stop.notified() => Outcome::failed(OutcomeKind::Cancelled, RunError::new("cancelled", "cancelled")),
             };
             Outcome { log: self.logs.lock().unwrap().get(&attempt.run).cloned().unwrap_or_default(), ..outcome }
@@ -116,9 +123,9 @@ impl Executor for Gated {
     }
 }
 
-fn ok(number: u32) -> Outcome {
+fn ok(number: u32, fuel: u64) -> Outcome {
     let output = Some(Output::Json(JsonText::trusted(format!("{{\"n\":{number}}}"))));
-    Outcome { kind: OutcomeKind::Ok, output, error: None, arguments: None, usage: Usage::default(), log: Vec::new() }
+    Outcome { kind: OutcomeKind::Ok, output, error: None, arguments: None, usage: Usage { fuel, ..Usage::default() }, log: Vec::new() }
 }
 
 pub(crate) struct Bench {

@@ -10,7 +10,7 @@ use sandmill_model::{OutcomeKind, RunStatus, code::Code, version::Selector};
 use sandmill_store::history::RunFilter;
 use tokio_util::task::TaskTracker;
 
-use crate::fake::{Bench, arguments, keyed_event, principal};
+use crate::fake::{Bench, arguments, eventually, keyed_event, principal};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -143,4 +143,23 @@ async fn refusals() {
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(8 * 1024 * 1024));
     assert_eq!(bench.dispatch.run(bench.request(arguments(&large)), LONG).await.unwrap_err().code, Code::PayloadTooLarge);
     assert_eq!(bench.dispatch.runs(bench.workspace.id, RunFilter::default(), None, 10).await.unwrap().runs, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_executes_of_a_workspace_that_is_deleted_ends_on_whichever_lane_it_came() {
+    let bench = Bench::start(false).await;
+    let other = bench.another_workspace("other").await;
+    let tasks = TaskTracker::new();
+    let (dispatch, request) = (bench.dispatch.clone(), bench.request(arguments("{}")));
+    let waits = tasks.spawn(async move { dispatch.run(request, LONG).await });
+    let queued = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
+    let stays = sandmill_dispatch::StartRequest { workspace: other.clone(), ..bench.request(arguments("{}")) };
+    bench.dispatch.accept(stays).await.unwrap();
+    eventually("all execute", || bench.executor.executed.lock().unwrap().len() == 3).await;
+    assert_eq!(bench.dispatch.end_all(&[]), []);
+    eventually("what is its own has ended", || bench.dispatch.end_all(&[bench.workspace.id]).is_empty()).await;
+    let Waited::Ended { outcome, .. } = waits.await.unwrap().unwrap() else { panic!("it ended") };
+    assert_eq!(outcome.kind, OutcomeKind::Cancelled);
+    bench.record_when(queued, |record| record.summary.outcome == Some(OutcomeKind::Cancelled)).await;
+    assert_eq!(bench.dispatch.end_all(&[other.id]), [other.id], "another's goes on until it is asked to end");
 }

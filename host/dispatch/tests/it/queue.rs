@@ -1,9 +1,12 @@
 //! Asynchronous runs.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use sandmill_dispatch::{LOST_ATTEMPTS_MAX, Refused, StartRequest, StartTerms, Waited};
-use sandmill_model::{Clock, Code, OutcomeKind, RunStatus, SystemClock};
+use sandmill_model::{Clock, Code, Limits, OutcomeKind, RunId, RunStatus, SystemClock};
 use sandmill_store::{
     queue::Cancelled,
     workspaces::{Change, Workspace},
@@ -120,6 +123,34 @@ async fn what_waits_beyond_the_fuel_of_a_day_holds_up_nobody_and_goes_on() {
     assert!(executed().len() <= 8 + 1 + 4, "{}", executed().len());
     allot(1_000, 1_000).await.unwrap().unwrap();
     eventually("all slots are taken again", || executed().len() >= 16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attempt_may_use_more_than_its_workspaces_day_has_left() {
+    let bench = Bench::start(true).await;
+    let poor = bench.another_workspace("poor").await;
+    let overrides = [("fuel_per_day", 1_000_u64), ("log_bytes_per_day", 1_000_000)].map(|(name, most)| (name.to_owned(), most.into()));
+    let change = Change { plan: None, overrides: overrides.into_iter().collect() };
+    let poor = bench.store.workspaces.allot(poor.id, change).await.unwrap().unwrap();
+    let request = || StartRequest { workspace: poor.clone(), ..bench.request(arguments("{}")) };
+    let limits_of = |run: RunId| bench.executor.limits.lock().unwrap()[&run];
+    let wait = async |request: StartRequest| match bench.dispatch.run(request, Duration::from_secs(10)).await.unwrap() {
+        Waited::Ended { run, .. } => limits_of(run),
+        Waited::StillRunning(accepted) => panic!("{accepted:?} still runs"),
+    };
+    bench.executor.fuel.store(300, Ordering::SeqCst);
+    assert_eq!(wait(request()).await, Limits { fuel: 1_000, log_bytes: 1_000_000, ..Limits::default() });
+    bench.executor.fuel.store(0, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while wait(request()).await.fuel != 700 {
+        assert!(Instant::now() < deadline, "what was used is not counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(wait(request()).await.log_bytes < 1_000_000);
+    let queued = bench.dispatch.accept(request()).await.unwrap().run;
+    eventually("it executes", || bench.executor.limits.lock().unwrap().contains_key(&queued)).await;
+    assert_eq!(limits_of(queued).fuel, 700);
+    assert_eq!(wait(bench.request(arguments("{}"))).await, Limits::default(), "another's are its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

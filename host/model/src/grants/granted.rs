@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Grant, Grants, HttpGrant, PathPattern};
+use super::{ApiGrant, Grant, Grants, HttpGrant, PathPattern};
+use crate::auth::Scope;
 
 /// Nothing by default.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,15 @@ impl Granted {
         let given = self.given.iter().filter_map(|grant| if let Grant::Http(grant) = grant { Some(grant) } else { None });
         let given: Vec<&HttpGrant> = given.filter(|grant| covers(grant)).collect();
         self.asked.http.iter().filter(|asked| covers(asked) && given.iter().any(|given| asked.gets_credentials_from(given))).collect()
+    }
+
+    /// The scopes that it may use the API with: of each that is asked for and each that was given the narrower one.
+    #[must_use]
+    pub fn api(&self) -> Vec<Scope> {
+        let given = self.given.iter().filter_map(|grant| if let Grant::Api(grant) = grant { Some(grant) } else { None });
+        let shared = given.flat_map(|given| self.asked.api.iter().flat_map(move |asked| asked.shared(given)));
+        let all: BTreeSet<ApiGrant> = shared.collect();
+        all.iter().map(ApiGrant::scope).collect()
     }
 
     /// Patterns that all variables are like that it may read. Where an asked and a given pattern cross, others are like them, too, so that each variable

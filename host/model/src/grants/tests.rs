@@ -34,6 +34,9 @@ fn texts_and_what_they_cover() {
     check("blob:read reports/a", "blob:read reports/ab", false);
     check("blob:write *", "blob:read x/", true);
     check("blob:write a/b/", "blob:write a/", false);
+    check("api:runs:start:f/demo/*", "api:runs:start:f/demo/a", true);
+    check("api:runs:start:f/demo/*", "api:runs:read:f/demo/a", false);
+    check("api:runs:start:f/demo/a", "runs:f/demo/a", false);
     check("http:https://*", "http:GET https://api.example.com/x", true);
     check("http:GET https://api.example.com/x", "http:https://api.example.com/x", false);
     check("http:https://api.example.com with f/a/b", "http:https://api.example.com", true);
@@ -58,6 +61,8 @@ fn what_is_no_grant_is_told() {
         ("sql:f/db/main", "`read ` or `write `"),
         ("sql:delete f/db/main", "`read ` or `write `"),
         ("sql:read", "begins neither"),
+        ("api:tokens:write:*", "names none of scripts"),
+        ("api:runs:start", "of which paths"),
         ("blob:read ", "empty"),
         ("blob:read /", "empty"),
         ("blob:read /a", "empty"),
@@ -148,6 +153,8 @@ fn what_two_grants_have_in_common() {
         ("http:https://a.example with f/x/y", "http:GET https://*", &[]),
         ("http:https://a.example with f/x/y", "http:GET https://* with f/x/y", &["http:https://a.example with f/x/y"]),
         ("http:https://a.example", "http:GET https://* with f/x/y", &["http:https://a.example"]),
+        ("api:runs:start:f/a/*", "api:runs:start:*", &["api:runs:start:f/a/*"]),
+        ("api:runs:start:f/a*", "api:runs:start:f/*b", &[]),
     ] {
         let texts: Vec<String> = grant(asked).shared(&grant(given)).iter().map(Grant::to_string).collect();
         assert_eq!(texts, shared, "{asked} and {given}");
@@ -195,6 +202,14 @@ fn credentials_go_along_where_they_are_given() {
     let below = "http:https://a.example/below with f/x/y";
     assert_eq!(works(&[with], &[plain, below], "/below/it"), [with_text]);
     assert!(works(&[with], &[plain, below], "/beside").is_empty());
+}
+
+#[test]
+fn scopes_for_the_api_are_asked_for_and_given() {
+    let scopes = |asked: &[&str], given: &[&str]| granted(asked, given).api().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(scopes(&["api:runs:start:f/*", "api:runs:read:f/*"], &["api:runs:start:f/a/*", "runs:f/*"]), ["runs:start:f/a/*"]);
+    assert_eq!(scopes(&["api:runs:start:f/a/b"], &["api:runs:start:f/*", "api:runs:start:*"]), ["runs:start:f/a/b"]);
+    assert!(scopes(&["api:runs:start:f/a/b"], &[]).is_empty() && scopes(&[], &["api:runs:start:f/a/b"]).is_empty());
 }
 
 #[test]

@@ -62,6 +62,10 @@ impl Index {
         }
     }
 
+    pub(super) fn beginning_with(&self, start: &str) -> Vec<String> {
+        self.files.keys().filter(|name| name.starts_with(start)).cloned().collect()
+    }
+
     pub(super) fn oldest_but(&self, keep: &str) -> Option<String> {
         let others = self.files.iter().filter(|(name, _)| *name != keep);
         others.min_by_key(|(_, entry)| entry.last_use).map(|(name, _)| name.clone())

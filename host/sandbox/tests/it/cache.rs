@@ -122,6 +122,27 @@ async fn what_one_workspace_has_is_not_there_for_another() {
 }
 
 #[tokio::test]
+async fn code_of_a_workspace_goes_with_it() {
+    let bed = testbed(|_| {});
+    let of = |number, name| ProgramKey { workspace: Some(workspace(number)), ..key(name).into() };
+    drop(bed.program("hello"));
+    for (number, name) in [(1, "hello"), (1, "chaos"), (2, "hello")] {
+        drop(bed.sandbox.install(of(number, name), &compiled(name)).unwrap());
+    }
+    let held = bed.sandbox.load(of(1, "hello")).unwrap().unwrap();
+    // Another process may have written them.
+    let later = open(&bed.cache_dir, |_| {});
+    assert_eq!(later.forget(workspace(1)), 2);
+    assert_eq!((later.forget(workspace(1)), later.forget(workspace(3))), (0, 0));
+    assert_eq!(files(&bed.cache_dir).len(), 2);
+    assert!(later.load(of(2, "hello")).unwrap().is_some() && later.load(key("hello")).unwrap().is_some());
+    assert!(bed.sandbox.load(of(1, "hello")).unwrap().is_some(), "there it is in memory");
+    bed.sandbox.forget(workspace(1));
+    assert!(bed.sandbox.load(of(1, "hello")).unwrap().is_none());
+    works(&bed.sandbox, held).await;
+}
+
+#[tokio::test]
 async fn a_disk_that_takes_nothing_costs_only_the_next_start() {
     let bed = testbed(|_| {});
     fs::remove_dir_all(&bed.cache_dir).unwrap();

@@ -166,6 +166,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         connections_max: 1,
+        of_a_peer_max: 1,
         receive: Duration::from_millis(30_000),
         send: Duration::from_millis(40_000),
         idle: Duration::from_millis(75_000),

@@ -1,7 +1,7 @@
 //! Handshakes of TLS: in time, and only so many at once.
 //!
 //! One costs a signature and some ten KiB until it ends, before anybody has shown a token. So those of one peer stand in a line of their
-//! own, and those of all together in another.
+//! own, and those of all together in another; and nobody stands there who has not said anything yet.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use super::{
     wire::Wire,
 };
 
-/// How long one may take, with the time in which it waits for its turn.
+/// How long one may take, with the time until the peer begins it and that in which it waits for its turn.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Handshakes under way at once.
 const UNDER_WAY_MAX: usize = 256;
@@ -62,6 +62,8 @@ impl Handshakes {
     }
 
     async fn shake(&self, stream: TcpStream, peer: IpAddr, turn: &mut Turn) -> io::Result<TlsStream<TcpStream>> {
+        // Whoever is silent takes no place, from nobody. What begins and stops keeps its own line at most.
+        stream.readable().await?;
         // First the peer's own line: whoever waits there takes no place from others.
         let of_peer = self.of_peer(network(peer));
         let _own = of_peer.acquire().await.map_err(io::Error::other)?;
@@ -90,13 +92,38 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use rustls::server::ResolvesServerCertUsingSni;
+    use sandmill_api::OnBehalf;
+    use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
 
     use super::*;
+    use crate::listen::turns::Turns;
 
     fn handshakes() -> Handshakes {
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
         Handshakes::new(Arc::new(builder.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()))), Duration::from_secs(3600))
+    }
+
+    #[tokio::test]
+    async fn whoever_is_silent_takes_no_place() {
+        let handshakes = Arc::new(handshakes());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (turns, mut tasks, mut silent) = (Arc::new(Turns::new(1)), JoinSet::new(), Vec::new());
+        for _ in 0..2 * OF_A_PEER_MAX {
+            silent.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            let (stream, peer) = listener.accept().await.unwrap();
+            let (handshakes, mut turn) = (Arc::clone(&handshakes), Turn::new(Arc::clone(&turns), peer.ip(), OnBehalf::default()));
+            tasks.spawn(async move { handshakes.wire(stream, peer.ip(), &mut turn).await.is_some() });
+        }
+        // All of them have begun.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(handshakes.places.available_permits(), UNDER_WAY_MAX);
+        // Whoever speaks is served, though in this way it comes to nothing.
+        silent[0].write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let first = tokio::time::timeout(LIMIT / 2, tasks.join_next()).await.expect("it does not wait for the others");
+        assert!(!first.unwrap().unwrap());
     }
 
     #[test]

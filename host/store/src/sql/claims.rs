@@ -153,11 +153,51 @@ async fn take(conn: &mut Conn<'_>, lease: Lease, keys: Vec<RunKey>) -> Result<Ve
     Ok(claimed.collect())
 }
 
-/// Runs of a workspace that execute and do not sleep. Whoever counts waits for others who do, so that together they keep to its limit.
+/// Values of `asleep`, of runs that execute. 0: it is awake.
+const ASLEEP: i64 = 1;
+/// It wants to go on, and there was no place for it: whoever claims leaves it the next.
+const WANTS_PLACE: i64 = 2;
+
+const SET_ASLEEP: &str = "UPDATE queue SET asleep = $4 WHERE workspace = $1 AND id = $2 AND lease = $3 AND state = 3";
+
+pub(super) async fn sleeps(lease: Incarnation, workspace: WorkspaceId, run: RunId, mut conn: Conn<'_>) -> Result<(), StoreError> {
+    // Lost with the database's machine it is lost with the run's attempt.
+    conn.relax().await?;
+    conn.execute(SET_ASLEEP, values![workspace, run, lease.0, ASLEEP]).await.map(drop)
+}
+
+pub(super) async fn wakes(lease: Incarnation, workspace: WorkspaceId, run: RunId, mut conn: Conn<'_>) -> Result<bool, StoreError> {
+    const LIMITS: &str = "SELECT workspaces.settings, workspaces.overrides, plans.quotas
+        FROM workspaces LEFT JOIN plans ON plans.name = workspaces.plan WHERE workspaces.id = $1";
+    const OTHERS: &str = "SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep = 0 AND id <> $2";
+    let row = conn.row(LIMITS, values![workspace]).await?;
+    let limit = match &row {
+        Some(row) => running_runs_max(&workspaces::read_settings(row, 0)?, &workspaces::read_quotas(row, 1)?),
+        None => None,
+    };
+    let has_place = match limit {
+        Some(limit) => {
+            lock(&mut conn, workspace).await?;
+            let others = conn.row(OTHERS, values![workspace, run]).await?.map_or(Ok(0), |row| row.small_count(0))?;
+            others < limit
+        }
+        None => true,
+    };
+    let asleep = if has_place { 0 } else { WANTS_PLACE };
+    let held = conn.execute(SET_ASLEEP, values![workspace, run, lease.0, asleep]).await?;
+    Ok(has_place || held == 0)
+}
+
+/// Runs of a workspace that execute and do not sleep, and those that are about to wake.
 async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
-    conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await?;
-    let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep = 0", values![workspace]).await?;
+    lock(conn, workspace).await?;
+    let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep <> 1", values![workspace]).await?;
     row.map_or(Ok(0), |row| row.small_count(0))
+}
+
+/// Whoever counts waits for others who do, so that together they keep to the workspace's limit.
+async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<(), StoreError> {
+    conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await.map(drop)
 }
 
 /// Waits for transactions under way that give runs to a node, whoever has stopped listening to them. Each holds the node's row.

@@ -50,6 +50,20 @@ impl Invitations for Sql {
         }))
     }
 
+    fn find(&self, workspace: WorkspaceId, id: TokenId) -> BoxFuture<'_, Result<Option<Invitation>, StoreError>> {
+        Box::pin(self.db.read((workspace, id), |(workspace, id), mut conn| {
+            Box::pin(async move {
+                let row = conn
+                    .row(
+                        "SELECT id, role, created_at, created_by, expires_at, used_by FROM invitations WHERE workspace = $1 AND id = $2",
+                        values![*workspace, *id],
+                    )
+                    .await?;
+                row.as_ref().map(read).transpose()
+            })
+        }))
+    }
+
     fn withdraw(&self, workspace: WorkspaceId, id: TokenId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(self.db.write((workspace, id), |(workspace, id), mut conn| {
             Box::pin(async move {

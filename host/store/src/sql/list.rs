@@ -24,7 +24,8 @@ const SHORT_STRETCH: i64 = 500;
 /// Of a [`RunSummary`], in the order of [`read_summary`], as an ended run and as a queued one has them. Numbers: codes.rs.
 pub(super) const ENDED: &str = "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
     started_at, ended_at, tag, cause_kind, cause, labels";
-const QUEUED: &str = "id, path, number, version, CAST(CASE state WHEN 3 THEN 3 + asleep WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
+const QUEUED: &str = "id, path, number, version,
+    CAST(CASE state WHEN 3 THEN CASE asleep WHEN 0 THEN 3 ELSE 4 END WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
     CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
     started_at, CAST(NULL AS BIGINT) AS ended_at, tag, cause_kind, cause, labels";
 /// Columns in a summary.
@@ -128,7 +129,7 @@ fn tables(filter: &RunFilter) -> (Option<&'static str>, bool) {
         Some(RunStatus::Queued) => (Some(" AND state IN (0, 1)"), false),
         Some(RunStatus::Parked) => (Some(" AND state = 2"), false),
         Some(RunStatus::Running) => (Some(" AND state = 3 AND asleep = 0"), false),
-        Some(RunStatus::Suspended) => (Some(" AND state = 3 AND asleep = 1"), false),
+        Some(RunStatus::Suspended) => (Some(" AND state = 3 AND asleep <> 0"), false),
         Some(status) => (None, status.has_ended()),
     };
     // What is dead, or has an outcome, has ended.

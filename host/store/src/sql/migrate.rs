@@ -41,7 +41,7 @@ const MIGRATIONS: &[Migration] = migrations![
     17 "audit" "0017_audit.sql",
     18 "people" "0018_people.sql",
     19 "service_accounts" "0019_service_accounts.sql",
-    20 "usage_days" "0020_usage_days.sql",
+    21 "usage_days" "0021_usage_days.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

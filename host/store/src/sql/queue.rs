@@ -81,19 +81,17 @@ impl Queue for Sql {
         Box::pin(self.db.write((lease, runs), |(lease, runs), conn| Box::pin(claims::hand_back(*lease, runs, conn))))
     }
 
-    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId, sleeps: bool) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.db.write((lease, workspace, run, sleeps), |(lease, workspace, run, sleeps), mut conn| {
-            Box::pin(async move {
-                // Lost with the database's machine it is lost with the run's attempt.
-                conn.relax().await?;
-                conn.execute(
-                    "UPDATE queue SET asleep = $4 WHERE workspace = $1 AND id = $2 AND lease = $3 AND state = 3",
-                    values![*workspace, *run, lease.0, i64::from(*sleeps)],
-                )
-                .await
-                .map(drop)
-            })
-        }))
+    fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(
+            self.db
+                .write((lease, workspace, run), |(lease, workspace, run), conn| Box::pin(claims::sleeps(*lease, *workspace, *run, conn))),
+        )
+    }
+
+    fn wakes(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(
+            self.db.write((lease, workspace, run), |(lease, workspace, run), conn| Box::pin(claims::wakes(*lease, *workspace, *run, conn))),
+        )
     }
 
     fn complete(&self, lease: Incarnation, mut runs: Vec<Completion>) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {

@@ -1,11 +1,13 @@
 //! Deleting what a workspace has. [`TABLES`] and [`USAGE`] are all that have a column `workspace`; a test holds them against the schema.
 
-use sandmill_model::{BoxFuture, Timestamp, WorkspaceId};
+use std::collections::{BTreeSet, HashSet};
+
+use sandmill_model::{BoxFuture, RunId, Timestamp, WorkspaceId};
 
 use super::{
     Sql,
     dialect::Conn,
-    value::{Row, values},
+    value::{Row, Value, run_key, values},
 };
 use crate::{
     StoreError,
@@ -155,6 +157,19 @@ impl Sql {
 }
 
 const QUEUED: &str = "SELECT 1 FROM queue WHERE workspace = $1 LIMIT 1";
+
+/// Which of some workspaces are being deleted, or were: nothing is written for them any more. A workspace that never was is none of them.
+pub(super) async fn gone(conn: &mut Conn<'_>, of: BTreeSet<WorkspaceId>) -> Result<HashSet<WorkspaceId>, StoreError> {
+    // Keys are pairs; here of the same twice.
+    const GONE: &str = "SELECT id FROM workspaces WHERE status = 2 AND (id, id) IN {keys $1}
+        UNION ALL SELECT id FROM deleted_workspaces WHERE (id, id) IN {keys $1}";
+    if of.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let keys = of.into_iter().map(|workspace| run_key(workspace, RunId(workspace.0))).collect();
+    let rows = conn.rows(GONE, vec![Value::Keys(keys)]).await?;
+    rows.iter().map(|row| row.uuid(0).map(WorkspaceId)).collect()
+}
 
 async fn any(statement: &'static str, workspace: WorkspaceId, mut conn: Conn<'_>) -> Result<bool, StoreError> {
     Ok(conn.row(statement, values![workspace]).await?.is_some())

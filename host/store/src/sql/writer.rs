@@ -3,10 +3,13 @@
 //!
 //! A failure is not shared: the transaction is rolled back and each operation is tried again alone.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use sandmill_model::{
-    BoxFuture, RunId, RunStatus, Timestamp,
+    BoxFuture, RunId, RunStatus, Timestamp, WorkspaceId,
     run::{FinishedRun, NewRun},
 };
 use sqlx::{Connection, PgPool, SqliteConnection};
@@ -17,7 +20,7 @@ use super::{
     db::Work,
     dead_letters,
     dialect::{self, Conn},
-    finished, keys, queue, queued,
+    finished, keys, queue, queued, removal,
     turns::Turns,
     usage::{self, Tally},
     value::{RunKey, run_key, values},
@@ -294,6 +297,12 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command], part: i64) -> Resu
             }
             Command::Call(..) => {}
         }
+    }
+    // A run of the fast lane may end after its workspace: what is written of it would be there for ever.
+    let of: BTreeSet<WorkspaceId> = appended.iter().map(|(done, _): &(&FinishedRun, Logged)| done.run.workspace).collect();
+    let gone = removal::gone(conn, of).await?;
+    if !gone.is_empty() {
+        appended.retain(|(done, _)| !gone.contains(&done.run.workspace));
     }
     let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
     let mut holders = Vec::new();

@@ -9,10 +9,12 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
-    audit::{Chain, Filter, Page, Pattern},
+    audit::{Chain, Ends, Filter, Page, Pattern},
+    removal::Step,
     resources::NewResource,
     upkeep,
     variables::NewVariable,
+    workspaces::Status,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,7 @@ on_both![
     old_entries_are_let_go,
     upkeep_closes_and_lets_go,
     secrets_are_shown_as_digests,
+    of_a_deleted_workspace_the_entries_of_the_installation_stay,
 ];
 
 fn record(chain: Chain, action: &str, target: &str) -> Record {
@@ -341,4 +344,25 @@ async fn secrets_are_shown_as_digests(database: Database) {
     drop(store);
     let other_key = database.open_with(&format!("{}\n{}", key_text(2), key_text(1))).await.unwrap();
     assert_ne!(digest(&other_key, own, "f/a/one").await, Some(first), "another instance key");
+}
+
+/// The log of a workspace goes with it; who made it, changed it and deleted it is in that of the installation.
+async fn of_a_deleted_workspace_the_entries_of_the_installation_stay(database: Database) {
+    let store = database.open().await;
+    let gone = store.workspaces.ensure(workspace(), "gone", tick()).await.unwrap().id;
+    append(&store, record(None, "workspaces.create", "gone")).await;
+    append(&store, record(Some(gone), "variables.put", "f/a/b")).await;
+    store.audit.begin(record(Some(gone), "variables.put", "f/a/c"), tick()).await.unwrap();
+    append(&store, record(None, "workspaces.delete", "gone")).await;
+    store.workspaces.change_status(gone, Status::Deleting, tick()).await.unwrap().unwrap();
+    while store.removals.step(gone, tick()).await.unwrap() == Step::More {}
+    assert_eq!(all(&store, Some(gone)).await, []);
+    assert_eq!(store.audit.ends(Some(gone)).await.unwrap(), Ends { anchor: Link::START, head: Link::START });
+    let now = tick();
+    assert_eq!(store.audit.close(now, now).await.unwrap(), 0, "what was begun in it is gone, too");
+    let stay = all(&store, None).await;
+    let actions: Vec<&str> = stay.iter().map(|entry| entry.record.action.as_str()).collect();
+    assert_eq!(actions, ["workspaces.create", "workspaces.delete"]);
+    let mut verifier = Verifier::new(Link::START, None);
+    assert!(stay.iter().all(|entry| verifier.add(entry).is_ok()));
 }

@@ -17,6 +17,7 @@ on_both![
     tags_that_nobody_serves_are_one_step,
     what_is_handed_back_was_not_tried,
     who_sleeps_does_not_count_on_any_node,
+    who_wakes_has_a_place_before_what_waits,
     a_limit_counts_what_is_there,
     overdue_runs_are_taken_whatever_they_wait_for,
     crossing_keys_are_in_nobodys_way,
@@ -85,9 +86,9 @@ async fn who_sleeps_does_not_count_on_any_node(database: Database) {
     let (one, two) = (join(&stores[0], "one", tick()).await, join(&stores[1], "two", tick()).await);
     assert_eq!(take(&stores[0], one, of, &[""], 1).await, (vec![parent.id], vec![of]));
     assert_eq!(take(&stores[1], two, of, &["gpu"], 1).await, (Vec::new(), vec![of]), "one executes");
-    stores[1].queue.sleeps(two, of, parent.id, true).await.unwrap();
+    stores[1].queue.sleeps(two, of, parent.id).await.unwrap();
     assert_eq!(take(&stores[1], two, of, &["gpu"], 1).await.0, [], "who does not hold it cannot say that it sleeps");
-    stores[0].queue.sleeps(one, of, parent.id, true).await.unwrap();
+    stores[0].queue.sleeps(one, of, parent.id).await.unwrap();
     assert_eq!(take(&stores[1], two, of, &["gpu"], 1).await.0, [child.id]);
     complete(&stores[1], two, vec![finished(child, OutcomeKind::Ok)]).await;
     let status = async |filter: RunStatus| {
@@ -97,13 +98,13 @@ async fn who_sleeps_does_not_count_on_any_node(database: Database) {
     };
     assert_eq!((status(RunStatus::Suspended).await, status(RunStatus::Running).await), (vec![RunStatus::Suspended], vec![]));
     assert_eq!(stores[1].history.run(of, parent.id).await.unwrap().unwrap().summary.status, RunStatus::Suspended);
-    stores[0].queue.sleeps(one, of, parent.id, false).await.unwrap();
+    assert!(stores[0].queue.wakes(one, of, parent.id).await.unwrap());
     assert_eq!((status(RunStatus::Suspended).await, status(RunStatus::Running).await), (vec![], vec![RunStatus::Running]));
     let next = new_run(of);
     enqueue(&stores[0], std::slice::from_ref(&next)).await;
     assert_eq!(take(&stores[1], two, of, &[""], 1).await, (Vec::new(), vec![of]), "it is awake again");
     // Whoever sleeps when its node dies is awake in its next attempt.
-    stores[0].queue.sleeps(one, of, parent.id, true).await.unwrap();
+    stores[0].queue.sleeps(one, of, parent.id).await.unwrap();
     let later = tick().plus(LEASE * 2);
     stores[1].nodes.heartbeat(two, 0, later, LEASE).await.unwrap();
     assert_eq!(stores[1].nodes.bury(later).await.unwrap(), 1);
@@ -111,6 +112,35 @@ async fn who_sleeps_does_not_count_on_any_node(database: Database) {
     let last = new_run(of);
     enqueue(&stores[0], std::slice::from_ref(&last)).await;
     assert_eq!(take(&stores[1], two, of, &[""], 2).await, (Vec::new(), vec![of]));
+}
+
+async fn who_wakes_has_a_place_before_what_waits(database: Database) {
+    let stores = [database.open().await, database.open().await];
+    let of = limited(&stores[0], 1).await;
+    let (parent, child, next) = (new_run(of), new_run(of), new_run(of));
+    let (one, two) = (join(&stores[0], "one", tick()).await, join(&stores[1], "two", tick()).await);
+    enqueue(&stores[0], std::slice::from_ref(&parent)).await;
+    assert_eq!(take(&stores[0], one, of, &[""], 1).await.0, [parent.id]);
+    stores[0].queue.sleeps(one, of, parent.id).await.unwrap();
+    enqueue(&stores[0], std::slice::from_ref(&child)).await;
+    assert_eq!(take(&stores[1], two, of, &[""], 1).await.0, [child.id]);
+    for _ in 0..2 {
+        assert!(!stores[0].queue.wakes(one, of, parent.id).await.unwrap(), "another executes");
+    }
+    let status = stores[1].history.run(of, parent.id).await.unwrap().unwrap().summary.status;
+    assert_eq!(status, RunStatus::Suspended);
+    let suspended = RunFilter { status: Some(RunStatus::Suspended), ..RunFilter::default() };
+    let listed = stores[1].history.list(of, &suspended, None, 10).await.unwrap().runs;
+    assert_eq!(listed.iter().map(|run| (run.id, run.status)).collect::<Vec<_>>(), [(parent.id, RunStatus::Suspended)]);
+    enqueue(&stores[0], std::slice::from_ref(&next)).await;
+    complete(&stores[1], two, vec![finished(child, OutcomeKind::Ok)]).await;
+    assert_eq!(take(&stores[1], two, of, &[""], 1).await, (Vec::new(), vec![of]), "the place is kept for who wakes");
+    for _ in 0..2 {
+        assert!(stores[0].queue.wakes(one, of, parent.id).await.unwrap(), "who is awake stays so");
+    }
+    assert!(stores[1].queue.wakes(two, of, parent.id).await.unwrap(), "who does not hold it has nothing to wait for");
+    complete(&stores[0], one, vec![finished(parent, OutcomeKind::Ok)]).await;
+    assert_eq!(take(&stores[1], two, of, &[""], 1).await.0, [next.id]);
 }
 
 async fn a_limit_counts_what_is_there(database: Database) {

@@ -340,6 +340,8 @@ async fn an_invitation_is_good_once(database: Database) {
     assert_eq!(used, [None, Some("ann"), Some("bob")]);
     assert_eq!(store.invitations.invitations(own, Some(second.id), 10).await.unwrap(), listed[2..]);
     assert_eq!(store.invitations.invitations(workspace(), None, 10).await.unwrap(), []);
+    assert_eq!(store.invitations.find(own, third.id).await.unwrap().as_ref(), listed.iter().find(|listed| listed.id == third.id));
+    assert_eq!(store.invitations.find(workspace(), third.id).await.unwrap(), None);
     assert!(!store.invitations.withdraw(workspace(), third.id).await.unwrap());
     assert!(store.invitations.withdraw(own, third.id).await.unwrap());
     assert_eq!(accept("three", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use sandmill_model::{BoxFuture, OutcomeKind, Output, SystemClock, WorkspaceId};
@@ -23,6 +26,8 @@ on_both![
     nothing_of_one_that_is_deleted_is_claimed,
     large_results_go_too,
     what_comes_too_late_is_found,
+    rows_stay_until_nothing_executes,
+    records_of_what_is_deleted_are_not_written,
 ];
 
 async fn made(store: &Store, name: &str) -> WorkspaceId {
@@ -163,32 +168,92 @@ async fn large_results_go_too(database: Database) {
     assert_eq!((files(of), files(other)), (0, 1));
 }
 
-/// Remembers what it was asked to remove.
+/// Remembers what it was asked to remove, and has more of it for the first few times.
 #[derive(Default)]
-struct Asked(Mutex<Vec<WorkspaceId>>);
+struct Asked {
+    removed: Mutex<Vec<WorkspaceId>>,
+    more: AtomicUsize,
+}
 
 impl Elsewhere for Asked {
-    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<(), String>> {
-        self.0.lock().unwrap().push(workspace);
-        Box::pin(std::future::ready(Ok(())))
+    fn remove(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<bool, String>> {
+        self.removed.lock().unwrap().push(workspace);
+        let more = self.more.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |more| more.checked_sub(1));
+        Box::pin(std::future::ready(Ok(more.is_ok())))
     }
+
+    fn end(&self, _: &[WorkspaceId]) -> Vec<WorkspaceId> {
+        Vec::new()
+    }
+}
+
+/// Says of everything that it executes, until it does not any more.
+#[derive(Default)]
+struct Executes {
+    asked: Mutex<Vec<WorkspaceId>>,
+    has_ended: AtomicBool,
+}
+
+impl Elsewhere for Executes {
+    fn remove(&self, _: WorkspaceId) -> BoxFuture<'_, Result<bool, String>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn end(&self, workspaces: &[WorkspaceId]) -> Vec<WorkspaceId> {
+        self.asked.lock().unwrap().extend(workspaces);
+        if self.has_ended.load(Ordering::SeqCst) { Vec::new() } else { workspaces.to_vec() }
+    }
+}
+
+async fn rows_stay_until_nothing_executes(database: Database) {
+    let store = database.open().await;
+    let (of, other) = (made(&store, "busy").await, made(&store, "other").await);
+    store.scripts.deploy(deployment(of, "f/demo/hello", "export function main() {}")).await.unwrap();
+    store.workspaces.change_status(of, Status::Deleting, tick()).await.unwrap().unwrap();
+    let executes = Arc::new(Executes::default());
+    let service = service(&store, executes.clone());
+    let stop = CancellationToken::new();
+    assert_eq!(service.look(&stop).await.unwrap(), 0);
+    assert_eq!(store.scripts.list(of, "", None, 10).await.unwrap().len(), 1, "what it may still read is there");
+    assert!(executes.asked.lock().unwrap().iter().all(|asked| *asked == of && *asked != other));
+    executes.has_ended.store(true, Ordering::SeqCst);
+    assert_eq!(service.look(&stop).await.unwrap(), 1);
+    assert_eq!(store.scripts.list(of, "", None, 10).await.unwrap().len(), 0);
+}
+
+async fn records_of_what_is_deleted_are_not_written(database: Database) {
+    let store = database.open().await;
+    let (of, other) = (made(&store, "of").await, made(&store, "other").await);
+    store.workspaces.change_status(of, Status::Deleting, tick()).await.unwrap().unwrap();
+    let late = || vec![finished(new_run(of), OutcomeKind::Ok), finished(new_run(other), OutcomeKind::Ok)];
+    for append in 1..=2 {
+        let both = late();
+        let (lost, kept) = (both[0].run.id, both[1].run.id);
+        store.history.append(both).await.unwrap();
+        assert!(store.history.run(of, lost).await.unwrap().is_none());
+        assert!(store.history.run(other, kept).await.unwrap().is_some(), "those beside it are");
+        assert_eq!((database.rows_of("runs", of).await, database.rows_of("usage_runs", of).await), (0, 0), "append {append}");
+        // Once more when it is gone.
+        assert_eq!(empty(&store, of).await, Step::Gone);
+    }
+    assert!(store.history.append(vec![finished(new_run(of), OutcomeKind::Ok)]).await.is_ok(), "none alone is no error");
 }
 
 async fn what_comes_too_late_is_found(database: Database) {
     let store = database.open().await;
     let of = made(&store, "late").await;
-    let asked = Arc::new(Asked::default());
+    let asked = Arc::new(Asked { more: AtomicUsize::new(2), ..Asked::default() });
     assert_eq!(delete(&store, of).await, Step::Gone);
     let service = service(&store, asked.clone());
     let stop = CancellationToken::new();
     // Deleted, by the tests' own time, far in the future: not yet due for another look, but each node clears what it alone has.
     assert_eq!(service.look(&stop).await.unwrap(), 0);
     assert_eq!(service.look(&stop).await.unwrap(), 0);
-    assert_eq!(*asked.0.lock().unwrap(), [of], "once");
-    // A run of the fast lane ends after its workspace.
-    let late = finished(new_run(of), OutcomeKind::Ok);
-    let id = late.run.id;
-    store.history.append(vec![late]).await.unwrap();
+    assert_eq!(*asked.removed.lock().unwrap(), [of; 3], "until there is no more, once");
+    // What another node still wrote: a run that it made durable, say.
+    let late = new_run(of);
+    let id = late.id;
+    store.queue.enqueue(vec![late]).await.unwrap();
     assert_eq!(empty(&store, of).await, Step::Gone);
     assert!(store.history.run(of, id).await.unwrap().is_none());
     let script = path("f/demo/hello");

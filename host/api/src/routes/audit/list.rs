@@ -66,7 +66,7 @@ pub(crate) struct AuditEntry {
     action: String,
     /// A path, a name or an id.
     target: String,
-    /// `done`, `denied`, `failed`, or `unknown` if the server or the connection ended before it was recorded.
+    /// `done`, `denied`, `failed`, or `unknown` if the server ended before it was recorded.
     outcome: &'static str,
     /// More than 1: so many attempts that were not recorded one by one.
     attempts: u32,

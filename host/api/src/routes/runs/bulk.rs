@@ -22,7 +22,7 @@ use super::{
 use crate::{
     app::App,
     audit::Facts,
-    auth::Caller,
+    auth::{BELIEVED, Caller},
     problem::Problem,
     request::{body::JsonBody, paging},
 };
@@ -115,7 +115,7 @@ pub(crate) async fn cancel(
     let filter = RunFilter { phase: Some(Phase::Open), ..some(&bulk.filter)? };
     let (runs, next) = find(&app, &caller, Action::Cancel, filter, bulk.cursor.as_deref()).await?;
     let (app, workspace) = (&app, caller.workspace.id);
-    let receipt = each(runs, |run| async move {
+    let receipt = each(app, &caller, runs, |run| async move {
         Ok(match app.dispatch.cancel(workspace, run).await? {
             Cancelled::AtOnce => Steered::Done,
             Cancelled::Requested => Steered::Ending,
@@ -142,7 +142,7 @@ pub(crate) async fn rerun(
     let filter = RunFilter { phase: Some(Phase::Ended), ..some(&bulk.filter)? };
     let (runs, next) = find(&app, &caller, Action::Start, filter, bulk.cursor.as_deref()).await?;
     let (app, caller) = (&app, &caller);
-    let receipt = each(runs, |run| {
+    let receipt = each(app, caller, runs, |run| {
         let terms = RerunTerms {
             arguments: None,
             same_version: bulk.version == RerunVersion::Same,
@@ -172,8 +172,9 @@ pub(crate) enum Steered {
     PassedOver,
 }
 
-/// Does something to each run, many at once, and counts what came of it.
-pub(crate) async fn each<F, Doing>(runs: Vec<RunSummary>, act: F) -> BulkReceipt
+/// Does something to each run, many at once, and counts what came of it. Those at which the caller is no longer who they were are passed
+/// over.
+pub(crate) async fn each<F, Doing>(app: &App, caller: &Caller, runs: Vec<RunSummary>, act: F) -> BulkReceipt
 where
     F: Fn(RunId) -> Doing,
     Doing: Future<Output = Result<Steered, Refusal>> + Send,
@@ -181,7 +182,12 @@ where
     let mut steered = stream::iter(runs)
         .map(|RunSummary { id, .. }| {
             let doing = act(id);
-            async move { (id, doing.await) }
+            async move {
+                if !app.is_as_before(caller, BELIEVED).await {
+                    return (id, Err(Refusal::new(Code::Unauthorized, "whoever asked for it is no longer let in")));
+                }
+                (id, doing.await)
+            }
         })
         .buffer_unordered(AT_ONCE);
     let mut receipt = BulkReceipt::default();
@@ -209,6 +215,8 @@ pub(crate) async fn find(
     let mut runs = Vec::new();
     for _ in 0..PAGES_MAX {
         let page = app.dispatch.runs(caller.workspace.id, filter.clone(), before, PAGE).await?;
+        // Nothing is done yet: whoever was shut out meanwhile is refused.
+        caller.must_still_be(app).await?;
         runs.extend(page.runs);
         before = page.next;
         if before.is_none() || runs.len() + PAGE as usize > RUNS_MAX {

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::find;
 use crate::{
     app::App,
-    auth::Caller,
+    auth::{BELIEVED, Caller},
     problem::Problem,
     request::{
         headers,
@@ -59,7 +59,8 @@ pub(crate) async fn log(
     find(&app, &caller, run, Action::Read).await?;
     let log = app.dispatch.log(caller.workspace.id, run).await?.ok_or_else(no_run)?;
     let form = if prefers_text(&request_headers) { Form::Text } else { Form::Lines };
-    let mut response = Response::new(Body::from_stream(stream::try_unfold(log, move |log| page(log, form))));
+    let reading = Reading { app, caller, log, form };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold(reading, page)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     headers::sandbox(response.headers_mut());
     Ok(response)
@@ -80,16 +81,27 @@ impl Form {
     }
 }
 
+/// What is still to be sent.
+struct Reading {
+    app: Arc<App>,
+    caller: Caller,
+    log: Log,
+    form: Form,
+}
+
 /// The next part of the answer. An error breaks the connection off: what was sent must not look like all of it.
-async fn page(mut log: Log, form: Form) -> Result<Option<(Bytes, Log)>, BoxError> {
-    let Some(entries) = log.next().await.inspect_err(|refusal| tracing::warn!(%refusal, "a log broke off in the middle"))? else {
+async fn page(mut reading: Reading) -> Result<Option<(Bytes, Reading)>, BoxError> {
+    if !reading.app.is_as_before(&reading.caller, BELIEVED).await {
+        return Err("whoever reads the log may not any more".into());
+    }
+    let Some(entries) = reading.log.next().await.inspect_err(|refusal| tracing::warn!(%refusal, "a log broke off in the middle"))? else {
         return Ok(None);
     };
-    let text = match form {
+    let text = match reading.form {
         Form::Lines => as_lines(entries)?,
         Form::Text => as_text(&entries),
     };
-    Ok(Some((text.into(), log)))
+    Ok(Some((text.into(), reading)))
 }
 
 /// The first of the two types that `Accept` names; weights are not worth their parsing here.

@@ -107,7 +107,11 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
-    let terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
+    let mut terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
+    if caller.is_run() && terms.run_as.is_none() {
+        // As its children, whatever the script's manifest names.
+        terms.run_as = Some(run_as(&caller.principal.identity)?);
+    }
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
     must_be_an_object(&arguments)?;
     let request = StartRequest {

@@ -17,6 +17,7 @@ use sandmill_store::{
     nodes::Incarnation,
     objects::Objects,
 };
+use tokio::sync::watch;
 
 type Fault = fn(String) -> StoreError;
 
@@ -29,6 +30,12 @@ pub(crate) struct Faults {
     logs: Mutex<Fault>,
     /// Of whoever keeps what is about to be changed, and of whoever appends to the audit log.
     audit: Mutex<(Option<Fault>, Option<Fault>)>,
+    /// Whoever lists runs waits while it is true.
+    holds_lists: watch::Sender<bool>,
+    /// Whoever keeps what is about to be changed waits while it is true.
+    holds: watch::Sender<bool>,
+    /// Those that wait so.
+    held: watch::Sender<usize>,
 }
 
 impl Default for Faults {
@@ -38,6 +45,9 @@ impl Default for Faults {
             log_pages: AtomicUsize::new(usize::MAX),
             logs: Mutex::new(StoreError::Unavailable),
             audit: Mutex::default(),
+            holds_lists: watch::Sender::new(false),
+            holds: watch::Sender::new(false),
+            held: watch::Sender::new(0),
         }
     }
 }
@@ -49,6 +59,29 @@ impl Faults {
 
     pub(crate) fn of_audit(&self, begin: Option<Fault>, append: Option<Fault>) {
         *self.audit.lock().unwrap() = (begin, append);
+    }
+
+    /// Changes wait before they begin, until they are let go on.
+    pub(crate) fn hold_changes(&self, holds: bool) {
+        self.holds.send_replace(holds);
+    }
+
+    /// Lists of runs wait until they are let go on.
+    pub(crate) fn hold_lists(&self, holds: bool) {
+        self.holds_lists.send_replace(holds);
+    }
+
+    /// Waits until so many changes and lists have been held.
+    pub(crate) async fn have_held(&self, count: usize) {
+        self.held.subscribe().wait_for(|held| *held >= count).await.unwrap();
+    }
+
+    async fn pass(&self, gate: &watch::Sender<bool>) {
+        let mut holds = gate.subscribe();
+        if *holds.borrow() {
+            self.held.send_modify(|held| *held += 1);
+            holds.wait_for(|holds| !holds).await.unwrap();
+        }
     }
 
     pub(crate) fn of_logs(&self, fault: Fault) {
@@ -77,7 +110,10 @@ impl Audit for Faulty<dyn Audit> {
     fn begin(&self, record: Record, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         match self.faults.audit.lock().unwrap().0 {
             Some(fault) => Box::pin(async move { Err(fault("as the test says".to_owned())) }),
-            None => self.part.begin(record, now),
+            None => Box::pin(async move {
+                self.faults.pass(&self.faults.holds).await;
+                self.part.begin(record, now).await
+            }),
         }
     }
 
@@ -166,6 +202,9 @@ impl History for Faulty<dyn History> {
         before: Option<RunId>,
         limit: u32,
     ) -> BoxFuture<'a, Result<RunPage, StoreError>> {
-        self.part.list(workspace, filter, before, limit)
+        Box::pin(async move {
+            self.faults.pass(&self.faults.holds_lists).await;
+            self.part.list(workspace, filter, before, limit).await
+        })
     }
 }

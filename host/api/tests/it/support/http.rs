@@ -44,6 +44,14 @@ pub(crate) fn delete(uri: impl Into<String>) -> Call {
     call(Method::DELETE, uri)
 }
 
+pub(crate) fn head(uri: impl Into<String>) -> Call {
+    call(Method::HEAD, uri)
+}
+
+pub(crate) fn options(uri: impl Into<String>) -> Call {
+    call(Method::OPTIONS, uri)
+}
+
 impl Call {
     pub(crate) fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
@@ -94,7 +102,8 @@ impl Call {
         }
     }
 
-    async fn send(self, api: &Api) -> Response<Body> {
+    /// The answer as it comes.
+    pub(crate) async fn send(self, api: &Api) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri(self.uri).body(Body::from(self.body)).unwrap();
         *request.headers_mut() = self.headers;
         if let Some(token) = self.token {

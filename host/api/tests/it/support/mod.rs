@@ -13,7 +13,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use sandmill_api::{ApiOptions, ApiState, Denials, SingleSignOn};
+use sandmill_api::{ApiOptions, ApiState, Denials, Endings, SingleSignOn};
 use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use fakes::{Probe, Stage};
 use faults::Faults;
-pub(crate) use http::{Answer, Call, delete, get, patch, post, put};
+pub(crate) use http::{Answer, Call, delete, get, head, options, patch, post, put};
 
 /// Moves when a test says so, and a microsecond with every look, so that ids of a test are in order.
 pub(crate) struct TestClock(AtomicI64);
@@ -55,6 +55,7 @@ pub(crate) struct Api {
     pub(crate) workspace: WorkspaceId,
     pub(crate) faults: Arc<Faults>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) endings: Arc<Endings>,
     /// Of results that are kept apart.
     _folder: tempfile::TempDir,
     shutdown: CancellationToken,
@@ -95,7 +96,7 @@ impl Api {
         let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(shutdown.clone()));
-        let denials = Arc::new(Denials::default());
+        let (denials, endings) = (Arc::new(Denials::default()), Arc::new(Endings::default()));
         let router = sandmill_api::router(ApiState {
             store: store.clone(),
             dispatch,
@@ -106,9 +107,10 @@ impl Api {
             downloads: stage.clone(),
             metrics: metrics(),
             denials: Arc::clone(&denials),
+            endings: Arc::clone(&endings),
             single_sign_on,
         });
-        let api = Self { denials, router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
+        let api = Self { denials, endings, router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;
         api
     }

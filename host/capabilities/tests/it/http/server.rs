@@ -168,7 +168,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Answer {
     let kind = segments.next().unwrap_or_default().to_owned();
     let number = segments.next().and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     match kind.as_str() {
-        "echo" => echo(request, shared).await,
+        "echo" | "api" => echo(request, shared).await,
         "count" => text(200, request.into_body().collect().await.map_or(0, |body| body.to_bytes().len()).to_string()),
         "bytes" => body(chunks(number)),
         "endless" => body(chunks(usize::MAX)),

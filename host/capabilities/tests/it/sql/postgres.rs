@@ -1,11 +1,20 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use sandmill_capabilities::sql::Databases;
+use sandmill_capabilities::{
+    http::{Outbound, OutboundOptions, TrafficPort},
+    sql::Databases,
+};
 use sandmill_model::{LogStream, OutcomeKind};
 use serde_json::{Value, json};
 
 use super::{PG, Pg, calls_of, run, run_of};
-use crate::testing::{sql_options, workspace};
+use crate::{
+    http::traffic::Counter,
+    testing::{sql_options, workspace},
+};
 
 #[tokio::test]
 async fn writes_and_reads() {
@@ -28,6 +37,27 @@ async fn writes_and_reads() {
     assert_eq!((results[5]["database"].as_str(), results[5]["constraint"].as_str()), (Some("23505"), Some("t_pkey")));
     assert_eq!((results[6]["database"].as_str(), results[6]["position"].as_u64()), (Some("42703"), Some(8)));
     assert_eq!(results[7], json!([{ "n": 3 }]));
+}
+
+#[tokio::test]
+async fn statements_and_answers_count_as_what_goes_out_and_comes_in() {
+    let Some(mut pg) = Pg::new("write") else { return };
+    let counter = Counter::of(1_000_000);
+    let traffic: Arc<dyn TrafficPort> = Arc::<Counter>::clone(&counter);
+    pg.bed.outbound = Arc::new(Outbound::new(OutboundOptions { traffic, ..OutboundOptions::default() }).unwrap());
+    let (statement, parameters) = ("SELECT repeat('x', $1::int) AS v", "[1000]");
+    pg.calls(&json!([["query", 0, statement, parameters]])).await;
+    let (up, down) = counter.counts();
+    assert!((statement.len() as u64..100).contains(&up) && (1_000..1_100).contains(&down), "{up} up, {down} down");
+    // In a transaction as well; what was begun can be ended.
+    let insert = json!(["in.execute", 0, "INSERT INTO t VALUES ($1)", "[1]"]);
+    counter.most.store(u64::MAX, Ordering::SeqCst);
+    pg.calls(&json!([["execute", 0, "CREATE TABLE t (id int)"], ["begin", 0], insert, ["commit", 0]])).await;
+    assert!(counter.counts().0 > up + 40, "{:?}", counter.counts());
+    counter.most.store(0, Ordering::SeqCst);
+    let results = pg.calls(&json!([["query", 0, statement, parameters], ["begin", 0], insert, ["commit", 0]])).await;
+    assert_eq!((&results[0]["denied"], &results[2]["denied"]), (&json!("no more today"), &json!("no more today")), "{results}");
+    assert_eq!(pg.say("SELECT count(*) FROM t"), "1");
 }
 
 #[tokio::test]
