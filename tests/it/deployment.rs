@@ -3,19 +3,22 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::mpsc::sync_channel,
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use sandmill_testkit::{
     binary::{binary, root},
+    confined::{UNABLE, confined},
+    guests::guest,
     process,
     server::Server,
+    skipped,
 };
 
 /// Belongs to no account.
@@ -127,71 +130,213 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_runs_it_with_nothing_to_write_but_its_data() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can start a server as somebody else");
-        return;
-    }
-    // Code of the language runtime, so that it is not compiled again.
-    let other = Server::start(&[]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let (data, work, program) = (folder.path().join("data"), folder.path().join("work"), folder.path().join("sandmill"));
-    fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
-    copy_folder(&other.data().join("code"), &data.join("code"));
-    chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
-    fs::DirBuilder::new().mode(0o555).create(&work).unwrap();
-    // Where it was built others may not look.
-    fs::copy(binary(), &program).unwrap();
-    drop(other);
+/// A copy of the binary where all may read it, a data folder of nobody's with the code of the language runtime, so that it is not compiled
+/// again, and a folder to work in that nobody may write to.
+struct Place {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    work: PathBuf,
+    program: PathBuf,
+}
 
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--clear-groups", "--no-new-privs"]);
-    command.args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()]).arg(&program);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", &data).current_dir(&work);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = process::spawn(command).unwrap();
-    let stderr = child.stderr.take().unwrap();
-    let (found, url) = sync_channel(1);
-    let log = thread::spawn(move || {
-        let mut lines = Vec::new();
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                let _ = found.try_send(rest.split(['"', ' ', '\u{1b}']).next().unwrap().to_owned());
+impl Place {
+    fn make() -> Self {
+        let other = Server::start(&[]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (data, work, program) = (folder.path().join("data"), folder.path().join("work"), folder.path().join("sandmill"));
+        fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+        copy_folder(&other.data().join("code"), &data.join("code"));
+        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+        fs::DirBuilder::new().mode(0o555).create(&work).unwrap();
+        // Where it was built others may not look.
+        fs::copy(binary(), &program).unwrap();
+        Self { folder, data, work, program }
+    }
+}
+
+/// A server that was started otherwise than others are.
+struct Running {
+    child: Child,
+    url: String,
+    token: String,
+    log: JoinHandle<String>,
+}
+
+impl Running {
+    /// How it exited and what it said, if it does not start.
+    fn start(mut command: Command, place: &Place) -> Result<Self, (Option<i32>, String)> {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&place.data);
+        command.env("TMPDIR", &place.data).current_dir(&place.work);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = process::spawn(command).unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (found, url) = sync_channel(1);
+        let log = thread::spawn(move || {
+            let mut lines = Vec::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("listening on ") {
+                    let _ = found.try_send(rest.split(['"', ' ', '\u{1b}']).next().unwrap().to_owned());
+                }
+                lines.push(line);
             }
-            lines.push(line);
-        }
-        lines.join("\n")
-    });
-    let url = url.recv_timeout(START_LIMIT);
-    if url.is_err() {
-        let _ = child.kill();
-        panic!("it does not start:\n{}", log.join().unwrap());
+            lines.join("\n")
+        });
+        let Ok(url) = url.recv_timeout(START_LIMIT) else {
+            let _ = child.kill();
+            let code = child.wait().unwrap().code();
+            return Err((code, log.join().unwrap()));
+        };
+        let token = fs::read_to_string(place.data.join("admin-token")).unwrap().trim().to_owned();
+        Ok(Self { child, url, token, log })
     }
-    let url = url.unwrap();
 
-    let mut status = String::new();
-    fs::File::open(format!("/proc/{}/status", child.id())).unwrap().read_to_string(&mut status).unwrap();
-    for (name, value) in [("Uid:", NOBODY.to_string()), ("CapEff:", "0000000000000000".to_owned()), ("NoNewPrivs:", "1".to_owned())] {
+    /// What the kernel says of the process.
+    fn is(&self, name: &str, value: &str) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         assert!(line.split_whitespace().all(|part| part == value), "{name} {line}");
     }
-    let token = fs::read_to_string(data.join("admin-token")).unwrap();
-    let http = reqwest::Client::new();
-    let source = serde_json::json!({"language": "typescript", "source": "export function main(n: number) { return n + 1; }"});
-    let deployed = http.put(format!("{url}/api/w/default/scripts/f/deployment/next")).bearer_auth(token.trim()).json(&source);
-    let deployed = deployed.send().await.unwrap();
-    assert_eq!(deployed.status(), 201, "{}", deployed.text().await.unwrap());
-    let called = http.post(format!("{url}/hooks/default/run/f/deployment/next")).bearer_auth(token.trim());
-    let called = called.json(&serde_json::json!({"n": 1})).send().await.unwrap();
-    assert_eq!(called.text().await.unwrap(), "2");
 
-    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-    assert!(child.wait().unwrap().success(), "{}", log.join().unwrap());
+    async fn runs_a_script(&self) {
+        let http = reqwest::Client::new();
+        let source = serde_json::json!({"language": "typescript", "source": "export function main(n: number) { return n + 1; }"});
+        let deployed = http.put(format!("{}/api/w/default/scripts/f/deployment/next", self.url)).bearer_auth(&self.token).json(&source);
+        let deployed = deployed.send().await.unwrap();
+        assert_eq!(deployed.status(), 201, "{}", deployed.text().await.unwrap());
+        assert_eq!(self.calls("next", &serde_json::json!({"n": 1})).await, "2");
+    }
+
+    async fn calls(&self, name: &str, arguments: &serde_json::Value) -> String {
+        let called = reqwest::Client::new().post(format!("{}/hooks/default/run/f/deployment/{name}", self.url));
+        called.bearer_auth(&self.token).json(arguments).send().await.unwrap().text().await.unwrap()
+    }
+
+    fn ends(mut self) {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.log.join().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_runs_it_with_nothing_to_write_but_its_data() {
+    if !rustix::process::geteuid().is_root() {
+        skipped("a server cannot be started as somebody else", &"only root can");
+        return;
+    }
+    let place = Place::make();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--clear-groups", "--no-new-privs"]);
+    command.args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string()]).arg(&place.program);
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    let running = Running::start(command, &place).unwrap_or_else(|(_, log)| panic!("it does not start:\n{log}"));
+    for (name, value) in [("Uid:", NOBODY.to_string().as_str()), ("CapEff:", "0000000000000000"), ("NoNewPrivs:", "1")] {
+        running.is(name, value);
+    }
+    running.runs_a_script().await;
+    running.ends();
+    let Place { folder, data, work, .. } = place;
     assert_eq!((names(&work), names(folder.path())), (Vec::new(), vec!["data".to_owned(), "sandmill".to_owned(), "work".to_owned()]));
     let mode = data.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "others may look into the data folder: {mode:o}");
+}
+
+fn profile() -> PathBuf {
+    root().join("deploy/seccomp.json")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_runs_in_a_read_only_file_system_under_the_seccomp_profile() {
+    if !rustix::process::geteuid().is_root() {
+        skipped("a file system cannot be made read-only", &"only root can");
+        return;
+    }
+    let place = Place::make();
+    let command = confined(&place.program, &profile(), &place.data, NOBODY);
+    let running = match Running::start(command, &place) {
+        Ok(running) => running,
+        Err((Some(UNABLE), why)) => {
+            skipped("a server cannot be confined as a container is", &why);
+            return;
+        }
+        Err((code, log)) => panic!("it does not start, {code:?}:\n{log}"),
+    };
+    // 2: it has a filter.
+    for (name, value) in [("Uid:", NOBODY.to_string().as_str()), ("CapEff:", "0000000000000000"), ("NoNewPrivs:", "1"), ("Seccomp:", "2")] {
+        running.is(name, value);
+    }
+    let mounts = fs::read_to_string(format!("/proc/{}/mounts", running.child.id())).unwrap();
+    let of_root = mounts.lines().rfind(|line| line.split(' ').nth(1) == Some("/")).unwrap();
+    assert!(of_root.split(' ').nth(3).unwrap().split(',').any(|option| option == "ro"), "{of_root}");
+    running.runs_a_script().await;
+    // Its build worker is under the filter as well.
+    let component = fs::read(guest("hello")).unwrap();
+    let deployed = reqwest::Client::new().put(format!("{}/api/w/default/scripts/f/deployment/component", running.url));
+    let deployed = deployed.bearer_auth(&running.token).header("content-type", "application/wasm").body(component).send().await.unwrap();
+    assert_eq!(deployed.status(), 201, "{}", deployed.text().await.unwrap());
+    let said: serde_json::Value = serde_json::from_str(&running.calls("component", &serde_json::json!({"name": "bob"})).await).unwrap();
+    assert_eq!(said["hello"], "bob");
+    running.ends();
+}
+
+#[test]
+fn the_seccomp_profile_gives_nothing_that_is_not_needed() {
+    let profile: serde_json::Value = serde_json::from_slice(&fs::read(profile()).unwrap()).unwrap();
+    assert_eq!((&profile["defaultAction"], &profile["defaultErrnoRet"]), (&"SCMP_ACT_ERRNO".into(), &1.into()), "as the unit: EPERM");
+    let rules = profile["syscalls"].as_array().unwrap();
+    let allowed: Vec<&str> = rules
+        .iter()
+        .filter(|rule| rule["action"] == "SCMP_ACT_ALLOW" && rule.get("args").is_none())
+        .flat_map(|rule| rule["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()))
+        .collect();
+    // Of @privileged, @keyring, and what @system-service does not have.
+    for name in [
+        "acct",
+        "add_key",
+        "bpf",
+        "capset",
+        "chown",
+        "chroot",
+        "clone",
+        "clone3",
+        "delete_module",
+        "fchown",
+        "init_module",
+        "io_uring_setup",
+        "kexec_load",
+        "keyctl",
+        "mount",
+        "mount_setattr",
+        "move_mount",
+        "open_by_handle_at",
+        "perf_event_open",
+        "personality",
+        "pivot_root",
+        "process_vm_readv",
+        "process_vm_writev",
+        "ptrace",
+        "quotactl",
+        "reboot",
+        "request_key",
+        "setns",
+        "setgid",
+        "setgroups",
+        "setresuid",
+        "setuid",
+        "settimeofday",
+        "socket",
+        "swapon",
+        "syslog",
+        "umount2",
+        "unshare",
+        "userfaultfd",
+    ] {
+        assert!(!allowed.contains(&name), "{name}");
+    }
+    // Without conditions it may map code and ask for memory: runs need both.
+    assert!(["mmap", "mprotect", "ioctl", "futex", "execve"].iter().all(|name| allowed.contains(name)));
+    let families: Vec<u64> =
+        rules.iter().filter(|rule| rule["names"][0] == "socket").map(|rule| rule["args"][0]["value"].as_u64().unwrap()).collect();
+    assert_eq!(families, [1, 2, 10], "AF_UNIX, AF_INET, AF_INET6, as the unit's RestrictAddressFamilies");
 }

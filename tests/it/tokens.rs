@@ -159,6 +159,53 @@ async fn a_revocation_is_seen_on_the_other_node_within_a_second() {
     }
 }
 
+/// Whether `other` refuses, after `end`, what it let in before, earlier than it would by itself: what it looks up it would believe for a second.
+async fn is_refused_early(other: &Server, secret: &str, path: &str, end: impl Future<Output = ()>) -> bool {
+    let began = Instant::now();
+    assert_eq!(status(other, secret, path).await, 200);
+    end.await;
+    while status(other, secret, path).await == 200 {
+        assert!(began.elapsed() < LIMIT, "it is never refused");
+    }
+    began.elapsed() < SEEN_WITHIN
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_nodes_hear_of_what_ends() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let node = || Server::start(&["--database-url", &url, "--admin-token", ADMIN]).unwrap();
+    let (one, other) = (node(), node());
+    // On a machine that is busy a round may take longer than a second; nothing but what is heard makes it shorter.
+    let mut is_heard = false;
+    for _ in 0..20 {
+        let (secret, id) = make(&one, json!({"scopes": ["scripts:read"]})).await;
+        is_heard = is_refused_early(&other, &secret, "/api/w/default/scripts", revoke(&one, &id)).await;
+        if is_heard {
+            break;
+        }
+    }
+    assert!(is_heard, "no revocation was heard of: each ran out");
+    let user = json!({"name": "ann", "password": "a password for tests"});
+    let send =
+        async |server: &Server, method: Method, path: &str, body: &Value| server.request(method, path).json(body).send().await.unwrap();
+    assert_eq!(send(&one, Method::POST, "/api/instance/users", &user).await.status(), 201);
+    let mut is_heard = false;
+    for _ in 0..20 {
+        assert_eq!(send(&one, Method::PUT, "/api/w/default/members/ann", &json!({"role": "viewer"})).await.status(), 200);
+        let login = json!({"user": "ann", "password": "a password for tests", "carrier": "header"});
+        let login = reqwest::Client::new().post(format!("{}/api/auth/login", one.url)).json(&login).send().await.unwrap();
+        let login: Value = login.json().await.unwrap();
+        let secret = login["token"].as_str().unwrap().to_owned();
+        let leave = async { assert_eq!(send(&one, Method::DELETE, "/api/w/default/members/ann", &json!({})).await.status(), 204) };
+        is_heard = is_refused_early(&other, &secret, "/api/w/default/scripts", leave).await;
+        if is_heard {
+            break;
+        }
+    }
+    assert!(is_heard, "nobody heard that she was a member no more");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_long_on_its_way_changes_nothing_once_its_token_is_revoked() {
     let server = Server::start(&[]).unwrap();

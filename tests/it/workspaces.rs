@@ -149,4 +149,16 @@ async fn what_a_plan_limits_is_refused_and_counted(database: Database) {
     }
     let all = cli.json(&["usage", "--all"]);
     assert_eq!((&all["items"][0]["workspace"], &all["items"][0]["attempts"]), (&json!("acme"), &json!(4)));
+    cli.json(&["workspaces", "delete", "acme", "--confirm", "acme"]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let all = cli.json(&["usage", "--all"]);
+        let of = all["items"].as_array().unwrap().iter().find(|of| of["workspace"] == "acme").unwrap().clone();
+        assert_eq!((&of["attempts"], of["days"].as_array().unwrap().is_empty()), (&json!(4), false), "it stays for bills: {of}");
+        if of["deleted_at"].is_string() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{of}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,10 +1,6 @@
 //! What handlers share: the state, and short memories of tokens, sessions and workspaces.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
@@ -12,9 +8,10 @@ use sandmill_model::{
     Clock, Digest, TokenId, WorkspaceId,
     auth::{Principal, Scope, TokenHash},
     build::Builder,
+    people::Name,
     recent::Recent,
 };
-use sandmill_store::{Store, workspaces::Workspace};
+use sandmill_store::{Store, signals::Signal, workspaces::Workspace};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -69,8 +66,6 @@ pub(crate) struct App {
     pub(crate) guesses: Semaphore,
     pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
     pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
-    /// How many sessions were ended here.
-    pub(crate) sessions_ended: AtomicU64,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
@@ -84,6 +79,8 @@ pub(crate) struct App {
     pub(crate) addresses: Counts<IpAddr>,
     /// Requests, by network; none: they are not counted.
     pub(crate) rates: Option<Counts<IpAddr>>,
+    /// The same of endpoints, which one network may ask more often.
+    pub(crate) endpoint_rates: Option<Counts<IpAddr>>,
     pub(crate) denials: Arc<Denials>,
     pub(crate) endings: Arc<Endings>,
     pub(crate) allowance: Allowance,
@@ -104,6 +101,7 @@ impl App {
             builder: state.builder,
             clock: state.clock,
             rates: rates(state.options.requests_per_s_max),
+            endpoint_rates: rates(state.options.endpoint_requests_per_s_max),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,
@@ -113,7 +111,6 @@ impl App {
             guesses: Semaphore::new(GUESSES_AT_ONCE_MAX),
             token_look_ups: Flights::default(),
             session_look_ups: Flights::default(),
-            sessions_ended: AtomicU64::new(0),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::new(MEMBERS_MAX, BELIEVED),
@@ -132,5 +129,40 @@ impl App {
     pub(crate) fn forget_tokens(&self, tokens: Vec<TokenId>) {
         self.tokens.forget(&tokens);
         self.dispatch.tell_revoked(tokens);
+    }
+
+    /// These users changed here, or sessions of theirs ended: they are looked up again, here and on other nodes.
+    pub(crate) fn outdate_people(&self, users: Vec<Name>) {
+        self.forget_people(&users);
+        self.dispatch.tell_people(users);
+    }
+
+    /// A workspace changed here, or who may do what in it: that is looked up again, here and on other nodes.
+    pub(crate) fn outdate_members(&self, workspace: WorkspaceId) {
+        self.forget_members(&[workspace]);
+        self.dispatch.tell_members(workspace);
+    }
+
+    /// What this node or another tells.
+    pub(crate) fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::Revoked(tokens) => self.tokens.forget(tokens),
+            Signal::People(users) => self.forget_people(users),
+            Signal::Members(workspaces) => self.forget_members(workspaces),
+            _ => {}
+        }
+    }
+
+    fn forget_people(&self, users: &[Name]) {
+        self.people.outdate(|_, person| person.as_ref().is_some_and(|person| users.contains(&person.session.user.name)));
+        let is_theirs = |identity: &str| users.iter().any(|user| identity.strip_prefix("u/") == Some(user.as_str()));
+        self.members.outdate(|_, principal| is_theirs(&principal.identity));
+        self.identities.outdate(|(_, identity), _| is_theirs(identity));
+    }
+
+    fn forget_members(&self, workspaces: &[WorkspaceId]) {
+        self.members.outdate(|(_, workspace), _| workspaces.contains(workspace));
+        self.identities.outdate(|(workspace, _), _| workspaces.contains(workspace));
+        self.workspaces.outdate(|_, workspace| workspaces.contains(&workspace.id));
     }
 }

@@ -148,7 +148,7 @@ impl App {
 
     /// Whether a token is valid, by what was looked up within `believed`. What cannot be looked up is not.
     async fn is_valid(&self, hash: TokenHash, believed: Duration) -> bool {
-        let now = self.clock.now();
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(believed));
         match self.tokens.get(&hash, now, believed) {
             Remembered::Valid(_) => true,
             Remembered::LookUp(look_up) => matches!(self.look_up(hash, now, look_up, believed).await, Ok(Some(_))),
@@ -157,17 +157,17 @@ impl App {
 
     async fn authenticated(&self, parts: &Parts, hash: TokenHash) -> Result<Arc<Principal>, Problem> {
         let unknown = || unauthorized("the token is not valid; it may have expired, or have been revoked");
-        let network = match self.tokens.get(&hash, self.clock.now(), BELIEVED) {
+        let network = match self.tokens.get(&hash, self.clock.now(), self.dispatch.believed(BELIEVED)) {
             Remembered::Valid(principal) => return Ok(principal),
             Remembered::LookUp(look_up) => guesser(parts).filter(|_| !look_up.was_valid),
         };
         let _place = self.place_of_guess(network).await?;
         // Whoever had a place before may have looked up the same.
-        let now = self.clock.now();
-        let found = match self.tokens.get(&hash, now, BELIEVED) {
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(BELIEVED));
+        let found = match self.tokens.get(&hash, now, believed) {
             Remembered::Valid(principal) => return Ok(principal),
             Remembered::LookUp(_) if self.unknown_tokens.get(&hash, now).is_some() => None,
-            Remembered::LookUp(look_up) => self.look_up(hash, now, look_up, BELIEVED).await?,
+            Remembered::LookUp(look_up) => self.look_up(hash, now, look_up, believed).await?,
         };
         match found {
             Some(principal) => Ok(principal),
@@ -231,12 +231,13 @@ impl App {
     /// The workspace called `name`, if `principal` belongs to it.
     pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
         let now = self.clock.now();
-        let found = match self.workspaces.get(name, now) {
+        let found = match self.workspaces.get_within(name, now, self.dispatch.believed(BELIEVED)) {
             Some(workspace) => Some(workspace),
             None => {
+                let began = self.workspaces.moment();
                 let found = self.store.workspaces.by_name(name).await?;
                 if let Some(workspace) = &found {
-                    self.workspaces.put(Arc::clone(&workspace.name), workspace.clone(), now);
+                    self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now);
                 }
                 found
             }

@@ -1,6 +1,10 @@
-//! What every request to the API passes before its handler: of somebody, at the right host name, not too often, not too large.
+//! What every request to the API passes before its handler: of somebody, at the right host name, not too often, not too large. Those to
+//! endpoints of kinds are of somebody, too, and not too often; the endpoints look at the rest themselves.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use axum::extract::Request;
 use sandmill_model::Code;
@@ -9,7 +13,7 @@ use crate::{ClientAddress, UnclearClient, app::App, auth::runs, hosts::Side, pro
 
 /// # Errors
 /// `bad_request` if nobody knows whose request it is: then it can be counted for nobody.
-pub(crate) fn clear(request: &Request) -> Result<(), Problem> {
+fn clear(request: &Request) -> Result<(), Problem> {
     match request.extensions().get::<UnclearClient>() {
         None => Ok(()),
         Some(_) => {
@@ -17,6 +21,19 @@ pub(crate) fn clear(request: &Request) -> Result<(), Problem> {
             Err(Problem::new(Code::BadRequest, what))
         }
     }
+}
+
+/// Of an endpoint of a kind: one look into a table, before anything else is done for the request.
+pub(crate) fn pass_endpoint(app: &App, request: &Request) -> Result<(), Problem> {
+    clear(request)?;
+    match (request.extensions().get::<ClientAddress>(), &app.endpoint_rates) {
+        (Some(client), Some(rates)) => rates.take(client.network(), app.clock.now()).map_err(too_often),
+        _ => Ok(()),
+    }
+}
+
+fn too_often(wait: Duration) -> Problem {
+    Problem::new(Code::TooManyRequests, "this address sends more requests in a second than it may").retry_after(wait)
 }
 
 pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
@@ -29,8 +46,7 @@ pub(crate) fn pass(app: &App, request: &Request) -> Result<(), Problem> {
     if let (Some(client), Some(rates)) = (request.extensions().get::<ClientAddress>(), &app.rates)
         && !is_watched
     {
-        let too_many = || Problem::new(Code::TooManyRequests, "this address sends more requests in a second than it may");
-        rates.take(counted(app, request, client), app.clock.now()).map_err(|wait| too_many().retry_after(wait))?;
+        rates.take(counted(app, request, client), app.clock.now()).map_err(too_often)?;
     }
     // More than the largest that any route takes; the routes themselves have their own limits.
     body::announced(request.headers(), app.options.body_bytes_max.max(app.options.component_bytes_max))

@@ -66,6 +66,9 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Requests to the API in a second from one address: far more than programs of one user send, and few enough that others are answered.
 pub const REQUESTS_PER_S_MAX: u32 = 2_000;
+/// Requests to endpoints of kinds in a second from one address: more than a machine of a few cores executes. What they start has limits of its
+/// own, where its workspace has any.
+pub const ENDPOINT_REQUESTS_PER_S_MAX: u32 = 50_000;
 /// How long a caller waits for a result before it is told where to look for it.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -79,6 +82,8 @@ pub struct ApiOptions {
     pub routes_host: Option<RoutesHost>,
     /// Requests to the API in a second from one address; 0: as many as come.
     pub requests_per_s_max: u32,
+    /// Requests to endpoints of kinds in a second from one address; 0: as many as come.
+    pub endpoint_requests_per_s_max: u32,
 }
 
 impl Default for ApiOptions {
@@ -90,6 +95,7 @@ impl Default for ApiOptions {
             metrics: MetricsAccess::Token,
             routes_host: None,
             requests_per_s_max: REQUESTS_PER_S_MAX,
+            endpoint_requests_per_s_max: ENDPOINT_REQUESTS_PER_S_MAX,
         }
     }
 }

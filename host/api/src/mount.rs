@@ -47,7 +47,7 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
         any(move |request: Request| {
             let mount = Arc::clone(&mount);
             async move {
-                let passed = gate::clear(&request);
+                let passed = gate::pass_endpoint(&mount.app, &request);
                 let mut response = observe::observed(&mount.app, &mount.surface, passed, request, |request| mount.answer(request)).await;
                 // Around everything, so that an answer to a panic or to what was not let in is no exception.
                 headers::sandbox(response.headers_mut());

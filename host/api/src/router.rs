@@ -6,7 +6,8 @@ use axum::{
     Router, middleware,
     routing::{delete, get, post, put},
 };
-use sandmill_model::{Code, TokenId};
+use sandmill_model::Code;
+use sandmill_store::signals::Signal;
 
 use crate::{
     ApiState,
@@ -28,12 +29,12 @@ const SURFACE: &str = "api";
 pub fn router(state: ApiState) -> Router {
     let endpoints = state.endpoints.clone();
     let app = Arc::new(App::new(state));
-    app.dispatch.on_revoked({
+    app.dispatch.on_outdated({
         // Weakly: dispatch would hold what holds it.
         let app = Arc::downgrade(&app);
-        move |tokens: &[TokenId]| {
+        move |signal: &Signal| {
             if let Some(app) = app.upgrade() {
-                app.tokens.forget(tokens);
+                app.hear(signal);
             }
         }
     });

@@ -2,16 +2,14 @@
 //! second token that other sites cannot know; or in `Authorization: Bearer`, for programs. One that was given as a cookie is no good in a
 //! header, nor the other way round. Endpoints of trigger kinds never look at cookies.
 
-use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     Code, Digest, Timestamp, TokenId,
     auth::{Principal, Scope, TokenHash, new_token},
     people::Name,
+    recent::Moment,
 };
 use sandmill_store::{
     users::{Carrier, NewSession, OpenSession, Session, User, Which},
@@ -206,7 +204,7 @@ impl App {
     /// `unauthorized` if there is none, or it has ended; `too_many_requests`.
     pub(crate) async fn person(&self, parts: &Parts, secret: &str, carrier: Carrier) -> Result<Arc<Person>, Problem> {
         let (hash, now) = (TokenHash::of(secret), self.clock.now());
-        if let Some(known) = self.people.get(&hash, now) {
+        if let Some(known) = self.people.get_within(&hash, now, self.dispatch.believed(BELIEVED)) {
             return known.filter(|person| person.is_good(carrier, now)).ok_or_else(ended);
         }
         // One that was good when it was last looked up is no guess.
@@ -214,11 +212,11 @@ impl App {
         let network = guesser(parts).filter(|_| !was_good);
         let _place = self.place_of_guess(network).await?;
         // Whoever had a place before may have looked up the same.
-        let now = self.clock.now();
-        let found = match self.people.get(&hash, now) {
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(BELIEVED));
+        let found = match self.people.get_within(&hash, now, believed) {
             Some(known) => known,
             None if self.unknown_tokens.get(&hash, now).is_some() => None,
-            None => self.look_for(hash, now, BELIEVED).await?,
+            None => self.look_for(hash, now, believed).await?,
         };
         let Some(person) = found else {
             self.has_failed(network)?;
@@ -229,13 +227,13 @@ impl App {
 
     /// By a look-up that began within `believed`: one for all who need it at the same time.
     async fn look_for(&self, hash: TokenHash, now: Timestamp, believed: Duration) -> Result<Option<Arc<Person>>, Problem> {
-        let moment = self.sessions_ended.load(SeqCst);
-        self.session_look_ups.join((hash, moment), believed, || self.find_person(hash, now, moment)).await
+        let began = self.people.moment();
+        self.session_look_ups.join((hash, began.number()), believed, || self.find_person(hash, began, now)).await
     }
 
-    async fn find_person(&self, hash: TokenHash, now: Timestamp, moment: u64) -> Result<Option<Arc<Person>>, Problem> {
+    async fn find_person(&self, hash: TokenHash, began: Moment, now: Timestamp) -> Result<Option<Arc<Person>>, Problem> {
         if let Some(session) = self.store.sessions.find(hash, now).await? {
-            return self.remember(Person { session, hash }, now, moment).await.map(Some);
+            return self.remember(Person { session, hash }, began, now).await.map(Some);
         }
         // Those that never were must not push out those that are.
         if self.people.last(&hash).is_some() {
@@ -262,7 +260,7 @@ impl App {
 
     /// A person as they are now; none if the session has ended, or cannot be looked up.
     async fn present(&self, person: &Person, believed: Duration) -> Option<Arc<Person>> {
-        let now = self.clock.now();
+        let (now, believed) = (self.clock.now(), self.dispatch.believed(believed));
         let found = match self.people.get_within(&person.hash, now, believed) {
             Some(known) => Ok(known),
             None => self.look_for(person.hash, now, believed).await,
@@ -270,19 +268,15 @@ impl App {
         found.ok().flatten().filter(|present| present.is_good(person.session.carrier, now))
     }
 
-    /// Writes down that a session is used, if that is due. `moment` counts the sessions that had ended before it was looked up.
-    async fn remember(&self, mut person: Person, now: Timestamp, moment: u64) -> Result<Arc<Person>, Problem> {
+    /// Writes down that a session is used, if that is due.
+    async fn remember(&self, mut person: Person, began: Moment, now: Timestamp) -> Result<Arc<Person>, Problem> {
         let idle = idle(person.session.carrier);
         if now.plus(idle).since(person.session.idle_until) > PROLONGED_EVERY {
             self.store.sessions.prolong(person.hash, now, idle).await?;
             person.session.idle_until = now.plus(idle);
         }
         let person = Arc::new(person);
-        self.people.put(person.hash, Some(Arc::clone(&person)), now);
-        if self.sessions_ended.load(SeqCst) != moment {
-            // One has ended meanwhile, and it may be this one: as of so long ago nobody believes it.
-            self.people.put(person.hash, Some(Arc::clone(&person)), Timestamp::from_micros(0));
-        }
+        self.people.put_of(began, person.hash, Some(Arc::clone(&person)), now);
         Ok(person)
     }
 
@@ -309,9 +303,10 @@ impl App {
             return Ok(Some(person.outside()));
         }
         let (key, now) = ((person.hash, workspace.id), self.clock.now());
-        if let Some(principal) = self.members.get_within(&key, now, believed) {
+        if let Some(principal) = self.members.get_within(&key, now, self.dispatch.believed(believed)) {
             return Ok(Some(principal));
         }
+        let began = self.members.moment();
         let Some(standing) = self.store.members.standing(workspace.id, user).await? else { return Ok(None) };
         let principal = Arc::new(Principal {
             token: person.session.id,
@@ -319,7 +314,7 @@ impl App {
             identity: user.identity(),
             scopes: standing.scopes(user),
         });
-        self.members.put(key, Arc::clone(&principal), now);
+        self.members.put_of(began, key, Arc::clone(&principal), now);
         Ok(Some(principal))
     }
 
@@ -344,11 +339,19 @@ impl App {
         Ok(is_open.then_some(Opened { id, secret, expires_at }))
     }
 
-    /// Ends a session; here it is over at once, on other nodes within a second.
+    /// Ends a session; here it is over at once, on other nodes once they hear of it, within a second in any case.
     pub(crate) async fn end_session(&self, secret: &str) -> Result<(), Problem> {
         let hash = TokenHash::of(secret);
+        let user = match self.people.last(&hash).flatten() {
+            Some(person) => Some(person.session.user.name.clone()),
+            None => self.store.sessions.find(hash, self.clock.now()).await?.map(|session| session.user.name),
+        };
         self.store.sessions.end(hash).await?;
-        self.sessions_ended.fetch_add(1, SeqCst);
+        // Whatever is known of it: no look-up that began before is joined or believed.
+        self.people.outdate(|known, _| *known == hash);
+        if let Some(user) = user {
+            self.outdate_people(vec![user]);
+        }
         self.people.put(hash, None, self.clock.now());
         Ok(())
     }

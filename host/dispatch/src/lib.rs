@@ -17,6 +17,7 @@ mod fast_lane;
 mod follow;
 mod followers;
 mod handler;
+mod hearing;
 mod lease;
 mod letters;
 mod limits;
@@ -43,13 +44,14 @@ use std::{
 };
 
 use sandmill_model::{
-    Cause, Clock, Executor, JsonText, Labels, Outcome, Policy, RunAs, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
+    Cause, Clock, Executor, JsonText, Labels, ListenerId, Outcome, Policy, RunAs, RunId, ScriptPath, Timestamp, TokenId, WorkspaceId,
     attempt::Input,
     auth::Principal,
     code::{Code, Refusal},
+    people::Name,
     version::Selector,
 };
-use sandmill_store::{Store, StoreError, nodes::Node, workspaces::Workspace};
+use sandmill_store::{Store, StoreError, nodes::Node, signals::Signal, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
@@ -114,7 +116,7 @@ pub struct Dispatch {
     inner: Arc<Inner>,
 }
 
-type OnRevoked = Box<dyn Fn(&[TokenId]) + Send + Sync>;
+type OnOutdated = Box<dyn Fn(&Signal) + Send + Sync>;
 
 struct Inner {
     options: Options,
@@ -132,8 +134,9 @@ struct Inner {
     delayed: tokio::sync::Notify,
     membership: lease::Membership,
     outbox: signals::Outbox,
-    /// Who wants to know of tokens that were revoked on other nodes.
-    on_revoked: OnceLock<OnRevoked>,
+    hearing: hearing::Hearing,
+    /// Who wants to know of what is not to be believed any more.
+    on_outdated: OnceLock<OnOutdated>,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
@@ -240,6 +243,7 @@ impl Dispatch {
         let write_behind = write_behind::WriteBehind::new(Arc::clone(&store.history));
         let meters = Arc::new(meters::Meters::new(Arc::clone(&store.usage), Arc::clone(&clock), &options.node, Arc::clone(&live.full)));
         let slots = Arc::new(tokio::sync::Semaphore::new(options.queued_runs_max));
+        let hearing = hearing::Hearing::new(ListenerId::new(clock.now()), store.signals.reach_others());
         let dispatch = Self {
             inner: Arc::new(Inner {
                 served_tags: std::iter::once(Arc::from("")).chain(options.tags.iter().cloned()).collect(),
@@ -256,7 +260,8 @@ impl Dispatch {
                 delayed: tokio::sync::Notify::new(),
                 membership: lease::Membership::default(),
                 outbox: signals::Outbox::default(),
-                on_revoked: OnceLock::new(),
+                hearing,
+                on_outdated: OnceLock::new(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
@@ -295,9 +300,19 @@ impl Dispatch {
         self.inner.tell_revoked(tokens);
     }
 
-    /// `hear` is told what other nodes say of it, and this one, too. Only the first who asks is.
-    pub fn on_revoked(&self, hear: impl Fn(&[TokenId]) + Send + Sync + 'static) {
-        let _ = self.inner.on_revoked.set(Box::new(hear));
+    /// Tells the other nodes at once that these users changed, or that sessions of theirs ended.
+    pub fn tell_people(&self, users: Vec<Name>) {
+        self.inner.tell_people(users);
+    }
+
+    /// Tells the other nodes at once that a workspace changed, or who may do what in it.
+    pub fn tell_members(&self, workspace: WorkspaceId) {
+        self.inner.tell_members(workspace);
+    }
+
+    /// `hear` is told what other nodes say of tokens, people and members, and this one, too. Only the first who asks is.
+    pub fn on_outdated(&self, hear: impl Fn(&Signal) + Send + Sync + 'static) {
+        let _ = self.inner.on_outdated.set(Box::new(hear));
     }
 
     /// All nodes that live or have just died.

@@ -37,6 +37,7 @@ impl Service {
         if inner.store.signals.reach_others() {
             tasks.spawn(Arc::clone(&inner).tell_others(writing.clone()));
             tasks.spawn(Arc::clone(&inner).hear_others(writing.clone()));
+            tasks.spawn(Arc::clone(&inner).beat_to_itself(writing.clone()));
             tasks.spawn(Arc::clone(&inner).look_for_ends(writing.clone()));
         }
         tasks.spawn(Arc::clone(&inner).write_outcomes(writing.clone()));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use sandmill_model::{RunId, TokenId};
+use sandmill_model::{RunId, TokenId, WorkspaceId, people::Name};
 use sandmill_store::signals::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ const LOGGED_MAX: usize = 10_000;
 const CANCELLED_MAX: usize = 1_000;
 /// Revoked tokens that wait to be told of. Past it, nodes learn of them when they look them up again.
 const REVOKED_MAX: usize = 1_000;
+/// Users, and workspaces, that changed and wait to be told of. Past it, nodes learn of them when they look them up again.
+const CHANGED_MAX: usize = 1_000;
 
 /// What is to be told.
 #[derive(Default)]
@@ -49,6 +51,14 @@ struct ToTell {
     logged: Vec<RunId>,
     cancelled: Vec<RunId>,
     revoked: Vec<TokenId>,
+    people: Vec<Name>,
+    members: Vec<WorkspaceId>,
+}
+
+fn add_one<T: PartialEq>(all: &mut Vec<T>, one: T) {
+    if all.len() < CHANGED_MAX && !all.contains(&one) {
+        all.push(one);
+    }
 }
 
 impl Inner {
@@ -87,6 +97,16 @@ impl Inner {
         self.tell(|to_tell| to_tell.revoked.extend(tokens.into_iter().take(REVOKED_MAX.saturating_sub(to_tell.revoked.len()))));
     }
 
+    /// These users changed here, or sessions of theirs ended. Should this be lost, the others learn it when they look them up again.
+    pub(crate) fn tell_people(&self, users: Vec<Name>) {
+        self.tell(|to_tell| users.into_iter().for_each(|user| add_one(&mut to_tell.people, user)));
+    }
+
+    /// A workspace changed here, or who may do what in it; the same holds.
+    pub(crate) fn tell_members(&self, workspace: WorkspaceId) {
+        self.tell(|to_tell| add_one(&mut to_tell.members, workspace));
+    }
+
     fn tell(&self, add: impl FnOnce(&mut ToTell)) {
         if self.store.signals.reach_others() {
             add(&mut self.outbox.to_tell());
@@ -101,9 +121,15 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, logged, cancelled, revoked } = std::mem::take(&mut *self.outbox.to_tell());
+            let ToTell { ready, ended, logged, cancelled, revoked, people, members } = std::mem::take(&mut *self.outbox.to_tell());
             if !revoked.is_empty() {
                 self.send(Signal::Revoked(revoked)).await;
+            }
+            if !people.is_empty() {
+                self.send(Signal::People(people)).await;
+            }
+            if !members.is_empty() {
+                self.send(Signal::Members(members)).await;
             }
             if !cancelled.is_empty() {
                 self.send(Signal::Cancel(cancelled)).await;
@@ -138,6 +164,7 @@ impl Inner {
                     continue;
                 }
             };
+            self.hearing.begin();
             loop {
                 tokio::select! {
                     signal = heard.next() => match signal {
@@ -150,16 +177,18 @@ impl Inner {
                         }
                         Some(Ok(Signal::Logged(runs))) => self.followers.wake(&runs),
                         Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
-                        Some(Ok(Signal::Revoked(tokens))) => {
-                            if let Some(hear) = self.on_revoked.get() {
-                                hear(&tokens);
+                        Some(Ok(Signal::Beat { of, number })) => self.hearing.hear(of, number),
+                        Some(Ok(signal @ (Signal::Revoked(_) | Signal::People(_) | Signal::Members(_)))) => {
+                            if let Some(hear) = self.on_outdated.get() {
+                                hear(&signal);
                             }
                         }
                         Some(Err(_)) | None => break,
                     },
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => return self.hearing.end(),
                 }
             }
+            self.hearing.end();
             // Whatever was said in between is lost.
             self.look_for_ready();
         }

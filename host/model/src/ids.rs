@@ -75,6 +75,10 @@ id! {
     TokenId
 }
 id! {
+    /// One life of one node that listens to others.
+    ListenerId
+}
+id! {
     /// One entry of the audit log.
     AuditId
 }

@@ -11,15 +11,35 @@ use std::{
 use crate::Timestamp;
 
 pub struct Recent<K, V> {
-    entries: RwLock<HashMap<K, (Timestamp, V)>>,
+    entries: RwLock<Entries<K, V>>,
     entries_max: usize,
     believed: Duration,
+}
+
+struct Entries<K, V> {
+    /// With the time before each look-up; none: it is outdated.
+    by_key: HashMap<K, (Option<Timestamp>, V)>,
+    /// Counts each time that something became outdated.
+    moment: u64,
+}
+
+/// When a look-up began: between which changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// How often something became outdated before it. Look-ups of different numbers may find different things.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     #[must_use]
     pub fn new(entries_max: usize, believed: Duration) -> Self {
-        Self { entries: RwLock::default(), entries_max, believed }
+        let entries = RwLock::new(Entries { by_key: HashMap::new(), moment: 0 });
+        Self { entries, entries_max, believed }
     }
 
     #[must_use]
@@ -37,9 +57,9 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         K: Borrow<Q>,
     {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let (at, value) = entries.get(key)?;
+        let (at, value) = entries.by_key.get(key)?;
         // A clock that was set back must not make an entry immortal.
-        (*at <= now && now.since(*at) < believed.min(self.believed)).then(|| value.clone())
+        at.filter(|at| *at <= now && now.since(*at) < believed.min(self.believed)).map(|_| value.clone())
     }
 
     /// What was last looked up and has not been forgotten, however long ago: nothing to believe.
@@ -49,19 +69,47 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         K: Borrow<Q>,
     {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).map(|(_, value)| value.clone())
+        entries.by_key.get(key).map(|(_, value)| value.clone())
     }
 
     pub fn put(&self, key: K, value: V, now: Timestamp) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= self.entries_max && !entries.contains_key(&key) {
-            entries.retain(|_, (at, _)| now.since(*at) < self.believed);
-            // All fresh: starting over costs each one look-up more, and needs no order among them.
-            if entries.len() >= self.entries_max {
-                entries.clear();
+        self.insert(&mut entries.by_key, key, value, (now, Some(now)));
+    }
+
+    /// Before a look-up whose result [`Self::put_of`] keeps.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment(self.entries.read().unwrap_or_else(PoisonError::into_inner).moment)
+    }
+
+    /// Keeps what was looked up from `began` on; it is not believed if anything became outdated since.
+    pub fn put_of(&self, began: Moment, key: K, value: V, now: Timestamp) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let at = (began.0 == entries.moment).then_some(now);
+        self.insert(&mut entries.by_key, key, value, (now, at));
+    }
+
+    /// These are not believed any more.
+    pub fn outdate(&self, are_these: impl Fn(&K, &V) -> bool) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.moment += 1;
+        for (key, (at, value)) in &mut entries.by_key {
+            if are_these(key, value) {
+                *at = None;
             }
         }
-        entries.insert(key, (now, value));
+    }
+
+    fn insert(&self, by_key: &mut HashMap<K, (Option<Timestamp>, V)>, key: K, value: V, (now, at): (Timestamp, Option<Timestamp>)) {
+        if by_key.len() >= self.entries_max && !by_key.contains_key(&key) {
+            by_key.retain(|_, (at, _)| at.is_some_and(|at| now.since(at) < self.believed));
+            // All fresh: starting over costs each one look-up more, and needs no order among them.
+            if by_key.len() >= self.entries_max {
+                by_key.clear();
+            }
+        }
+        by_key.insert(key, (at, value));
     }
 }
 
@@ -86,7 +134,21 @@ mod tests {
         for key in 0..100 {
             recent.put(key, key, at(7_000));
             assert_eq!(recent.get(&key, at(7_000)), Some(key));
-            assert!(recent.entries.read().unwrap().len() <= 3);
+            assert!(recent.entries.read().unwrap().by_key.len() <= 3);
         }
+    }
+
+    #[test]
+    fn what_is_outdated_is_not_believed_and_no_look_up_of_before_brings_it_back() {
+        let recent = Recent::<u32, u32>::new(3, Duration::from_secs(1));
+        recent.put(1, 10, at(5_000));
+        recent.put(2, 20, at(5_000));
+        let slow = recent.moment();
+        recent.outdate(|key, value| *key == 1 && *value == 10);
+        assert_eq!((recent.get(&1, at(5_000)), recent.last(&1), recent.get(&2, at(5_000))), (None, Some(10), Some(20)));
+        recent.put_of(slow, 1, 11, at(5_000));
+        assert_eq!((recent.get(&1, at(5_000)), recent.last(&1)), (None, Some(11)));
+        recent.put_of(recent.moment(), 1, 12, at(5_000));
+        assert_eq!(recent.get(&1, at(5_000)), Some(12));
     }
 }

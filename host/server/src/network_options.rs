@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use sandmill_api::{ForwardedField, Proxies, REQUESTS_PER_S_MAX, RoutesHost};
+use sandmill_api::{ENDPOINT_REQUESTS_PER_S_MAX, ForwardedField, Proxies, REQUESTS_PER_S_MAX, RoutesHost};
 
 use crate::tls;
 
@@ -30,9 +30,13 @@ pub(crate) struct NetworkOptions {
     #[arg(long, env = "SANDMILL_ROUTES_HOST", value_parser = routes_host)]
     pub(crate) routes_host: Option<RoutesHost>,
     /// Requests to the API that one address may send in a second, twice as many at once after a silence; past it they are answered 429.
-    /// 0: as many as come. Endpoints of triggers are not counted: their workspaces have limits.
+    /// 0: as many as come. Endpoints of triggers are counted apart.
     #[arg(long, env = "SANDMILL_REQUESTS_PER_S_MAX", default_value_t = REQUESTS_PER_S_MAX)]
     pub(crate) requests_per_s_max: u32,
+    /// Requests to the endpoints of triggers that one address may send in a second, twice as many at once after a silence; past it they are
+    /// answered 429. 0: as many as come. What they start is bounded by the limits of its workspace, if it has any.
+    #[arg(long, env = "SANDMILL_ENDPOINT_REQUESTS_PER_S_MAX", default_value_t = ENDPOINT_REQUESTS_PER_S_MAX)]
+    pub(crate) endpoint_requests_per_s_max: u32,
     /// Connections that one address (of IPv6: one network of 64 bits) may have open; more are closed at once. By default half of
     /// --connections-max, at least 64. Proxies that are trusted are not counted.
     #[arg(long, env = "SANDMILL_CONNECTIONS_PER_ADDRESS_MAX", value_parser = clap::value_parser!(u32).range(1..))]

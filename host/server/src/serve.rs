@@ -132,6 +132,7 @@ fn api_options(options: &ServeOptions) -> ApiOptions {
         wait_limit: Duration::from_millis(options.wait_limit_ms),
         routes_host: options.network.routes_host.clone(),
         requests_per_s_max: options.network.requests_per_s_max,
+        endpoint_requests_per_s_max: options.network.endpoint_requests_per_s_max,
         ..ApiOptions::default()
     }
 }

@@ -36,6 +36,8 @@ const LATE: Duration = Duration::from_secs(24 * 3600);
 const LATE_INTERVAL: Duration = Duration::from_secs(300);
 /// How long it is known that a workspace was deleted: a node that was away for longer keeps what it alone has.
 const KNOWN: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long it is known what a deleted workspace has used: for bills.
+pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 /// The name of the work.
 const DUTY: &str = "removal";
 
@@ -62,12 +64,13 @@ pub trait Removals: Send + Sync + 'static {
     fn under_way(&self) -> BoxFuture<'_, Result<Vec<WorkspaceId>, StoreError>>;
 
     /// Deletes some hundreds of rows at most of what a workspace has, large results included; once there is nothing more, the workspace itself.
+    /// What it has used stays, see [`USAGE_KEPT`].
     fn step(&self, workspace: WorkspaceId, now: Timestamp) -> BoxFuture<'_, Result<Step, StoreError>>;
 
     /// What was deleted after `since`.
     fn deleted(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<Deleted>, StoreError>>;
 
-    /// Forgets what was deleted before.
+    /// Forgets what was deleted before, and what that has used.
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
@@ -202,9 +205,6 @@ impl Service {
             }
         }
         let now = self.clock.now();
-        if gone > 0 {
-            self.store.removals.forget(before(now, KNOWN)).await?;
-        }
         let deleted = self.store.removals.deleted(before(now, KNOWN)).await?;
         for looked in [&self.cleared, &self.swept] {
             known(looked).retain(|workspace, _| deleted.iter().any(|each| each.id == *workspace));

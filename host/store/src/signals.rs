@@ -2,7 +2,7 @@
 //! now and then.
 
 use futures_util::stream::BoxStream;
-use sandmill_model::{BoxFuture, RunId, TokenId};
+use sandmill_model::{BoxFuture, ListenerId, RunId, TokenId, WorkspaceId, people::Name};
 
 use crate::StoreError;
 
@@ -18,6 +18,12 @@ pub enum Signal {
     Cancel(Vec<RunId>),
     /// These tokens were revoked, or have other secrets.
     Revoked(Vec<TokenId>),
+    /// These users changed, or sessions of theirs ended.
+    People(Vec<Name>),
+    /// Who may do what in these workspaces changed.
+    Members(Vec<WorkspaceId>),
+    /// Somebody listens: who sent this and hears it has heard all that was sent before.
+    Beat { of: ListenerId, number: u64 },
 }
 
 /// Signals of other nodes, and one's own.

@@ -2,6 +2,7 @@
 //! works at a time.
 
 mod audit;
+mod usage;
 
 use std::{
     sync::{
@@ -15,7 +16,7 @@ use sandmill_model::{Clock, RunId, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Store, StoreError, retention::Old, workspaces::Workspace};
+use crate::{Store, StoreError, removal::USAGE_KEPT, retention::Old, workspaces::Workspace};
 
 /// How often a node looks whether there is something to do.
 pub const INTERVAL: Duration = Duration::from_secs(600);
@@ -103,7 +104,11 @@ impl Service {
             return Ok(done);
         }
         self.store.usage.forget(now).await?;
+        self.store.removals.forget(before(now, USAGE_KEPT)).await?;
         let workspaces = self.store.workspaces.list().await?;
+        if let Err(error) = self.sample(&workspaces, shutdown).await {
+            tracing::error!(%error, "what workspaces keep could not be measured; the next look goes on");
+        }
         if let Err(error) = self.keep_audit(&workspaces, shutdown).await {
             tracing::error!(%error, "upkeep of the audit log failed; the next look goes on");
         }

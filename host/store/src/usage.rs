@@ -1,11 +1,13 @@
 //! What workspaces use: counters by day, from which bills can be made, and what quotas are held against.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{BoxFuture, OutcomeKind, Quotas, Timestamp, WorkspaceId};
 
 use crate::StoreError;
 
+/// What a workspace keeps is measured so often.
+pub const SAMPLED_EVERY: Duration = Duration::from_secs(3600);
 const MINUTE_MICROS: i64 = 60 * 1_000_000;
 const DAY_MICROS: i64 = 24 * 60 * MINUTE_MICROS;
 
@@ -75,6 +77,25 @@ pub struct Traffic {
     pub bytes_down: u64,
 }
 
+/// What a workspace kept on one day, and by which plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub day: i64,
+    /// That of the last sample; none: it had none.
+    pub plan: Option<Arc<str>>,
+    /// The average of the samples.
+    pub stored_bytes: u64,
+}
+
+/// A workspace that is gone, and whose usage is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedWorkspace {
+    pub id: WorkspaceId,
+    /// The last that it had; another may have it now.
+    pub name: Arc<str>,
+    pub deleted_at: Timestamp,
+}
+
 /// What a node has counted of one workspace and not added yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -119,6 +140,16 @@ pub trait UsageCounters: Send + Sync + 'static {
 
     /// Bytes of code, state, resources and variables that a workspace has now.
     fn stored_bytes(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Measures what a workspace keeps, and notes its plan, if the last sample of this day is [`SAMPLED_EVERY`] old. Returns whether it was.
+    fn sample(&self, workspace: WorkspaceId, now: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// The days from `from` to `to`, those without any sample left out.
+    fn kept(&self, workspace: WorkspaceId, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>>;
+
+    /// Workspaces that were deleted at `since` or later, in the order of their ids, after `after`, at most `limit`.
+    fn deleted(&self, since: Timestamp, after: Option<WorkspaceId>, limit: u32)
+    -> BoxFuture<'_, Result<Vec<DeletedWorkspace>, StoreError>>;
 
     /// Paths at which something is deployed.
     fn scripts(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, StoreError>>;

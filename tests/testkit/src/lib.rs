@@ -1,5 +1,6 @@
 //! What the tests stand on: the built binary, real databases and brokers, guests.
 pub mod binary;
+pub mod confined;
 pub mod foreign;
 pub mod frozen;
 pub mod guests;
@@ -17,7 +18,7 @@ pub mod wasmtime;
 ///
 /// # Panics
 /// In CI instead.
-pub(crate) fn skipped(what: &str, error: &dyn std::fmt::Display) {
+pub fn skipped(what: &str, error: &dyn std::fmt::Display) {
     #[expect(clippy::disallowed_methods, reason = "tests have no options")]
     let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
     assert!(!in_ci, "{what}, in CI: {error:#}");

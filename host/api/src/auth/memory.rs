@@ -16,7 +16,8 @@ use sandmill_model::{
 };
 use sandmill_store::tokens::Known;
 
-/// How long a token that was looked up is believed: a revocation on another node is seen within this time.
+/// How long a token that was looked up is believed: a revocation on another node is seen within this time even if its signal is lost. A
+/// node that does not hear the others believes nothing (see `Dispatch::believed`).
 pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
 /// Tokens kept in memory.
 const TOKENS_MAX: usize = 10_000;
@@ -173,6 +174,7 @@ mod tests {
         put(&memory, "a", &known(None), first);
         assert!(is_valid(&memory, "a", at(5_000)) && is_valid(&memory, "a", at(5_999)));
         assert!(!is_valid(&memory, "a", at(6_000)) && !is_valid(&memory, "a", at(4_999)), "a clock that was set back makes it no younger");
+        assert!(matches!(memory.get(&TokenHash::of("a"), at(5_000), Duration::ZERO), Remembered::LookUp(_)), "whoever cannot hear");
         assert!(look_up(&memory, "a", at(6_000)).was_valid && !look_up(&memory, "b", at(6_000)).was_valid);
     }
 

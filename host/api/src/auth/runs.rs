@@ -80,11 +80,12 @@ impl App {
 
     async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<Arc<[Scope]>, Problem> {
         let (key, now) = ((workspace, Arc::clone(identity)), self.clock.now());
-        if let Some(scopes) = self.identities.get_within(&key, now, believed) {
+        if let Some(scopes) = self.identities.get_within(&key, now, self.dispatch.believed(believed)) {
             return Ok(scopes);
         }
+        let began = self.identities.moment();
         let scopes: Arc<[Scope]> = self.present_scopes(workspace, identity).await?.into();
-        self.identities.put(key, Arc::clone(&scopes), now);
+        self.identities.put_of(began, key, Arc::clone(&scopes), now);
         Ok(scopes)
     }
 

@@ -187,6 +187,7 @@ pub(crate) async fn put(
     let by = Arc::clone(&caller.principal.identity);
     let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), by, now: app.clock.now() };
     let folder = app.store.folders.put(new).await?.map_err(refused)?;
+    app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, folder = %folder.name, "the list of a folder was put");
     Ok(body(folder, &list))
 }
@@ -197,6 +198,7 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<StatusCode, Problem> {
     caller.must(Domain::Members, Action::Write, &within(&name))?;
     let deleted = app.store.folders.delete(caller.workspace.id, &name).await?;
+    app.outdate_members(caller.workspace.id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_folder()) }
 }
 
@@ -242,6 +244,7 @@ pub(crate) async fn put_item(
     caller.must(Domain::Members, Action::Write, path.as_str())?;
     let list = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
     app.store.folders.put_item(caller.workspace.id, &path, list.clone()).await?.map_err(refused)?;
+    app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, %path, "the list of a path was put");
     Ok(Json(ItemAccess { writers: of_level(&list, Level::Writer), readers: of_level(&list, Level::Reader) }))
 }

@@ -128,6 +128,7 @@ pub(crate) async fn put(
     let by = Arc::clone(&caller.principal.identity);
     let new = NewGroup { workspace: caller.workspace.id, name, description, members: members.clone(), by, now: app.clock.now() };
     let group = app.store.groups.put(new).await?.map_err(refused)?;
+    app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, group = %group.name, "a group was put");
     Ok(body(group, &members))
 }
@@ -138,5 +139,6 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<StatusCode, Problem> {
     must(&caller, Action::Write)?;
     let deleted = app.store.groups.delete(caller.workspace.id, &name).await?;
+    app.outdate_members(caller.workspace.id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_group()) }
 }

@@ -192,7 +192,7 @@ pub(crate) async fn put(
     let by = Arc::clone(&caller.principal.identity);
     let new = NewMember { workspace, user: user.clone(), role, by, now: app.clock.now() };
     match app.store.members.put(new).await? {
-        MemberPut::Done => {}
+        MemberPut::Done => app.outdate_members(workspace),
         MemberPut::NoSuchUser => return Err(no_member()),
         MemberPut::TooMany => return Err(Problem::new(Code::Conflict, "the workspace has as many members as it can have")),
     }
@@ -211,6 +211,7 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(
     if !removed {
         return Err(no_member());
     }
+    app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, %user, "a member was removed");
     Ok(StatusCode::NO_CONTENT)
 }

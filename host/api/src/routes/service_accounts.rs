@@ -155,6 +155,7 @@ pub(crate) async fn put(
     let new =
         NewServiceAccount { workspace: caller.workspace.id, name, description, scopes, users: users.clone(), by, now: app.clock.now() };
     let account = app.store.service_accounts.put(new).await?.map_err(refused)?;
+    app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, account = %account.name, "a service account was put");
     Ok(body(account, &users))
 }
@@ -165,5 +166,6 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<StatusCode, Problem> {
     caller.must(Domain::Identities, Action::Write, &identity(&name))?;
     let deleted = app.store.service_accounts.delete(caller.workspace.id, &name).await?;
+    app.outdate_members(caller.workspace.id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_account()) }
 }

@@ -323,6 +323,7 @@ pub(crate) async fn password(
     let change = UserChange { password: Some(new.clone()), password_was: kept, ..UserChange::default() };
     let user = app.store.users.change(name.clone(), change).await?;
     let user = user.map_err(|why| if why == UserRefused::PasswordChanged { other() } else { refused(why) })?.ok_or_else(wrong)?;
+    app.outdate_people(vec![user.name.clone()]);
     app.end_session(&logged_in.secret).await?;
     let opened = app.open_session(&user, Some(new), carrier).await?.ok_or_else(wrong)?;
     answer(&user, &opened, carrier)

@@ -49,6 +49,7 @@ pub(crate) async fn change(
     let settings = app.store.workspaces.set(caller.workspace.id, patch).await?;
     let settings = settings.map_err(|invalid| Problem::new(Code::BadRequest, format!("the settings: {invalid}")))?;
     let workspace = Workspace { settings: Arc::new(settings.clone()), ..caller.workspace };
+    app.outdate_members(workspace.id);
     app.workspaces.put(Arc::clone(&workspace.name), workspace, app.clock.now());
     Ok(Json(settings))
 }

@@ -159,6 +159,8 @@ pub(crate) async fn callback(
     let assertion = sign_on.provider.finish(code, pending.secrets()).await.map_err(not_asserted)?;
     let login = login(&app, sign_on, &assertion)?;
     let user = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
+    // It may have other roles than before.
+    app.outdate_people(vec![user.name.clone()]);
     let disabled = || refused(SubjectRefused::Disabled, &assertion);
     let mut response = match pending.goal().unwrap_or_else(|| Goal::Page(HOME.to_owned())) {
         Goal::Page(place) => {

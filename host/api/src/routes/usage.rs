@@ -7,7 +7,10 @@ use sandmill_model::{
     Code, Timestamp, WorkspaceId,
     auth::{Action, Domain},
 };
-use sandmill_store::usage::{OutcomeUsage, Sums, Traffic, day_of};
+use sandmill_store::{
+    usage::{DeletedWorkspace, OutcomeUsage, Sums, Traffic, day_of},
+    workspaces::Workspace,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +19,7 @@ use crate::{
     auth::{Authenticated, Caller, forbidden},
     problem::Problem,
     request::{
-        paging::{CursorQuery, cut},
+        paging::{CursorQuery, cut, encode},
         url::Query,
     },
 };
@@ -26,6 +29,10 @@ const DAYS_MAX: i64 = 366;
 /// Days that it tells of if nothing is said.
 const DAYS_DEFAULT: i64 = 30;
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+/// Days of all workspaces that one page tells of: of many days it tells of fewer workspaces.
+const DAYS_OF_PAGE_MAX: i64 = 10_000;
+/// How a cursor begins that is among deleted workspaces, which come after all names; the id of the last follows.
+const AMONG_DELETED: char = '~';
 /// Of a time as text.
 const DATE_LENGTH: usize = "2026-01-31".len();
 
@@ -62,6 +69,10 @@ pub(crate) struct UsageSums {
 pub(crate) struct DayUsage {
     /// UTC.
     day: String,
+    /// Of the workspace on that day, when it was last measured; null: none, or it was not measured.
+    plan: Option<String>,
+    /// Bytes of code, state, resources and variables: the average of what was measured, each hour. Null: it was not.
+    stored_bytes: Option<u64>,
     #[serde(flatten)]
     usage: UsageSums,
 }
@@ -71,10 +82,12 @@ pub(crate) struct UsageReport {
     from: String,
     to: String,
     total: UsageSums,
-    /// Days on which something was used.
+    /// Days on which something was used or kept.
     days: Vec<DayUsage>,
     /// Bytes of code, state, resources and variables, now.
     stored_bytes: u64,
+    /// Those of all days added up.
+    stored_byte_days: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -82,12 +95,20 @@ pub(crate) struct WorkspaceUsage {
     workspace: String,
     /// Of the workspace: its name may be another's later.
     id: String,
+    /// When it was deleted; null: it is there. Its usage is kept for 400 days after that.
+    deleted_at: Option<String>,
     #[serde(flatten)]
     total: UsageSums,
+    /// Days on which something was used or kept.
+    days: Vec<DayUsage>,
+    /// Bytes of code, state, resources and variables, now.
     stored_bytes: u64,
+    /// Those of all days added up.
+    stored_byte_days: u64,
 }
 
-/// A page of workspaces, in the order of their names, each with what it used in all of the time.
+/// A page of workspaces, in the order of their names, each with what it used in all of the time; after them those that were deleted since
+/// the first day. A page has fewer than `limit` where many days are asked for.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct InstanceUsage {
     from: String,
@@ -152,6 +173,43 @@ fn day(number: i64) -> String {
     text
 }
 
+/// What a workspace used and kept.
+#[derive(Default)]
+struct Usage {
+    total: UsageSums,
+    days: Vec<DayUsage>,
+    stored_byte_days: u64,
+}
+
+impl Usage {
+    async fn read(app: &App, workspace: WorkspaceId, days: &Days) -> Result<Self, Problem> {
+        let usage = &app.store.usage;
+        let (mut all, mut by_day) = (Self::default(), BTreeMap::<i64, DayUsage>::new());
+        for used in usage.attempts(workspace, days.from, days.to).await? {
+            all.total.add_attempts(&used);
+            DayUsage::of(&mut by_day, used.day).usage.add_attempts(&used);
+        }
+        for traffic in usage.traffic(workspace, days.from, days.to).await? {
+            all.total.add_traffic(&traffic);
+            DayUsage::of(&mut by_day, traffic.day).usage.add_traffic(&traffic);
+        }
+        for kept in usage.kept(workspace, days.from, days.to).await? {
+            all.stored_byte_days = all.stored_byte_days.saturating_add(kept.stored_bytes);
+            let day = DayUsage::of(&mut by_day, kept.day);
+            day.plan = kept.plan.map(|plan| plan.to_string());
+            day.stored_bytes = Some(kept.stored_bytes);
+        }
+        all.days = by_day.into_values().collect();
+        Ok(all)
+    }
+}
+
+impl DayUsage {
+    fn of(by_day: &mut BTreeMap<i64, Self>, number: i64) -> &mut Self {
+        by_day.entry(number).or_insert_with(|| Self { day: day(number), plan: None, stored_bytes: None, usage: UsageSums::default() })
+    }
+}
+
 /// Tells what a workspace has used, by day. What attempts used counts to the day on which they ended.
 #[utoipa::path(get, path = "/api/w/{workspace}/usage", tag = "workspaces", params(("workspace" = String, Path), DaysQuery),
     responses((status = 200, body = UsageReport)))]
@@ -163,23 +221,13 @@ pub(crate) async fn show(
     if !caller.may(Domain::Runs, Action::Read, None) {
         return Err(forbidden(Domain::Runs, Action::Read, None));
     }
-    let days = asked.read(app.clock.now())?;
-    let mut by_day: BTreeMap<i64, UsageSums> = BTreeMap::new();
-    let mut total = UsageSums::default();
-    for used in app.store.usage.attempts(caller.workspace.id, days.from, days.to).await? {
-        total.add_attempts(&used);
-        by_day.entry(used.day).or_default().add_attempts(&used);
-    }
-    for traffic in app.store.usage.traffic(caller.workspace.id, days.from, days.to).await? {
-        total.add_traffic(&traffic);
-        by_day.entry(traffic.day).or_default().add_traffic(&traffic);
-    }
+    let asked = asked.read(app.clock.now())?;
+    let Usage { total, days, stored_byte_days } = Usage::read(&app, caller.workspace.id, &asked).await?;
     let stored_bytes = app.store.usage.stored_bytes(caller.workspace.id).await?;
-    let by_day = by_day.into_iter().map(|(number, usage)| DayUsage { day: day(number), usage });
-    Ok(Json(UsageReport { from: day(days.from), to: day(days.to), total, days: by_day.collect(), stored_bytes }))
+    Ok(Json(UsageReport { from: day(asked.from), to: day(asked.to), total, days, stored_bytes, stored_byte_days }))
 }
 
-/// Tells what each workspace of the installation has used.
+/// Tells what each workspace of the installation has used, by day, for bills: also those that are deleted, for 400 days.
 #[utoipa::path(get, path = "/api/instance/usage", tag = "workspaces", params(DaysQuery, CursorQuery),
     responses((status = 200, body = InstanceUsage)))]
 pub(crate) async fn all(
@@ -190,23 +238,64 @@ pub(crate) async fn all(
 ) -> Result<Json<InstanceUsage>, Problem> {
     caller.must(Action::Read)?;
     let days = asked.read(app.clock.now())?;
-    let (after, limit) = (page.after()?, page.limit()?);
-    let mut found = app.store.workspaces.page(after.as_deref(), limit + 1).await?;
-    let next = cut(&mut found, limit, |workspace| workspace.name.to_string());
-    let mut items = Vec::with_capacity(found.len());
-    for workspace in found {
-        let total = total(&app, workspace.id, &days).await?;
+    let most = u32::try_from(DAYS_OF_PAGE_MAX / (days.to - days.from + 1)).unwrap_or(1).max(1);
+    let (after, limit) = (page.after()?, page.limit()?.min(most));
+    let Page { present, deleted, next } = Page::read(&app, after.as_deref(), limit, &days).await?;
+    let mut items = Vec::with_capacity(present.len() + deleted.len());
+    for workspace in present {
         let stored_bytes = app.store.usage.stored_bytes(workspace.id).await?;
-        items.push(WorkspaceUsage { workspace: workspace.name.to_string(), id: workspace.id.to_string(), total, stored_bytes });
+        let usage = Usage::read(&app, workspace.id, &days).await?;
+        items.push(WorkspaceUsage { stored_bytes, ..WorkspaceUsage::of(&workspace.name, workspace.id, usage) });
+    }
+    for workspace in deleted {
+        let usage = Usage::read(&app, workspace.id, &days).await?;
+        let deleted_at = Some(workspace.deleted_at.to_string());
+        items.push(WorkspaceUsage { deleted_at, ..WorkspaceUsage::of(&workspace.name, workspace.id, usage) });
     }
     Ok(Json(InstanceUsage { from: day(days.from), to: day(days.to), items, next }))
 }
 
-async fn total(app: &App, workspace: WorkspaceId, days: &Days) -> Result<UsageSums, Problem> {
-    let mut total = UsageSums::default();
-    app.store.usage.attempts(workspace, days.from, days.to).await?.iter().for_each(|used| total.add_attempts(used));
-    app.store.usage.traffic(workspace, days.from, days.to).await?.iter().for_each(|traffic| total.add_traffic(traffic));
-    Ok(total)
+impl WorkspaceUsage {
+    fn of(name: &str, id: WorkspaceId, usage: Usage) -> Self {
+        let Usage { total, days, stored_byte_days } = usage;
+        let (workspace, id) = (name.to_owned(), id.to_string());
+        Self { workspace, id, deleted_at: None, total, days, stored_bytes: 0, stored_byte_days }
+    }
+}
+
+/// Workspaces of one page: those that are there, in the order of their names, and behind the last of them those that are deleted.
+struct Page {
+    present: Vec<Workspace>,
+    deleted: Vec<DeletedWorkspace>,
+    next: Option<String>,
+}
+
+impl Page {
+    async fn read(app: &App, after: Option<&str>, limit: u32, days: &Days) -> Result<Self, Problem> {
+        let among_deleted = after.and_then(|after| after.strip_prefix(AMONG_DELETED));
+        let mut present = Vec::new();
+        if among_deleted.is_none() {
+            present = app.store.workspaces.page(after, limit + 1).await?;
+            let next = cut(&mut present, limit, |workspace| workspace.name.to_string());
+            if next.is_some() {
+                return Ok(Self { present, deleted: Vec::new(), next });
+            }
+        }
+        let after = match among_deleted.filter(|id| !id.is_empty()) {
+            Some(id) => Some(id.parse::<WorkspaceId>().map_err(|_| Problem::new(Code::BadRequest, "the cursor is not one of this list"))?),
+            None => None,
+        };
+        let left = (limit as usize).saturating_sub(present.len());
+        let since = Timestamp::from_micros(days.from.saturating_mul(DAY_MICROS));
+        let mut deleted = app.store.usage.deleted(since, after, u32::try_from(left).unwrap_or(limit) + 1).await?;
+        let is_cut = deleted.len() > left;
+        deleted.truncate(left);
+        let last = deleted.last().map(|last| last.id.to_string()).unwrap_or_default();
+        let next = is_cut.then(|| encode(format!("{AMONG_DELETED}{last}")));
+        // One that was deleted between the two looks is told of once.
+        deleted.retain(|gone| present.iter().all(|workspace| workspace.id != gone.id));
+        Ok(Self { present, deleted, next })
+    }
 }
 
 #[cfg(test)]

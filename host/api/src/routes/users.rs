@@ -232,6 +232,7 @@ pub(crate) async fn change(
     let has_new_password = password.is_some();
     let change = UserChange { email, display_name, password, password_was: None, is_instance_admin, is_disabled, link };
     let user = app.store.users.change(name, change).await?.map_err(refused)?.ok_or_else(no_user)?;
+    app.outdate_people(vec![user.name.clone()]);
     tracing::info!(by = &*principal.identity, user = %user.name, "a user was changed");
     let user = whole(&app, user).await?;
     Ok((facts(&user, has_new_password), Json(user)))

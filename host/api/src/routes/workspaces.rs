@@ -225,8 +225,9 @@ async fn turn(app: &App, caller: &Authenticated, name: &str, status: Status) -> 
     Ok(seen(app, changed))
 }
 
-/// What this node goes by from now on; the others see it within a second.
+/// What this node goes by from now on; the others see it once they hear of it, within a second in any case.
 fn seen(app: &App, workspace: Workspace) -> WorkspaceBody {
+    app.outdate_members(workspace.id);
     app.workspaces.put(Arc::clone(&workspace.name), workspace.clone(), app.clock.now());
     workspace.into()
 }

@@ -100,6 +100,32 @@ async fn what_came_by_tls_stays_there() {
 }
 
 #[tokio::test]
+async fn an_address_starts_runs_only_so_often() {
+    let api = Api::with(ApiOptions { endpoint_requests_per_s_max: 5, ..Default::default() }).await;
+    api.deploy("f/t/echo").await;
+    let start = async |address: &str| post("/probe/w/run/f/t/echo").body("{}").client(address, false).to(&api).await;
+    for _ in 0..10 {
+        assert_eq!(start("192.0.2.1").await.status, 200);
+    }
+    let refused = start("192.0.2.1").await;
+    refused.is_problem(429, "too_many_requests");
+    assert_eq!((refused.header("retry-after"), refused.header("content-security-policy")), (Some("1"), Some("sandbox")));
+    let nowhere = post("/probe/nowhere").no_token().client("192.0.2.1", false).to(&api).await;
+    nowhere.is_problem(429, "too_many_requests");
+    assert_eq!(start("192.0.2.2").await.status, 200, "others are not concerned");
+    assert_eq!(get("/api/w/w/scripts").client("192.0.2.1", false).to(&api).await.status, 200, "the API is counted apart");
+    api.clock.advance(Duration::from_secs(1));
+    assert_eq!(start("192.0.2.1").await.status, 200);
+    api.stop().await;
+    let api = Api::with(ApiOptions { endpoint_requests_per_s_max: 0, ..Default::default() }).await;
+    api.deploy("f/t/echo").await;
+    for _ in 0..20 {
+        assert_eq!(post("/probe/w/run/f/t/echo").body("{}").client("192.0.2.1", false).to(&api).await.status, 200);
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_asks_only_so_often() {
     let api = Api::with(ApiOptions { requests_per_s_max: 5, ..Default::default() }).await;
     api.deploy("f/t/echo").await;
@@ -115,7 +141,7 @@ async fn an_address_asks_only_so_often() {
     get("/nowhere").no_token().client("192.0.2.1", false).to(&api).await.is_problem(429, "too_many_requests");
     assert_eq!(ask("192.0.2.2").await.status, 200, "others are not concerned");
     let start = post("/probe/w/run/f/t/echo").body("{}").client("192.0.2.1", false).to(&api).await;
-    assert_eq!(start.status, 200, "what starts runs is bounded by its workspace");
+    assert_eq!(start.status, 200, "what starts runs is counted apart");
     // A household is one address.
     for _ in 0..10 {
         assert_eq!(ask("2001:db8::1").await.status, 200);

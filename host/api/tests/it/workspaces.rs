@@ -139,6 +139,37 @@ async fn a_deleted_workspace_is_gone_for_its_members_at_once() {
 }
 
 #[tokio::test]
+async fn what_deleted_workspaces_used_is_told_after_the_others() {
+    let api = Api::new().await;
+    let now = || sandmill_model::Clock::now(&*api.clock);
+    for _ in 0..3 {
+        let id = api.store.workspaces.ensure(sandmill_model::WorkspaceId::new(now()), "gone", now()).await.unwrap().id;
+        assert!(api.store.usage.sample(id, now()).await.unwrap());
+        api.store.workspaces.change_status(id, sandmill_store::workspaces::Status::Deleting, now()).await.unwrap().unwrap();
+        while api.store.removals.step(id, now()).await.unwrap() != Step::Gone {}
+    }
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..10 {
+        let page = get(format!("/api/instance/usage?limit=1{cursor}")).to(&api).await.value();
+        for item in page["items"].as_array().unwrap() {
+            found.push((item["workspace"].as_str().unwrap().to_owned(), item["deleted_at"].is_string()));
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let expected = [("w", false), ("gone", true), ("gone", true), ("gone", true)];
+    assert_eq!(found, expected.map(|(name, is_gone)| (name.to_owned(), is_gone)));
+    let all = get("/api/instance/usage").to(&api).await.value();
+    assert_eq!((all["items"].as_array().unwrap().len(), &all["next"]), (4, &json!(null)));
+    assert_eq!(all["items"][1]["days"].as_array().unwrap().len(), 1);
+    let two = get("/api/instance/usage?limit=2").to(&api).await.value();
+    assert_eq!((two["items"].as_array().unwrap().len(), two["next"].is_string()), (2, true));
+    let later = get("/api/instance/usage?from=2025-10-10&to=2025-10-11").to(&api).await.value();
+    assert_eq!(later["items"].as_array().unwrap().len(), 1, "they were deleted before");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_used_is_told_by_day() {
     let api = Api::new().await;
     api.deploy("f/t/echo").await;
@@ -157,6 +188,12 @@ async fn what_was_used_is_told_by_day() {
     get("/api/w/w/usage?from=x").to(&api).await.is_problem(400, "bad_request");
     let all = get("/api/instance/usage?limit=1").to(&api).await.value();
     assert_eq!((&all["items"][0]["workspace"], &all["items"][0]["runs"], &all["next"]), (&json!("w"), &json!({"ok": 1}), &json!(null)));
+    assert_eq!((&all["items"][0]["days"][0]["day"], &all["items"][0]["deleted_at"]), (&json!("2025-10-09"), &json!(null)));
+    assert_eq!(all["items"][0]["days"][0]["stored_bytes"], json!(null), "nobody has measured it");
+    assert!(api.store.usage.sample(api.workspace, sandmill_model::Clock::now(&*api.clock)).await.unwrap());
+    let report = get("/api/w/w/usage").to(&api).await.value();
+    assert_eq!(report["days"][0]["stored_bytes"], report["stored_bytes"]);
+    assert_eq!((&report["stored_byte_days"], &report["days"][0]["plan"]), (&report["stored_bytes"], &json!(null)));
     api.token("sm_some", Some(api.workspace), &["runs:read:f/t/*"]).await;
     get("/api/w/w/usage").token("sm_some").to(&api).await.is_problem(403, "forbidden");
     api.token("sm_member", Some(api.workspace), &["*:*"]).await;

@@ -8,6 +8,7 @@ mod children;
 mod fake;
 mod fast_lane;
 mod follow;
+mod hearing;
 mod heartbeat;
 mod queue;
 mod run_as;

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = migrations![
     18 "people" "0018_people.sql",
     19 "service_accounts" "0019_service_accounts.sql",
     20 "invited" "0020_invited.sql",
+    21 "usage_days" "0021_usage_days.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -1,4 +1,4 @@
-//! Deleting what a workspace has. [`TABLES`] are all that have a column `workspace`; a test holds them against the schema.
+//! Deleting what a workspace has. [`TABLES`] and [`USAGE`] are all that have a column `workspace`; a test holds them against the schema.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -66,11 +66,16 @@ const TABLES: &[Table] = tables![
     "versions" "digest" 20,
     "components" "digest" 2,
     "workspace_keys" "number" 200,
-    "usage_runs" "day, outcome, part" 200,
-    "usage_counts" "span, number" 200,
     "audit_begun" "id" 200,
     "audit_entries" "number" 200,
     "audit_heads" "number" 1,
+];
+
+/// What bills are made from. It stays for a while after the workspace.
+const USAGE: &[Table] = tables![
+    "usage_runs" "day, outcome, part" 200,
+    "usage_counts" "span, number" 200,
+    "usage_days" "day" 200,
 ];
 
 /// Runs that wait: those that execute end first.
@@ -94,12 +99,7 @@ impl Removals for Sql {
                 return self.db.write(workspace, |workspace, conn| Box::pin(end_runs(*workspace, conn))).await;
             }
             for table in TABLES {
-                let has_rows = self.db.read((workspace, *table), |(workspace, table), conn| Box::pin(any(table.any, *workspace, conn)));
-                if has_rows.await? {
-                    let delete = self.db.write((workspace, *table), |(workspace, table), mut conn| {
-                        Box::pin(async move { conn.execute(table.delete, values![*workspace]).await })
-                    });
-                    delete.await?;
+                if self.clear(workspace, *table).await? {
                     return Ok(Step::More);
                 }
             }
@@ -122,20 +122,37 @@ impl Removals for Sql {
 
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let is_old = self.db.read(before, |before, mut conn| {
-                Box::pin(async move {
-                    let row = conn.row("SELECT 1 FROM deleted_workspaces WHERE deleted_at < $1 LIMIT 1", values![*before]).await?;
-                    Ok(row.is_some())
-                })
-            });
-            if is_old.await? {
-                let forget = self.db.write(before, |before, mut conn| {
-                    Box::pin(async move { conn.execute("DELETE FROM deleted_workspaces WHERE deleted_at < $1", values![*before]).await })
+            loop {
+                let old = self.db.read(before, |before, mut conn| {
+                    Box::pin(async move {
+                        let row = conn.row("SELECT id FROM deleted_workspaces WHERE deleted_at < $1 LIMIT 1", values![*before]).await?;
+                        row.map(|row| row.uuid(0).map(WorkspaceId)).transpose()
+                    })
+                });
+                let Some(workspace) = old.await? else { return Ok(()) };
+                for table in USAGE {
+                    while self.clear(workspace, *table).await? {}
+                }
+                let forget = self.db.write(workspace, |workspace, mut conn| {
+                    Box::pin(async move { conn.execute("DELETE FROM deleted_workspaces WHERE id = $1", values![*workspace]).await })
                 });
                 forget.await?;
             }
-            Ok(())
         })
+    }
+}
+
+impl Sql {
+    /// Deletes some of what a workspace has in one table; false if there is nothing.
+    async fn clear(&self, workspace: WorkspaceId, table: Table) -> Result<bool, StoreError> {
+        let has_rows = self.db.read((workspace, table), |(workspace, table), conn| Box::pin(any(table.any, *workspace, conn))).await?;
+        if has_rows {
+            let delete = self.db.write((workspace, table), |(workspace, table), mut conn| {
+                Box::pin(async move { conn.execute(table.delete, values![*workspace]).await })
+            });
+            delete.await?;
+        }
+        Ok(has_rows)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Signals by LISTEN and NOTIFY.
 
 use futures_util::StreamExt;
-use sandmill_model::{BoxFuture, RunId, TokenId};
+use sandmill_model::{BoxFuture, ListenerId, RunId, TokenId, WorkspaceId, people::Name};
 use uuid::Uuid;
 
 use super::{Sql, value::values};
@@ -12,6 +12,8 @@ use crate::{
 
 /// Ids in one notification, whose payload PostgreSQL bounds at 8,000 bytes.
 const IDS_MAX: usize = 200;
+/// Names in one notification; each has 64 bytes at most.
+const NAMES_MAX: usize = 100;
 
 impl Signals for Sql {
     fn reach_others(&self) -> bool {
@@ -46,6 +48,11 @@ fn payloads(signal: &Signal) -> Vec<String> {
         Signal::Logged(runs) => with_ids("logged", runs, |run| run.0),
         Signal::Cancel(runs) => with_ids("cancel", runs, |run| run.0),
         Signal::Revoked(tokens) => with_ids("revoked", tokens, |token| token.0),
+        Signal::People(names) => {
+            names.chunks(NAMES_MAX).map(|names| names.iter().fold("people".to_owned(), |text, name| format!("{text} {name}"))).collect()
+        }
+        Signal::Members(workspaces) => with_ids("members", workspaces, |workspace| workspace.0),
+        Signal::Beat { of, number } => vec![format!("beat {} {number}", of.0.simple())],
     }
 }
 
@@ -57,6 +64,14 @@ fn with_ids<I>(word: &str, ids: &[I], uuid: impl Fn(&I) -> Uuid) -> Vec<String> 
 fn read(payload: &str) -> Option<Signal> {
     let mut words = payload.split(' ');
     let word = words.next()?;
+    match word {
+        "people" => return words.map(|name| name.parse::<Name>().ok()).collect::<Option<Vec<_>>>().map(Signal::People),
+        "beat" => {
+            let (of, number) = (ListenerId(Uuid::parse_str(words.next()?).ok()?), words.next()?.parse().ok()?);
+            return Some(Signal::Beat { of, number });
+        }
+        _ => {}
+    }
     let ids = words.map(|id| Uuid::parse_str(id).ok()).collect::<Option<Vec<_>>>();
     let runs = |ids: Vec<Uuid>| ids.into_iter().map(RunId).collect::<Vec<_>>();
     match word {
@@ -65,6 +80,7 @@ fn read(payload: &str) -> Option<Signal> {
         "logged" => ids.map(runs).map(Signal::Logged),
         "cancel" => ids.map(runs).map(Signal::Cancel),
         "revoked" => ids.map(|ids| Signal::Revoked(ids.into_iter().map(TokenId).collect())),
+        "members" => ids.map(|ids| Signal::Members(ids.into_iter().map(WorkspaceId).collect())),
         _ => None,
     }
 }
@@ -94,6 +110,15 @@ mod tests {
         }
         let revoked = Signal::Revoked(vec![TokenId::new(Timestamp::from_micros(1))]);
         assert_eq!(read(&payloads(&revoked)[0]), Some(revoked));
+        let now = Timestamp::from_micros(1);
+        let names: Vec<Name> = (0..150).map(|n| format!("{n:x<64}").parse().unwrap()).collect();
+        let people = payloads(&Signal::People(names.clone()));
+        assert!(people.len() == 2 && people.iter().all(|payload| payload.len() < 8000));
+        assert_eq!(read(&people[1]), Some(Signal::People(names[NAMES_MAX..].to_vec())));
+        for signal in [Signal::Members(vec![WorkspaceId::new(now)]), Signal::Beat { of: ListenerId::new(now), number: u64::MAX }] {
+            assert_eq!(read(&payloads(&signal)[0]), Some(signal));
+        }
+        assert_eq!((read("people ../x"), read("beat x 1"), read("beat")), (None, None, None));
         assert_eq!(read("ended x"), None);
         assert_eq!(read("later 1"), None);
     }

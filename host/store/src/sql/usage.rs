@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use sandmill_model::{BoxFuture, LogEntry, Timestamp, WorkspaceId, run::FinishedRun};
+use uuid::Uuid;
 
 use super::{
     Sql, codes,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    usage::{Addition, Count, OutcomeUsage, Sums, Traffic, UsageCounters, Used, day_of, minute_of},
+    usage::{Addition, Count, DeletedWorkspace, Kept, OutcomeUsage, SAMPLED_EVERY, Sums, Traffic, UsageCounters, Used, day_of, minute_of},
 };
 
 const KIB: u64 = 1024;
@@ -156,6 +157,59 @@ impl UsageCounters for Sql {
         }))
     }
 
+    fn sample(&self, workspace: WorkspaceId, now: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>> {
+        const SAMPLE: &str = "INSERT INTO usage_days (workspace, day, plan, samples, stored_bytes_sum, sampled_at)
+            SELECT id, CAST($2 AS BIGINT), plan, 1, CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM workspaces WHERE id = $1
+            ON CONFLICT (workspace, day) DO UPDATE SET plan = excluded.plan, samples = usage_days.samples + 1,
+                stored_bytes_sum = usage_days.stored_bytes_sum + excluded.stored_bytes_sum, sampled_at = excluded.sampled_at";
+        Box::pin(async move {
+            let is_due = self.db.read((workspace, now), |(workspace, now), mut conn| {
+                Box::pin(async move {
+                    let of = values![*workspace, day_of(*now)];
+                    let row = conn.row("SELECT sampled_at FROM usage_days WHERE workspace = $1 AND day = $2", of).await?;
+                    let last = row.map(|row| row.time(0)).transpose()?;
+                    Ok(last.is_none_or(|last| now.since(last) >= SAMPLED_EVERY))
+                })
+            });
+            if !is_due.await? {
+                return Ok(false);
+            }
+            // Nobody waits for this to be measured: it is not part of the transaction that writes it down.
+            let stored = big(self.stored_bytes(workspace).await?);
+            let sample = self.db.write((workspace, now, stored), |(workspace, now, stored), mut conn| {
+                Box::pin(async move { Ok(conn.execute(SAMPLE, values![*workspace, day_of(*now), *stored, *now]).await? > 0) })
+            });
+            sample.await
+        })
+    }
+
+    fn kept(&self, workspace: WorkspaceId, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
+        const KEPT: &str = "SELECT day, plan, stored_bytes_sum / samples FROM usage_days
+            WHERE workspace = $1 AND day >= $2 AND day <= $3 ORDER BY day";
+        Box::pin(self.db.read((workspace, from, to), |(workspace, from, to), mut conn| {
+            Box::pin(async move {
+                let rows = conn.rows(KEPT, values![*workspace, *from, *to]).await?;
+                rows.iter().map(read_kept).collect()
+            })
+        }))
+    }
+
+    fn deleted(
+        &self,
+        since: Timestamp,
+        after: Option<WorkspaceId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeletedWorkspace>, StoreError>> {
+        const DELETED: &str = "SELECT id, name, deleted_at FROM deleted_workspaces WHERE deleted_at >= $1 AND id > $2 ORDER BY id LIMIT $3";
+        let after = after.unwrap_or(WorkspaceId(Uuid::nil()));
+        Box::pin(self.db.read((since, after, limit), |(since, after, limit), mut conn| {
+            Box::pin(async move {
+                let rows = conn.rows(DELETED, values![*since, *after, *limit]).await?;
+                rows.iter().map(read_deleted).collect()
+            })
+        }))
+    }
+
     fn scripts(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.db.read(workspace, |workspace, mut conn| {
             Box::pin(async move {
@@ -182,6 +236,14 @@ impl UsageCounters for Sql {
             })
         }))
     }
+}
+
+fn read_kept(row: &Row) -> Result<Kept, StoreError> {
+    Ok(Kept { day: row.int(0)?, plan: row.opt_text(1)?.map(Into::into), stored_bytes: row.count(2)? })
+}
+
+fn read_deleted(row: &Row) -> Result<DeletedWorkspace, StoreError> {
+    Ok(DeletedWorkspace { id: WorkspaceId(row.uuid(0)?), name: row.text(1)?.into(), deleted_at: row.time(2)? })
 }
 
 fn read_attempts(row: &Row) -> Result<OutcomeUsage, StoreError> {

@@ -71,16 +71,23 @@ async fn fill(database: &Database, id: WorkspaceId) -> Vec<String> {
     tables.into_iter().map(|(name, _)| name).collect()
 }
 
+/// What stays for bills until the deletion is forgotten.
+const USAGE: [&str; 3] = ["usage_counts", "usage_days", "usage_runs"];
+
 async fn every_table_is_emptied(database: Database) {
     let store = database.open().await;
     let (gone, stays) = (made(&store, "gone").await, made(&store, "stays").await);
     let tables = fill(&database, gone).await;
     assert_eq!(fill(&database, stays).await, tables);
-    for expected in ["queue", "runs", "run_logs", "components", "state", "resources", "tokens", "usage_runs"] {
-        assert!(tables.iter().any(|table| table == expected), "{expected} is among {tables:?}");
+    for expected in ["queue", "runs", "run_logs", "components", "state", "resources", "tokens"].iter().chain(&USAGE) {
+        assert!(tables.iter().any(|table| table == *expected), "{expected} is among {tables:?}");
     }
     assert_eq!(delete(&store, gone).await, Step::Gone);
     for table in &tables {
+        if USAGE.contains(&table.as_str()) {
+            assert_eq!(database.rows_of(table, gone).await, 1, "bills are made from {table}");
+            continue;
+        }
         assert_eq!(
             database.rows_of(table, gone).await,
             0,
@@ -96,6 +103,9 @@ async fn every_table_is_emptied(database: Database) {
     let later = tick();
     store.removals.forget(later).await.unwrap();
     assert_eq!(store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap(), []);
+    for table in USAGE {
+        assert_eq!((database.rows_of(table, gone).await, database.rows_of(table, stays).await), (0, 1), "{table}");
+    }
 }
 
 async fn a_name_is_free_again_afterwards(database: Database) {

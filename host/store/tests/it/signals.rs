@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use sandmill_model::{RunId, TokenId};
+use sandmill_model::{ListenerId, RunId, TokenId, WorkspaceId};
 use sandmill_store::{StoreError, signals::Signal};
 use sandmill_testkit::postgres::Postgres;
 
@@ -35,6 +35,9 @@ async fn every_signal_reaches_the_others_in_order() {
         Signal::Logged(few.clone()),
         Signal::Cancel(few),
         Signal::Revoked(vec![TokenId::new(tick()), TokenId::new(tick())]),
+        Signal::People(vec!["ann".parse().unwrap(), "bob".parse().unwrap()]),
+        Signal::Members(vec![WorkspaceId::new(tick())]),
+        Signal::Beat { of: ListenerId::new(tick()), number: 7 },
         // More than one notification holds.
         Signal::Cancel(many.clone()),
         Signal::Ready,
@@ -47,7 +50,7 @@ async fn every_signal_reaches_the_others_in_order() {
     other.signals.send(Signal::Logged(runs(1))).await.unwrap();
     for heard in &mut heard {
         let mut next = async || tokio::time::timeout(Duration::from_secs(20), heard.next()).await.unwrap().unwrap().unwrap();
-        for signal in &sent[..5] {
+        for signal in &sent[..8] {
             assert_eq!(next().await, *signal);
         }
         let mut ids = Vec::new();

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use sandmill_model::{OutcomeKind, Timestamp, WorkspaceId, run::FinishedRun};
+use sandmill_model::{OutcomeKind, Quotas, Timestamp, WorkspaceId, run::FinishedRun};
 use sandmill_store::{
     Store,
+    plans::Plan,
     queue::{Completion, Logged},
-    usage::{Addition, Count, OutcomeUsage, Sums, Traffic, day_of, minute_of},
+    removal::Step,
+    usage::{Addition, Count, Kept, OutcomeUsage, SAMPLED_EVERY, Sums, Traffic, day_of, minute_of},
+    workspaces::{Change, Status},
 };
 
 use crate::fixture::{Database, claim, complete, deployment, finished, join, line, new_run, on_both, tick, workspace};
@@ -19,6 +22,8 @@ on_both![
     counts_of_nodes_are_added_once,
     minutes_are_forgotten_and_days_are_not,
     what_is_stored_is_measured,
+    what_is_kept_is_sampled_with_the_plan_of_the_day,
+    usage_outlives_its_workspace,
 ];
 
 async fn all(store: &Store, of: WorkspaceId) -> Vec<OutcomeUsage> {
@@ -136,6 +141,63 @@ async fn minutes_are_forgotten_and_days_are_not(database: Database) {
     store.usage.forget(at.plus(Duration::from_secs(2 * 3600))).await.unwrap();
     let used = store.usage.used(vec![of], at).await.unwrap();
     assert_eq!((used[0].runs_of_minute, used[0].runs_of_day), (0, 2));
+}
+
+async fn what_is_kept_is_sampled_with_the_plan_of_the_day(database: Database) {
+    let store = database.open().await;
+    // The start of a day.
+    let at = Timestamp::from_micros(day_of(tick()) * 86_400_000_000);
+    let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
+    assert!(store.usage.sample(of, at).await.unwrap());
+    assert!(!store.usage.sample(of, at.plus(SAMPLED_EVERY / 2)).await.unwrap(), "it is too early");
+    store.scripts.deploy(deployment(of, "f/demo/a", &"x".repeat(1000))).await.unwrap();
+    let plan =
+        Plan { name: "small".into(), quotas: Quotas::default(), description: String::new(), updated_at: at, updated_by: "u/admin".into() };
+    assert!(store.plans.put(plan).await.unwrap());
+    let change = Change { plan: Some(Some("small".into())), ..Change::default() };
+    store.workspaces.allot(of, change).await.unwrap().unwrap();
+    assert!(store.usage.sample(of, at.plus(SAMPLED_EVERY)).await.unwrap());
+    let (day, stored) = (day_of(at), store.usage.stored_bytes(of).await.unwrap());
+    let first = Kept { day, plan: Some("small".into()), stored_bytes: stored / 2 };
+    assert_eq!(store.usage.kept(of, day, day).await.unwrap(), [first.clone()], "the average, and the last plan");
+    let next = at.plus(SAMPLED_EVERY * 24);
+    assert!(store.usage.sample(of, next).await.unwrap());
+    let second = Kept { day: day + 1, stored_bytes: stored, ..first.clone() };
+    assert_eq!(store.usage.kept(of, 0, i64::MAX).await.unwrap(), [first, second.clone()]);
+    assert_eq!(store.usage.kept(of, day + 1, day + 1).await.unwrap(), [second]);
+    assert!(!store.usage.sample(workspace(), at).await.unwrap(), "there is no such workspace");
+}
+
+async fn usage_outlives_its_workspace(database: Database) {
+    let store = database.open().await;
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        // Always the same name.
+        let of = store.workspaces.ensure(workspace(), "a", tick()).await.unwrap().id;
+        store.history.append(vec![finished(new_run(of), OutcomeKind::Ok)]).await.unwrap();
+        store.usage.sample(of, tick()).await.unwrap();
+        store.workspaces.change_status(of, Status::Deleting, tick()).await.unwrap().unwrap();
+        while store.removals.step(of, tick()).await.unwrap() != Step::Gone {}
+        assert_eq!((all(&store, of).await.len(), store.usage.kept(of, 0, i64::MAX).await.unwrap().len()), (1, 1));
+        gone.push(of);
+    }
+    gone.sort();
+    let deleted = store.usage.deleted(Timestamp::default(), None, 10).await.unwrap();
+    assert_eq!(deleted.iter().map(|each| each.id).collect::<Vec<_>>(), gone);
+    assert!(deleted.iter().all(|each| &*each.name == "a"));
+    assert_eq!(store.usage.deleted(Timestamp::default(), Some(gone[0]), 1).await.unwrap(), deleted[1..2]);
+    let last = deleted.iter().map(|each| each.deleted_at).max().unwrap();
+    assert_eq!(store.usage.deleted(last, None, 10).await.unwrap().len(), 1);
+    store.removals.forget(last).await.unwrap();
+    let left = store.usage.deleted(Timestamp::default(), None, 10).await.unwrap();
+    assert_eq!(left.len(), 1);
+    for of in gone {
+        let is_left = left[0].id == of;
+        assert_eq!(
+            (all(&store, of).await.len(), store.usage.kept(of, 0, i64::MAX).await.unwrap().len()),
+            (usize::from(is_left), usize::from(is_left))
+        );
+    }
 }
 
 async fn what_is_stored_is_measured(database: Database) {
