@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{JSON, PROBLEM, remote};
+use super::{JSON, PROBLEM, is_refused, remote};
 
 fn sent(bodies: &[String]) -> Value {
     serde_json::from_str(&bodies[0]).unwrap()

@@ -90,7 +90,7 @@ async fn whoever_the_provider_knows_is_logged_in() {
     // Out of the group, out of the workspace.
     *puppet.says.lock().unwrap() = Ok(ann());
     assert_eq!(logged_in(&api).await.status, 200);
-    api.clock.advance(std::time::Duration::from_secs(2));
+    api.clock.advance(Duration::from_secs(2));
     let me = get("/api/auth/me").no_token().header("cookie", &session).to(&api).await.value();
     assert_eq!(me["workspaces"], json!([]), "{me}");
     api.stop().await;
@@ -155,7 +155,7 @@ async fn a_login_of_another_browser_is_not_taken() {
     assert!(denied["detail"].as_str().unwrap().ends_with("access_denied"), "{denied}");
     let denied = end(&api, &cookie, &format!("state={state}&error=%3Cb%3E")).await.is_problem(401, "unauthorized");
     assert!(!denied.to_string().contains("<b>"), "{denied}");
-    api.clock.advance(std::time::Duration::from_secs(601));
+    api.clock.advance(Duration::from_secs(601));
     end(&api, &cookie, &format!("code=c&state={state}")).await.is_problem(401, "unauthorized");
     for place in ["//evil.test", "https://evil.test", "/%5Cevil.test", "evil", ""] {
         get(format!("/api/auth/oidc/start?return_to={place}")).no_token().to(&api).await.is_problem(400, "bad_request");

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(handshakes.places.available_permits(), UNDER_WAY_MAX);
         // Whoever speaks is served, though in this way it comes to nothing.
         silent[0].write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        let first = tokio::time::timeout(LIMIT / 2, tasks.join_next()).await.expect("it does not wait for the others");
+        let first = timeout(LIMIT / 2, tasks.join_next()).await.expect("it does not wait for the others");
         assert!(!first.unwrap().unwrap());
     }
 

@@ -159,7 +159,7 @@ async fn what_is_kept_is_sampled_with_the_plan_of_the_day(database: Database) {
     assert!(store.usage.sample(of, at.plus(SAMPLED_EVERY)).await.unwrap());
     let (day, stored) = (day_of(at), store.usage.stored_bytes(of).await.unwrap());
     let first = Kept { day, plan: Some("small".into()), stored_bytes: stored / 2 };
-    assert_eq!(store.usage.kept(of, day, day).await.unwrap(), [first.clone()], "the average, and the last plan");
+    assert_eq!(store.usage.kept(of, day, day).await.unwrap(), std::slice::from_ref(&first), "the average, and the last plan");
     let next = at.plus(SAMPLED_EVERY * 24);
     assert!(store.usage.sample(of, next).await.unwrap());
     let second = Kept { day: day + 1, stored_bytes: stored, ..first.clone() };
