@@ -116,8 +116,8 @@ async fn deploy(new: &NewDeployment, mut conn: Conn<'_>) -> Result<Deployment, S
     if let Some(present) = present {
         let present = read_deployment(&present)?;
         // As whom runs act is up to whoever deployed it.
-        let is_anothers = new.version.manifest.run_as.is_some() && present.created_by != new.created_by;
-        if present.version == new.version.digest && !is_anothers {
+        let is_of_another = new.version.manifest.run_as.is_some() && present.created_by != new.created_by;
+        if present.version == new.version.digest && !is_of_another {
             return Ok(present);
         }
     }
