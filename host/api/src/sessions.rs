@@ -356,9 +356,12 @@ impl App {
         Ok(())
     }
 
-    /// Ends sessions of a user and tells how many there were; here they are over at once, on other nodes within a second.
+    /// Ends sessions of a user and tells how many there were; here they are over at once, on other nodes once they hear of it, within a second in
+    /// any case.
     pub(crate) async fn end_sessions(&self, user: Name, which: Which) -> Result<usize, Problem> {
-        let ended = self.store.sessions.end_of(user, which).await?;
+        let ended = self.store.sessions.end_of(user.clone(), which).await?;
+        // Who was looking one up meanwhile must not bring it back.
+        self.outdate_people(vec![user]);
         let now = self.clock.now();
         for hash in &ended {
             self.people.put(*hash, None, now);

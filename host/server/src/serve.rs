@@ -123,7 +123,9 @@ async fn for_runs(node: &Node, limits: listen::Limits) -> anyhow::Result<(TcpLis
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback for the API of runs")?;
     let address = listener.local_addr().context("the listening address of the API of runs is not known")?;
     node.outbound.reach_api(Arc::new(OwnApi { live: node.live.clone(), address }));
-    let limits = listen::Limits { connections_max: limits.connections_max.min(RUNS_CONNECTIONS_MAX), ..limits };
+    let connections_max = limits.connections_max.min(RUNS_CONNECTIONS_MAX);
+    // All of them come from one address.
+    let limits = listen::Limits { connections_max, of_a_peer_max: connections_max, ..limits };
     Ok((listener, listen::Options { limits, tls: None, proxies: Proxies::default() }))
 }
 

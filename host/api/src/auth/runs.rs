@@ -12,7 +12,7 @@ use sandmill_model::{
 use sandmill_store::StoreError;
 
 use super::{BELIEVED, Caller, Shown, unauthorized};
-use crate::{ClientAddress, app::App, on_behalf::OnBehalf, problem::Problem, request::url};
+use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
 
 /// As whom the operator's token acts, which no user is called.
 const OPERATOR: &str = "u/admin";
@@ -30,17 +30,16 @@ fn ended() -> Problem {
 /// What a run never does, whatever its scopes: it gives and takes no grants, and what ran before it does not start on others' terms.
 fn is_for_runs(parts: &Parts) -> bool {
     let is_look = matches!(parts.method, Method::GET | Method::HEAD);
-    let starts_again = ["/rerun", "/replay"].iter().any(|end| parts.uri.path().ends_with(end));
+    let is_of_runs = matches!(url::resource(parts), "runs" | "dead-letters");
+    let starts_again = is_of_runs && ["/rerun", "/replay"].iter().any(|end| parts.uri.path().ends_with(end));
     is_look || (url::resource(parts) != "grants" && !starts_again)
 }
 
 impl Caller {
     /// The run that has this token, of a request about a workspace.
     pub(super) async fn of_run(parts: &Parts, token: &str, app: &App) -> Result<Self, Problem> {
-        let Some(run) = app.dispatch.run_of_token(token) else {
-            app.has_failed(parts.extensions.get::<ClientAddress>().map(ClientAddress::network))?;
-            return Err(ended());
-        };
+        // No failure of its address: it costs no look-up, and runs share the address with whoever else is on this machine.
+        let run = app.dispatch.run_of_token(token).ok_or_else(ended)?;
         let principal = app.principal_of_run(&run, BELIEVED).await?;
         let workspace = app.workspace(url::workspace(parts), &principal).await?;
         OnBehalf::note(&parts.extensions, workspace.id);
@@ -143,6 +142,7 @@ mod tests {
         check(Method::POST, "/api/w/a/runs/rerun", false);
         check(Method::POST, "/api/w/a/dead-letters/1/replay?x", false);
         check(Method::POST, "/api/w/a/runs", true);
+        check(Method::PUT, "/api/w/a/variables/f/jobs/rerun", true);
         check(Method::POST, "/api/w/a/runs/1/cancel", true);
     }
 }

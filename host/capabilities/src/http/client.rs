@@ -142,17 +142,18 @@ pub(super) struct Timeouts {
 
 impl WorkspaceClient {
     fn new(outbound: &Outbound) -> Self {
+        let limits = &outbound.limits;
         Self {
-            client: Self::client(outbound, outbound.policy.clone(), outbound.stand_in),
-            api: Self::client(outbound, api::policy(), None),
-            requests: Arc::new(Semaphore::new(outbound.limits.requests_per_workspace)),
+            client: Self::client(outbound, outbound.policy.clone(), outbound.stand_in, limits.connections_per_workspace),
+            api: Self::client(outbound, api::policy(), None, limits.connections_per_workspace.min(API_CONNECTIONS_MAX)),
+            requests: Arc::new(Semaphore::new(limits.requests_per_workspace)),
         }
     }
 
-    fn client(outbound: &Outbound, policy: AddressPolicy, stand_in: Option<StandIn>) -> Client<Connector, UpBody> {
+    fn client(outbound: &Outbound, policy: AddressPolicy, stand_in: Option<StandIn>, connections: usize) -> Client<Connector, UpBody> {
         let limits = &outbound.limits;
         let dial = Dial::new(policy, Arc::clone(&outbound.resolver), limits.connect);
-        let connector = Connector::new(dial, outbound.tls.clone(), stand_in, limits.connections_per_workspace);
+        let connector = Connector::new(dial, outbound.tls.clone(), stand_in, connections);
         let header_bytes = u32::try_from(limits.response_header_bytes).unwrap_or(u32::MAX);
         Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
