@@ -545,20 +545,21 @@ async fn nothing_is_changed_or_acknowledged_without_an_entry() {
 #[tokio::test]
 async fn a_change_comes_to_its_end_although_its_caller_has_gone() {
     let api = Api::new().await;
+    assert_eq!(put(TOKEN).json(json!({"text": "one"})).to(&api).await.status, 200);
     api.faults.hold_changes(true);
     {
-        let mut call = pin!(put(TOKEN).json(json!({"text": "one"})).header("x-request-id", "gone").to(&api));
+        let mut call = pin!(delete(TOKEN).header("x-request-id", "gone").to(&api));
         tokio::select! {
             answer = call.as_mut() => panic!("{answer:?}"),
             () = api.faults.have_held(1) => {}
         }
     }
-    assert_eq!(get(TOKEN).to(&api).await.status, 404, "it is not done yet");
+    assert_eq!(get(TOKEN).to(&api).await.status, 200, "it is not done yet");
     api.faults.hold_changes(false);
     tokio::time::timeout(Duration::from_secs(20), api.endings.finish()).await.unwrap();
-    assert_eq!(get(TOKEN).to(&api).await.value()["text"], "one");
+    assert_eq!(get(TOKEN).to(&api).await.status, 404);
     let found = of_request(&api, "w/w", "gone").await;
-    assert_eq!((found.len(), &found[0]["outcome"], &found[0]["after"]["text"]), (1, &json!("done"), &json!("one")), "{found:?}");
+    assert_eq!((found.len(), &found[0]["outcome"], &found[0]["before"]["text"]), (1, &json!("done"), &json!("one")), "{found:?}");
     assert_eq!(api.store.audit.close(api_now(&api), api_now(&api)).await.unwrap(), 0, "nothing that was begun is left over");
     api.stop().await;
 }

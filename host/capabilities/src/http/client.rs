@@ -27,7 +27,8 @@ use super::{
     connect::{Connector, Dial, Wanted},
     fault::Fault,
     limits::{
-        CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
+        API_CONNECTIONS_MAX, CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN,
+        WAIT_FOR_CONNECTION, WINDOW_BYTES,
     },
     resolve::{Resolver, SystemResolver},
     stand_in::StandIn,

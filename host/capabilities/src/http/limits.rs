@@ -9,6 +9,8 @@ const MIB: u64 = 1024 * 1024;
 pub(super) const CLIENTS_MAX: usize = 4_096;
 /// Connections that stay open without a request, to one origin for one workspace.
 pub(super) const IDLE_CONNECTIONS_PER_ORIGIN: usize = 32;
+/// Connections of one workspace to the API of the node, which has a thousand for all.
+pub(super) const API_CONNECTIONS_MAX: usize = 32;
 /// For how long they do.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(10);
 /// How long a request waits for one of its workspace's connections.

@@ -62,8 +62,9 @@ impl Handshakes {
     }
 
     async fn shake(&self, stream: TcpStream, peer: IpAddr, turn: &mut Turn) -> io::Result<TlsStream<TcpStream>> {
-        // Whoever is silent takes no place, from nobody. What begins and stops keeps its own line at most.
-        stream.readable().await?;
+        // Whoever is silent takes no place, from nobody. What begins and stops keeps its own line at most. A byte is looked at and left
+        // there: a new stream is taken for readable until it was read from once.
+        stream.peek(&mut [0]).await?;
         // First the peer's own line: whoever waits there takes no place from others.
         let of_peer = self.of_peer(network(peer));
         let _own = of_peer.acquire().await.map_err(io::Error::other)?;
