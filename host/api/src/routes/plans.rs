@@ -142,13 +142,11 @@ pub(crate) async fn delete(
     }
 }
 
-/// Tells what a workspace may use. Needs `runs:read`.
+/// Tells what a workspace may use. Needs `runs:read` of some path.
 #[utoipa::path(get, path = "/api/w/{workspace}/quotas", tag = "workspaces", params(("workspace" = String, Path)),
     responses((status = 200, body = QuotaBody)))]
 pub(crate) async fn quotas(caller: Caller) -> Result<Json<QuotaBody>, Problem> {
-    if !caller.may(Domain::Runs, Action::Read, None) {
-        return Err(forbidden(Domain::Runs, Action::Read, None));
-    }
+    caller.must_somewhere(Domain::Runs, Action::Read)?;
     let allotted = &caller.workspace.allotted;
     Ok(Json(QuotaBody { plan: allotted.plan.as_deref().map(str::to_owned), quotas: allotted.quotas.clone() }))
 }
