@@ -194,7 +194,8 @@ where
     // Not measured: what it starts is compiled on its own meanwhile.
     both(quiet, hostile)?;
     for pair in 0..pairs {
-        for is_alone in [pair % 2 == 0, pair % 2 == 1] {
+        let alone_first = pair.is_multiple_of(2);
+        for is_alone in [alone_first, !alone_first] {
             is_at_rest(server).await?;
             if is_alone {
                 alone.push(quiet.run()?);
