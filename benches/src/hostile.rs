@@ -1,9 +1,9 @@
 //! hostile: what a quiet workspace notices of another that floods the queue, loops, allocates, spams host calls, pushes broken components,
 //! or opens connections.
 //!
-//! Two cores are noisy, and a p99 most of all: the server has one core and both load generators the other, whoever is hostile behind the one
-//! that is measured; the quiet workspace is measured alone and beside the other in turns; what counts is the median of the ratios of such
-//! pairs. The first row is of nobody who disturbs: what it differs from 1 is the noise of all others.
+//! Two cores are noisy, and a p99 most of all: the server has one core and both load generators the other, whoever is hostile behind the
+//! one that is measured; the quiet workspace is measured alone and beside the other in turns; what counts is the median of the ratios of
+//! such pairs. The first row is of nobody who disturbs: what it differs from 1 is the noise of all others.
 
 pub(crate) mod nuisance;
 
@@ -51,6 +51,9 @@ const REQUESTS_MIN: u64 = 1_000;
 /// All come from one address: what bounds one address is not what is measured here, and would stop the quiet workspace, too.
 const FROM_ONE_ADDRESS: [&str; 6] =
     ["--connections-per-address-max", "1000000", "--requests-per-s-max", "0", "--endpoint-requests-per-s-max", "0"];
+
+const COLUMNS: [&str; 9] =
+    ["another workspace", "quiet alone p50 ms", "p99 ms", "beside it p50 ms", "p99 ms", "of its p99 alone", "lowest", "highest", "errors"];
 
 /// What somebody does, and its name.
 struct Nuisance {
@@ -110,18 +113,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     let quiet = Load { url: &server.hook(QUIET), token: Some(&server.token), connections: 1, seconds: options.seconds, paths: &[] };
-    let columns = [
-        "another workspace",
-        "quiet alone p50 ms",
-        "p99 ms",
-        "beside it p50 ms",
-        "p99 ms",
-        "of its p99 alone",
-        "lowest",
-        "highest",
-        "errors",
-    ];
-    let (mut table, mut figures) = (vec![columns.map(str::to_owned).to_vec()], Vec::new());
+    let (mut table, mut figures) = (vec![COLUMNS.map(str::to_owned).to_vec()], Vec::new());
     for (number, nuisance) in NUISANCES.iter().enumerate().filter(|(_, nuisance)| nuisance.name.contains(&options.only)) {
         let hostile = || act(&server, options, nuisance.act, number);
         let measured = in_turns(&server, &quiet, &hostile, options.times.max(PAIRS_MIN)).await?;
@@ -184,8 +176,8 @@ impl Ratio {
     }
 }
 
-/// The quiet one alone and beside the hostile one, so many times, every second time the other way round: the machine has slow minutes, which
-/// both shall have.
+/// The quiet one alone and beside the hostile one, so many times, every second time the other way round: the machine has slow minutes,
+/// which both shall have.
 async fn in_turns<H>(server: &Server, quiet: &Load<'_>, hostile: &H, pairs: usize) -> anyhow::Result<Measured>
 where
     H: Fn() -> anyhow::Result<()> + Sync,

@@ -1,5 +1,5 @@
-//! What limits cost hello: the Rust component in a workspace without a plan, beside workspaces whose plan sets quotas, by a token that may do
-//! everything and by one that starts one path. Each has its turn in every round, on one server, so a slow minute of the machine is everybody's.
+//! What limits cost hello: the Rust component in a workspace without a plan, beside workspaces whose plan sets quotas, by a token that may
+//! do everything and by one that starts one path. Each has its turn in every round, on one server: a slow minute is everybody's.
 
 use std::time::{Duration, Instant};
 
