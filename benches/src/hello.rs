@@ -1,4 +1,7 @@
-//! hello: a synchronous webhook with token and run record, a fresh sandbox for each request, beside peers in the same run.
+//! hello: a synchronous webhook with token and run record, a fresh sandbox for each request, beside peers in the same run, and
+//! what authentication and quotas cost.
+
+mod limits;
 
 use serde_json::json;
 
@@ -21,6 +24,12 @@ pub(crate) struct Options {
     /// Only our own rows.
     #[arg(long)]
     no_peers: bool,
+    /// Only what limits cost.
+    #[arg(long)]
+    only_limits: bool,
+    /// Prints what limits cost as a line of JSON, too.
+    #[arg(long)]
+    json: bool,
     #[arg(long, value_enum, default_value = "sqlite")]
     database: Kind,
 }
@@ -32,6 +41,13 @@ struct Row {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    if !options.only_limits {
+        beside_peers(options).await?;
+    }
+    limits::run(options).await
+}
+
+async fn beside_peers(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     if !options.no_peers {
         for peer in [

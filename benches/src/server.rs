@@ -108,6 +108,15 @@ impl Server {
         Ok(request.send().await?.error_for_status()?.json().await?)
     }
 
+    /// The body of an answer that must be 2xx; what is refused is told with its body.
+    pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.json(body).send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        anyhow::ensure!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
+    }
+
     /// Starts a run under a key that makes it safe to ask again; returns its id.
     pub(crate) async fn start_once(&self, path: &str, arguments: &Value, key: &str) -> anyhow::Result<String> {
         let request = self.http.post(format!("{}/hooks/default/start/{path}", self.url)).bearer_auth(&self.token);
@@ -163,7 +172,11 @@ impl Server {
     }
 
     pub(crate) async fn deploy_component(&self, path: &str, component: Vec<u8>) -> anyhow::Result<()> {
-        let request = self.http.put(format!("{}/api/w/default/scripts/{path}", self.url)).bearer_auth(&self.token);
+        self.deploy_component_in("default", path, component).await
+    }
+
+    pub(crate) async fn deploy_component_in(&self, workspace: &str, path: &str, component: Vec<u8>) -> anyhow::Result<()> {
+        let request = self.http.put(format!("{}/api/w/{workspace}/scripts/{path}", self.url)).bearer_auth(&self.token);
         let response = request.header("content-type", "application/wasm").body(component).send().await?;
         let status = response.status();
         anyhow::ensure!(status.is_success(), "{path}: {status}: {}", response.text().await?);

@@ -56,8 +56,9 @@ impl What {
             Self::Pushes => "pushes",
             Self::Connections => "connections",
         };
-        let mut command = Command::new("taskset");
-        command.args(["-c", "1"]).arg(std::env::current_exe()?).args(["nuisance", name]);
+        // Behind the one that is measured, which shares the core.
+        let mut command = Command::new("nice");
+        command.args(["-n", "19", "taskset", "-c", "1"]).arg(std::env::current_exe()?).args(["nuisance", name]);
         for (option, value) in arguments {
             command.args([option, value]);
         }

@@ -1,6 +1,7 @@
 //! Records of fast-lane runs, written behind their answers in batches.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,6 +15,9 @@ use crate::{WRITE_BEHIND_BATCH_MAX, WRITE_BEHIND_BYTES_MAX, WRITE_BEHIND_DELAY, 
 
 /// How long to wait after a failed write before the next try.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Bytes that are written in one commit, unless one record alone is longer: whoever waits for the database's writer, or for the thread that
+/// makes rows of a log, does not wait for all that somebody else has logged.
+const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What a record counts besides its texts.
 const RECORD_OVERHEAD_BYTES: usize = 512;
 
@@ -31,6 +35,9 @@ pub(crate) struct WriteBehind {
 #[derive(Default)]
 struct Buffer {
     records: Vec<FinishedRun>,
+    /// What each of them counts.
+    sizes: VecDeque<usize>,
+    /// What they count together, with those that are being written.
     bytes: usize,
     /// Records in a batch that is being written.
     writing: usize,
@@ -40,6 +47,15 @@ struct Buffer {
 }
 
 impl Buffer {
+    /// Takes the oldest records, as many as are one batch, and says what they count together.
+    fn take_batch(&mut self) -> (Vec<FinishedRun>, usize) {
+        let (count, bytes) = first_batch(&self.sizes);
+        self.writing = count;
+        self.sizes.drain(..count);
+        let rest = self.records.split_off(count);
+        (std::mem::replace(&mut self.records, rest), bytes)
+    }
+
     fn is_full(&self) -> bool {
         self.records.len() + self.writing >= WRITE_BEHIND_RECORDS_MAX || self.bytes >= WRITE_BEHIND_BYTES_MAX
     }
@@ -72,6 +88,7 @@ impl WriteBehind {
         let count = {
             let mut buffer = self.buffer();
             buffer.records.push(record);
+            buffer.sizes.push_back(bytes);
             buffer.bytes += bytes;
             buffer.added += 1;
             buffer.records.len()
@@ -127,18 +144,11 @@ impl WriteBehind {
 
     /// Writes one batch; returns whether there is more to write.
     async fn write_batch(&self) -> bool {
-        let batch = {
-            let mut buffer = self.buffer();
-            let count = buffer.records.len().min(WRITE_BEHIND_BATCH_MAX);
-            buffer.writing = count;
-            let rest = buffer.records.split_off(count);
-            std::mem::replace(&mut buffer.records, rest)
-        };
+        let (batch, bytes) = self.buffer().take_batch();
         if batch.is_empty() {
             return false;
         }
         let count = batch.len();
-        let bytes: usize = batch.iter().map(charge_bytes).sum();
         let mut delay = RETRY_DELAY;
         // The answers are out, so the records must not be dropped: try until the store takes them.
         let mut written = self.history.append(batch.clone()).await;
@@ -161,10 +171,41 @@ impl WriteBehind {
     }
 }
 
+/// How many of records that count so much are one batch, and what they count together: one record at least, if there is any.
+fn first_batch(sizes: &VecDeque<usize>) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for size in sizes.iter().take(WRITE_BEHIND_BATCH_MAX) {
+        if count > 0 && bytes + size > BATCH_BYTES_MAX {
+            break;
+        }
+        count += 1;
+        bytes += size;
+    }
+    (count, bytes)
+}
+
 fn charge_bytes(record: &FinishedRun) -> usize {
     let outcome = &record.outcome;
     RECORD_OVERHEAD_BYTES
         + record.run.input.len_bytes()
         + outcome.output.as_ref().map_or(0, Output::len_bytes)
         + outcome.log.iter().map(sandmill_model::LogEntry::charge_bytes).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_so_many_records_or_so_many_bytes_and_never_nothing() {
+        let check = |sizes: &[usize], expected: (usize, usize)| {
+            assert_eq!(first_batch(&sizes.iter().copied().collect()), expected, "{} records", sizes.len());
+        };
+        check(&[], (0, 0));
+        check(&[600; 3], (3, 1800));
+        check(&[600; 5_000], (WRITE_BEHIND_BATCH_MAX, 600 * WRITE_BEHIND_BATCH_MAX));
+        check(&[BATCH_BYTES_MAX / 2; 3], (2, BATCH_BYTES_MAX));
+        check(&[600, BATCH_BYTES_MAX, 600], (1, 600));
+        check(&[3 * BATCH_BYTES_MAX, 600], (1, 3 * BATCH_BYTES_MAX));
+    }
 }

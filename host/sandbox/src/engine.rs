@@ -26,8 +26,9 @@ const MEMORY_RESIDENT_BYTES: usize = 4 * MIB;
 const TABLE_RESIDENT_BYTES: usize = MIB;
 /// The same where the kernel cannot tell which pages were written (Linux before 6.7): there it would copy all of it each time.
 const RESIDENT_BYTES_WITHOUT_PAGEMAP: usize = 64 * KIB;
-/// Slots whose memory goes back to the kernel in one go.
-const DECOMMIT_BATCH: usize = 16;
+/// Slots whose memory goes back to the kernel in one go. One: what a run has given back is counted as free, and must be; and who took much
+/// gives it back in a turn of its own workspace, not that of sixteen runs in one.
+const DECOMMIT_BATCH: usize = 1;
 /// Free slots that keep the image of the program they held last.
 const WARM_SLOTS_MAX: u32 = 256;
 

@@ -1,6 +1,9 @@
-//! Ten thousand runs, and nothing is left of them.
+//! Ten thousand runs, and nothing is left of them; a few large ones, and their memory is the kernel's again.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use sandmill_model::{JsonText, Limits, OutcomeKind};
 use sandmill_sandbox::CallInput;
@@ -40,4 +43,22 @@ async fn ten_thousand_runs() {
     // Other tests run beside this one; a leak of a whole instance each time would be a hundred times as much.
     assert!(resident_bytes() < memory + 512 * MIB, "{} -> {}", memory, resident_bytes());
     assert!(open_files() < files + 200, "{} -> {}", files, open_files());
+}
+
+#[tokio::test]
+async fn what_large_runs_had_is_free_in_truth() {
+    const RUNS: u64 = 12;
+    let bed = testbed(|_| {});
+    let limits = Limits { memory_bytes: 256 * MIB, ..Limits::default() };
+    let before = resident_bytes();
+    for _ in 0..RUNS {
+        assert_kind(&bed.run_within(&format!(r#"{{"mode":"allocate","n":{}}}"#, 100 * MIB), limits).await, OutcomeKind::Ok);
+    }
+    assert_eq!(bed.sandbox.guest_memory_bytes(), 0);
+    // Other tests run beside this one and end.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while resident_bytes() > before + RUNS / 2 * 100 * MIB {
+        assert!(Instant::now() < deadline, "{before} -> {}", resident_bytes());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

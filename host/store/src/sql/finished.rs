@@ -58,7 +58,7 @@ pub(super) async fn insert(conn: &mut Conn<'_>, runs: &[(&FinishedRun, Logged)])
     let mut chunks = Chunks::default();
     for (done, logged) in runs {
         push_run(&mut rows, done)?;
-        chunks.add_rest(done, *logged)?;
+        chunks.add_rest(done, *logged).await?;
     }
     conn.insert(&RUNS, rows).await?;
     labels::insert(conn, runs.iter().map(|(done, _)| &done.run)).await?;

@@ -35,25 +35,27 @@ pub(super) struct Chunks(Vec<Value>);
 
 impl Chunks {
     /// What of an attempt's log is not written yet.
-    pub(super) fn add_rest(&mut self, done: &FinishedRun, logged: Logged) -> Result<(), StoreError> {
+    pub(super) async fn add_rest(&mut self, done: &FinishedRun, logged: Logged) -> Result<(), StoreError> {
         let log = &done.outcome.log;
         // An attempt that was stopped harshly may have lost its log.
         let (written, perhaps) = (logged.entries.min(log.len()), logged.perhaps.min(log.len()));
         let start = LogPosition::of(logged.begun.unwrap_or(done.attempt), 0);
         let (workspace, run) = (done.run.workspace, done.run.id);
         // What may be there and what is not in chunks of their own.
-        self.add(workspace, run, start.plus(written), log.get(written..perhaps).unwrap_or_default())?;
+        self.add(workspace, run, start.plus(written), log.get(written..perhaps).unwrap_or_default()).await?;
         let from = written.max(perhaps);
-        self.add(workspace, run, start.plus(from), log.get(from..).unwrap_or_default())
+        self.add(workspace, run, start.plus(from), log.get(from..).unwrap_or_default()).await
     }
 
-    fn add(&mut self, workspace: WorkspaceId, run: RunId, from: LogPosition, entries: &[LogEntry]) -> Result<(), StoreError> {
+    /// A long log takes milliseconds: after each chunk others have the thread.
+    async fn add(&mut self, workspace: WorkspaceId, run: RunId, from: LogPosition, entries: &[LogEntry]) -> Result<(), StoreError> {
         let (mut lines, mut first) = (String::new(), 0);
         for (index, entry) in entries.iter().enumerate() {
             let line = to_json(entry)?;
             if !lines.is_empty() && lines.len() + line.len() > CHUNK_BYTES {
                 self.0.extend(values![workspace, run, from.plus(first).number(), std::mem::take(&mut lines)]);
                 first = index;
+                tokio::task::yield_now().await;
             }
             lines.push_str(&line);
             lines.push('\n');
@@ -82,8 +84,11 @@ pub(super) async fn append(lease: Incarnation, parts: &[LogPart], mut conn: Conn
     let held: HashSet<RunKey> = rows.iter().map(super::queued::read_key).collect::<Result<_, _>>()?;
     let mut chunks = Chunks::default();
     let mut written = Vec::with_capacity(held.len());
-    for part in parts.iter().filter(|part| held.contains(&run_key(part.workspace, part.run))) {
-        chunks.add(part.workspace, part.run, part.from, &part.entries)?;
+    for part in parts {
+        if !held.contains(&run_key(part.workspace, part.run)) {
+            continue;
+        }
+        chunks.add(part.workspace, part.run, part.from, &part.entries).await?;
         written.push(part.run);
     }
     chunks.insert(&mut conn).await?;
@@ -155,4 +160,35 @@ fn read_lines(lines: &str) -> Result<Vec<LogEntry>, StoreError> {
     // Not by line: fields are kept as the script wrote them, with their own line breaks.
     let entries = serde_json::Deserializer::from_str(lines).into_iter();
     entries.map(|entry| entry.map_err(|error| StoreError::Corrupt(format!("a log: {error}")))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use sandmill_model::{Clock, LogLevel, LogStream, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn a_long_log_lets_others_go_on_after_each_chunk() {
+        let now = SystemClock.now();
+        let message = "x".repeat(CHUNK_BYTES / 2);
+        let entry = LogEntry { at: now, level: LogLevel::Info, stream: LogStream::Stdout, message, fields: None };
+        let mut chunks = Chunks::default();
+        let waits = {
+            let entries = vec![entry; 4];
+            let mut adding = pin!(chunks.add(WorkspaceId::new(now), RunId::new(now), LogPosition::of(1, 0), &entries));
+            let mut waits = 0;
+            while adding.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                waits += 1;
+            }
+            waits
+        };
+        // Two of them are more than one chunk has.
+        assert_eq!((waits, chunks.0.len()), (3, 4 * LOGS.columns.len()));
+    }
 }

@@ -184,7 +184,7 @@ pub(super) async fn try_again(
             )
             .await?;
         if changed > 0 {
-            chunks.add_rest(done, *logged)?;
+            chunks.add_rest(done, *logged).await?;
             held.push(run_key(done.run.workspace, done.run.id));
         }
     }
