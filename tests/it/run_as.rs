@@ -219,21 +219,25 @@ async fn what_was_deleted_meanwhile_nothing_acts_as(database: Database) {
     let Some(server) = database.server() else { return };
     let bob = Caller::new(server, "gone-bob", "operator").await;
     let admin = Caller::admin(server);
-    for name in ["gone-later", "gone-never"] {
+    for name in ["gone-later", "gone-list", "gone-never"] {
         account(server, name, &[], &["u/gone-bob"]).await;
     }
     let group = admin.sends(Method::PUT, "/api/w/default/groups/gone-group", json!({"members": ["gone-bob"]})).await;
     assert_eq!(group.status, 200, "{group:?}");
     server.deploy("f/gone/x", "typescript", WHO).await.unwrap();
     let mut started = Vec::new();
-    for (identity, status, outcome) in
-        [("s/gone-later", "failed", "denied"), ("g/gone-group", "failed", "denied"), ("s/gone-never", "succeeded", "ok")]
-    {
+    for (identity, status, outcome) in [
+        ("s/gone-later", "failed", "denied"),
+        ("s/gone-list", "failed", "denied"),
+        ("g/gone-group", "failed", "denied"),
+        ("s/gone-never", "succeeded", "ok"),
+    ] {
         let body = json!({"path": "f/gone/x", "run_as": identity, "delay_ms": 3_000});
         let answer = bob.sends(Method::POST, "/api/w/default/runs", body).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         started.push((answer.json().unwrap()["run_id"].as_str().unwrap().to_owned(), identity, status, outcome));
     }
+    account(server, "gone-list", &[], &[]).await;
     for gone in ["service-accounts/gone-later", "groups/gone-group"] {
         assert_eq!(admin.sends(Method::DELETE, &format!("/api/w/default/{gone}"), json!({})).await.status, 204, "{gone}");
     }

@@ -13,7 +13,7 @@ use sandmill_model::{
 };
 use serde_json::{Value, json};
 
-use crate::{Inner, StartTerms, accept::Parts};
+use crate::{Inner, StartTerms, accept::Parts, run_as::Acting};
 
 /// How long to wait after a failed look-up before the next try.
 const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(200);
@@ -56,10 +56,10 @@ impl Inner {
         // A failure whose arguments are longer than the handler takes is told without them.
         let fits = whole.len_bytes() as u64 <= target.limits.arguments_bytes;
         let input = if fits { whole } else { Input::Arguments(failure(done, false)) };
-        let FinishedRun { run: NewRun { workspace, workspace_name, run_as, .. }, ended_at, .. } = &*done;
+        let FinishedRun { run: NewRun { workspace, workspace_name, run_as, answered_by, .. }, ended_at, .. } = &*done;
         let assembled = self.policy(&target, &input, &StartTerms::default(), *ended_at).and_then(|policy| {
-            let parts =
-                Parts { workspace: *workspace, workspace_name: Arc::clone(workspace_name), target, input, run_as: Arc::clone(run_as) };
+            let acting = Acting { run_as: Arc::clone(run_as), answered_by: answered_by.clone() };
+            let parts = Parts { workspace: *workspace, workspace_name: Arc::clone(workspace_name), target, input, acting };
             Ok((policy, self.assemble(parts, *ended_at)?))
         });
         match assembled {
