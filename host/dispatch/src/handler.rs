@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use sandmill_model::{
-    Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus,
+    Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus, ScriptPath,
     code::Refusal,
     limits::CHILD_DEPTH_MAX,
     run::{FinishedRun, Lineage, NewRun},
@@ -39,6 +39,10 @@ impl Inner {
             note(done, format!("the error handler {} is not deployed", key.1));
             return None;
         };
+        if let Some(why) = self.is_against(done, &key.1).await {
+            note(done, format!("the error handler {} was not started: {why}", key.1));
+            return None;
+        }
         // Below the run that failed, as its children are: what a handler starts may fail, too, and be handled.
         let above = done.run.lineage.unwrap_or(Lineage { depth: 0, since: done.run.scheduled_for });
         let lineage = Lineage { depth: above.depth + 1, ..above };
@@ -74,6 +78,19 @@ impl Inner {
             Err(Refusal { detail, .. }) => {
                 note(done, format!("the error handler {} was not started: {detail}", key.1));
                 None
+            }
+        }
+    }
+
+    /// What stands against starting the handler, as soon as that can be read.
+    async fn is_against(&self, done: &FinishedRun, handler: &ScriptPath) -> Option<String> {
+        loop {
+            match self.against_handler(done, handler).await {
+                Ok(why) => return why,
+                Err(error) => {
+                    tracing::error!(%error, run = %done.run.id, "who may start the error handler of a run could not be read; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
             }
         }
     }
