@@ -382,6 +382,8 @@ async fn accept_as(
     };
     match app.store.invitations.accept(hash, invited, now).await? {
         Ok(user) => {
+            // It may be known that they were no member.
+            app.outdate_people(vec![user.name.clone()]);
             let facts = facts(&user.name, kind, session);
             Ok((user, facts))
         }
