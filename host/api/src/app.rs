@@ -29,7 +29,7 @@ use crate::{
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Unknown tokens kept in memory, apart from the others: a flood of them must not push those out.
 const UNKNOWN_TOKENS_MAX: usize = 1_000;
-/// Workspaces kept in memory.
+/// Workspaces kept in memory, and as many names of none.
 const WORKSPACES_MAX: usize = 10_000;
 /// Sessions kept in memory.
 const PEOPLE_MAX: usize = 10_000;
@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
     pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    /// Names of which there was no workspace a moment ago.
+    pub(crate) unknown_workspaces: Recent<Arc<str>, ()>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// What identities of people may in workspaces; none: they are in it no member.
@@ -113,6 +115,7 @@ impl App {
             token_look_ups: Flights::default(),
             session_look_ups: Flights::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+            unknown_workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::weighed(
                 MEMBERS_SCOPES_MAX,
@@ -169,5 +172,7 @@ impl App {
         self.members.outdate(|(workspace, _), _| workspaces.contains(workspace));
         self.identities.outdate(|(workspace, _), _| workspaces.contains(workspace));
         self.workspaces.outdate(|_, workspace| workspaces.contains(&workspace.id));
+        // One of them may be new.
+        self.unknown_workspaces.outdate(|_, ()| true);
     }
 }
