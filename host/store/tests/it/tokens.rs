@@ -81,7 +81,7 @@ fn rotation(token: &Token, workspace: Option<WorkspaceId>, secret: &str, old_unt
 async fn a_token_is_found_by_its_hash(database: Database) {
     let store = database.open().await;
     assert!(!store.tokens.any().await.unwrap());
-    let (of_workspace, of_instance) = (principal(), Principal { workspace: None, scopes: [].into(), ..principal() });
+    let (of_workspace, of_instance) = (principal(), Principal { workspace: None, scopes: Vec::<Scope>::new().into(), ..principal() });
     store.tokens.put(TokenHash::of("one"), &of_workspace, "läbel", tick()).await.unwrap();
     store.tokens.put(TokenHash::of("two"), &of_instance, "", tick()).await.unwrap();
     assert!(store.tokens.any().await.unwrap());
