@@ -25,6 +25,7 @@ on_both![
     whoever_starts_names_what_they_may_use,
     what_a_deployer_may_use_no_more_starts_no_more,
     what_was_deleted_meanwhile_nothing_acts_as,
+    a_handler_starts_as_long_as_who_named_it_may_start_it,
     children_gain_nothing,
     an_account_has_nothing_that_its_maker_lacks,
 ];
@@ -219,21 +220,25 @@ async fn what_was_deleted_meanwhile_nothing_acts_as(database: Database) {
     let Some(server) = database.server() else { return };
     let bob = Caller::new(server, "gone-bob", "operator").await;
     let admin = Caller::admin(server);
-    for name in ["gone-later", "gone-never"] {
+    for name in ["gone-later", "gone-list", "gone-never"] {
         account(server, name, &[], &["u/gone-bob"]).await;
     }
     let group = admin.sends(Method::PUT, "/api/w/default/groups/gone-group", json!({"members": ["gone-bob"]})).await;
     assert_eq!(group.status, 200, "{group:?}");
     server.deploy("f/gone/x", "typescript", WHO).await.unwrap();
     let mut started = Vec::new();
-    for (identity, status, outcome) in
-        [("s/gone-later", "failed", "denied"), ("g/gone-group", "failed", "denied"), ("s/gone-never", "succeeded", "ok")]
-    {
+    for (identity, status, outcome) in [
+        ("s/gone-later", "failed", "denied"),
+        ("s/gone-list", "failed", "denied"),
+        ("g/gone-group", "failed", "denied"),
+        ("s/gone-never", "succeeded", "ok"),
+    ] {
         let body = json!({"path": "f/gone/x", "run_as": identity, "delay_ms": 3_000});
         let answer = bob.sends(Method::POST, "/api/w/default/runs", body).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         started.push((answer.json().unwrap()["run_id"].as_str().unwrap().to_owned(), identity, status, outcome));
     }
+    account(server, "gone-list", &[], &[]).await;
     for gone in ["service-accounts/gone-later", "groups/gone-group"] {
         assert_eq!(admin.sends(Method::DELETE, &format!("/api/w/default/{gone}"), json!({})).await.status, 204, "{gone}");
     }
@@ -241,6 +246,43 @@ async fn what_was_deleted_meanwhile_nothing_acts_as(database: Database) {
         let run = server.ended_run(&run).await.unwrap();
         assert_eq!((&run["status"], &run["outcome"], &run["run_as"]), (&json!(status), &json!(outcome), &json!(identity)), "{run}");
     }
+}
+
+async fn a_handler_starts_as_long_as_who_named_it_may_start_it(database: Database) {
+    let Some(server) = database.server() else { return };
+    let ann = Caller::new(server, "handled-ann", "developer").await;
+    let bob = Caller::new(server, "handled-bob", "operator").await;
+    let admin = Caller::admin(server);
+    let role = async |role: &str| {
+        let put = admin.sends(Method::PUT, "/api/w/default/members/handled-ann", json!({ "role": role })).await;
+        assert_eq!(put.status, 200, "{put:?}");
+    };
+    account(server, "handled", &["runs:start:f/handled/x"], &["u/handled-bob"]).await;
+    server.deploy("f/handled/handler", "typescript", WHO).await.unwrap();
+    let manifest = json!({"dispatch": {"error_handler": "f/handled/handler"}});
+    let breaks = "export function main() { throw new Error('broken'); }";
+    let body = json!({"language": "typescript", "source": breaks, "manifest": manifest});
+    assert_eq!(ann.sends(Method::PUT, "/api/w/default/scripts/f/handled/x", body).await.status, 201);
+    // As whom the handler acted, and what the log of what failed says. Both are written in the commit of its end.
+    let fails = async |run_as: &str| {
+        let answer = bob.sends(Method::POST, "/api/w/default/runs", json!({"path": "f/handled/x", "run_as": run_as})).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let run = answer.json().unwrap()["run_id"].as_str().unwrap().to_owned();
+        assert_eq!(server.ended_run(&run).await.unwrap()["status"], "failed");
+        let handlers = server.get_json(&format!("/api/w/default/runs?handler_of={run}")).await.unwrap();
+        let handlers: Vec<Value> = handlers["items"].as_array().unwrap().iter().map(|handler| handler["run_as"].clone()).collect();
+        (handlers, server.run_log(&run).await.unwrap())
+    };
+    assert_eq!(fails("u/handled-bob").await.0, [json!("u/handled-bob")]);
+    role("viewer").await;
+    let (handlers, log) = fails("u/handled-bob").await;
+    assert!(handlers.is_empty() && log.contains("whoever deployed the script may not start it any more"), "{handlers:?} {log}");
+    role("developer").await;
+    assert_eq!(fails("u/handled-bob").await.0, [json!("u/handled-bob")]);
+    let (handlers, log) = fails("s/handled").await;
+    assert!(handlers.is_empty() && log.contains("acts as s/handled, which may not start it"), "{handlers:?} {log}");
+    account(server, "handled", &["runs:start:f/handled/*"], &["u/handled-bob"]).await;
+    assert_eq!(fails("s/handled").await.0, [json!("s/handled")]);
 }
 
 async fn children_gain_nothing(database: Database) {

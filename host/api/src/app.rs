@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
     Clock, Digest, TokenId, WorkspaceId,
-    auth::{Principal, Scope, TokenHash},
+    auth::{Scope, TokenHash},
     build::Builder,
     people::Name,
     recent::Recent,
@@ -29,14 +29,15 @@ use crate::{
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Unknown tokens kept in memory, apart from the others: a flood of them must not push those out.
 const UNKNOWN_TOKENS_MAX: usize = 1_000;
-/// Workspaces kept in memory.
+/// Workspaces kept in memory, and as many names of none.
 const WORKSPACES_MAX: usize = 10_000;
 /// Sessions kept in memory.
 const PEOPLE_MAX: usize = 10_000;
-/// People in workspaces kept in memory; each may have thousands of scopes.
-const MEMBERS_MAX: usize = 1_000;
-/// Identities of runs that call the API, kept in memory.
-const IDENTITIES_MAX: usize = 1_000;
+/// Scopes of people in workspaces kept in memory, and who is in none: each is 40 bytes and shares its texts with others, so all of them are
+/// some 20 MiB. Most people have 43 scopes; one may have thousands.
+const MEMBERS_SCOPES_MAX: usize = 500_000;
+/// The same of identities of runs that call the API.
+const IDENTITIES_SCOPES_MAX: usize = 100_000;
 /// Accounts and addresses of which it is kept in memory how often something failed or came: some MiB for each kind, if all are taken.
 const COUNTED_MAX: usize = 100_000;
 /// Logins of one account that may fail.
@@ -67,10 +68,12 @@ pub(crate) struct App {
     pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
     pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
+    /// Names of which there was no workspace a moment ago.
+    pub(crate) unknown_workspaces: Recent<Arc<str>, ()>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
-    /// As whom they act in workspaces.
-    pub(crate) members: Recent<(TokenHash, WorkspaceId), Arc<Principal>>,
+    /// What identities of people may in workspaces; none: they are in it no member.
+    pub(crate) members: Recent<(WorkspaceId, Arc<str>), Option<Arc<[Scope]>>>,
     /// What identities may, as which runs call the API.
     pub(crate) identities: Recent<(WorkspaceId, Arc<str>), Arc<[Scope]>>,
     pub(crate) passwords: Passwords,
@@ -112,9 +115,14 @@ impl App {
             token_look_ups: Flights::default(),
             session_look_ups: Flights::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
+            unknown_workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),
-            members: Recent::new(MEMBERS_MAX, BELIEVED),
-            identities: Recent::new(IDENTITIES_MAX, BELIEVED),
+            members: Recent::weighed(
+                MEMBERS_SCOPES_MAX,
+                |scopes: &Option<Arc<[Scope]>>| 1 + scopes.as_ref().map_or(0, |scopes| scopes.len()),
+                BELIEVED,
+            ),
+            identities: Recent::weighed(IDENTITIES_SCOPES_MAX, |scopes: &Arc<[Scope]>| 1 + scopes.len(), BELIEVED),
             passwords: Passwords::new(),
             accounts: Counts::new(OF_ACCOUNT, COUNTED_MAX),
             addresses: Counts::new(OF_ADDRESS, COUNTED_MAX),
@@ -156,13 +164,15 @@ impl App {
     fn forget_people(&self, users: &[Name]) {
         self.people.outdate(|_, person| person.as_ref().is_some_and(|person| users.contains(&person.session.user.name)));
         let is_theirs = |identity: &str| users.iter().any(|user| identity.strip_prefix("u/") == Some(user.as_str()));
-        self.members.outdate(|_, principal| is_theirs(&principal.identity));
+        self.members.outdate(|(_, identity), _| is_theirs(identity));
         self.identities.outdate(|(_, identity), _| is_theirs(identity));
     }
 
     fn forget_members(&self, workspaces: &[WorkspaceId]) {
-        self.members.outdate(|(_, workspace), _| workspaces.contains(workspace));
+        self.members.outdate(|(workspace, _), _| workspaces.contains(workspace));
         self.identities.outdate(|(workspace, _), _| workspaces.contains(workspace));
         self.workspaces.outdate(|_, workspace| workspaces.contains(&workspace.id));
+        // One of them may be new.
+        self.unknown_workspaces.outdate(|_, ()| true);
     }
 }

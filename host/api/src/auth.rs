@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use sandmill_model::{
     Code, Timestamp, TokenId,
     auth::{Action, Domain, Principal, TokenHash},
+    quota::is_name,
 };
 use sandmill_store::{
     users::Carrier,
@@ -231,13 +232,19 @@ impl App {
     /// The workspace called `name`, if `principal` belongs to it.
     pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
         let now = self.clock.now();
-        let found = match self.workspaces.get_within(name, now, self.dispatch.believed(BELIEVED)) {
+        let believed = self.dispatch.believed(BELIEVED);
+        let found = match self.workspaces.get_within(name, now, believed) {
             Some(workspace) => Some(workspace),
+            // As soon as one of others: how long it takes must not tell which of them is there.
+            None if self.unknown_workspaces.get_within(name, now, believed).is_some() => None,
             None => {
-                let began = self.workspaces.moment();
+                let (began, began_without) = (self.workspaces.moment(), self.unknown_workspaces.moment());
                 let found = self.store.workspaces.by_name(name).await?;
-                if let Some(workspace) = &found {
-                    self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now);
+                match &found {
+                    Some(workspace) => self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now),
+                    None if is_name(name) => self.unknown_workspaces.put_of(began_without, name.into(), (), now),
+                    // None can ever be called so, and the name may be long.
+                    None => {}
                 }
                 found
             }

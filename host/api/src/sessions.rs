@@ -70,7 +70,7 @@ impl Person {
     /// As whom they act outside of any workspace: there only who administers the installation may do anything.
     pub(crate) fn outside(&self) -> Arc<Principal> {
         let User { name, is_instance_admin, .. } = &self.session.user;
-        let scopes = if *is_instance_admin { vec![Scope::all()] } else { Vec::new() };
+        let scopes: Arc<[Scope]> = if *is_instance_admin { [Scope::all()].into() } else { Arc::default() };
         Arc::new(Principal { token: self.session.id, workspace: None, identity: name.identity(), scopes })
     }
 
@@ -302,20 +302,20 @@ impl App {
         if *is_instance_admin {
             return Ok(Some(person.outside()));
         }
-        let (key, now) = ((person.hash, workspace.id), self.clock.now());
-        if let Some(principal) = self.members.get_within(&key, now, self.dispatch.believed(believed)) {
-            return Ok(Some(principal));
-        }
-        let began = self.members.moment();
-        let Some(standing) = self.store.members.standing(workspace.id, user).await? else { return Ok(None) };
-        let principal = Arc::new(Principal {
-            token: person.session.id,
-            workspace: Some(workspace.id),
-            identity: user.identity(),
-            scopes: standing.scopes(user),
-        });
-        self.members.put_of(began, key, Arc::clone(&principal), now);
-        Ok(Some(principal))
+        let identity = user.identity();
+        let (key, now) = ((workspace.id, Arc::clone(&identity)), self.clock.now());
+        // Of all sessions of theirs alike.
+        let scopes = match self.members.get_within(&key, now, self.dispatch.believed(believed)) {
+            Some(known) => known,
+            None => {
+                let began = self.members.moment();
+                let standing = self.store.members.standing(workspace.id, user).await?;
+                let scopes = standing.map(|standing| Arc::<[Scope]>::from(standing.scopes(user)));
+                self.members.put_of(began, key, scopes.clone(), now);
+                scopes
+            }
+        };
+        Ok(scopes.map(|scopes| Arc::new(Principal { token: person.session.id, workspace: Some(workspace.id), identity, scopes })))
     }
 
     /// Opens a session; `password` is the PHC string of the one that was shown. None if meanwhile it is another, or the user was disabled.

@@ -14,7 +14,10 @@ use sandmill_store::{
     workspaces::{Allotment, Status, Workspace},
 };
 
-use crate::{Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, meters::Left, policy::dedup, refuse, trace};
+use crate::{
+    Accepted, DRAIN, Dispatch, Inner, RerunTerms, StartRequest, StartTerms, Waited, meters::Left, policy::dedup, refuse, run_as::Acting,
+    trace,
+};
 
 impl Dispatch {
     /// Makes a run durable; it executes as soon as a worker is free.
@@ -201,7 +204,7 @@ impl Dispatch {
         let key = (workspace.id, path, selector);
         let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
-        let run_as = self.inner.identity(&principal, workspace.id, &target, &terms).await?;
+        let acting = self.inner.identity(&principal, workspace.id, &target, &terms).await?;
         let scheduled_for = terms.due.map_or(now, |due| due.at(now));
         let mut policy = self.inner.policy(&target, &input, &terms, scheduled_for)?;
         // A handler that fails is not handled by itself.
@@ -211,7 +214,7 @@ impl Dispatch {
         }
         let dedup = dedup(&target.path, key.2, &input, &terms, &principal);
         let lineage = terms.child_of.map(|child| child.lineage);
-        let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, run_as };
+        let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, acting };
         let run = self.inner.assemble(parts, now)?;
         Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })
     }
@@ -231,13 +234,13 @@ pub(crate) struct Parts {
     pub(crate) workspace_name: Arc<str>,
     pub(crate) target: Target,
     pub(crate) input: Input,
-    pub(crate) run_as: Arc<str>,
+    pub(crate) acting: Acting,
 }
 
 impl Inner {
     /// A run that is due now, on no special terms.
     pub(crate) fn assemble(&self, parts: Parts, now: Timestamp) -> Result<NewRun, Refusal> {
-        let Parts { workspace, workspace_name, target, input, run_as } = parts;
+        let Parts { workspace, workspace_name, target, input, acting } = parts;
         let input_bytes = match &input {
             Input::Arguments(json) => json.as_str().len(),
             Input::Event(event) => event.payload.len(),
@@ -259,7 +262,8 @@ impl Inner {
             version: target.version,
             input,
             limits: target.limits,
-            run_as,
+            run_as: acting.run_as,
+            answered_by: acting.answered_by,
             created_at: now,
             scheduled_for: now,
             policy: Arc::clone(&self.plain_policy),

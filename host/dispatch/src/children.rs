@@ -83,8 +83,8 @@ impl Dispatch {
         let workspace = workspace.filter(|workspace| workspace.id == parent.workspace);
         let workspace = workspace.ok_or_else(|| ChildError::Unavailable("the workspace has another name by now".to_owned()))?;
         let ChildRequest { path, selector, arguments, grants, terms } = child;
-        let principal =
-            Principal { token: TokenId(parent.run.0), workspace: Some(parent.workspace), identity: parent.run_as, scopes: grants.scopes() };
+        let scopes = grants.scopes().into();
+        let principal = Principal { token: TokenId(parent.run.0), workspace: Some(parent.workspace), identity: parent.run_as, scopes };
         let request = StartRequest {
             principal: Arc::new(principal),
             workspace,

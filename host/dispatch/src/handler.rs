@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use sandmill_model::{
-    Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus,
+    Cause, CauseKind, Input, JsonText, LogEntry, LogLevel, LogStream, RunStatus, ScriptPath,
     code::Refusal,
     limits::CHILD_DEPTH_MAX,
     run::{FinishedRun, Lineage, NewRun},
@@ -13,7 +13,7 @@ use sandmill_model::{
 };
 use serde_json::{Value, json};
 
-use crate::{Inner, StartTerms, accept::Parts};
+use crate::{Inner, StartTerms, accept::Parts, run_as::Acting};
 
 /// How long to wait after a failed look-up before the next try.
 const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(200);
@@ -39,6 +39,10 @@ impl Inner {
             note(done, format!("the error handler {} is not deployed", key.1));
             return None;
         };
+        if let Some(why) = self.is_against(done, &key.1).await {
+            note(done, format!("the error handler {} was not started: {why}", key.1));
+            return None;
+        }
         // Below the run that failed, as its children are: what a handler starts may fail, too, and be handled.
         let above = done.run.lineage.unwrap_or(Lineage { depth: 0, since: done.run.scheduled_for });
         let lineage = Lineage { depth: above.depth + 1, ..above };
@@ -56,10 +60,10 @@ impl Inner {
         // A failure whose arguments are longer than the handler takes is told without them.
         let fits = whole.len_bytes() as u64 <= target.limits.arguments_bytes;
         let input = if fits { whole } else { Input::Arguments(failure(done, false)) };
-        let FinishedRun { run: NewRun { workspace, workspace_name, run_as, .. }, ended_at, .. } = &*done;
+        let FinishedRun { run: NewRun { workspace, workspace_name, run_as, answered_by, .. }, ended_at, .. } = &*done;
         let assembled = self.policy(&target, &input, &StartTerms::default(), *ended_at).and_then(|policy| {
-            let parts =
-                Parts { workspace: *workspace, workspace_name: Arc::clone(workspace_name), target, input, run_as: Arc::clone(run_as) };
+            let acting = Acting { run_as: Arc::clone(run_as), answered_by: answered_by.clone() };
+            let parts = Parts { workspace: *workspace, workspace_name: Arc::clone(workspace_name), target, input, acting };
             Ok((policy, self.assemble(parts, *ended_at)?))
         });
         match assembled {
@@ -74,6 +78,19 @@ impl Inner {
             Err(Refusal { detail, .. }) => {
                 note(done, format!("the error handler {} was not started: {detail}", key.1));
                 None
+            }
+        }
+    }
+
+    /// What stands against starting the handler, as soon as that can be read.
+    async fn is_against(&self, done: &FinishedRun, handler: &ScriptPath) -> Option<String> {
+        loop {
+            match self.against_handler(done, handler).await {
+                Ok(why) => return why,
+                Err(error) => {
+                    tracing::error!(%error, run = %done.run.id, "who may start the error handler of a run could not be read; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ mod fast_lane;
 mod follow;
 mod followers;
 mod handler;
+mod handler_rights;
 mod hearing;
 mod lease;
 mod letters;

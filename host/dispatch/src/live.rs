@@ -135,6 +135,11 @@ impl Live {
         Some((run.lineage.unwrap_or(Lineage { depth: 0, since: run.scheduled_for }), run.policy.priority))
     }
 
+    /// Who answers for whom a run acts as that executes here.
+    pub(crate) fn answered_by(&self, run: RunId) -> Option<Arc<str>> {
+        self.runs().get(&run)?.run.answered_by.clone()
+    }
+
     fn cancelled_early(&self) -> MutexGuard<'_, VecDeque<RunId>> {
         self.cancelled_early.lock().unwrap_or_else(PoisonError::into_inner)
     }

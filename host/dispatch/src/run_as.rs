@@ -1,11 +1,11 @@
 //! As whom a run acts. Nobody comes by more than they may: a child acts as its parent; who starts a run may name an identity that they may
-//! use themselves; and what a manifest names must be free for whoever deployed it, at each start anew. What was deleted while a run waited
-//! nothing acts as.
+//! use themselves; and what a manifest names must be free for whoever deployed it, at each start anew. Who answered for it is kept with the
+//! run, and is asked for once more when it begins: what was taken away while a run waited nothing acts as.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Outcome, OutcomeKind, RunAs, RunError, ScriptPath, WorkspaceId,
+    Outcome, OutcomeKind, RunAs, RunError, RunId, ScriptPath, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     run::NewRun,
@@ -13,6 +13,19 @@ use sandmill_model::{
 };
 
 use crate::{Dispatch, Inner, StartTerms, refuse};
+
+/// A run that is due no later than this after it was accepted acts as the user who started it, and nobody asks again.
+const SOON: Duration = Duration::from_secs(60);
+/// A run of the fast lane gets its place among the live runs once it has waited for the first time.
+const PLACE_PAUSE: Duration = Duration::from_millis(1);
+const PLACE_TRIES: u32 = 1_000;
+
+/// As whom a run acts.
+pub(crate) struct Acting {
+    pub(crate) run_as: Arc<str>,
+    /// See [`NewRun::answered_by`].
+    pub(crate) answered_by: Option<Arc<str>>,
+}
 
 impl Dispatch {
     /// Whether `principal` may have runs act as `wanted`: its token must say so, and the lists of the workspace.
@@ -38,30 +51,29 @@ impl Inner {
         Err(Refusal::new(Code::Forbidden, detail))
     }
 
-    /// The identity of a run that is about to be accepted.
+    /// As whom a run acts that is about to be accepted.
     pub(crate) async fn identity(
         &self,
         principal: &Principal,
         workspace: WorkspaceId,
         target: &Target,
         terms: &StartTerms,
-    ) -> Result<Arc<str>, Refusal> {
-        let own = || Ok(Arc::clone(&principal.identity));
+    ) -> Result<Acting, Refusal> {
         if terms.child_of.is_some() {
-            return own();
+            return Ok(self.acting_as_oneself(principal, terms).await);
         }
         if let Some(wanted) = &terms.run_as {
-            let identity = wanted.identity();
-            if identity == principal.identity {
-                return own();
+            let run_as = wanted.identity();
+            if run_as == principal.identity {
+                return Ok(self.acting_as_oneself(principal, terms).await);
             }
             self.may_run_as(principal, workspace, wanted).await?;
-            return Ok(identity);
+            return Ok(Acting { run_as, answered_by: Some(Arc::clone(&principal.identity)) });
         }
-        let Some(wanted) = &target.run_as else { return own() };
+        let Some(wanted) = &target.run_as else { return Ok(self.acting_as_oneself(principal, terms).await) };
         let accounts = &self.store.service_accounts;
         if accounts.may_use(workspace, wanted, &target.deployed_by).await.map_err(|error| refuse(&error))? {
-            return Ok(wanted.identity());
+            return Ok(Acting { run_as: wanted.identity(), answered_by: Some(Arc::clone(&target.deployed_by)) });
         }
         // Who starts it need not know who deployed it, nor as whom it was to act.
         let detail = format!(
@@ -71,23 +83,51 @@ impl Inner {
         Err(Refusal::new(Code::Forbidden, detail))
     }
 
-    /// The end of an attempt that cannot begin: what it was to act as was deleted since the run was accepted. Of runs that act as users,
-    /// as most do, nothing is read.
-    pub(crate) async fn identity_is_gone(&self, run: &NewRun) -> Option<Outcome> {
-        let is_there = match run.run_as.parse::<RunAs>() {
-            Ok(RunAs::ServiceAccount(name)) => self.store.service_accounts.find(run.workspace, &name).await.map(|found| found.is_some()),
-            Ok(RunAs::Group(name)) => self.store.groups.find(run.workspace, &name).await.map(|found| found.is_some()),
-            Ok(RunAs::User(_)) | Err(_) => return None,
+    /// As whoever starts it. Where that is a run, whoever answers for it answers for what it starts, too.
+    async fn acting_as_oneself(&self, principal: &Principal, terms: &StartTerms) -> Acting {
+        let run_as = Arc::clone(&principal.identity);
+        if run_as.starts_with("u/") {
+            return Acting { run_as, answered_by: None };
+        }
+        // A principal that is a run has its id as that of its token.
+        let run = RunId(principal.token.0);
+        for _ in 0..PLACE_TRIES {
+            if terms.child_of.is_none() || self.live.has(run) {
+                break;
+            }
+            tokio::time::sleep(PLACE_PAUSE).await;
+        }
+        Acting { run_as, answered_by: self.live.answered_by(run) }
+    }
+
+    /// The end of an attempt that cannot begin, by what is so at present: who answered for whom it acts as may not use that any more, or it
+    /// was deleted. Of runs that act as the user who started them a moment before, as most do, nothing is read.
+    pub(crate) async fn may_not_act(&self, run: &NewRun) -> Option<Outcome> {
+        let identity = run.run_as.parse::<RunAs>().ok()?;
+        let accounts = &self.store.service_accounts;
+        let may_act = match (&identity, &run.answered_by) {
+            (_, Some(who)) => accounts.may_use(run.workspace, &identity, who).await,
+            (RunAs::User(_), None) if run.scheduled_for > run.created_at.plus(SOON) => {
+                accounts.may_use(run.workspace, &identity, &run.run_as).await
+            }
+            (RunAs::User(_), None) => return None,
+            // A token acts so by itself, or the run was accepted by a release that did not keep who answers.
+            (RunAs::ServiceAccount(name), None) => accounts.find(run.workspace, name).await.map(|found| found.is_some()),
+            (RunAs::Group(name), None) => self.store.groups.find(run.workspace, name).await.map(|found| found.is_some()),
         };
-        match is_there {
+        match may_act {
             Ok(true) => None,
             Ok(false) => {
-                let message = format!("the run was to act as {}, which is not there any more", run.run_as);
+                let why = match identity {
+                    RunAs::User(_) => "who is disabled or has left the workspace",
+                    _ => "which is not there any more, or which whoever had the right to that may not use any more",
+                };
+                let message = format!("the run was to act as {}, {why}", run.run_as);
                 Some(Outcome::failed(OutcomeKind::Denied, RunError::new(OutcomeKind::Denied.name(), message)))
             }
             Err(error) => {
-                tracing::error!(%error, run = %run.id, "whether the identity of a run is there could not be read");
-                Some(Outcome::host_fault("whether the identity of the run is there could not be read"))
+                tracing::error!(%error, run = %run.id, "whether a run may act as it was to could not be read");
+                Some(Outcome::host_fault("whether the run may act as it was to could not be read"))
             }
         }
     }

@@ -298,12 +298,14 @@ impl Inner {
             return;
         }
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
+        let mut may_act = true;
         let outcome = if is_cancelled {
             over(OutcomeKind::Cancelled, "the run was cancelled before this attempt began".to_owned())
         } else if lost >= LOST_ATTEMPTS_MAX {
             over(OutcomeKind::Poisoned, format!("{lost} nodes died while they executed the run; it is not tried again"))
-        } else if let Some(gone) = self.identity_is_gone(&run).await {
-            gone
+        } else if let Some(end) = self.may_not_act(&run).await {
+            may_act = end.kind != OutcomeKind::Denied;
+            end
         } else {
             let mut next = run.attempt(attempt, started_at);
             next.limits = left.within(run.limits);
@@ -326,7 +328,8 @@ impl Inner {
         let pause = run.policy.next_try(&outcome, attempt.saturating_sub(lost), ended_at, u16::from_be_bytes(random::bytes()));
         let again_at = pause.map(|pause| ended_at.plus(pause));
         let mut done = FinishedRun { run, attempt, started_at: Some(started_at), ended_at, outcome };
-        let handler = if again_at.is_none() { self.error_handler(&mut done).await } else { None };
+        // What the run may not act as its handler may not, either.
+        let handler = if again_at.is_none() && may_act { self.error_handler(&mut done).await } else { None };
         let logged = self.live.settle(id, begun);
         self.complete(lease, Completion { done, again_at, handler, logged }).await;
         self.live.end(id, begun);

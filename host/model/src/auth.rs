@@ -94,8 +94,8 @@ impl Action {
 pub struct Scope {
     domain: Option<Domain>,
     action: Option<Action>,
-    glob: Option<Box<str>>,
-    /// Many scopes of one person share it.
+    /// Many scopes of one person share it, and what follows.
+    glob: Option<Arc<str>>,
     except: Option<Arc<[Box<str>]>>,
 }
 
@@ -113,7 +113,13 @@ impl Scope {
     /// `action` on the paths that are like `glob`.
     #[must_use]
     pub fn on(domain: Domain, action: Action, glob: &str) -> Self {
-        Self { domain: Some(domain), action: Some(action), glob: Some(glob.into()), except: None }
+        Self::on_shared(domain, action, &glob.into())
+    }
+
+    /// The same, with a glob that other scopes have, too.
+    #[must_use]
+    pub fn on_shared(domain: Domain, action: Action, glob: &Arc<str>) -> Self {
+        Self { domain: Some(domain), action: Some(action), glob: Some(Arc::clone(glob)), except: None }
     }
 
     /// The same without paths that start so. One without a glob covers from then on nothing that has no path.
@@ -123,6 +129,12 @@ impl Scope {
             return Self { except: None, ..self };
         }
         Self { glob: self.glob.or_else(|| Some("*".into())), except: Some(Arc::clone(starts)), ..self }
+    }
+
+    /// Where its glob is kept.
+    #[cfg(test)]
+    pub(crate) fn glob_at(&self) -> Option<*const u8> {
+        self.glob.as_ref().map(|glob| glob.as_ptr())
     }
 
     fn is_excepted(&self, path: &str) -> bool {
@@ -247,7 +259,7 @@ impl FromStr for Scope {
         if glob.iter().chain(except.iter()).any(|part| part.is_empty()) || except.iter().any(|start| start.contains('*')) {
             return Err(InvalidScope);
         }
-        Ok(Self { domain, action, glob, except: (!except.is_empty()).then_some(except) })
+        Ok(Self { domain, action, glob: glob.map(Arc::from), except: (!except.is_empty()).then_some(except) })
     }
 }
 
@@ -267,7 +279,8 @@ pub struct Principal {
     pub workspace: Option<WorkspaceId>,
     /// The identity that runs act as, e.g. `u/admin`.
     pub identity: Arc<str>,
-    pub scopes: Vec<Scope>,
+    /// Of a person there may be thousands, which all sessions and requests of theirs share.
+    pub scopes: Arc<[Scope]>,
 }
 
 impl Principal {

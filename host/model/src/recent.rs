@@ -1,4 +1,4 @@
-//! A small memory of what was looked up a moment ago. Bounded in number and in age.
+//! A small memory of what was looked up a moment ago. Bounded in number, or in weight, and in age.
 
 use std::{
     borrow::Borrow,
@@ -12,13 +12,16 @@ use crate::Timestamp;
 
 pub struct Recent<K, V> {
     entries: RwLock<Entries<K, V>>,
-    entries_max: usize,
+    weight_max: usize,
+    weigh: fn(&V) -> usize,
     believed: Duration,
 }
 
 struct Entries<K, V> {
     /// With the time before each look-up; none: it is outdated.
     by_key: HashMap<K, (Option<Timestamp>, V)>,
+    /// Of all of them.
+    weight: usize,
     /// Counts each time that something became outdated.
     moment: u64,
 }
@@ -38,8 +41,14 @@ impl Moment {
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     #[must_use]
     pub fn new(entries_max: usize, believed: Duration) -> Self {
-        let entries = RwLock::new(Entries { by_key: HashMap::new(), moment: 0 });
-        Self { entries, entries_max, believed }
+        Self::weighed(entries_max, |_| 1, believed)
+    }
+
+    /// All that is kept weighs at most `weight_max` together. What weighs more by itself is not kept; nothing should weigh 0.
+    #[must_use]
+    pub fn weighed(weight_max: usize, weigh: fn(&V) -> usize, believed: Duration) -> Self {
+        let entries = RwLock::new(Entries { by_key: HashMap::new(), weight: 0, moment: 0 });
+        Self { entries, weight_max, weigh, believed }
     }
 
     #[must_use]
@@ -74,7 +83,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
 
     pub fn put(&self, key: K, value: V, now: Timestamp) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        self.insert(&mut entries.by_key, key, value, (now, Some(now)));
+        self.insert(&mut entries, key, value, (now, Some(now)));
     }
 
     /// Before a look-up whose result [`Self::put_of`] keeps.
@@ -87,7 +96,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     pub fn put_of(&self, began: Moment, key: K, value: V, now: Timestamp) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let at = (began.0 == entries.moment).then_some(now);
-        self.insert(&mut entries.by_key, key, value, (now, at));
+        self.insert(&mut entries, key, value, (now, at));
     }
 
     /// These are not believed any more.
@@ -101,15 +110,23 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         }
     }
 
-    fn insert(&self, by_key: &mut HashMap<K, (Option<Timestamp>, V)>, key: K, value: V, (now, at): (Timestamp, Option<Timestamp>)) {
-        if by_key.len() >= self.entries_max && !by_key.contains_key(&key) {
-            by_key.retain(|_, (at, _)| at.is_some_and(|at| now.since(at) < self.believed));
+    fn insert(&self, entries: &mut Entries<K, V>, key: K, value: V, (now, at): (Timestamp, Option<Timestamp>)) {
+        if let Some((_, old)) = entries.by_key.remove(&key) {
+            entries.weight -= (self.weigh)(&old);
+        }
+        let weight = (self.weigh)(&value);
+        let Some(weight_left) = self.weight_max.checked_sub(weight) else { return };
+        if entries.weight > weight_left {
+            entries.by_key.retain(|_, (at, _)| at.is_some_and(|at| now.since(at) < self.believed));
+            entries.weight = entries.by_key.values().map(|(_, value)| (self.weigh)(value)).sum();
             // All fresh: starting over costs each one look-up more, and needs no order among them.
-            if by_key.len() >= self.entries_max {
-                by_key.clear();
+            if entries.weight > weight_left {
+                entries.by_key.clear();
+                entries.weight = 0;
             }
         }
-        by_key.insert(key, (at, value));
+        entries.weight += weight;
+        entries.by_key.insert(key, (at, value));
     }
 }
 
@@ -136,6 +153,26 @@ mod tests {
             assert_eq!(recent.get(&key, at(7_000)), Some(key));
             assert!(recent.entries.read().unwrap().by_key.len() <= 3);
         }
+    }
+
+    #[test]
+    fn what_is_kept_weighs_no_more_than_it_may() {
+        let recent = Recent::<u32, Vec<u8>>::weighed(10, Vec::len, Duration::from_secs(1));
+        let weight = || {
+            let entries = recent.entries.read().unwrap();
+            let sum: usize = entries.by_key.values().map(|(_, value)| value.len()).sum();
+            assert!(sum == entries.weight && sum <= 10, "{sum} {}", entries.weight);
+            sum
+        };
+        for (key, bytes, expected) in [(1, 4, 4), (2, 6, 10), (2, 5, 9), (1, 5, 10), (3, 1, 1), (4, 11, 1), (5, 10, 10), (5, 10, 10)] {
+            recent.put(key, vec![0; bytes], at(5_000));
+            assert_eq!(weight(), expected, "{key} {bytes}");
+            assert_eq!(recent.get(&key, at(5_000)).map(|value| value.len()), (bytes <= 10).then_some(bytes));
+        }
+        // What is old makes room, and what is not stays.
+        recent.put(6, vec![0; 4], at(6_500));
+        recent.put(7, vec![0; 6], at(6_500));
+        assert_eq!((weight(), recent.last(&5)), (10, None));
     }
 
     #[test]

@@ -100,7 +100,9 @@ impl Standing {
         if self.role == Role::Admin {
             return vec![Scope::all()];
         }
-        let home = format!("u/{name}/*");
+        // Each text once, however many scopes it is in.
+        let (all, of_folders, home): (Arc<str>, Arc<str>, Arc<str>) = ("*".into(), "f/*".into(), format!("u/{name}/*").into());
+        let items: Vec<(Arc<str>, Level)> = self.items.iter().map(|(path, level)| (path.as_str().into(), *level)).collect();
         let mut scopes = Vec::new();
         for action in self.role.actions().iter().copied() {
             let allows = |level: &Option<Level>| level.is_some_and(|level| level.allows(action));
@@ -110,18 +112,22 @@ impl Standing {
             let closed_keys: Arc<[Box<str>]> = closed.iter().cloned().chain(std::iter::once("u/".into())).collect();
             for domain in AT_PATHS {
                 scopes.push(match domain {
-                    Domain::Blobs => Scope::on(domain, action, "*").except(&closed_keys),
-                    _ => Scope::on(domain, action, "f/*").except(&closed),
+                    Domain::Blobs => Scope::on_shared(domain, action, &all).except(&closed_keys),
+                    _ => Scope::on_shared(domain, action, &of_folders).except(&closed),
                 });
-                scopes.push(Scope::on(domain, action, &home));
-                let items = self.items.iter().filter(|(_, level)| level.allows(action));
-                scopes.extend(items.map(|(path, _)| Scope::on(domain, action, path.as_str())));
+                scopes.push(Scope::on_shared(domain, action, &home));
+                let given = items.iter().filter(|(_, level)| level.allows(action));
+                scopes.extend(given.map(|(path, _)| Scope::on_shared(domain, action, path)));
             }
         }
         // Who may use what is there: whoever it belongs to says that.
-        let owned = self.folders.iter().filter(|(_, level)| *level == Some(Level::Owner)).map(|(folder, _)| format!("f/{folder}/*"));
+        let owned = self
+            .folders
+            .iter()
+            .filter(|(_, level)| *level == Some(Level::Owner))
+            .map(|(folder, _)| Arc::<str>::from(format!("f/{folder}/*")));
         for glob in owned.chain(std::iter::once(home)) {
-            scopes.extend([Action::Read, Action::Write].map(|action| Scope::on(Domain::Members, action, &glob)));
+            scopes.extend([Action::Read, Action::Write].map(|action| Scope::on_shared(Domain::Members, action, &glob)));
         }
         // As whom their runs may act is said by lists of service accounts and by groups; this is the right to ask.
         if self.role.actions().contains(&Action::Start) {
@@ -155,7 +161,7 @@ mod tests {
         let at = Timestamp::from_micros(0);
         let workspace = WorkspaceId::new(at);
         let scopes = standing(role).scopes(&"ann".parse().unwrap());
-        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes: scopes.into() };
         let actions = [Action::Read, Action::Write, Action::Start, Action::Cancel];
         for domain in AT_PATHS {
             for action in actions {
@@ -227,11 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lent_is_kept_once_however_many_scopes_it_is_in() {
+        let items = (0..200).map(|number| (format!("u/bob/lent-{number}").parse().unwrap(), Level::Owner)).collect();
+        let scopes = Standing { items, ..standing(Role::Developer) }.scopes(&"ann".parse().unwrap());
+        // Their own, what concerns the folder that they own, and the lent.
+        assert_eq!(scopes.len(), 43 + 2 + 200 * 20);
+        let texts: std::collections::HashSet<*const u8> = scopes.iter().filter_map(Scope::glob_at).collect();
+        assert!(texts.len() < 220, "{}", texts.len());
+    }
+
+    #[test]
     fn keys_of_objects_are_governed_by_roles() {
         let at = Timestamp::from_micros(0);
         let workspace = WorkspaceId::new(at);
         let scopes = standing(Role::Developer).scopes(&"ann".parse().unwrap());
-        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+        let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes: scopes.into() };
         let check = |key: &str, expected| {
             assert_eq!(principal.may(workspace, Domain::Blobs, Action::Write, Some(key)), expected, "{key}");
         };
@@ -252,7 +268,8 @@ mod tests {
             assert_eq!(Role::from_name(role.name()), Some(role));
             let scopes = standing(role).scopes(&"ann".parse().unwrap());
             assert!(scopes.iter().all(|scope| scope.to_string().parse::<Scope>().as_ref() == Ok(scope)));
-            let principal = Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes };
+            let principal =
+                Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes: scopes.into() };
             for domain in AT_PATHS.into_iter().chain([Domain::Members, Domain::Identities, Domain::Tokens, Domain::Audit, Domain::Instance])
             {
                 assert_eq!(principal.may(workspace, domain, Action::Read, None), role == Role::Admin, "{role:?} {domain:?}");

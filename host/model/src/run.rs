@@ -94,6 +94,10 @@ pub struct NewRun {
     pub input: Input,
     pub limits: Limits,
     pub run_as: Arc<str>,
+    /// Who had the right to have it act so when it was accepted, e.g. `u/ann`, and must have it still when it begins. None: it acts as
+    /// whoever started it, or nobody is known who answers for it.
+    #[serde(default)]
+    pub answered_by: Option<Arc<str>>,
     pub created_at: Timestamp,
     pub scheduled_for: Timestamp,
     pub policy: Arc<Policy>,

@@ -58,7 +58,7 @@ pub(crate) fn key_source(data: &Path, file: Option<&Path>) -> KeySource {
 pub(crate) async fn first_start(store: &Store, data: &Path, given: Option<&str>, clock: &dyn Clock) -> anyhow::Result<()> {
     let now = clock.now();
     store.workspaces.ensure(WorkspaceId::new(now), DEFAULT_WORKSPACE, now).await.context("the default workspace cannot be made")?;
-    let admin = Principal { token: TokenId::new(now), workspace: None, identity: ADMIN.into(), scopes: vec![Scope::all()] };
+    let admin = Principal { token: TokenId::new(now), workspace: None, identity: ADMIN.into(), scopes: [Scope::all()].into() };
     if let Some(token) = given {
         /// Shorter ones could be guessed.
         const TOKEN_BYTES_MIN: usize = 16;

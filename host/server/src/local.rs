@@ -172,7 +172,7 @@ fn start(parts: &Parts, workspace: &Workspace, path: ScriptPath, input: Input) -
         token: TokenId::new(parts.clock.now()),
         workspace: Some(workspace.id),
         identity: IDENTITY.into(),
-        scopes: vec![Scope::all()],
+        scopes: [Scope::all()].into(),
     };
     StartRequest {
         principal: Arc::new(principal),

@@ -21,7 +21,8 @@ use sandmill_api::{Assertion, NotAsserted, Provider, Secrets};
 use sandmill_model::{BoxFuture, Clock, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use transport::{Broken, Transport};
 
@@ -100,16 +101,24 @@ pub(crate) struct Config {
 }
 
 pub(crate) struct OpenIdConnect {
+    party: Arc<Party>,
+    scopes: Vec<Scope>,
+    groups_claim: String,
+    clock: Arc<dyn Clock>,
+    /// Locked by whoever looks for it.
+    found: Arc<Mutex<Found>>,
+    /// Discoveries, one at a time; they end by themselves.
+    tasks: TaskTracker,
+    logins: Semaphore,
+}
+
+/// What we are to the provider.
+struct Party {
     transport: Transport,
     issuer: IssuerUrl,
     client_id: ClientId,
     client_secret: Option<ClientSecret>,
     redirect_url: RedirectUrl,
-    scopes: Vec<Scope>,
-    groups_claim: String,
-    clock: Arc<dyn Clock>,
-    found: Mutex<Found>,
-    logins: Semaphore,
 }
 
 /// What was discovered.
@@ -120,35 +129,10 @@ struct Found {
     failed: Option<(Timestamp, String)>,
 }
 
-impl OpenIdConnect {
-    /// # Errors
-    /// If a URL is none, or the authorities cannot be used.
-    pub(crate) fn new(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let Config { issuer, client_id, client_secret, redirect_url, authorities, scopes, groups_claim } = config;
-        let issuer = IssuerUrl::new(issuer).context("--oidc-issuer")?;
-        Ok(Self {
-            transport: Transport::new(issuer.url().scheme() == "http", authorities.as_deref()).context("--oidc-ca")?,
-            issuer,
-            client_id: ClientId::new(client_id),
-            client_secret: client_secret.map(ClientSecret::new),
-            redirect_url: RedirectUrl::new(redirect_url).context("--oidc-redirect-url")?,
-            scopes: scopes.into_iter().map(Scope::new).collect(),
-            groups_claim,
-            clock,
-            found: Mutex::default(),
-            logins: Semaphore::new(LOGINS_MAX),
-        })
-    }
-
-    /// What was discovered within `believed`. What was before does, where nothing is to be had now; whoever asks meanwhile waits.
-    async fn client(&self, believed: Duration) -> Result<Arc<Client>, NotAsserted> {
-        let mut found = self.found.lock().await;
-        let now = self.clock.now();
-        if let Some((client, at)) = &found.client
-            && now.since(*at) < believed
-        {
-            return Ok(Arc::clone(client));
-        }
+impl Party {
+    /// Asks the provider, unless it could not be asked a moment ago.
+    async fn look(&self, mut found: OwnedMutexGuard<Found>, clock: &dyn Clock) -> Result<Arc<Client>, NotAsserted> {
+        let now = clock.now();
         let tried = found.failed.clone().filter(|(at, _)| now.since(*at) < APART);
         let why = match tried {
             Some((_, why)) => why,
@@ -160,7 +144,7 @@ impl OpenIdConnect {
                 }
                 Err(why) => {
                     tracing::warn!(issuer = self.issuer.as_str(), why, "the identity provider cannot be discovered");
-                    found.failed = Some((self.clock.now(), why.clone()));
+                    found.failed = Some((clock.now(), why.clone()));
                     why
                 }
             },
@@ -186,6 +170,45 @@ impl OpenIdConnect {
         let client: Client = openidconnect::Client::from_provider_metadata(metadata, self.client_id.clone(), self.client_secret.clone());
         Ok(client.set_redirect_uri(self.redirect_url.clone()).set_auth_type(auth_type))
     }
+}
+
+impl OpenIdConnect {
+    /// # Errors
+    /// If a URL is none, or the authorities cannot be used.
+    pub(crate) fn new(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let Config { issuer, client_id, client_secret, redirect_url, authorities, scopes, groups_claim } = config;
+        let issuer = IssuerUrl::new(issuer).context("--oidc-issuer")?;
+        let party = Party {
+            transport: Transport::new(issuer.url().scheme() == "http", authorities.as_deref()).context("--oidc-ca")?,
+            issuer,
+            client_id: ClientId::new(client_id),
+            client_secret: client_secret.map(ClientSecret::new),
+            redirect_url: RedirectUrl::new(redirect_url).context("--oidc-redirect-url")?,
+        };
+        Ok(Self {
+            party: Arc::new(party),
+            scopes: scopes.into_iter().map(Scope::new).collect(),
+            groups_claim,
+            clock,
+            found: Arc::default(),
+            tasks: TaskTracker::new(),
+            logins: Semaphore::new(LOGINS_MAX),
+        })
+    }
+
+    /// What was discovered within `believed`. What was before does, where nothing is to be had now; whoever asks meanwhile waits.
+    async fn client(&self, believed: Duration) -> Result<Arc<Client>, NotAsserted> {
+        let found = Arc::clone(&self.found).lock_owned().await;
+        if let Some((client, at)) = &found.client
+            && self.clock.now().since(*at) < believed
+        {
+            return Ok(Arc::clone(client));
+        }
+        let (party, clock) = (Arc::clone(&self.party), Arc::clone(&self.clock));
+        // In a task of its own: else whoever hangs up would end it before its failure is known, and the next would ask again at once.
+        let looking = self.tasks.spawn(async move { party.look(found, clock.as_ref()).await });
+        looking.await.unwrap_or_else(|_| Err(NotAsserted::Unavailable("its discovery did not come to an end".to_owned())))
+    }
 
     async fn begin(&self, secrets: Secrets) -> Result<String, NotAsserted> {
         let client = self.client(FRESH).await?;
@@ -206,7 +229,7 @@ impl OpenIdConnect {
         let Secrets { state: _, nonce, verifier } = secrets;
         let request = client.exchange_code(AuthorizationCode::new(code));
         let request = request.map_err(|error| NotAsserted::Unavailable(error.to_string()))?;
-        let answer = request.set_pkce_verifier(PkceCodeVerifier::new(verifier)).request_async(&self.transport).await;
+        let answer = request.set_pkce_verifier(PkceCodeVerifier::new(verifier)).request_async(&self.party.transport).await;
         let answer: Tokens = answer.map_err(|error| not_exchanged(&error))?;
         let none = || NotAsserted::Unavailable("it gives no ID token: is the client allowed the scope `openid`?".to_owned());
         let token = answer.id_token().ok_or_else(none)?;
@@ -295,7 +318,7 @@ fn causes(error: &dyn Error) -> String {
 
 impl Provider for OpenIdConnect {
     fn issuer(&self) -> Arc<str> {
-        self.issuer.as_str().into()
+        self.party.issuer.as_str().into()
     }
 
     fn begin(&self, secrets: Secrets) -> BoxFuture<'_, Result<String, NotAsserted>> {
@@ -309,9 +332,51 @@ impl Provider for OpenIdConnect {
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::SystemClock;
     use serde_json::json;
+    use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_hangs_up_does_not_have_the_provider_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, mut asked) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                sender.send(connection).unwrap();
+            }
+        });
+        let config = Config {
+            issuer,
+            client_id: "test".to_owned(),
+            client_secret: None,
+            redirect_url: "https://sandmill.test/callback".to_owned(),
+            authorities: None,
+            scopes: Vec::new(),
+            groups_claim: "groups".to_owned(),
+        };
+        let provider = OpenIdConnect::new(config, SystemClock::shared()).unwrap();
+        let begin = || {
+            let secrets = Secrets { state: "state".to_owned(), nonce: "nonce".to_owned(), verifier: "v".repeat(64) };
+            provider.begin(secrets)
+        };
+        // It does not answer, and whoever asked goes away.
+        let connection = tokio::select! {
+            _ = begin() => panic!("the provider has said nothing"),
+            connection = asked.recv() => connection.unwrap(),
+        };
+        for _ in 0..3 {
+            assert!(tokio::time::timeout(Duration::from_millis(20), begin()).await.is_err());
+        }
+        drop(connection);
+        for _ in 0..3 {
+            assert!(matches!(begin().await, Err(NotAsserted::Unavailable(_))));
+        }
+        assert!(asked.try_recv().is_err(), "it was asked once");
+    }
 
     #[test]
     fn groups_are_few_and_short() {

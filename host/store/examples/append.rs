@@ -124,6 +124,7 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         input: Input::Event(event),
         limits: Limits::default(),
         run_as: "u/admin".into(),
+        answered_by: None,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

@@ -58,6 +58,7 @@ pub trait ServiceAccounts: Send + Sync + 'static {
 
     /// Whether the identity `who`, e.g. `u/ann`, may have runs act as `wanted` at present: a service account that is there if they are on
     /// its list or administer the workspace, a group if they are in it or administer the workspace, and as a user themselves alone. Whoever
-    /// is disabled or has left the workspace may do nothing of it. The operator's `u/admin` counts as an admin of every workspace.
+    /// is disabled or has left the workspace may do nothing of it, and who is a viewer there acts as themselves at most. The operator's
+    /// `u/admin` counts as an admin of every workspace.
     fn may_use<'a>(&'a self, workspace: WorkspaceId, wanted: &'a RunAs, who: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 }

@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn known(expires_at: Option<Timestamp>) -> Known {
-        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Vec::new() };
+        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Arc::default() };
         Known { principal, expires_at, last_used_at: None }
     }
 

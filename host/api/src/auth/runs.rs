@@ -73,7 +73,7 @@ impl App {
             token: TokenId(run.run.0),
             workspace: Some(run.workspace),
             identity: Arc::clone(&run.identity),
-            scopes: bounded(&own, &run.scopes),
+            scopes: bounded(&own, &run.scopes).into(),
         }))
     }
 

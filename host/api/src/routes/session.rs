@@ -1,6 +1,6 @@
 //! `/api/auth`: people log in and out, change their password and accept invitations.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -171,10 +171,14 @@ impl LoggedIn {
     }
 }
 
+fn too_many(wait: Duration) -> Problem {
+    Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes").retry_after(wait)
+}
+
 /// Tries that were counted.
 pub(super) struct Tries<'a> {
     app: &'a App,
-    account: Option<Digest>,
+    accounts: Vec<Digest>,
     address: Option<IpAddr>,
 }
 
@@ -182,12 +186,22 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// `too_many_requests`
     pub(super) fn count(app: &'a App, account: Option<&str>, address: Option<IpAddr>) -> Result<Self, Problem> {
-        let too_many = |wait| Problem::new(Code::TooManyRequests, "too many tries have failed; wait some minutes").retry_after(wait);
         let now = app.clock.now();
         let account = account.map(|account| Digest::of(account.as_bytes()));
         address.map_or(Ok(()), |address| app.addresses.take(address, now)).map_err(too_many)?;
         account.map_or(Ok(()), |account| app.accounts.take(account, now)).map_err(too_many)?;
-        Ok(Self { app, account, address })
+        Ok(Self { app, accounts: account.into_iter().collect(), address })
+    }
+
+    /// Counts for a user, too, by whatever name or address they were found: all of these have as many tries together as one.
+    ///
+    /// # Errors
+    /// `too_many_requests`
+    fn count_user(&mut self, user: &Name) -> Result<(), Problem> {
+        let user = Digest::of_parts(&[b"user", user.as_str().as_bytes()]);
+        self.app.accounts.take(user, self.app.clock.now()).map_err(too_many)?;
+        self.accounts.push(user);
+        Ok(())
     }
 
     /// What was not looked at to the end, by no fault of whoever tried, was no try.
@@ -202,7 +216,7 @@ impl<'a> Tries<'a> {
     }
 
     pub(super) fn succeeded(self) {
-        self.account.iter().for_each(|account| self.app.accounts.give_back(account));
+        self.accounts.iter().for_each(|account| self.app.accounts.give_back(account));
         self.address.iter().for_each(|address| self.app.addresses.give_back(address));
     }
 }
@@ -231,10 +245,14 @@ pub(crate) async fn login(
     if login.len() > LOGIN_BYTES_MAX {
         return Err(wrong());
     }
-    let tries = Tries::count(&app, Some(&login), outsider.address)?;
+    let mut tries = Tries::count(&app, Some(&login), outsider.address)?;
     let (user, kept) = app.store.users.by_login(&login).await?.map_or((None, None), |(user, kept)| (Some(user), kept));
     let whose = For { address: outsider.address, account: Some(login) };
-    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(password, kept.clone(), whose).await)?;
+    // Who has no tries left by another name of theirs is told what everybody is told whose password is wrong, and no sooner: that tries by
+    // one name are none by another would say whose both are.
+    let has_tries = user.as_ref().is_none_or(|user| tries.count_user(&user.name).is_ok());
+    let shown = kept.clone().filter(|_| has_tries);
+    let (tries, is_right) = tries.unless_it_failed(app.passwords.verify(password, shown, whose).await)?;
     let user = user.filter(|user| is_right && !user.is_disabled).ok_or_else(wrong)?;
     let carrier = match carrier {
         CarrierName::Cookie => Carrier::Cookie,
@@ -307,7 +325,8 @@ pub(crate) async fn password(
     SecretBody(request): SecretBody<PasswordRequest>,
 ) -> Result<Response, Problem> {
     let (name, carrier) = (&logged_in.person.session.user.name, logged_in.person.session.carrier);
-    let tries = Tries::count(&app, Some(name.as_str()), None)?;
+    let mut tries = Tries::count(&app, None, None)?;
+    tries.count_user(name)?;
     let (_, kept) = app.store.users.by_login(name.as_str()).await?.ok_or_else(wrong)?;
     let other = || Problem::new(Code::Forbidden, "that is not the old password");
     let whose = For { address: None, account: Some(name.to_string()) };
@@ -382,6 +401,8 @@ async fn accept_as(
     };
     match app.store.invitations.accept(hash, invited, now).await? {
         Ok(user) => {
+            // It may be known that they were no member.
+            app.outdate_people(vec![user.name.clone()]);
             let facts = facts(&user.name, kind, session);
             Ok((user, facts))
         }

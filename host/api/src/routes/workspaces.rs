@@ -141,6 +141,8 @@ pub(crate) async fn create(
     let new = NewWorkspace { id: WorkspaceId::new(now), name: name.into(), allotment, now };
     let made = app.store.workspaces.create(new).await?.map_err(|unmade| refused(&unmade))?;
     tracing::info!(workspace = &*made.name, id = %made.id, by = &*caller.0.identity, "a workspace was made");
+    // Somebody may have asked for it before it was there.
+    app.outdate_members(made.id);
     let body = WorkspaceBody::from(made);
     let facts = Facts { target: Some(body.name.clone()), after: serde_json::to_value(&body).unwrap_or_default(), ..Facts::default() };
     Ok((StatusCode::CREATED, Extension(facts), Json(body)).into_response())

@@ -301,6 +301,39 @@ async fn an_archived_workspace_is_not_changed() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn an_account_has_no_more_tries_by_having_two_names() {
+    let api = Api::new().await;
+    user(&api, "eve").await;
+    let login = async |name: &str, password: &str| {
+        let call = post("/api/auth/login").no_token().json(json!({"user": name, "password": password}));
+        call.to(&api).await.status.as_u16()
+    };
+    let wrong = "wrong horse battery";
+    let (name, address, nobodys) = ("eve", "eve@example.test", "nobody@example.test");
+    for who in [name, address] {
+        for _ in 0..5 {
+            assert_eq!(login(who, wrong).await, 401);
+        }
+    }
+    // None is left, which is no other answer than that of a wrong password.
+    assert_eq!((login(name, PASSWORD).await, login(address, PASSWORD).await), (401, 401));
+    for who in [name, address] {
+        for _ in 0..4 {
+            assert_eq!(login(who, wrong).await, 401, "{who}");
+        }
+        assert_eq!(login(who, PASSWORD).await, 429, "{who}");
+    }
+    // As it is with what belongs to nobody.
+    for _ in 0..10 {
+        assert_eq!(login(nobodys, wrong).await, 401);
+    }
+    assert_eq!(login(nobodys, wrong).await, 429);
+    api.clock.advance(HOUR);
+    assert_eq!((login(name, PASSWORD).await, login(address, PASSWORD).await), (200, 200));
+    api.stop().await;
+}
+
 /// Others who log in at the same time do not lock anybody out.
 #[tokio::test]
 async fn who_finds_no_place_has_not_failed() {

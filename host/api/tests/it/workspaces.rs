@@ -227,3 +227,19 @@ async fn what_is_over_a_quota_is_refused() {
     put("/api/w/w/variables/f/t/v").json(json!({"text": "x"})).to(&api).await.is_problem(429, "quota_exceeded");
     api.stop().await;
 }
+
+#[tokio::test]
+async fn that_there_is_none_is_remembered_as_long_as_that_there_is_one() {
+    let api = Api::new().await;
+    let ask = async |name: &str| get(format!("/api/w/{name}/variables")).to(&api).await.status.as_u16();
+    assert_eq!((ask("later").await, ask("made").await), (404, 404));
+    // Behind the server's back: nobody is asked again within a second, as it is for one that is there.
+    api.workspace("later").await;
+    assert_eq!(ask("later").await, 404);
+    api.clock.advance(Duration::from_secs(1));
+    assert_eq!((ask("later").await, ask("made").await), (200, 404));
+    // Who makes it finds it at once.
+    assert_eq!(post(AT).json(json!({"name": "made"})).to(&api).await.status, 201);
+    assert_eq!(ask("made").await, 200);
+    api.stop().await;
+}

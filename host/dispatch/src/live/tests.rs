@@ -20,6 +20,7 @@ pub(crate) fn run() -> NewRun {
         input: Input::Arguments(JsonText::empty_object()),
         limits: Limits::default(),
         run_as: "u/test".into(),
+        answered_by: None,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

@@ -245,7 +245,7 @@ pub(crate) fn principal(scope: &str) -> Principal {
         token: TokenId::new(SystemClock.now()),
         workspace: None,
         identity: "u/test".into(),
-        scopes: vec![scope.parse::<Scope>().unwrap()],
+        scopes: [scope.parse::<Scope>().unwrap()].into(),
     }
 }
 

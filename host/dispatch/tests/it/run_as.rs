@@ -1,9 +1,12 @@
 //! As whom runs act, and who may say so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sandmill_dispatch::{Refused, StartRequest, StartTerms};
-use sandmill_model::{Clock, Code, Manifest, SystemClock, WorkspaceId, auth::Principal, code::Refusal, role::Role};
+use sandmill_dispatch::{Due, Refused, StartRequest, StartTerms};
+use sandmill_model::{
+    Clock, Code, Limits, Manifest, OutcomeKind, RunId, SystemClock, Timestamp, WorkspaceId, auth::Principal, code::Refusal, role::Role,
+    run::NewRun,
+};
 use sandmill_store::{
     Store,
     members::{MemberPut, NewMember},
@@ -11,7 +14,7 @@ use sandmill_store::{
     users::NewUser,
 };
 
-use crate::fake::{Bench, arguments, deploy_with, principal, request_of};
+use crate::fake::{Bench, PATH, arguments, deploy_with, principal, request_of};
 
 /// Makes a user and member.
 pub(crate) async fn person(store: &Store, workspace: WorkspaceId, name: &str, role: Role) {
@@ -127,5 +130,91 @@ async fn the_same_key_is_not_for_another_identity() {
     let first = bench.dispatch.accept(keyed(None)).await.unwrap();
     assert_eq!(bench.dispatch.accept(keyed(None)).await.unwrap().run, first.run);
     assert_eq!(acts_as(&bench, keyed(Some("s/deployer"))).await.unwrap_err().code, Code::IdempotencyMismatch);
+    bench.stop().await;
+}
+
+/// How a run ended.
+async fn outcome(bench: &Bench, run: RunId) -> (OutcomeKind, String) {
+    let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
+    (record.summary.outcome.unwrap(), record.error.map_or_else(String::new, |error| error.message))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_away_while_a_run_waited_it_does_not_act_as() {
+    let bench = Bench::start(true).await;
+    let of = bench.workspace.id;
+    person(&bench.store, of, "ann", Role::Developer).await;
+    person(&bench.store, of, "test", Role::Developer).await;
+    for name in ["kept", "taken"] {
+        account(&bench.store, of, name, &[], &["u/ann"]).await;
+    }
+    account(&bench.store, of, "named", &[], &["u/test"]).await;
+    let later = |who: &str, run_as: Option<&str>| {
+        let request = start(&bench, who, "*:*", run_as);
+        let terms = StartTerms { due: Some(Due::In(Duration::from_secs(2))), ..request.terms.clone() };
+        StartRequest { terms, ..request }
+    };
+    let kept = bench.dispatch.accept(later("u/ann", Some("s/kept"))).await.unwrap().run;
+    let taken = bench.dispatch.accept(later("u/ann", Some("s/taken"))).await.unwrap().run;
+    // By the manifest: whoever deployed it answers for it, and not who starts it.
+    deploy_with(&bench.store, &bench.workspace, manifest("s/named")).await;
+    bench.dispatch.deployed(of, &PATH.parse().unwrap());
+    let named = bench.dispatch.accept(later("u/eve", None)).await.unwrap().run;
+    for name in ["taken", "named"] {
+        account(&bench.store, of, name, &[], &[]).await;
+    }
+    assert_eq!(outcome(&bench, kept).await.0, OutcomeKind::Ok);
+    for (run, identity) in [(taken, "s/taken"), (named, "s/named")] {
+        let (kind, message) = outcome(&bench, run).await;
+        assert_eq!(kind, OutcomeKind::Denied, "{message}");
+        assert!(message.contains(identity) && !message.contains("u/test"), "{message}");
+    }
+    let executed = bench.executor.executed.lock().unwrap().clone();
+    assert!(executed.iter().all(|(run, _)| *run == kept), "{executed:?}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
+    let bench = Bench::start(true).await;
+    let of = bench.workspace.id;
+    for name in ["ann", "bob"] {
+        person(&bench.store, of, name, Role::Developer).await;
+    }
+    bench.store.members.remove(of, &"bob".parse().unwrap()).await.unwrap();
+    // A token may act as somebody who is no user.
+    for (who, waited_s, expected) in [
+        ("u/ann", 120, OutcomeKind::Ok),
+        ("u/bob", 120, OutcomeKind::Denied),
+        ("u/bob", 30, OutcomeKind::Ok),
+        ("u/nobody", 120, OutcomeKind::Ok),
+        ("u/admin", 120, OutcomeKind::Ok),
+    ] {
+        let now = SystemClock.now();
+        let run = NewRun {
+            id: RunId::new(now),
+            workspace: of,
+            workspace_name: "default".into(),
+            path: PATH.parse().unwrap(),
+            number: 1,
+            version: bench.version,
+            input: arguments("{}"),
+            limits: Limits::default(),
+            run_as: who.into(),
+            answered_by: None,
+            created_at: Timestamp::from_micros(now.micros() - waited_s * 1_000_000),
+            scheduled_for: now,
+            policy: Arc::default(),
+            dedup: None,
+            cause: None,
+            lineage: None,
+            trace: None,
+            labels: Arc::default(),
+        };
+        let id = run.id;
+        bench.store.queue.enqueue(vec![run]).await.unwrap();
+        let (kind, message) = outcome(&bench, id).await;
+        assert_eq!(kind, expected, "{who} after {waited_s} s: {message}");
+    }
     bench.stop().await;
 }

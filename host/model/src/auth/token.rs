@@ -92,7 +92,7 @@ impl Principal {
     /// Whether it may start what is at one path, and do nothing else.
     #[must_use]
     pub fn only_starts_one(&self) -> bool {
-        matches!(self.scopes.as_slice(), [scope] if scope.starts_one())
+        matches!(&*self.scopes, [scope] if scope.starts_one())
     }
 }
 

@@ -115,6 +115,7 @@ async fn put(new: &NewServiceAccount, conn: &mut Conn<'_>) -> Result<Result<Serv
     }))
 }
 
+/// Who is a viewer starts nothing, and answers for no start: no list and no group gives more than a role.
 async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
     // Nobody but people has a list or a group; and what holds NUL is nobody.
     let Some(user) = who.strip_prefix("u/").filter(|user| !user.contains('\0')) else { return Ok(false) };
@@ -132,7 +133,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
                 .row(
                     "SELECT 1 FROM group_members g JOIN users u ON u.name = g.user_name
                          JOIN members m ON m.workspace = g.workspace AND m.user_name = g.user_name
-                     WHERE g.workspace = $1 AND g.group_name = $2 AND g.user_name = $3 AND u.disabled = 0",
+                     WHERE g.workspace = $1 AND g.group_name = $2 AND g.user_name = $3 AND u.disabled = 0 AND m.role <> 'viewer'",
                     values![workspace, name.as_str(), user],
                 )
                 .await?;
@@ -150,7 +151,7 @@ async fn may_use(workspace: WorkspaceId, wanted: &RunAs, who: &str, conn: &mut C
                 .row(
                     "SELECT 1 FROM access_lists l JOIN users u ON u.name = $4
                          JOIN members m ON m.workspace = l.workspace AND m.user_name = u.name
-                     WHERE l.workspace = $1 AND l.path = $2 AND u.disabled = 0 AND (l.who = $3 OR l.who IN (
+                     WHERE l.workspace = $1 AND l.path = $2 AND u.disabled = 0 AND m.role <> 'viewer' AND (l.who = $3 OR l.who IN (
                          SELECT 'g/' || group_name FROM group_members WHERE workspace = $1 AND user_name = $4
                      )) LIMIT 1",
                     values![workspace, path_of(name), who, user],

@@ -29,6 +29,7 @@ fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         input: Input::Arguments(sandmill_model::JsonText::trusted(format!("{{\"x\":\"{}\"}}", "x".repeat(arguments_bytes)))),
         limits: Limits::default(),
         run_as: "u/admin".into(),
+        answered_by: None,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

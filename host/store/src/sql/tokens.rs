@@ -298,7 +298,7 @@ fn read_known(row: &Row) -> Result<Known, StoreError> {
         token: TokenId(row.uuid(0)?),
         workspace: row.opt_bytes(1)?.map(|_| row.uuid(1)).transpose()?.map(WorkspaceId),
         identity: row.text(2)?.into(),
-        scopes: effective(read_kind(row, 4)?, read_access(row, 5)?, read_scopes(row, 3)?),
+        scopes: effective(read_kind(row, 4)?, read_access(row, 5)?, read_scopes(row, 3)?).into(),
     };
     let (expires_at, old_until) = (row.opt_time(7)?, row.opt_time(8)?);
     Ok(Known { principal, expires_at: expires_at.into_iter().chain(old_until).min(), last_used_at: row.opt_time(6)? })

@@ -284,6 +284,7 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         input: Input::Arguments(json(r#"{"name": "bob"}"#)),
         limits: Limits { fuel: 7, ..Limits::default() },
         run_as: "u/admin".into(),
+        answered_by: None,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

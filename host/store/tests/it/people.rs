@@ -126,7 +126,7 @@ async fn nobody_takes_over_what_others_act_as(database: Database) {
         store.workspaces.ensure(id, called, tick()).await.unwrap();
     }
     let principal =
-        Principal { token: TokenId::new(tick()), workspace: Some(other), identity: "u/robot".into(), scopes: vec![Scope::all()] };
+        Principal { token: TokenId::new(tick()), workspace: Some(other), identity: "u/robot".into(), scopes: [Scope::all()].into() };
     store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
     store.scripts.deploy(deployment(other, "u/home/x", "1")).await.unwrap();
     let accept = async |called: &str| {
@@ -654,7 +654,7 @@ async fn tokens_end_with_whom_they_act_as(database: Database) {
     let store = database.open().await;
     let (own, other) = (workspace(), workspace());
     let put = async |secret: &str, identity: &str, workspace: Option<WorkspaceId>| {
-        let principal = Principal { token: TokenId::new(tick()), workspace, identity: identity.into(), scopes: vec![Scope::all()] };
+        let principal = Principal { token: TokenId::new(tick()), workspace, identity: identity.into(), scopes: [Scope::all()].into() };
         store.tokens.put(TokenHash::of(secret), &principal, "", tick()).await.unwrap();
     };
     put("own", "u/ann", Some(own)).await;

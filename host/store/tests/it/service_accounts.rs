@@ -22,6 +22,7 @@ on_both![
     accounts_are_checked_and_bounded,
     lists_and_groups_say_who_may_use_what,
     whoever_goes_may_use_nothing,
+    a_list_gives_no_more_than_a_role,
 ];
 
 fn name(text: &str) -> Name {
@@ -188,4 +189,26 @@ async fn whoever_goes_may_use_nothing(database: Database) {
     for who in ["u/ann", "u/bob", "u/cy", "u/dan"] {
         check(who, false).await;
     }
+}
+
+async fn a_list_gives_no_more_than_a_role(database: Database) {
+    let store = database.open().await;
+    let own = workspace();
+    member(&store, own, "ann", Role::Developer).await;
+    group(&store, own, "ops", &["ann"]).await;
+    store.service_accounts.put(account(own, "listed", &["u/ann"])).await.unwrap().unwrap();
+    store.service_accounts.put(account(own, "grouped", &["g/ops"])).await.unwrap().unwrap();
+    for (role, expected) in
+        [(Role::Operator, true), (Role::Viewer, false), (Role::Developer, true), (Role::Viewer, false), (Role::Admin, true)]
+    {
+        let new = NewMember { workspace: own, user: name("ann"), role, by: "u/admin".into(), now: tick() };
+        assert_eq!(store.members.put(new).await.unwrap(), MemberPut::Done);
+        for wanted in ["s/listed", "s/grouped", "g/ops"] {
+            assert_eq!(may(&store, own, wanted, "u/ann").await, expected, "{role:?} {wanted}");
+        }
+        assert!(may(&store, own, "u/ann", "u/ann").await, "{role:?}");
+    }
+    let ann: Who = "u/ann".parse().unwrap();
+    let (_, users) = store.service_accounts.find(own, &name("listed")).await.unwrap().unwrap();
+    assert_eq!(users, [ann], "she stays on the list");
 }

@@ -162,7 +162,7 @@ async fn no_address_makes_an_admin_of_the_installation(database: Database) {
 
 async fn no_stranger_takes_over_what_others_act_as(database: Database) {
     let store = database.open().await;
-    let principal = Principal { token: TokenId::new(tick()), workspace: None, identity: "u/robot".into(), scopes: vec![Scope::all()] };
+    let principal = Principal { token: TokenId::new(tick()), workspace: None, identity: "u/robot".into(), scopes: [Scope::all()].into() };
     store.tokens.put(TokenHash::of("robot"), &principal, "", tick()).await.unwrap();
     assert_eq!(logged_in(&store, stranger("1", "robot", None)).await.as_deref(), Ok("robot-2"));
 }

@@ -35,7 +35,7 @@ fn principal() -> Principal {
         token: TokenId::new(tick()),
         workspace: Some(workspace()),
         identity: "u/ann".into(),
-        scopes: vec![Scope::all(), "runs:start:f/billing/*".parse().unwrap()],
+        scopes: [Scope::all(), "runs:start:f/billing/*".parse().unwrap()].into(),
     }
 }
 
@@ -81,7 +81,7 @@ fn rotation(token: &Token, workspace: Option<WorkspaceId>, secret: &str, old_unt
 async fn a_token_is_found_by_its_hash(database: Database) {
     let store = database.open().await;
     assert!(!store.tokens.any().await.unwrap());
-    let (of_workspace, of_instance) = (principal(), Principal { workspace: None, scopes: Vec::new(), ..principal() });
+    let (of_workspace, of_instance) = (principal(), Principal { workspace: None, scopes: Vec::<Scope>::new().into(), ..principal() });
     store.tokens.put(TokenHash::of("one"), &of_workspace, "läbel", tick()).await.unwrap();
     store.tokens.put(TokenHash::of("two"), &of_instance, "", tick()).await.unwrap();
     assert!(store.tokens.any().await.unwrap());
@@ -94,7 +94,8 @@ async fn a_token_is_found_by_its_hash(database: Database) {
 
 async fn a_hash_keeps_its_row(database: Database) {
     let store = database.open().await;
-    let (first, second) = (principal(), Principal { workspace: None, identity: "u/bob".into(), scopes: vec![Scope::all()], ..principal() });
+    let (first, second) =
+        (principal(), Principal { workspace: None, identity: "u/bob".into(), scopes: [Scope::all()].into(), ..principal() });
     store.tokens.put(TokenHash::of("one"), &first, "label", tick()).await.unwrap();
     store.tokens.put(TokenHash::of("one"), &second, "label", tick()).await.unwrap();
     let kept = Principal { token: first.token, ..second };
@@ -123,7 +124,7 @@ async fn a_token_is_made_and_shown(database: Database) {
         };
         assert_eq!(made, expected);
         assert_eq!(store.tokens.find(of, asked.id).await.unwrap(), Some(expected));
-        let principal = Principal { token: asked.id, workspace: of, identity: "u/ann".into(), scopes: asked.scopes };
+        let principal = Principal { token: asked.id, workspace: of, identity: "u/ann".into(), scopes: asked.scopes.into() };
         assert_eq!(find(&store, &secret).await, Some(Known { expires_at: asked.expires_at, ..known(principal) }));
     }
     let twice = store.tokens.create(new(None, "secret of None")).await;

@@ -74,7 +74,7 @@ fn all_of(principal: &Principal) -> Result<Vec<Scope>, Problem> {
     if scopes.len() > SCOPES_MAX || scopes.iter().any(|scope| scope.to_string().len() > SCOPE_BYTES_MAX) {
         return Err(wrong("you have more scopes than a token can have: say in `scopes` which it is to have"));
     }
-    Ok(scopes.clone())
+    Ok(scopes.to_vec())
 }
 
 /// Scopes as they are written; each is checked against what whoever asks has elsewhere.
