@@ -70,8 +70,8 @@ pub(crate) struct ResourceRequest {
     value: JsonText,
     #[serde(default)]
     description: String,
-    /// For the type `sqlite`: path of the resource that the name of the database belongs to, where that is another. The token must be allowed to write
-    /// there. A name that the resource has already needs none.
+    /// For the type `sqlite`: path that the name of the database belongs to, where that is another. The token must be allowed to write there. A
+    /// name that the resource has already needs none.
     #[serde(default)]
     shares: Option<String>,
 }
@@ -159,7 +159,7 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePat
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("resource", &path)) }
 }
 
-/// Where the caller may not write, the path is as good as none: what is said of the name is then the same whether it belongs there or elsewhere.
+/// Where the caller may not write, the path is as good as none: what is said of the name is then the same wherever it belongs.
 fn sharing(caller: &Caller, other: &str) -> Result<Sharing, Problem> {
     let other = other.parse::<ScriptPath>().map_err(|fault| Problem::new(Code::InvalidPath, format!("`shares`: {fault}")))?;
     let may = caller.may(Domain::Resources, Action::Write, Some(other.as_str()));
@@ -174,7 +174,7 @@ pub(super) fn unfit(unfit: Unfit) -> Problem {
         Unfit::TooMany(why) => Problem::new(Code::Conflict, why),
         Unfit::NameTaken => Problem::new(
             Code::Conflict,
-            "this name of a database cannot be had: choose another, or name in `shares` the resource that has it, where you must be allowed to write",
+            "this name of a database cannot be had: choose another, or say in `shares` to which path it belongs, where you must be allowed to write",
         ),
         Unfit::Value(faults) => {
             let faults: Vec<Fault> = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, message: fault.message }).collect();

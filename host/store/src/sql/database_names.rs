@@ -1,5 +1,5 @@
-//! Names of databases of the type `sqlite`. A database is a file that has its name and no path, so each name belongs to the path that had it first,
-//! and other paths have it only by leave of whoever may write there.
+//! Names of databases of the type `sqlite`. A database is a file that has its name and no path, so each name belongs to the path that had it
+//! first, and other paths have it only by leave of whoever may write there.
 
 use sandmill_model::JsonText;
 use serde_json::Value as Json;
@@ -27,7 +27,7 @@ pub(super) fn named_in(kind: &str, fields: &JsonText) -> Result<Option<String>, 
     Ok(named(kind, &fields).map(str::to_owned))
 }
 
-/// Takes the name for a resource that did not have it before, after the row of the resource is locked. None: somebody else took it meanwhile.
+/// Takes the name for a resource that did not have it before, after its row is locked. None: somebody else took it meanwhile.
 pub(super) async fn take(conn: &mut Conn<'_>, new: &NewResource, name: &str) -> Result<Option<Result<(), Unfit>>, StoreError> {
     let holder = conn
         .row("SELECT path FROM database_names WHERE workspace = $1 AND name = $2 {lock database_names}", values![new.workspace, name])
