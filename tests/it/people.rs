@@ -29,6 +29,7 @@ const ECHO: &str = "export const main = () => 'done';";
 on_both![
     roles_say_what_may_be_done,
     folders_say_who_may_use_them,
+    a_closed_folder_keeps_its_databases,
     a_password_change_ends_sessions,
     an_invitation_is_used_once,
     whoever_is_disabled_is_out,
@@ -202,6 +203,49 @@ async fn folders_say_who_may_use_them(database: Database) {
     assert_eq!(cy.deploys("f/lists-a/y").await, 201);
     assert_eq!((bob.gets("/api/w/default/scripts/f/lists-a/x").await.status, bob.deploys("f/lists-a/x").await), (200, 403));
     assert_eq!(bob.gets("/api/w/default/scripts/f/lists-a/y").await.status, 403, "that one path alone");
+}
+
+/// A database of SQLite is a file with a name: to write the name down must not be enough.
+async fn a_closed_folder_keeps_its_databases(database: Database) {
+    const ASKS: &str = "import { sql } from 'sandmill';
+        export function main(path: string, statement: string) { return sql(path).query(statement); }";
+    let Some(server) = database.server() else { return };
+    user(server, "vault-eve", Some("developer")).await;
+    let named = |name: &str| json!({"type": "sqlite", "value": {"name": name}});
+    let closed = admin(server, Method::PUT, "/api/w/default/folders/vault", &json!({})).await;
+    assert_eq!(closed.status, 200, "{closed:?}");
+    let ledger = "/api/w/default/resources/f/vault/ledger";
+    assert_eq!(admin(server, Method::PUT, ledger, &named("vault-ledger")).await.status, 200);
+    let manifest = json!({"grants": {"sql": ["write f/vault/ledger", "write f/vault-open/ledger"]}});
+    server.deploy_with("f/vault/asks", json!({"language": "typescript", "source": ASKS, "manifest": manifest})).await.unwrap();
+    let ask = async |path: &str, statement: &str| {
+        let answer = server.call("f/vault/asks", &json!({"path": path, "statement": statement})).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json().unwrap()
+    };
+    ask("f/vault/ledger", "CREATE TABLE t AS SELECT 42 AS n").await;
+    let eve = Person::logs_in(server, "vault-eve").await;
+    assert_eq!(eve.gets(ledger).await.status, 403);
+    let mut shares = named("vault-ledger");
+    shares["shares"] = json!("f/vault/ledger");
+    let tries = async || {
+        for path in ["u/vault-eve/x", "f/vault-open/x"] {
+            for body in [&named("vault-ledger"), &shares] {
+                let refused = eve.sends(Method::PUT, &format!("/api/w/default/resources/{path}"), body).await;
+                assert_eq!(refused.status, 409, "{path} {body}: {refused:?}");
+                assert!(!refused.text().contains("f/vault"), "{refused:?}");
+            }
+        }
+    };
+    tries().await;
+    assert_eq!(eve.sends(Method::PUT, "/api/w/default/resources/u/vault-eve/x", &named("vault-eve")).await.status, 200, "her own");
+    // The file stays when the resource goes, and so does the name.
+    assert_eq!(admin(server, Method::DELETE, ledger, &json!({})).await.status, 204);
+    tries().await;
+    assert_eq!(admin(server, Method::PUT, ledger, &named("vault-ledger")).await.status, 200);
+    // Whoever may write at both paths has one database at both.
+    assert_eq!(admin(server, Method::PUT, "/api/w/default/resources/f/vault-open/ledger", &shares).await.status, 200);
+    assert_eq!(ask("f/vault-open/ledger", "SELECT n FROM t").await, json!([{"n": 42}]));
 }
 
 async fn a_password_change_ends_sessions(database: Database) {

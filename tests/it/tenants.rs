@@ -113,7 +113,7 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /api/w/{workspace}/resources/{path}", &[("", "")]),
     (
         "PUT /api/w/{workspace}/resources/{path}",
-        &[("", r#"{"type": "sqlite", "value": {"name": "x"}}"#), ("", r#"{"type": "{name}", "value": {}}"#)],
+        &[("", r#"{"type": "sqlite", "value": {"name": "{name}"}, "shares": "{path}"}"#), ("", r#"{"type": "{name}", "value": {}}"#)],
     ),
     (
         "GET /api/w/{workspace}/runs",

@@ -59,6 +59,9 @@ pub(crate) struct PutOptions {
     /// What it is for
     #[arg(long, default_value = "")]
     description: String,
+    /// For the type `sqlite`: the resource that the name of the database belongs to, where that is another. Takes writing there
+    #[arg(long, value_name = "PATH")]
+    shares: Option<ScriptPath>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,7 +94,10 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
         Command::Show { path } => print(&server, server.request(Method::GET, &format!("resources/{path}")), session).await,
         Command::Put(options) => {
             let value = value(&options)?;
-            let body = json!({"type": options.kind.as_str(), "value": value, "description": options.description});
+            let mut body = json!({"type": options.kind.as_str(), "value": value, "description": options.description});
+            if let Some(shares) = &options.shares {
+                body["shares"] = Value::from(shares.as_str());
+            }
             let request = server.request(Method::PUT, &format!("resources/{}", options.path)).json(&body);
             print(&server, request, session).await
         }
@@ -165,6 +171,7 @@ mod tests {
             fields: fields.iter().map(ToString::to_string).collect(),
             secrets: Vec::new(),
             description: String::new(),
+            shares: None,
         };
         let made = value(&options(Some(r#"{"origin": "https://a.test", "n": 1}"#), &["n=2", "basic/username=ann", "text=a=b", "on=true"]))
             .unwrap();

@@ -8,6 +8,8 @@ use crate::StoreError;
 
 /// Resources of one workspace.
 pub const RESOURCES_MAX: u32 = 10_000;
+/// Names of databases of one workspace. A name stays when its resource goes, so there are more of them.
+pub const DATABASE_NAMES_MAX: u32 = 50_000;
 /// Characters of a description, of a resource as of a type or a variable.
 pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
 
@@ -20,8 +22,20 @@ pub struct NewResource {
     /// A JSON object. A secret that is left out stays as it is, as long as the type and the object around it do; null takes it away.
     pub value: JsonText,
     pub description: String,
+    /// Of the type `sqlite`; nothing to the others.
+    pub sharing: Sharing,
     pub by: Arc<str>,
     pub now: Timestamp,
+}
+
+/// Which databases of other paths a resource of the type `sqlite` may come to name. It keeps the one that it has, and has any that nobody had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    None,
+    /// That of the path which its name belongs to: whoever puts the resource may write there.
+    With(ScriptPath),
+    /// All of the workspace.
+    All,
 }
 
 /// A resource without its secrets.
@@ -74,6 +88,8 @@ pub enum Unfit {
     Invalid(String),
     /// There are as many as there can be.
     TooMany(String),
+    /// The database of this name belongs to another path.
+    NameTaken,
 }
 
 pub trait Resources: Send + Sync + 'static {
@@ -93,6 +109,6 @@ pub trait Resources: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<ResourceSummary>, StoreError>>;
 
-    /// Returns whether it was there.
+    /// Returns whether it was there. The name of its database still belongs to the path.
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>>;
 }

@@ -9,7 +9,7 @@ use sandmill_model::{
     auth::{Action, Domain},
     resource_type::InvalidName,
 };
-use sandmill_store::resources::{NewResource, Resource, ResourceSummary, Unfit};
+use sandmill_store::resources::{NewResource, Resource, ResourceSummary, Sharing, Unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -70,6 +70,10 @@ pub(crate) struct ResourceRequest {
     value: JsonText,
     #[serde(default)]
     description: String,
+    /// For the type `sqlite`: path that the name of the database belongs to, where that is another. The token must be allowed to write there. A
+    /// name that the resource has already needs none.
+    #[serde(default)]
+    shares: Option<String>,
 }
 
 impl From<Resource> for ResourceBody {
@@ -133,11 +137,15 @@ pub(crate) async fn put(
     SecretBody(request): SecretBody<ResourceRequest>,
 ) -> Result<Json<ResourceBody>, Problem> {
     caller.must(Domain::Resources, Action::Write, path.as_str())?;
-    let ResourceRequest { r#type, value, description } = request;
+    let ResourceRequest { r#type, value, description, shares } = request;
     let kind = r#type.parse().map_err(|fault: InvalidName| Problem::new(Code::InvalidResource, fault.to_string()))?;
+    let sharing = match shares {
+        Some(other) => sharing(&caller, &other)?,
+        None => Sharing::None,
+    };
     kept::must_have_room_for(&app, &caller, value.as_str().len()).await?;
     let by = Arc::clone(&caller.principal.identity);
-    let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, by, now: app.clock.now() };
+    let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, sharing, by, now: app.clock.now() };
     let resource = app.store.resources.put(new).await?;
     resource.map(|resource| Json(resource.into())).map_err(unfit)
 }
@@ -151,12 +159,23 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePat
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("resource", &path)) }
 }
 
+/// Where the caller may not write, the path is as good as none: what is said of the name is then the same wherever it belongs.
+fn sharing(caller: &Caller, other: &str) -> Result<Sharing, Problem> {
+    let other = other.parse::<ScriptPath>().map_err(|fault| Problem::new(Code::InvalidPath, format!("`shares`: {fault}")))?;
+    let may = caller.may(Domain::Resources, Action::Write, Some(other.as_str()));
+    Ok(if may { Sharing::With(other) } else { Sharing::None })
+}
+
 /// Of a resource as of a variable.
 pub(super) fn unfit(unfit: Unfit) -> Problem {
     match unfit {
         Unfit::NoSuchType => Problem::new(Code::InvalidResource, "there is no resource type of this name in this workspace"),
         Unfit::Invalid(fault) => Problem::new(Code::InvalidResource, fault),
         Unfit::TooMany(why) => Problem::new(Code::Conflict, why),
+        Unfit::NameTaken => Problem::new(
+            Code::Conflict,
+            "this name of a database cannot be had: choose another, or say in `shares` to which path it belongs, where you must be allowed to write",
+        ),
         Unfit::Value(faults) => {
             let faults: Vec<Fault> = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, message: fault.message }).collect();
             let text = |fault: &Fault| match fault.pointer.as_str() {

@@ -75,6 +75,45 @@ async fn no_problem_repeats_what_was_sent() {
 }
 
 #[tokio::test]
+async fn nobody_names_a_database_of_a_path_where_they_may_not_write() {
+    const EVE: &str = "sm_eve";
+    let api = Api::new().await;
+    api.token(EVE, Some(api.workspace), &["resources:*:f/*!f/billing/", "resources:*:u/eve/*"]).await;
+    let named = |name: &str| json!({"type": "sqlite", "value": {"name": name}});
+    let shares = |name: &str, other: &str| json!({"type": "sqlite", "value": {"name": name}, "shares": other});
+    assert_eq!(put("/api/w/w/resources/f/billing/ledger").json(named("ledger")).to(&api).await.status, 200);
+    assert_eq!(put("/api/w/w/resources/f/billing/gone").json(named("gone")).to(&api).await.status, 200);
+    assert_eq!(delete("/api/w/w/resources/f/billing/gone").to(&api).await.status, 204);
+    // What is there, what was there, and whatever she says of it: one answer.
+    let mut details = Vec::new();
+    for body in [
+        named("ledger"),
+        shares("ledger", "f/billing/ledger"),
+        shares("ledger", "f/open/none"),
+        shares("ledger", "u/eve/x"),
+        named("gone"),
+        shares("gone", "f/billing/gone"),
+    ] {
+        let refused = put("/api/w/w/resources/u/eve/x").json(body).token(EVE).to(&api).await;
+        refused.is_problem(409, "conflict");
+        assert!(!refused.text().contains("billing"), "{refused:?}");
+        details.push(refused.value()["detail"].clone());
+    }
+    details.dedup();
+    assert_eq!(details.len(), 1, "{details:?}");
+    get("/api/w/w/resources/u/eve/x").token(EVE).to(&api).await.is_problem(404, "not_found");
+    put("/api/w/w/resources/u/eve/x").json(shares("x", "no path")).token(EVE).to(&api).await.is_problem(400, "invalid_path");
+    // Nor does somebody with more come to share hers unawares.
+    assert_eq!(put("/api/w/w/resources/u/eve/x").json(named("payroll")).token(EVE).to(&api).await.status, 200);
+    put("/api/w/w/resources/f/billing/payroll").json(named("payroll")).to(&api).await.is_problem(409, "conflict");
+    // Whoever may write at both shares it, and what is shared is changed without saying so again.
+    let shared = || put("/api/w/w/resources/f/open/ledger");
+    assert_eq!(shared().json(shares("ledger", "f/billing/ledger")).to(&api).await.status, 200);
+    assert_eq!(shared().json(named("ledger")).token(EVE).to(&api).await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn types_are_checked_and_stay_while_they_are_used() {
     let api = Api::new().await;
     let schema = |kind: &str| json!({"type": "object", "properties": {"key": {"type": kind, "writeOnly": true}}});

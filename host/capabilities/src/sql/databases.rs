@@ -22,6 +22,8 @@ const DATABASES_PER_WORKSPACE_MAX: usize = 64;
 /// Statements on SQLite that execute at once, of all workspaces: each has a thread for so long.
 const SQLITE_STATEMENTS_MAX: usize = 64;
 const SQLITE_STATEMENTS_PER_WORKSPACE: usize = 8;
+/// Connections to databases of SQLite that one workspace holds at once, whatever they are to: each has memory also while no statement executes.
+const SQLITE_CONNECTIONS_PER_WORKSPACE: usize = 16;
 
 /// Whether an address may be connected to.
 pub type Allows = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -72,20 +74,29 @@ pub(super) struct Common {
     /// What cleans up after calls that were dropped.
     pub(super) tracker: TaskTracker,
     pub(super) sqlite_statements: Arc<Semaphore>,
-    sqlite_turns: Mutex<HashMap<WorkspaceId, Weak<Semaphore>>>,
+    sqlite_shares: Mutex<HashMap<WorkspaceId, Weak<Share>>>,
+}
+
+/// What one workspace may have of SQLite on this node, in all its databases together.
+pub(super) struct Share {
+    /// For statements that execute.
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) connections: Arc<Semaphore>,
 }
 
 impl Common {
-    /// One for each statement on SQLite of the workspace that executes.
-    pub(super) fn sqlite_turns(&self, workspace: WorkspaceId) -> Arc<Semaphore> {
-        let mut all = self.sqlite_turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turns) = all.get(&workspace).and_then(Weak::upgrade) {
-            return turns;
+    /// The same for all who hold it at the same time.
+    pub(super) fn sqlite_share(&self, workspace: WorkspaceId) -> Arc<Share> {
+        let mut all = self.sqlite_shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = all.get(&workspace).and_then(Weak::upgrade) {
+            return share;
         }
-        all.retain(|_, turns| turns.strong_count() > 0);
-        let turns = Arc::new(Semaphore::new(SQLITE_STATEMENTS_PER_WORKSPACE));
-        all.insert(workspace, Arc::downgrade(&turns));
-        turns
+        all.retain(|_, share| share.strong_count() > 0);
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let (turns, connections) = (semaphore(SQLITE_STATEMENTS_PER_WORKSPACE), semaphore(SQLITE_CONNECTIONS_PER_WORKSPACE));
+        let share = Arc::new(Share { turns, connections });
+        all.insert(workspace, Arc::downgrade(&share));
+        share
     }
 }
 
@@ -139,7 +150,7 @@ impl Databases {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let sqlite_statements = Arc::new(Semaphore::new(SQLITE_STATEMENTS_MAX));
-        let common = Arc::new(Common { options, tracker: TaskTracker::new(), sqlite_statements, sqlite_turns: Mutex::default() });
+        let common = Arc::new(Common { options, tracker: TaskTracker::new(), sqlite_statements, sqlite_shares: Mutex::default() });
         Self(Arc::new(Inner { common, open: Mutex::default() }))
     }
 
@@ -242,7 +253,7 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use sandmill_model::Timestamp;
+    use sandmill_model::{JsonText, Timestamp};
 
     use super::*;
 
@@ -258,6 +269,30 @@ mod tests {
     fn goes(open: &[(Key, Instant)], workspace: WorkspaceId) -> Option<(WorkspaceId, String)> {
         let key = surplus(open.iter().map(|(key, last_use)| (key, *last_use)), workspace)?;
         Some((key.workspace, key.path.to_string()))
+    }
+
+    #[tokio::test]
+    async fn a_workspace_holds_only_so_many_connections_to_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path(), Arc::new(|_| false));
+        options.acquire_timeout = Duration::from_millis(200);
+        let databases = Databases::new(options);
+        let [own, other] = [1, 2].map(|number| WorkspaceId::new(Timestamp::from_micros(number)));
+        let begin = async |workspace: WorkspaceId, number: usize| {
+            let value = JsonText::trusted(format!("{{\"name\": \"n{number}\"}}"));
+            let revealed = Revealed { kind: "sqlite".to_owned(), value, secrets: Vec::new(), revision: 1 };
+            let path: ScriptPath = format!("f/db/n{number}").parse().unwrap();
+            databases.open(workspace, &path, &revealed).unwrap().begin(Mode::Read, Duration::from_secs(5)).await
+        };
+        let mut held = Vec::new();
+        for number in 0..SQLITE_CONNECTIONS_PER_WORKSPACE {
+            // No database has all of its own in use.
+            held.push(begin(own, number / 6).await.unwrap());
+        }
+        assert!(matches!(begin(own, 9).await, Err(Error::Unavailable(_))));
+        held.push(begin(other, 0).await.unwrap());
+        drop(held.remove(0));
+        held.push(begin(own, 9).await.unwrap());
     }
 
     #[test]

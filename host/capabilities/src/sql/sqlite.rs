@@ -21,7 +21,11 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::guard::Guard;
-use super::{Answered, Call, Error, PARAMETERS_MAX, Wants, databases::Common, rows::Rows};
+use super::{
+    Answered, Call, Error, PARAMETERS_MAX, Wants,
+    databases::{Common, Share},
+    rows::Rows,
+};
 use crate::{bindings::sql::DatabaseError, resources::Revealed};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -38,8 +42,7 @@ pub(super) struct File {
     path: PathBuf,
     common: Arc<Common>,
     slots: Arc<Semaphore>,
-    /// For statements of the workspace that execute.
-    turns: Arc<Semaphore>,
+    share: Arc<Share>,
 }
 
 /// A connection while a call or a transaction has it. Dropping it closes it, which undoes what was not committed.
@@ -47,8 +50,9 @@ pub(crate) struct Lease {
     /// None while a statement runs.
     open: Option<Open>,
     common: Arc<Common>,
-    turns: Arc<Semaphore>,
-    _slot: OwnedSemaphorePermit,
+    share: Arc<Share>,
+    /// Of the database and of the workspace.
+    _slots: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 struct Open {
@@ -70,8 +74,8 @@ impl File {
         };
         let path = common.options.sqlite_folder.join(workspace.to_string()).join(format!("{name}.db"));
         let slots = Arc::new(Semaphore::new(common.options.connections_max));
-        let turns = common.sqlite_turns(workspace);
-        Ok(Arc::new(Self { path, common, slots, turns }))
+        let share = common.sqlite_share(workspace);
+        Ok(Arc::new(Self { path, common, slots, share }))
     }
 
     pub(super) async fn once(self: &Arc<Self>, call: Call) -> Result<Answered, Error> {
@@ -91,9 +95,10 @@ impl File {
 
     async fn lease(&self, mode: Mode, limit: Duration) -> Result<Lease, Error> {
         let options = &self.common.options;
-        let slot = tokio::time::timeout(options.acquire_timeout.min(limit), Arc::clone(&self.slots).acquire_owned());
-        let Ok(Ok(slot)) = slot.await else {
-            return Err(Error::Unavailable(format!("all {} connections are in use; try again", options.connections_max)));
+        let (of_database, of_workspace) = (Arc::clone(&self.slots), Arc::clone(&self.share.connections));
+        let slots = async { Some((of_database.acquire_owned().await.ok()?, of_workspace.acquire_owned().await.ok()?)) };
+        let Ok(Some(slots)) = tokio::time::timeout(options.acquire_timeout.min(limit), slots).await else {
+            return Err(Error::Unavailable("all connections to the database, or of its workspace, are in use; try again".to_owned()));
         };
         if mode == Mode::Write && guard::log_bytes(&self.path) > LOG_BYTES_MAX {
             return Err(Error::Unavailable(
@@ -103,7 +108,12 @@ impl File {
         let (path, bytes_max) = (self.path.clone(), options.sqlite_bytes_max);
         let opened = tokio::task::spawn_blocking(move || guard::open(&path, mode, bytes_max)).await;
         let (connection, guard) = opened.map_err(|_| gone())?.map_err(|error| failure(&error))?;
-        Ok(Lease { open: Some(Open { connection, guard }), common: Arc::clone(&self.common), turns: Arc::clone(&self.turns), _slot: slot })
+        Ok(Lease {
+            open: Some(Open { connection, guard }),
+            common: Arc::clone(&self.common),
+            share: Arc::clone(&self.share),
+            _slots: slots,
+        })
     }
 }
 
@@ -141,7 +151,7 @@ impl Lease {
     ) -> Result<T, Error> {
         let Some(mut open) = self.open.take() else { return Err(gone()) };
         let deadline = Instant::now() + limit;
-        let (of_workspace, of_node) = (Arc::clone(&self.turns), Arc::clone(&self.common.sqlite_statements));
+        let (of_workspace, of_node) = (Arc::clone(&self.share.turns), Arc::clone(&self.common.sqlite_statements));
         let turn = async { Some((of_workspace.acquire_owned().await.ok()?, of_node.acquire_owned().await.ok()?)) };
         let Ok(Some(turn)) = tokio::time::timeout(limit, turn).await else {
             return Err(Error::Unavailable("too many statements run on this node; try again".to_owned()));

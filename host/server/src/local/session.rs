@@ -13,7 +13,7 @@ use sandmill_cli::{
 };
 use sandmill_model::{BoxFuture, Clock, JsonText, Language, Manifest, ScriptPath, SystemClock};
 use sandmill_store::{
-    resources::{NewResource, Unfit},
+    resources::{NewResource, Sharing, Unfit},
     seal::{KeySource, Sealing},
     state::{StateScope, Written},
     variables::NewVariable,
@@ -131,7 +131,8 @@ impl Session {
         for (path, resource) in resources {
             let shown = path.clone();
             let (description, by, now) = (String::new(), IDENTITY.into(), self.parts.clock.now());
-            let new = NewResource { workspace: space.id, path, kind: resource.kind, value: resource.value, description, by, now };
+            let (kind, value, sharing) = (resource.kind, resource.value, Sharing::All);
+            let new = NewResource { workspace: space.id, path, kind, value, description, sharing, by, now };
             let put = self.parts.store.resources.put(new).await.context("the resource cannot be stored").map_err(setup)?;
             put.map_err(|unfit| unfitting("resource", &shown, unfit))?;
         }
@@ -204,6 +205,7 @@ fn unfitting(what: &str, path: &ScriptPath, unfit: Unfit) -> LocalRunError {
             faults.join("; ")
         }
         Unfit::Invalid(fault) | Unfit::TooMany(fault) => fault,
+        Unfit::NameTaken => "its name belongs to another path".to_owned(),
     };
     LocalRunError::Input(format!("fakes: {what} {path}: {fault}"))
 }

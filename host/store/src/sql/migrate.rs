@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = migrations![
     19 "service_accounts" "0019_service_accounts.sql",
     20 "invited" "0020_invited.sql",
     21 "usage_days" "0021_usage_days.sql",
+    22 "database_names" "0022_database_names.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -6,6 +6,7 @@ mod canonical;
 mod claims;
 mod codes;
 mod data_keys;
+mod database_names;
 mod db;
 mod dead_letters;
 mod dedup;

@@ -59,6 +59,7 @@ const TABLES: &[Table] = tables![
     "state" "path, trigger, key" 100,
     "state_scopes" "path, trigger" 200,
     "resources" "path" 100,
+    "database_names" "name" 200,
     "variables" "path" 100,
     "resource_types" "name" 100,
     "scripts" "path" 200,

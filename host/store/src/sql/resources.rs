@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::{
     AFTER_ALL_PATHS, Sql,
     data_keys::{self, Sealed},
+    database_names,
     dialect::Conn,
     resource_types::{self, KnownType},
     value::{Row, Value, to_json, values},
@@ -172,6 +173,8 @@ struct Fitting {
     kind: KnownType,
     /// Revision of the resource that was there.
     before: Option<i64>,
+    /// Name of a database that it is to have, and that the resource had not before.
+    takes: Option<String>,
     seals: Option<Arc<Seals>>,
 }
 
@@ -205,10 +208,14 @@ impl Sql {
         if !parts.secrets.is_empty() {
             self.seals()?;
         }
+        let had = match &present {
+            Some(present) => database_names::named_in(&present.resource.kind, &present.resource.fields)?,
+            None => None,
+        };
+        let takes = database_names::named(new.kind.as_str(), &parts.fields).filter(|name| had.as_deref() != Some(*name)).map(str::to_owned);
         let before = present.map(|present| present.resource.revision);
-        let fitting = Fitting { new: new.clone(), parts, kind, before, seals: self.seals.clone() };
-        let written = self.db.write(fitting, |fitting, mut conn| Box::pin(async move { fitting.write(&mut conn).await })).await?;
-        Ok(written.map(Ok))
+        let fitting = Fitting { new: new.clone(), parts, kind, before, takes, seals: self.seals.clone() };
+        self.db.write(fitting, |fitting, mut conn| Box::pin(async move { fitting.write(&mut conn).await })).await
     }
 
     async fn count(&self, workspace: WorkspaceId) -> Result<i64, StoreError> {
@@ -234,8 +241,8 @@ fn fit(schema: &JsonText, value: &JsonText, kept: &Secrets) -> Result<Parts, Unf
 }
 
 impl Fitting {
-    /// None: something has changed meanwhile. The type comes first, then the key, then the row.
-    async fn write(&self, conn: &mut Conn<'_>) -> Result<Option<Resource>, StoreError> {
+    /// None: something has changed meanwhile. The type comes first, then the key, then the row, then the name of its database.
+    async fn write(&self, conn: &mut Conn<'_>) -> Result<Option<Result<Resource, Unfit>>, StoreError> {
         let new = &self.new;
         if !resource_types::use_type(conn, new.workspace, &new.kind, &self.kind).await? {
             return Ok(None);
@@ -249,6 +256,13 @@ impl Fitting {
             .await?;
         if locked.map(|row| row.int(0)).transpose()? != self.before {
             return Ok(None);
+        }
+        if let Some(name) = &self.takes {
+            match database_names::take(conn, new, name).await? {
+                Some(Ok(())) => {}
+                Some(Err(unfit)) => return Ok(Some(Err(unfit))),
+                None => return Ok(None),
+            }
         }
         let resource = self.resource()?;
         let sealed = match &key {
@@ -279,7 +293,7 @@ impl Fitting {
                 .await?
             }
         };
-        Ok((written > 0).then_some(resource))
+        Ok((written > 0).then_some(Ok(resource)))
     }
 
     fn resource(&self) -> Result<Resource, StoreError> {

@@ -11,7 +11,7 @@ use sandmill_store::{
     Store,
     audit::{Chain, Ends, Filter, Page, Pattern},
     removal::Step,
-    resources::NewResource,
+    resources::{NewResource, Sharing},
     upkeep,
     variables::NewVariable,
     workspaces::Status,
@@ -329,8 +329,8 @@ async fn secrets_are_shown_as_digests(database: Database) {
 
     let value = fixture::json(r#"{"host": "db", "database": "d", "user": "u", "password": "hunter2"}"#);
     let kind = "postgresql".parse().unwrap();
-    let new =
-        NewResource { workspace: own, path: path("f/a/db"), kind, value, description: String::new(), by: "u/ann".into(), now: tick() };
+    let (description, sharing) = (String::new(), Sharing::None);
+    let new = NewResource { workspace: own, path: path("f/a/db"), kind, value, description, sharing, by: "u/ann".into(), now: tick() };
     store.resources.put(new).await.unwrap().unwrap();
     let shown = store.shown.resource(own, &path("f/a/db")).await.unwrap().unwrap();
     let value: Value = shown.read().unwrap();

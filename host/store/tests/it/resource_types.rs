@@ -4,7 +4,7 @@ use sandmill_model::{JsonText, TypeName, WorkspaceId};
 use sandmill_store::{
     Store,
     resource_types::{NewType, TypeDeleted, TypeRecord, TypeRefusal},
-    resources::{NewResource, Unfit},
+    resources::{NewResource, Sharing, Unfit},
 };
 
 use crate::fixture::{Database, json, on_both, path, tick, workspace};
@@ -33,6 +33,7 @@ async fn resource(store: &Store, workspace: WorkspaceId, at: &str, kind: &str, v
         kind: name(kind),
         value: json(value),
         description: String::new(),
+        sharing: Sharing::None,
         by: "u/ann".into(),
         now: tick(),
     };

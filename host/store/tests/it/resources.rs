@@ -3,7 +3,7 @@
 use sandmill_model::{ScriptPath, WorkspaceId, resource_type::VALUE_BYTES_MAX};
 use sandmill_store::{
     Store, StoreError,
-    resources::{NewResource, Resource, Unfit},
+    resources::{NewResource, Resource, Sharing, Unfit},
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,9 @@ on_both![
     lists_in_pages,
     without_keys,
     many_change_one,
+    a_database_belongs_to_the_path_that_named_it_first,
+    a_database_outlives_its_resource,
+    one_of_many_takes_a_name,
     a_sealed_row_opens_in_its_place_alone,
 ];
 
@@ -27,6 +30,7 @@ fn new(workspace: WorkspaceId, at: &str, kind: &str, value: &Value) -> NewResour
         kind: kind.parse().unwrap(),
         value: sandmill_model::JsonText::of(value).unwrap(),
         description: format!("describes {at}"),
+        sharing: Sharing::None,
         by: "u/ann".into(),
         now: tick(),
     }
@@ -115,8 +119,8 @@ async fn workspaces_are_apart(database: Database) {
 async fn lists_in_pages(database: Database) {
     let store = database.open_sealed().await;
     let own = workspace();
-    for at in ["f/b/c", "f/a/b", "u/ann/x", "f/b/B"] {
-        put(&store, new(own, at, "sqlite", &json!({"name": "x"}))).await;
+    for (number, at) in ["f/b/c", "f/a/b", "u/ann/x", "f/b/B"].into_iter().enumerate() {
+        put(&store, new(own, at, "sqlite", &json!({"name": format!("x{number}")}))).await;
     }
     let list = async |prefix: &str, after: Option<&str>, limit| {
         let after = after.map(path);
@@ -163,6 +167,69 @@ async fn many_change_one(database: Database) {
     assert_eq!(all.len(), count, "each change has a number of its own");
     let value = reveal(&one, own, &path("f/db/main")).await.unwrap();
     assert_eq!(value["password"], format!("{} {}", value["host"].as_str().unwrap(), value["user"].as_str().unwrap()), "of one change");
+}
+
+async fn name(store: &Store, workspace: WorkspaceId, at: &str, name: &str, sharing: Sharing) -> Result<(), Unfit> {
+    let new = NewResource { sharing, ..new(workspace, at, "sqlite", &json!({ "name": name })) };
+    store.resources.put(new).await.unwrap().map(drop)
+}
+
+async fn a_database_belongs_to_the_path_that_named_it_first(database: Database) {
+    const OWN: &str = "f/billing/ledger";
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let with = |at: &str| Sharing::With(path(at));
+    assert_eq!(name(&store, own, OWN, "ledger", Sharing::None).await, Ok(()));
+    for sharing in [Sharing::None, with("u/eve/x"), with("f/billing/other")] {
+        assert_eq!(name(&store, own, "u/eve/x", "ledger", sharing).await, Err(Unfit::NameTaken));
+    }
+    assert_eq!(store.resources.find(own, &path("u/eve/x")).await.unwrap(), None);
+    // Nor by a change of what is there.
+    assert_eq!(name(&store, own, "u/eve/x", "mine", Sharing::None).await, Ok(()));
+    assert_eq!(name(&store, own, "u/eve/x", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
+    assert_eq!(reveal(&store, own, &path("u/eve/x")).await, Some(json!({"name": "mine"})));
+    assert_eq!(name(&store, other, "u/eve/x", "ledger", Sharing::None).await, Ok(()), "another workspace's is another");
+    // Whoever may write there shares it; then the name stays, and a change of the rest needs nobody's leave.
+    assert_eq!(name(&store, own, "f/reports/ledger", "ledger", with(OWN)).await, Ok(()));
+    assert_eq!(name(&store, own, "f/reports/ledger", "ledger", Sharing::None).await, Ok(()));
+    assert_eq!(name(&store, own, "u/eve/x", "ledger", with("f/reports/ledger")).await, Err(Unfit::NameTaken), "it shares, and has it not");
+    assert_eq!(name(&store, own, OWN, "ledger", Sharing::None).await, Ok(()));
+    assert_eq!(name(&store, own, "f/local/x", "ledger", Sharing::All).await, Ok(()));
+    // Whoever has changed to another name has the leave no more.
+    assert_eq!(name(&store, own, "f/reports/ledger", "reports", Sharing::None).await, Ok(()));
+    assert_eq!(name(&store, own, "f/reports/ledger", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
+    // The type alone makes a name one of a database.
+    assert_eq!(store.resources.put(new(own, "u/eve/y", "http", &json!({"origin": "https://a.test"}))).await.unwrap().map(drop), Ok(()));
+}
+
+async fn a_database_outlives_its_resource(database: Database) {
+    let store = database.open().await;
+    let own = workspace();
+    let (first, with_first) = (path("f/billing/ledger"), || Sharing::With(path("f/billing/ledger")));
+    name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await.unwrap();
+    assert!(store.resources.delete(own, &first).await.unwrap());
+    assert_eq!(name(&store, own, "u/eve/x", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
+    name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await.unwrap();
+    // It is shared while it is used, and moves where it is not.
+    name(&store, own, "f/new/ledger", "ledger", with_first()).await.unwrap();
+    assert_eq!(name(&store, own, "f/third/ledger", "ledger", Sharing::With(path("f/new/ledger"))).await, Err(Unfit::NameTaken));
+    name(&store, own, "f/billing/ledger", "other", Sharing::None).await.unwrap();
+    assert!(store.resources.delete(own, &path("f/new/ledger")).await.unwrap());
+    name(&store, own, "f/new/ledger", "ledger", with_first()).await.unwrap();
+    assert_eq!(name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
+    name(&store, own, "f/third/ledger", "ledger", Sharing::With(path("f/new/ledger"))).await.unwrap();
+}
+
+async fn one_of_many_takes_a_name(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    let own = workspace();
+    for round in 0..10 {
+        let free = format!("free{round}");
+        let (at_one, at_other) = (format!("f/one/x{round}"), format!("f/other/x{round}"));
+        let (first, second) =
+            tokio::join!(name(&one, own, &at_one, &free, Sharing::None), name(&other, own, &at_other, &free, Sharing::None));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    }
 }
 
 /// What a thief who writes to the database could try: to have a secret of another workspace, path or kind used as his own.

@@ -7,7 +7,12 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sandmill_model::WorkspaceId;
-use sandmill_store::{Store, StoreError, resources::NewResource, seal::KeySource, variables::NewVariable};
+use sandmill_store::{
+    Store, StoreError,
+    resources::{NewResource, Sharing},
+    seal::KeySource,
+    variables::NewVariable,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::{Database, key_text, on_both, path, tick, workspace};
@@ -32,7 +37,8 @@ async fn put_secret(store: &Store, workspace: WorkspaceId, at: &str, text: &str)
 async fn put_database(store: &Store, workspace: WorkspaceId, at: &str, password: &str) {
     let value = json!({"host": "h", "database": "d", "user": "u", "password": password});
     let (kind, value) = ("postgresql".parse().unwrap(), sandmill_model::JsonText::of(&value).unwrap());
-    let new = NewResource { workspace, path: path(at), kind, value, description: String::new(), by: "u/ann".into(), now: tick() };
+    let (description, sharing) = (String::new(), Sharing::None);
+    let new = NewResource { workspace, path: path(at), kind, value, description, sharing, by: "u/ann".into(), now: tick() };
     store.resources.put(new).await.unwrap().unwrap();
 }
 

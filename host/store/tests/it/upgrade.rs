@@ -16,13 +16,14 @@ use sandmill_store::{
     grants::GrantRow,
     history::{LogCursor, RunFilter},
     queue::Enqueued,
+    resources::{NewResource, Sharing, Unfit},
     state::StateScope,
 };
 use sqlx::AssertSqlSafe;
 
 use crate::fixture::{Database, claim, complete, finished, heads, join, on_both, path, run_of, tick};
 
-on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12, schema_13];
+on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12, schema_13, schema_14];
 
 /// What releases wrote into their databases, each with the number of the schema that it came with.
 macro_rules! fixture {
@@ -186,6 +187,26 @@ async fn schema_13(database: Database) {
     let mut digest = [0; 32];
     digest[31] = 0xa2;
     assert!(manifest(&digest).await.unwrap().unwrap().manifest.description.unwrap().starts_with("NUL \0, \\u0000"), "it is untouched");
+}
+
+/// Several paths named one database: from then on it belongs to one of them, and the others keep it.
+async fn schema_14(database: Database) {
+    let (store, workspace) = open(&database, 14, fixture!["0001_installation", "0014_databases"]).await;
+    let name = async |at: &str, name: &str, sharing: Sharing| {
+        let value = JsonText::of(&serde_json::json!({ "name": name })).unwrap();
+        let (kind, description) = ("sqlite".parse().unwrap(), "again".to_owned());
+        let new = NewResource { workspace, path: path(at), kind, value, description, sharing, by: "u/ann".into(), now: tick() };
+        store.resources.put(new).await.unwrap().map(drop)
+    };
+    for at in ["u/eve/x", "f/old/late", "f/old/ledger"] {
+        assert_eq!(name(at, "ledger", Sharing::None).await, Ok(()), "{at} has it");
+    }
+    for holder in ["u/eve/x", "f/old/late"] {
+        assert_eq!(name("f/new/ledger", "ledger", Sharing::With(path(holder))).await, Err(Unfit::NameTaken), "{holder}");
+    }
+    assert_eq!(name("f/new/ledger", "ledger", Sharing::With(path("f/old/ledger"))).await, Ok(()));
+    assert_eq!(name("f/new/notes", "notes", Sharing::With(path("u/eve/notes"))).await, Ok(()), "there is but one path that had it");
+    assert_eq!(name("f/new/free", "shop", Sharing::None).await, Ok(()), "the field of another type is no name");
 }
 
 /// The migrations up to a schema. They are as they were then: `cargo xtask tidy` holds each against its recorded digest.

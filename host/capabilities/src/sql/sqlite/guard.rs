@@ -36,6 +36,8 @@ const PATTERN_BYTES_MAX: i32 = 100;
 const HEAP_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 /// KiB of pages that a connection keeps.
 const CACHE_KIB: i64 = 4_096;
+/// Bytes of the temporary tables of a connection: they are in memory as long as the transaction is open, also while no statement executes.
+const TEMP_TABLES_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
 /// PRAGMAs that only tell what is there.
 const TELLING: &[&str] =
@@ -100,6 +102,7 @@ pub(super) fn open(path: &Path, mode: Mode, bytes_max: u64) -> rusqlite::Result<
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "hard_heap_limit", HEAP_BYTES_MAX, |_| Ok(()))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update_and_check(Some("temp"), "max_page_count", TEMP_TABLES_BYTES_MAX / PAGE_BYTES, |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "cell_size_check", true)?;

@@ -267,6 +267,29 @@ async fn a_database_has_a_size() {
     assert_eq!(results[1]["database"], "13", "{results}");
 }
 
+/// A transaction that does nothing any more has them still.
+#[tokio::test]
+async fn temporary_tables_have_a_size() {
+    let bed = lite();
+    let keep = |count: u32| {
+        format!(
+            "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {count}) INSERT INTO kept SELECT zeroblob(1000000) FROM c"
+        )
+    };
+    let results = calls(
+        &bed,
+        LITE,
+        &json!([
+            ["begin", 0],
+            ["in.execute", 0, "CREATE TEMP TABLE kept (v BLOB)"],
+            ["in.execute", 0, keep(8)],
+            ["in.execute", 0, keep(16)]
+        ]),
+    )
+    .await;
+    assert_eq!((&results[2], &results[3]["database"]), (&json!(8), &json!("13")), "{results}");
+}
+
 #[tokio::test]
 async fn the_transaction_of_another_run_is_nobodys() {
     let bed = lite();

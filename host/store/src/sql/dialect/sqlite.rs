@@ -160,6 +160,8 @@ fn rows_that_fit(values: &[Value], width: usize) -> usize {
 pub(super) fn classify(error: &SqliteError) -> StoreError {
     const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
+    /// Statements of scripts have what there is for the moment.
+    const NO_MEMORY: i32 = 7;
     const READ_ONLY: i32 = 8;
     const IO_ERROR: i32 = 10;
     const CORRUPT: i32 = 11;
@@ -171,7 +173,7 @@ pub(super) fn classify(error: &SqliteError) -> StoreError {
     let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
     match code & 0xff {
         FULL => StoreError::Full(text),
-        BUSY | LOCKED | READ_ONLY | IO_ERROR | CANNOT_OPEN => StoreError::Unavailable(text),
+        BUSY | LOCKED | NO_MEMORY | READ_ONLY | IO_ERROR | CANNOT_OPEN => StoreError::Unavailable(text),
         CORRUPT | NOT_A_DATABASE => StoreError::Corrupt(text),
         CONSTRAINT if sqlx::error::DatabaseError::is_unique_violation(error) => StoreError::Conflict(text),
         _ => StoreError::Other(text),
