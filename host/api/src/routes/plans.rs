@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    auth::{Authenticated, Caller, forbidden},
+    auth::{Authenticated, Caller},
     problem::Problem,
     request::{
         body::JsonBody,
