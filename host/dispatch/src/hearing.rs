@@ -94,7 +94,7 @@ impl Inner {
     /// Sends what this node must hear itself, until `stop`.
     pub(crate) async fn beat_to_itself(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            // Of the time before it is sent, which takes long where the database is busy.
+            // Of the time before it is sent: how long that takes is not known.
             self.send(Signal::Beat { of: self.hearing.own, number: self.hearing.now_us() }).await;
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}

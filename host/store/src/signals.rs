@@ -33,7 +33,7 @@ pub trait Signals: Send + Sync + 'static {
     /// Whether there can be other nodes: a database in a file has only one.
     fn reach_others(&self) -> bool;
 
-    /// Only where there can be others.
+    /// Only where there can be others. By a way of its own: what else the database is at does not hold it up.
     fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What is sent from now on, until the stream ends or fails. Only where there can be others.

@@ -12,7 +12,7 @@ use super::{
     dialect::{self, Conn, at_once::AtOnce},
     migrate,
     turns::Turns,
-    value::Value,
+    value::{Value, values},
     writer::{CONTENDED_TRIES_MAX, Source, Writer},
 };
 use crate::StoreError;
@@ -25,6 +25,8 @@ const POSTGRES_LANES: i64 = 4;
 const POSTGRES_SIDE_LANES: i64 = 2;
 /// How long opening waits for another process that is opening the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the database may take for a signal.
+const SAY_TIMEOUT: Duration = Duration::from_secs(2);
 const OPEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// One whole operation on a connection lent to it. It may be run again after it failed, so it keeps nothing between.
@@ -44,6 +46,8 @@ pub(super) struct Db {
     writer: Arc<Writer>,
     /// For what runs write while they go on. On SQLite it is the writer.
     side: Arc<Writer>,
+    /// For what nodes tell each other: it does not wait for whatever keeps the other connections busy. None where there are no channels.
+    voice: Option<PgPool>,
 }
 
 impl Db {
@@ -142,7 +146,7 @@ impl Db {
     }
 
     fn with(&self, backend: Backend) -> Self {
-        Self { backend, writer: Arc::clone(&self.writer), side: Arc::clone(&self.side) }
+        Self { backend, writer: Arc::clone(&self.writer), side: Arc::clone(&self.side), voice: None }
     }
 
     /// Whether other processes work on the same database at the same time.
@@ -158,9 +162,31 @@ impl Db {
         }
     }
 
+    /// Sends a payload to a channel.
+    pub(super) async fn notify(&self, channel: &str, payload: &str) -> Result<(), StoreError> {
+        let Some(voice) = &self.voice else { return Err(StoreError::Other("SQLite has no channels".to_owned())) };
+        let mut conn = voice.acquire().await.map_err(dialect::error)?;
+        let said = {
+            let mut lent = Conn::Postgres(&mut conn);
+            let rows = lent.rows("SELECT pg_notify($1, $2)", values![channel, payload]);
+            tokio::time::timeout(SAY_TIMEOUT, rows).await
+        };
+        match said {
+            Ok(rows) => rows.map(drop),
+            Err(_) => {
+                // The next goes by another: there is but one, and it may be dead.
+                drop(conn.detach());
+                Err(StoreError::Unavailable("the database did not take a signal in time".to_owned()))
+            }
+        }
+    }
+
     pub(super) async fn close(&self) {
         self.writer.close().await;
         self.side.close().await;
+        if let Some(voice) = &self.voice {
+            voice.close().await;
+        }
         match &self.backend {
             Backend::Sqlite { readers, at_once } => {
                 if let Some(at_once) = at_once {
@@ -204,6 +230,7 @@ async fn open_sqlite(file: Option<&Path>, durability: Durability) -> Result<Db, 
         backend: Backend::Sqlite { readers, at_once: file.and_then(|file| AtOnce::open(file, durability)).map(Arc::new) },
         side: Arc::clone(&writer),
         writer,
+        voice: None,
     })
 }
 
@@ -226,5 +253,6 @@ async fn open_postgres(url: &str, durability: Durability) -> Result<Db, StoreErr
     let writer =
         |lanes: std::ops::Range<i64>| Arc::new(Writer::start(lanes.map(|lane| Source::Postgres(pool.clone(), own + lane)).collect()));
     let (writer, side) = (writer(1..1 + POSTGRES_LANES), writer(1 + POSTGRES_LANES..1 + POSTGRES_LANES + POSTGRES_SIDE_LANES));
-    Ok(Db { backend: Backend::Postgres(pool), writer, side })
+    let voice = Some(dialect::postgres::voice(&pool));
+    Ok(Db { backend: Backend::Postgres(pool), writer, side, voice })
 }

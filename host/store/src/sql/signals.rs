@@ -4,12 +4,13 @@ use futures_util::StreamExt;
 use sandmill_model::{BoxFuture, ListenerId, RunId, TokenId, WorkspaceId, people::Name};
 use uuid::Uuid;
 
-use super::{Sql, value::values};
+use super::Sql;
 use crate::{
     StoreError,
     signals::{Heard, Signal, Signals},
 };
 
+const CHANNEL: &str = "sandmill";
 /// Ids in one notification, whose payload PostgreSQL bounds at 8,000 bytes.
 const IDS_MAX: usize = 200;
 /// Names in one notification; each has 64 bytes at most.
@@ -23,11 +24,7 @@ impl Signals for Sql {
     fn send(&self, signal: Signal) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             for payload in payloads(&signal) {
-                self.db
-                    .read(payload, |payload, mut conn| {
-                        Box::pin(async move { conn.rows("SELECT pg_notify('sandmill', $1)", values![payload.as_str()]).await.map(drop) })
-                    })
-                    .await?;
+                self.db.notify(CHANNEL, &payload).await?;
             }
             Ok(())
         })
@@ -35,7 +32,7 @@ impl Signals for Sql {
 
     fn listen(&self) -> BoxFuture<'_, Result<Heard, StoreError>> {
         Box::pin(async move {
-            let payloads = self.db.listen("sandmill").await?;
+            let payloads = self.db.listen(CHANNEL).await?;
             Ok(payloads.filter_map(|payload| std::future::ready(payload.map(|payload| read(&payload)).transpose())).boxed())
         })
     }

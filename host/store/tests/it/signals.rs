@@ -1,6 +1,6 @@
 //! Signals between nodes that share a database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use sandmill_model::{ListenerId, RunId, TokenId, WorkspaceId};
@@ -80,4 +80,39 @@ async fn who_listens_is_told_when_the_connection_is_gone() {
     eventually("it is sent", || async { other.signals.send(Signal::Ready).await.is_ok() }).await;
     let again = tokio::time::timeout(Duration::from_secs(20), heard.next()).await.unwrap();
     assert!(matches!(again, Some(Ok(Signal::Ready))), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_hears_however_busy_the_database_is() {
+    const LOCKED: Duration = Duration::from_secs(4);
+    let Some(database) = Database::postgres() else { return };
+    let store = database.open().await;
+    let mut heard = store.signals.listen().await.unwrap();
+    // The first makes the connection.
+    store.signals.send(Signal::Ready).await.unwrap();
+    assert_eq!(heard.next().await.unwrap().unwrap(), Signal::Ready);
+    let lock = database.execute("BEGIN; LOCK TABLE workspaces; SELECT pg_sleep(4); COMMIT");
+    // More than there are connections.
+    let reads = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let began = Instant::now();
+        let reads = futures_util::future::join_all((0..24).map(|_| store.workspaces.by_name("none"))).await;
+        (began.elapsed(), reads.len())
+    };
+    let beats = async {
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        let mut longest = Duration::ZERO;
+        for number in 0..10 {
+            let beat = Signal::Beat { of: ListenerId::new(tick()), number };
+            let began = Instant::now();
+            store.signals.send(beat.clone()).await.unwrap();
+            let next = tokio::time::timeout(LOCKED, heard.next()).await.unwrap().unwrap().unwrap();
+            longest = longest.max(began.elapsed());
+            assert_eq!(next, beat);
+        }
+        longest
+    };
+    let ((), (read, _), longest) = tokio::join!(lock, reads, beats);
+    assert!(read > LOCKED / 2, "all connections were busy: {read:?}");
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
 }

@@ -42,6 +42,7 @@ const SESSION_FULL: &str =
 const SESSION_NORMAL: &str =
     "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '2s';
     SET client_min_messages = warning; SET synchronous_commit = local";
+const SESSION_VOICE: &str = "SET client_min_messages = warning; SET synchronous_commit = off";
 
 pub(in crate::sql) async fn open(url: &str, durability: Durability) -> Result<PgPool, StoreError> {
     let options = PgConnectOptions::from_str(url)
@@ -81,6 +82,17 @@ pub(in crate::sql) async fn small(pool: &PgPool) -> Result<PgPool, StoreError> {
         .connect_with(PgConnectOptions::clone(&pool.connect_options()))
         .await
         .map_err(error)
+}
+
+/// A pool with one connection for what nodes tell each other, made when it is first needed. What is said need not be on any disk: whoever is to
+/// hear it hears nothing any more once the server has died.
+pub(in crate::sql) fn voice(pool: &PgPool) -> PgPool {
+    PoolOptions::<Postgres>::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|conn, _| Box::pin(async move { conn.execute(sqlx::raw_sql(SESSION_VOICE)).await.map(drop) }))
+        .connect_lazy_with(PgConnectOptions::clone(&pool.connect_options()))
 }
 
 /// Payloads of notifications, until the connection breaks.
