@@ -1,25 +1,43 @@
 //! Look-ups that are under way: whoever needs the same one joins it.
 //!
 //! When a server starts, or a token is first used by many at once, nobody is in memory yet; without this each request would ask the
-//! database for itself.
+//! database for itself. Whoever believes nothing that began before they came shares the next look-up: so the database is asked as often as
+//! it answers, however many wait.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use sandmill_model::auth::TokenHash;
-use tokio::sync::OnceCell;
+use tokio::sync::{MutexGuard, OnceCell};
 
 /// What is looked up, and at what moment: a count of all that was forgotten. A look-up that began before says nothing of what is asked
 /// after.
 pub(crate) type Key = (TokenHash, u64);
 
-pub(crate) struct Flights<T>(Mutex<HashMap<Key, Weak<Flight<T>>>>);
+/// How long a look-up waits for the one before; one that does not come back is in nobody's way for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Flights<T>(Mutex<HashMap<Key, Weak<Way<T>>>>);
+
+/// Look-ups of one key: at most two of them are under way, the second only if the first takes long.
+struct Way<T> {
+    first: tokio::sync::Mutex<()>,
+    second: tokio::sync::Mutex<()>,
+    flights: Mutex<OfWay<T>>,
+}
+
+struct OfWay<T> {
+    /// The one that began last.
+    begun: Option<Arc<Flight<T>>>,
+    /// It begins after all have come who wait for it.
+    next: Option<Arc<Flight<T>>>,
+}
 
 struct Flight<T> {
-    began: Instant,
+    began: OnceLock<Instant>,
     found: OnceCell<T>,
 }
 
@@ -30,25 +48,70 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    /// What `look_up` finds, or one of the same key that began no longer than `believed` ago. If whoever began it goes away, the next of
-    /// those who wait begins again.
+    /// What `look_up` finds, or one of the same key that began no longer than `believed` ago, or after the call. If whoever began it goes
+    /// away, the next of those who wait begins again.
     pub(crate) async fn join<F: Future<Output = T>>(&self, key: Key, believed: Duration, look_up: impl FnOnce() -> F) -> T {
-        let flight = self.flight(key, believed);
-        flight.found.get_or_init(look_up).await.clone()
+        let way = self.way(key);
+        let flight = way.flight(believed);
+        let (way, flight) = (&*way, &flight);
+        let begin = move || async move {
+            let _lane = way.lane().await;
+            way.begins(flight);
+            look_up().await
+        };
+        flight.found.get_or_init(begin).await.clone()
     }
 
-    fn flight(&self, key: Key, believed: Duration) -> Arc<Flight<T>> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(&key).and_then(Weak::upgrade).filter(|flight| flight.began.elapsed() < believed) {
-            return flight;
+    fn way(&self, key: Key) -> Arc<Way<T>> {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.get(&key).and_then(Weak::upgrade) {
+            return way;
         }
-        let flight = Arc::new(Flight { began: Instant::now(), found: OnceCell::new() });
+        let way = Arc::new(Way::new());
         // Room is made when it is needed anyway.
-        if flights.len() == flights.capacity() {
-            flights.retain(|_, flight| flight.strong_count() > 0);
+        if ways.len() == ways.capacity() {
+            ways.retain(|_, way| way.strong_count() > 0);
         }
-        flights.insert(key, Arc::downgrade(&flight));
-        flight
+        ways.insert(key, Arc::downgrade(&way));
+        way
+    }
+}
+
+impl<T> Way<T> {
+    fn new() -> Self {
+        let flights = Mutex::new(OfWay { begun: None, next: None });
+        Self { first: tokio::sync::Mutex::default(), second: tokio::sync::Mutex::default(), flights }
+    }
+
+    fn flight(&self, believed: Duration) -> Arc<Flight<T>> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let young = |flight: &&Arc<Flight<T>>| flight.began.get().is_some_and(|began| began.elapsed() < believed);
+        if let Some(begun) = flights.begun.as_ref().filter(young) {
+            return Arc::clone(begun);
+        }
+        let next = flights.next.get_or_insert_with(|| Arc::new(Flight { began: OnceLock::new(), found: OnceCell::new() }));
+        Arc::clone(next)
+    }
+
+    async fn lane(&self) -> MutexGuard<'_, ()> {
+        let second = async {
+            tokio::time::sleep(PATIENCE).await;
+            self.second.lock().await
+        };
+        tokio::select! {
+            biased;
+            lane = self.first.lock() => lane,
+            lane = second => lane,
+        }
+    }
+
+    /// Whoever comes from now on, and believes nothing of before, waits for another.
+    fn begins(&self, flight: &Arc<Flight<T>>) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flight.began.get_or_init(Instant::now);
+        if flights.next.as_ref().is_some_and(|next| Arc::ptr_eq(next, flight)) {
+            flights.begun = flights.next.take();
+        }
     }
 }
 
@@ -60,7 +123,7 @@ mod tests {
     };
 
     use futures_util::{FutureExt, future::join_all};
-    use tokio::sync::Notify;
+    use tokio::{sync::Notify, task::yield_now};
 
     use super::*;
 
@@ -94,9 +157,94 @@ mod tests {
         let mut first = Box::pin(flights.join(key("a", 0), LONG, pending::<u32>));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(flights.join(key("a", 0), LONG, || ready(1)).now_or_never().is_none(), "it waits for the first");
-        for (key, believed) in [(key("b", 0), LONG), (key("a", 1), LONG), (key("a", 0), Duration::ZERO)] {
-            assert_eq!(flights.join(key, believed, || ready(1)).now_or_never(), Some(1));
+        for key in [key("b", 0), key("a", 1)] {
+            assert_eq!(flights.join(key, LONG, || ready(1)).now_or_never(), Some(1));
         }
+        assert!(flights.join(key("a", 0), Duration::ZERO, || ready(1)).now_or_never().is_none(), "it waits until the first is over");
+        drop(first);
+        assert_eq!(flights.join(key("a", 0), Duration::ZERO, || ready(1)).now_or_never(), Some(1));
+    }
+
+    /// Look-ups that find out how many began before, and land one by one.
+    #[derive(Default)]
+    struct Counted {
+        began: AtomicUsize,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+        landing: Notify,
+    }
+
+    impl Counted {
+        async fn look_up(&self) -> usize {
+            let number = self.began.fetch_add(1, Relaxed) + 1;
+            self.most.fetch_max(self.under_way.fetch_add(1, Relaxed) + 1, Relaxed);
+            self.landing.notified().await;
+            self.under_way.fetch_sub(1, Relaxed);
+            number
+        }
+    }
+
+    #[tokio::test]
+    async fn who_believes_nothing_shares_a_look_up_that_begins_after_they_came() {
+        let (flights, counted) = (&Flights::default(), &Counted::default());
+        let join = || Box::pin(flights.join(key("a", 0), Duration::ZERO, move || counted.look_up()));
+        let mut first = join();
+        assert!(first.as_mut().now_or_never().is_none());
+        // They come while it is under way.
+        let mut second: Vec<_> = (0..20).map(|_| join()).collect();
+        assert!(second.iter_mut().all(|each| each.as_mut().now_or_never().is_none()));
+        assert_eq!(counted.began.load(Relaxed), 1, "they wait for the first");
+        counted.landing.notify_one();
+        assert_eq!(first.await, 1);
+        yield_now().await;
+        assert!(second.iter_mut().all(|each| each.as_mut().now_or_never().is_none()));
+        assert_eq!(counted.began.load(Relaxed), 2, "one for all of them");
+        yield_now().await;
+        // These come after it began.
+        let mut third: Vec<_> = (0..10).map(|_| join()).collect();
+        assert!(third.iter_mut().all(|each| each.as_mut().now_or_never().is_none()));
+        counted.landing.notify_one();
+        assert_eq!(join_all(second).await, vec![2; 20]);
+        yield_now().await;
+        // This one before the next begins.
+        third.push(join());
+        assert!(third.iter_mut().all(|each| each.as_mut().now_or_never().is_none()));
+        counted.landing.notify_one();
+        assert_eq!(join_all(third).await, vec![3; 11]);
+        assert_eq!((counted.began.load(Relaxed), counted.most.load(Relaxed)), (3, 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_begins_if_the_others_go_away() {
+        let flights = Flights::default();
+        let mut first = Box::pin(flights.join(key("a", 0), Duration::ZERO, pending::<u32>));
+        assert!(first.as_mut().now_or_never().is_none());
+        // The one that would begin the next, and another that waits for it.
+        let mut second = Box::pin(flights.join(key("a", 0), Duration::ZERO, pending::<u32>));
+        let mut third = Box::pin(flights.join(key("a", 0), Duration::ZERO, || ready(3)));
+        assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+        drop(second);
+        assert!(third.as_mut().now_or_never().is_none(), "the first is under way");
+        drop(first);
+        assert_eq!(third.now_or_never(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_come_back_is_in_the_way_for_a_moment_only() {
+        let (flights, counted) = (Flights::default(), Counted::default());
+        let mut first = Box::pin(flights.join(key("a", 0), Duration::ZERO, || counted.look_up()));
+        assert!(first.as_mut().now_or_never().is_none());
+        let began = Instant::now();
+        assert_eq!(flights.join(key("a", 0), Duration::ZERO, || ready(2)).await, 2);
+        assert!(began.elapsed() >= PATIENCE);
+        // There are two at most.
+        let mut second = Box::pin(flights.join(key("a", 0), Duration::ZERO, || counted.look_up()));
+        assert!(tokio::time::timeout(PATIENCE * 3 / 2, second.as_mut()).await.is_err());
+        let mut third = Box::pin(flights.join(key("a", 0), Duration::ZERO, || counted.look_up()));
+        assert!(tokio::time::timeout(PATIENCE * 3 / 2, third.as_mut()).await.is_err());
+        assert_eq!((counted.began.load(Relaxed), counted.most.load(Relaxed)), (2, 2));
+        counted.landing.notify_waiters();
+        assert_eq!(tokio::join!(first, second), (1, 2));
     }
 
     #[tokio::test]
