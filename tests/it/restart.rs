@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use sandmill_testkit::server::Server;
+use sandmill_testkit::server::{Answer, Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_runs_are_found_again_after_a_kill() {
@@ -77,6 +77,35 @@ async fn a_run_that_ends_soon_ends_before_the_server_stops() {
     assert_eq!(server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap(), json!("ended"));
     let log = server.run_log(&id).await.unwrap();
     assert_eq!(log.matches("begun").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_calls_the_api_as_long_as_it_executes() {
+    let mut server = Server::start(&[]).unwrap();
+    let source = "export async function main() {
+        const statuses = [];
+        for (let n = 0; n < 30; n++) {
+            const answer = await fetch('http://sandmill.internal/api/w/default/scripts/f/restart/asks');
+            await answer.text();
+            statuses.push(answer.status);
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        return statuses;
+    }";
+    let manifest = json!({"grants": {"api": ["scripts:read:f/restart/*"]}});
+    let script = json!({"language": "typescript", "source": source, "manifest": manifest});
+    server.deploy_with("f/restart/asks", script).await.unwrap();
+    let start = server.request(reqwest::Method::POST, "/api/w/default/runs").json(&json!({"path": "f/restart/asks", "args": {}}));
+    let started = Answer::read(start.send().await.unwrap()).await.unwrap();
+    let id = started.json().unwrap()["run_id"].as_str().unwrap().to_owned();
+    wait_for_attempt(&server, &id, 1).await;
+    let stopped = server.stop().unwrap();
+    assert!(stopped.success(), "{stopped}: {}", server.log());
+    server.restart().unwrap();
+    let run = server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap();
+    assert_eq!((run["status"].as_str(), run["attempt"].as_u64()), (Some("succeeded"), Some(1)), "{run}");
+    let statuses = server.get_json(&format!("/api/w/default/runs/{id}/result")).await.unwrap();
+    assert_eq!(statuses, json!(vec![200; 30]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use sandmill_api::{ApiOptions, ApiState, Endings, Proxies};
 use sandmill_model::{Clock, SystemClock};
 use sandmill_store::{Store, removal, seal::Sealing, token_upkeep, upkeep};
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 
 /// How long open connections may take to finish once the server shuts down.
 const CONNECTIONS_DRAIN: Duration = Duration::from_secs(25);
+
+/// How long requests of runs may take to finish once runs have ended, or were given up. It is part of the next.
+const OF_RUNS_DRAIN: Duration = Duration::from_secs(1);
 
 /// How long changes may then go on of those whose callers have gone.
 const ENDINGS_DRAIN: Duration = Duration::from_secs(5);
@@ -67,7 +70,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let (of_runs, from_runs) = for_runs(&node, connections.limits).await?;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let (stop_service, stop_denials) = (CancellationToken::new(), CancellationToken::new());
+    let (stop_service, stop_runs, stop_denials) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let dispatch = node.dispatch.clone();
     tasks.spawn({
         let shutdown = shutdown.clone();
@@ -97,18 +100,18 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     }
 
     tracing::info!("listening on {scheme}://{address}");
+    let of_runs = tasks.spawn(listen::serve(of_runs, router.clone(), from_runs, stop_runs.clone()));
     tokio::select! {
-        _ = async {
-            let runs = listen::serve(of_runs, router.clone(), from_runs, shutdown.clone());
-            tokio::join!(listen::serve(listener, router, connections, shutdown.clone()), runs)
-        } => {}
+        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
-    ended(&endings).await;
     stop_service.cancel();
-    stop_denials.cancel();
     service.await.context("dispatch ended badly")?;
+    // Runs that were under way may have called the API until now.
+    stop_runs.cancel();
+    ended(of_runs, &endings).await;
+    stop_denials.cancel();
     upkeep.await.context("upkeep ended badly")?;
     tokens.await.context("upkeep of tokens ended badly")?;
     denials.await.context("the count of what was denied ended badly")?;
@@ -209,9 +212,14 @@ async fn drained(shutdown: &CancellationToken) {
     tokio::time::sleep(CONNECTIONS_DRAIN).await;
 }
 
-/// What has not ended by then is in the audit log as what it is: of an unknown end.
-async fn ended(endings: &Endings) {
-    if tokio::time::timeout(ENDINGS_DRAIN, endings.finish()).await.is_err() {
+/// Waits for what runs asked last and for changes whose callers have gone. What has not ended by then is in the audit log as what it is: of an
+/// unknown end.
+async fn ended(of_runs: JoinHandle<()>, endings: &Endings) {
+    let deadline = Instant::now() + ENDINGS_DRAIN;
+    if tokio::time::timeout(OF_RUNS_DRAIN, of_runs).await.is_err() {
+        tracing::warn!("closing connections of runs that have not ended");
+    }
+    if tokio::time::timeout_at(deadline, endings.finish()).await.is_err() {
         tracing::warn!("changes are still under way whose callers have gone; they break off");
     }
 }
