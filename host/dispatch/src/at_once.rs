@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sandmill_model::{RunId, WorkspaceId, run::NewRun};
+use sandmill_model::run::NewRun;
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
@@ -65,19 +65,27 @@ impl Inner {
                 tokio::task::yield_now().await;
                 inner.start(lease, claimed, slot).await;
             } else if is_unheard {
-                inner.give_back_unheard(lease, run.workspace, run.id).await;
+                inner.give_back_unheard(lease, run).await;
             }
         });
         told.await.map_err(|_| StoreError::Unavailable("this node is shutting down".to_owned()))?.map(Some)
     }
 
     /// It may be this node's, which executes nothing of which it does not know that it is durable: another claim finds it, if it is there.
-    async fn give_back_unheard(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) {
+    async fn give_back_unheard(&self, lease: Incarnation, run: NewRun) {
         while self.membership.current() == Some(lease) && !self.draining.is_cancelled() {
-            match self.store.queue.hand_back(lease, vec![(workspace, run)]).await {
-                Ok(0) => return,
+            match self.store.queue.hand_back(lease, vec![(run.workspace, run.id)]).await {
+                // It is durable, and nobody else ends it.
+                Ok(back) if !back.cancelled.is_empty() => {
+                    let claimed = vec![Claimed { run, attempt: 1, begun: 1, lost: 0, is_cancelled: true }];
+                    self.begin(lease, &claimed);
+                    return self.ahead.end(lease, claimed);
+                }
+                Ok(back) if back.runs.is_empty() => return,
                 Ok(_) => return self.look_for_ready(),
-                Err(error) => tracing::error!(%error, %run, "a run could not be given back whose acceptance was not heard; trying again"),
+                Err(error) => {
+                    tracing::error!(%error, run = %run.id, "a run could not be given back whose acceptance was not heard; trying again")
+                }
             }
             tokio::time::sleep(HAND_BACK_PAUSE).await;
         }

@@ -15,7 +15,7 @@ use sandmill_model::{
 use sandmill_store::{
     StoreError,
     nodes::Incarnation,
-    queue::{Claimed, Claims, Completion, Ready},
+    queue::{Claimed, Claims, Completion, HandedBack, Ready},
 };
 use tokio::{
     runtime::Handle,
@@ -144,12 +144,15 @@ impl Inner {
             left = others;
             let keys = of_lease.iter().map(|(_, claimed)| (claimed.run.workspace, claimed.run.id)).collect();
             match self.store.queue.hand_back(lease, keys).await {
-                Ok(runs) => {
-                    tracing::debug!(runs, "handed back what was claimed ahead");
-                    for (_, claimed) in of_lease {
+                Ok(HandedBack { runs, cancelled }) => {
+                    tracing::debug!(runs = runs.len(), "handed back what was claimed ahead");
+                    let (to_end, gone): (Vec<_>, Vec<_>) =
+                        of_lease.into_iter().map(|(_, claimed)| claimed).partition(|claimed| cancelled.contains(&claimed.run.id));
+                    for claimed in gone {
                         self.live.end(claimed.run.id, claimed.begun);
                         self.followers.wake(&[claimed.run.id]);
                     }
+                    self.ahead.end(lease, to_end.into_iter().map(|claimed| Claimed { is_cancelled: true, ..claimed }).collect());
                     self.tell_ready();
                 }
                 Err(error) => {
@@ -160,9 +163,14 @@ impl Inner {
         }
     }
 
-    /// Hands back a run that has not begun to execute; false if that cannot be written.
+    /// Hands back a run that has not begun to execute; false if that cannot be written, or somebody asked to cancel it: then it is marked.
     async fn gave_back(&self, lease: Incarnation, run: &NewRun, begun: u32) -> bool {
         match self.store.queue.hand_back(lease, vec![(run.workspace, run.id)]).await {
+            Ok(back) if back.cancelled.contains(&run.id) => {
+                self.live.cancel(run.id);
+                false
+            }
+            // It is in the queue again, or another's.
             Ok(_) => {
                 self.live.end(run.id, begun);
                 self.followers.wake(&[run.id]);
@@ -291,11 +299,14 @@ impl Inner {
         let Claimed { run, attempt, begun, lost, is_cancelled } = claimed;
         let started_at = self.clock.now();
         let is_over = run.policy.ends_by.is_some_and(|end| end <= started_at);
-        let is_cancelled = is_cancelled || self.live.is_cancelled(run.id);
+        let mut is_cancelled = is_cancelled || self.live.is_cancelled(run.id);
         let left = self.meters.left(run.workspace);
         // It was used up since this was claimed: as others of its workspace it waits for the next day.
-        if left.fuel == Some(0) && !is_over && !is_cancelled && self.gave_back(lease, &run, begun).await {
-            return;
+        if left.fuel == Some(0) && !is_over && !is_cancelled {
+            if self.gave_back(lease, &run, begun).await {
+                return;
+            }
+            is_cancelled = self.live.is_cancelled(run.id);
         }
         let over = |kind: OutcomeKind, message: String| Outcome::failed(kind, RunError::new(kind.name(), message));
         let mut may_act = true;

@@ -113,6 +113,15 @@ pub struct Logged {
     pub perhaps: usize,
 }
 
+/// What became of runs that were to be handed back. Those that are in neither list were not held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandedBack {
+    /// They are ready for others, in no particular order.
+    pub runs: Vec<RunId>,
+    /// They are to end as cancelled, by whoever holds them: in the queue they might wait until their workspace has fuel again.
+    pub cancelled: Vec<RunId>,
+}
+
 /// What became of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Woken {
@@ -147,8 +156,9 @@ pub trait Queue: Send + Sync + 'static {
     /// execute them. Returns how many.
     fn unclaim(&self, lease: Incarnation, from: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Gives back runs that `lease` holds and has not begun to execute, as if they had not been tried; returns how many it held.
-    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Gives back runs that `lease` holds and has not begun to execute, as if they had not been tried; but for those that somebody asked to
+    /// cancel, which it goes on holding.
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<HandedBack, StoreError>>;
 
     /// A run that `lease` executes waits for others without a slot. Who sleeps does not count towards [`Ready::running_max`].
     fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandmill_dispatch::Due;
-use sandmill_model::{BoxFuture, Code, RunId, RunStatus, Timestamp, WorkspaceId, run::NewRun};
+use sandmill_dispatch::{Due, StartRequest};
+use sandmill_model::{
+    BoxFuture, Clock as _, Code, OutcomeKind, RunId, RunRecord, RunStatus, SystemClock, Timestamp, WorkspaceId, run::NewRun,
+};
 use sandmill_store::{
     Store, StoreError,
     history::RunFilter,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Heads, Queue, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, HandedBack, Heads, Queue, Share, Woken},
+    workspaces::Change,
 };
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +33,10 @@ struct Lost {
     begins: tokio::sync::Mutex<()>,
     adopt: AtomicBool,
     complete: AtomicBool,
+    /// While somebody holds it, answers to `claim` do not come, unless nothing was claimed.
+    claims: tokio::sync::Mutex<()>,
+    /// Whether somebody cancels what is handed back next, in the moment before.
+    crosses: AtomicBool,
 }
 
 struct Deaf {
@@ -65,7 +72,11 @@ impl Queue for Deaf {
     fn claim(&self, lease: Incarnation, now: Timestamp, shares: Vec<Share>) -> BoxFuture<'_, Result<Claims, StoreError>> {
         Box::pin(async move {
             let claimed = self.queue.claim(lease, now, shares).await?;
-            if claimed.runs.is_empty() { Ok(claimed) } else { unless(&self.lost.claim, Ok(claimed)) }
+            if claimed.runs.is_empty() {
+                return Ok(claimed);
+            }
+            let _late = self.lost.claims.lock().await;
+            unless(&self.lost.claim, Ok(claimed))
         })
     }
 
@@ -80,8 +91,15 @@ impl Queue for Deaf {
         })
     }
 
-    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.queue.hand_back(lease, runs)
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<HandedBack, StoreError>> {
+        Box::pin(async move {
+            if self.lost.crosses.swap(false, Ordering::SeqCst) {
+                for (workspace, run) in &runs {
+                    assert_eq!(self.queue.cancel(*workspace, *run, SystemClock.now()).await?, Cancelled::Requested);
+                }
+            }
+            self.queue.hand_back(lease, runs).await
+        })
     }
 
     fn sleeps(&self, lease: Incarnation, workspace: WorkspaceId, run: RunId) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -227,4 +245,43 @@ async fn an_outcome_whose_answer_was_lost_counts_once() {
     let next = bench.dispatch.accept(bench.request(arguments("{}"))).await.unwrap().run;
     bench.record_when(next, |record| record.summary.status == RunStatus::Succeeded).await;
     assert_eq!(bench.executor.executed.lock().unwrap().len(), 2);
+}
+
+/// In the queue it would wait for the next day, as its workspace has no fuel left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_crosses_what_is_handed_back_ends_the_run() {
+    let (bench, lost) = start(true).await;
+    let poor = bench.another_workspace("poor").await;
+    let claims = lost.claims.lock().await;
+    let mut request = StartRequest { workspace: poor.clone(), ..bench.request(arguments("{}")) };
+    // What is due at once may begin without a claim.
+    request.terms.due = Some(Due::In(Duration::from_millis(1)));
+    let run = bench.dispatch.accept(request).await.unwrap().run;
+    let until = async |is_so: &dyn Fn(&RunRecord) -> bool| {
+        let began = Instant::now();
+        loop {
+            let record = bench.dispatch.record(poor.id, run).await.unwrap().unwrap();
+            if is_so(&record) {
+                return record;
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "{record:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until(&|record: &RunRecord| record.summary.status == RunStatus::Running).await;
+    let overrides = ["fuel_per_day", "outbound_bytes_per_day"].map(|name| (name.to_owned(), 0_u64.into()));
+    let change = Change { plan: None, overrides: overrides.into_iter().collect() };
+    bench.store.workspaces.allot(poor.id, change).await.unwrap().unwrap();
+    // What the node knows of one limit it knows of the other.
+    let began = Instant::now();
+    while bench.live.may_send(poor.id).await.is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the node does not hear of the limits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    lost.crosses.store(true, Ordering::SeqCst);
+    drop(claims);
+    let record = until(&|record: &RunRecord| record.summary.status.has_ended()).await;
+    assert_eq!(record.summary.outcome, Some(OutcomeKind::Cancelled));
+    assert!(!lost.crosses.load(Ordering::SeqCst), "it was to be handed back");
+    assert!(bench.executor.executed.lock().unwrap().is_empty());
 }

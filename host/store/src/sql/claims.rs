@@ -19,7 +19,7 @@ use super::{
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Claimed, Claims, Head, Heads, Ready, Share},
+    queue::{Claimed, Claims, HandedBack, Head, Heads, Ready, Share},
     workspaces::{Status, running_runs_max},
 };
 
@@ -214,13 +214,15 @@ pub(super) async fn unclaim(lease: Lease, mut conn: Conn<'_>) -> Result<u64, Sto
     .await
 }
 
-pub(super) async fn hand_back(lease: Incarnation, runs: &[(WorkspaceId, RunId)], mut conn: Conn<'_>) -> Result<u64, StoreError> {
+pub(super) async fn hand_back(lease: Incarnation, runs: &[(WorkspaceId, RunId)], mut conn: Conn<'_>) -> Result<HandedBack, StoreError> {
+    const BACK: &str = "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
+        WHERE lease = $1 AND state = 3 AND cancel_requested = 0 AND (workspace, id) IN {keys $2} RETURNING id";
+    const LEFT: &str = "SELECT id FROM queue WHERE lease = $1 AND state = 3 AND cancel_requested = 1 AND (workspace, id) IN {keys $2}";
     settle(&mut conn, lease).await?;
-    let keys = runs.iter().map(|(workspace, run)| run_key(*workspace, *run)).collect();
-    conn.execute(
-        "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
-         WHERE lease = $1 AND state = 3 AND (workspace, id) IN {keys $2}",
-        vec![lease.0.into(), Value::Keys(keys)],
-    )
-    .await
+    let keys: Vec<RunKey> = runs.iter().map(|(workspace, run)| run_key(*workspace, *run)).collect();
+    let read = |rows: Vec<Row>| rows.iter().map(|row| row.uuid(0).map(RunId)).collect::<Result<Vec<_>, _>>();
+    // After the other, which waits for cancels that are under way.
+    let back = read(conn.rows(BACK, vec![lease.0.into(), Value::Keys(keys.clone())]).await?)?;
+    let left = read(conn.rows(LEFT, vec![lease.0.into(), Value::Keys(keys)]).await?)?;
+    Ok(HandedBack { runs: back, cancelled: left })
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     StoreError,
     nodes::Incarnation,
-    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, Heads, Logged, Queue, Share, Woken},
+    queue::{Cancelled, Claimed, Claims, Completion, Enqueued, HandedBack, Heads, Logged, Queue, Share, Woken},
 };
 
 /// Delayed runs that are woken at once.
@@ -77,7 +77,7 @@ impl Queue for Sql {
         Box::pin(self.db.write(Lease { node: lease, from }, |lease, conn| Box::pin(claims::unclaim(*lease, conn))))
     }
 
-    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<u64, StoreError>> {
+    fn hand_back(&self, lease: Incarnation, runs: Vec<(WorkspaceId, RunId)>) -> BoxFuture<'_, Result<HandedBack, StoreError>> {
         Box::pin(self.db.write((lease, runs), |(lease, runs), conn| Box::pin(claims::hand_back(*lease, runs, conn))))
     }
 

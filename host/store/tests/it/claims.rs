@@ -7,7 +7,7 @@ use sandmill_store::{
     Store,
     history::RunFilter,
     nodes::Incarnation,
-    queue::{Claimed, Completion, Head, Logged, Share},
+    queue::{Cancelled, Claimed, Completion, HandedBack, Head, Logged, Share},
 };
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::fixture::{Database, LEASE, claim, complete, finished, ids, join, new_
 on_both![
     tags_that_nobody_serves_are_one_step,
     what_is_handed_back_was_not_tried,
+    what_is_to_be_cancelled_stays_with_who_holds_it,
     who_sleeps_does_not_count_on_any_node,
     who_wakes_has_a_place_before_what_waits,
     a_limit_counts_what_is_there,
@@ -56,13 +57,31 @@ async fn what_is_handed_back_was_not_tried(database: Database) {
     let (node, other) = (join(&store, "node", tick()).await, join(&store, "other", tick()).await);
     assert_eq!(claim(&store, node, tick(), 10).await.len(), 3);
     let back = vec![(of, runs[1].id), (of, runs[2].id), (workspace(), runs[0].id)];
-    assert_eq!(store.queue.hand_back(other, back.clone()).await.unwrap(), 0, "another's");
-    assert_eq!(store.queue.hand_back(node, back.clone()).await.unwrap(), 2);
-    assert_eq!(store.queue.hand_back(node, back).await.unwrap(), 0, "once");
+    assert_eq!(store.queue.hand_back(other, back.clone()).await.unwrap(), HandedBack::default(), "another's");
+    let mut handed_back = store.queue.hand_back(node, back.clone()).await.unwrap();
+    handed_back.runs.sort();
+    assert_eq!(handed_back, HandedBack { runs: vec![runs[1].id, runs[2].id], cancelled: Vec::new() });
+    assert_eq!(store.queue.hand_back(node, back).await.unwrap(), HandedBack::default(), "once");
     let again = claim(&store, other, tick(), 10).await;
     assert_eq!(ids(&again), [runs[1].id, runs[2].id]);
     assert!(again.iter().all(|each| (each.attempt, each.begun, each.lost) == (1, 2, 0)), "{again:?}");
     assert_eq!(complete(&store, node, vec![finished(runs[1].clone(), OutcomeKind::Ok)]).await, [], "who handed it back does not hold it");
+}
+
+async fn what_is_to_be_cancelled_stays_with_who_holds_it(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    let runs: Vec<NewRun> = (0..2).map(|_| new_run(of)).collect();
+    enqueue(&store, &runs).await;
+    let (node, other) = (join(&store, "node", tick()).await, join(&store, "other", tick()).await);
+    assert_eq!(claim(&store, node, tick(), 10).await.len(), 2);
+    assert_eq!(store.queue.cancel(of, runs[0].id, tick()).await.unwrap(), Cancelled::Requested);
+    let back = || runs.iter().map(|run| (of, run.id)).collect::<Vec<_>>();
+    assert_eq!(store.queue.hand_back(other, back()).await.unwrap(), HandedBack::default(), "another's");
+    let handed_back = store.queue.hand_back(node, back()).await.unwrap();
+    assert_eq!(handed_back, HandedBack { runs: vec![runs[1].id], cancelled: vec![runs[0].id] });
+    assert_eq!(ids(&claim(&store, other, tick(), 10).await), [runs[1].id]);
+    assert_eq!(complete(&store, node, vec![finished(runs[0].clone(), OutcomeKind::Cancelled)]).await, [runs[0].id]);
 }
 
 async fn limited(store: &Store, running_runs_max: u32) -> WorkspaceId {
