@@ -70,8 +70,8 @@ pub trait Removals: Send + Sync + 'static {
     /// What was deleted after `since`.
     fn deleted(&self, since: Timestamp) -> BoxFuture<'_, Result<Vec<Deleted>, StoreError>>;
 
-    /// Forgets what was deleted before, and what that has used.
-    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Forgets what was deleted before, and what that has used: some hundreds of rows at most. Returns whether there may be more.
+    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>>;
 }
 
 /// What workspaces have that is neither in the database nor a large result.

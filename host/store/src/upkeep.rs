@@ -27,6 +27,8 @@ const SIGN: Duration = Duration::from_secs(10);
 /// Pauses between two steps: as long as the step took, within these. So what is accepted meanwhile waits for one step at most.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Steps by which one look forgets what was deleted long ago; what is left is for the next.
+const FORGET_STEPS_MAX: usize = 10_000;
 /// How often objects are looked through: each of them is.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// An object this old is there for good: its run's record is written within moments, or the object is written again.
@@ -104,7 +106,9 @@ impl Service {
             return Ok(done);
         }
         self.store.usage.forget(now).await?;
-        self.store.removals.forget(before(now, USAGE_KEPT)).await?;
+        if !self.forget_deleted(before(now, USAGE_KEPT), shutdown).await? {
+            return Ok(done);
+        }
         let workspaces = self.store.workspaces.list().await?;
         if let Err(error) = self.sample(&workspaces, shutdown).await {
             tracing::error!(%error, "what workspaces keep could not be measured; the next look goes on");
@@ -146,6 +150,29 @@ impl Service {
     async fn hold(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         self.store.retention.hold(DUTY, Arc::clone(&self.options.node), now, now.plus(HOLD)).await
+    }
+
+    /// Forgets workspaces that were deleted long ago, in small steps, and as many as one look may; false if there is no going on.
+    async fn forget_deleted(&self, before: Timestamp, shutdown: &CancellationToken) -> Result<bool, StoreError> {
+        let mut signed = Instant::now();
+        for _ in 0..FORGET_STEPS_MAX {
+            let began = Instant::now();
+            if began.duration_since(signed) >= SIGN {
+                if !self.hold().await? {
+                    return Ok(false);
+                }
+                signed = began;
+            }
+            if !self.store.removals.forget(before).await? {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(false),
+                () = tokio::time::sleep(began.elapsed().clamp(PAUSE_MIN, PAUSE_MAX)) => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Forgets in small steps; returns how many runs, or none if there is no going on.

@@ -6,12 +6,13 @@ use std::{
     error::Error as _,
     fs, io,
     path::{Path as FilePath, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
     aws::AmazonS3Builder,
@@ -74,6 +75,14 @@ impl std::fmt::Debug for S3 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3").field("bucket", &self.bucket).field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
+}
+
+/// What a step has removed.
+#[derive(Default)]
+struct Removed {
+    count: usize,
+    /// The first.
+    failure: Option<String>,
 }
 
 /// The objects of all workspaces. Cheap to clone.
@@ -139,31 +148,19 @@ impl Blobs {
     /// What the store said first, where nothing but failures is left. What was removed is gone.
     pub async fn remove_some(&self, workspace: WorkspaceId) -> Result<bool, String> {
         let types = Path::from_iter([TYPES, workspace.to_string().as_str()]);
-        let (mut removed, mut failed, mut first) = (0, 0, None);
+        let mut removed = Removed::default();
         for folder in [root(workspace), types] {
             let store = Arc::clone(&self.store);
             let found = self.store.list(Some(&folder)).map(move |meta| {
                 let store = Arc::clone(&store);
                 async move { store.delete(&meta?.location).await }
             });
-            let mut removals = found.buffer_unordered(REMOVED_AT_ONCE);
-            while let Some(done) = removals.next().await {
-                match done {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => removed += 1,
-                    Err(error) => {
-                        failed += 1;
-                        first.get_or_insert_with(|| error.to_string());
-                    }
-                }
-                if removed == REMOVED_MAX {
-                    return Ok(true);
-                }
-                if failed == REMOVED_MAX {
-                    break;
-                }
+            removed.follow(found.buffer_unordered(REMOVED_AT_ONCE)).await;
+            if removed.count >= REMOVED_MAX {
+                return Ok(true);
             }
         }
-        first.map_or(Ok(false), Err)
+        removed.failure.map_or(Ok(false), Err)
     }
 
     pub(super) async fn stat(&self, workspace: WorkspaceId, key: &str) -> Result<Option<Object>, Error> {
@@ -291,6 +288,24 @@ impl Blobs {
             }
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+impl Removed {
+    /// Follows removals in one folder until as many were done as one step does, or as many failed.
+    async fn follow(&mut self, removals: impl Stream<Item = object_store::Result<()>>) {
+        let mut removals = pin!(removals);
+        let mut failed = 0;
+        while self.count < REMOVED_MAX && failed < REMOVED_MAX {
+            match removals.next().await {
+                Some(Ok(()) | Err(object_store::Error::NotFound { .. })) => self.count += 1,
+                Some(Err(error)) => {
+                    failed += 1;
+                    self.failure.get_or_insert_with(|| error.to_string());
+                }
+                None => return,
+            }
         }
     }
 }
@@ -455,6 +470,24 @@ mod tests {
         fs::remove_file(place(of).join("circle")).unwrap();
         assert_eq!(blobs.remove_some(of).await, Ok(false));
         assert_eq!(files(other), 3, "another's stay");
+    }
+
+    #[tokio::test]
+    async fn a_step_ends_after_so_many_failures_in_each_folder() {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let failing = || {
+            futures_util::stream::iter(0..3 * REMOVED_MAX).map(|_| {
+                asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Err(object_store::Error::Generic { store: "test", source: "no".into() })
+            })
+        };
+        let mut removed = Removed::default();
+        removed.follow(failing()).await;
+        removed.follow(failing()).await;
+        assert_eq!(asked.into_inner(), 2 * REMOVED_MAX);
+        assert!(removed.count == 0 && removed.failure.is_some());
+        removed.follow(futures_util::stream::iter((0..10).map(|_| Ok(())))).await;
+        assert_eq!(removed.count, 10, "whatever failed before");
     }
 
     /// So much for the workspace that ends in 1, and no limit for others.

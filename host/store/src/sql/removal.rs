@@ -121,24 +121,25 @@ impl Removals for Sql {
         }))
     }
 
-    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            loop {
-                let old = self.db.read(before, |before, mut conn| {
-                    Box::pin(async move {
-                        let row = conn.row("SELECT id FROM deleted_workspaces WHERE deleted_at < $1 LIMIT 1", values![*before]).await?;
-                        row.map(|row| row.uuid(0).map(WorkspaceId)).transpose()
-                    })
-                });
-                let Some(workspace) = old.await? else { return Ok(()) };
-                for table in USAGE {
-                    while self.clear(workspace, *table).await? {}
+            let old = self.db.read(before, |before, mut conn| {
+                Box::pin(async move {
+                    let row = conn.row("SELECT id FROM deleted_workspaces WHERE deleted_at < $1 LIMIT 1", values![*before]).await?;
+                    row.map(|row| row.uuid(0).map(WorkspaceId)).transpose()
+                })
+            });
+            let Some(workspace) = old.await? else { return Ok(false) };
+            for table in USAGE {
+                if self.clear(workspace, *table).await? {
+                    return Ok(true);
                 }
-                let forget = self.db.write(workspace, |workspace, mut conn| {
-                    Box::pin(async move { conn.execute("DELETE FROM deleted_workspaces WHERE id = $1", values![*workspace]).await })
-                });
-                forget.await?;
             }
+            let forget = self.db.write(workspace, |workspace, mut conn| {
+                Box::pin(async move { conn.execute("DELETE FROM deleted_workspaces WHERE id = $1", values![*workspace]).await })
+            });
+            forget.await?;
+            Ok(true)
         })
     }
 }

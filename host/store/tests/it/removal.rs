@@ -6,13 +6,15 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use sandmill_model::{BoxFuture, OutcomeKind, Output, SystemClock, WorkspaceId};
+use sandmill_model::{BoxFuture, Clock, OutcomeKind, Output, SystemClock, Timestamp, WorkspaceId};
 use sandmill_store::{
     Durability, Store, connect_with,
     objects::{Options, Place},
-    removal::{Elsewhere, Nowhere, Service, Step},
+    removal::{Elsewhere, Nowhere, Service, Step, USAGE_KEPT},
+    upkeep,
     workspaces::Status,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::fixture::{Database, all_tags, claim, complete, deployment, finished, 
 
 on_both![
     every_table_is_emptied,
+    what_was_deleted_long_ago_is_forgotten_in_steps,
     a_name_is_free_again_afterwards,
     what_executes_ends_first,
     nothing_of_one_that_is_deleted_is_claimed,
@@ -101,11 +104,36 @@ async fn every_table_is_emptied(database: Database) {
         [gone]
     );
     let later = tick();
-    store.removals.forget(later).await.unwrap();
+    while store.removals.forget(later).await.unwrap() {}
     assert_eq!(store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap(), []);
     for table in USAGE {
         assert_eq!((database.rows_of(table, gone).await, database.rows_of(table, stays).await), (0, 1), "{table}");
     }
+}
+
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+async fn what_was_deleted_long_ago_is_forgotten_in_steps(database: Database) {
+    let store = database.open().await;
+    for name in ["one", "two", "three"] {
+        let id = made(&store, name).await;
+        assert_eq!(delete(&store, id).await, Step::Gone);
+    }
+    let clock = Arc::new(Still(tick().plus(USAGE_KEPT).plus(Duration::from_secs(60))));
+    let upkeep = upkeep::Service::new(store.clone(), clock, upkeep::Options { node: "node".into(), retention_days: 0 });
+    let known = async || store.removals.deleted(Timestamp::default()).await.unwrap().len();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    upkeep.look(&shutdown).await.unwrap();
+    assert_eq!(known().await, 2, "nothing more after the step that was under way");
+    upkeep.look(&CancellationToken::new()).await.unwrap();
+    assert_eq!(known().await, 0);
 }
 
 async fn a_name_is_free_again_afterwards(database: Database) {
