@@ -25,9 +25,9 @@ const POSTGRES_LANES: i64 = 4;
 const POSTGRES_SIDE_LANES: i64 = 2;
 /// How long opening waits for another process that is opening the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
 /// How long the database may take for a signal.
 const SAY_TIMEOUT: Duration = Duration::from_secs(2);
-const OPEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// One whole operation on a connection lent to it. It may be run again after it failed, so it keeps nothing between.
 pub(super) type Work<D, T> = for<'c> fn(&'c D, Conn<'c>) -> BoxFuture<'c, Result<T, StoreError>>;
