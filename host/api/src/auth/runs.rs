@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method, header, request::Parts};
 use sandmill_dispatch::{Dispatch, RunCaller};
 use sandmill_model::{
-    Code, RunAs, WorkspaceId,
+    Code, RunAs, RunId, WorkspaceId,
     auth::{Principal, Scope},
 };
 use sandmill_store::StoreError;
@@ -49,8 +49,9 @@ impl Caller {
         Ok(Self { principal, workspace, shown: Shown::Run(token.into()) })
     }
 
-    pub(crate) fn is_run(&self) -> bool {
-        matches!(self.shown, Shown::Run(_))
+    /// The run that calls. A principal that is one has its id as that of its token.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        matches!(self.shown, Shown::Run(_)).then_some(RunId(self.principal.token.0))
     }
 }
 
