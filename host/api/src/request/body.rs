@@ -143,7 +143,8 @@ mod tests {
 
     use futures_util::stream;
 
-    use super::{super::room::BodyRoom, *};
+    use super::*;
+    use crate::request::room::BodyRoom;
 
     fn bodies() -> Bodies {
         Bodies::new(BodyRoom { bytes: 4 * PIECE_BYTES, share_bytes: 2 * PIECE_BYTES, wait: Duration::from_millis(1) }, 0)
