@@ -365,7 +365,13 @@ async fn a_command_is_logged_in_through_a_browser(database: Database) {
     let own = link(&page);
     let mut crossed = own.clone();
     crossed.set_query(stolen.query());
-    for (place, status) in [(crossed, 400), (own.join("/?code=sc_none").unwrap(), 400), (own.join("/favicon.ico").unwrap(), 404)] {
+    let mut unknown = own.clone();
+    unknown.set_query(Some(&format!("code=sc_{}", "a".repeat(52))));
+    // Of a page that does not know where the command takes codes, or sends it anything.
+    let mut guessed = unknown.clone();
+    guessed.set_path("/");
+    let no_code = own.join("?code=x").unwrap();
+    for (place, status) in [(crossed, 400), (unknown, 400), (guessed, 404), (no_code, 404), (own.join("/favicon.ico").unwrap(), 404)] {
         assert_eq!(client().get(place.clone()).send().await.unwrap().status().as_u16(), status, "{place}");
     }
     let brought = Answer::read(client().get(own).send().await.unwrap()).await.unwrap();

@@ -21,6 +21,7 @@ use crate::{
     counts::{Counts, Pace},
     passwords::Passwords,
     problem::Problem,
+    request::room::Bodies,
     sessions::Person,
     single_sign_on::SingleSignOn,
 };
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: ApiOptions,
+    /// Room for bodies that are under way.
+    pub(crate) bodies: Bodies,
     pub(crate) downloads: Arc<dyn Downloads>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) tokens: Memory,
@@ -105,6 +108,7 @@ impl App {
             clock: state.clock,
             rates: rates(state.options.requests_per_s_max),
             endpoint_rates: rates(state.options.endpoint_requests_per_s_max),
+            bodies: Bodies::new(state.options.body_room, state.options.body_bytes_max.max(state.options.component_bytes_max)),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,

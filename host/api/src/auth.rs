@@ -32,7 +32,7 @@ use crate::{
     app::App,
     on_behalf::OnBehalf,
     problem::Problem,
-    request::url,
+    request::{room::Whose, url},
     sessions::{self, Person},
 };
 
@@ -330,6 +330,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         } else {
             Self::of(parts, url::workspace(parts), app).await?
         };
+        // A body is counted to the workspace; one of a GET is not read.
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            Whose::note(&mut parts.extensions, caller.workspace.id);
+        }
         // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
         let is_token = url::resource(parts) == "tokens";
         let changes = match parts.method {

@@ -38,6 +38,7 @@ pub use client_address::{ClientAddress, ForwardedField, Proxies, UnclearClient};
 pub use hosts::RoutesHost;
 pub use on_behalf::OnBehalf;
 pub use openapi::openapi;
+pub use request::room::BodyRoom;
 pub use router::router;
 pub use single_sign_on::{Assertion, GroupRole, NotAsserted, Provider, Secrets, SingleSignOn};
 
@@ -76,6 +77,8 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(20);
 pub struct ApiOptions {
     pub body_bytes_max: usize,
     pub component_bytes_max: usize,
+    /// For bodies that are under way.
+    pub body_room: BodyRoom,
     pub wait_limit: Duration,
     pub metrics: MetricsAccess,
     /// None: everything is at every host name.
@@ -91,6 +94,7 @@ impl Default for ApiOptions {
         Self {
             body_bytes_max: BODY_BYTES_MAX,
             component_bytes_max: COMPONENT_BYTES_MAX,
+            body_room: BodyRoom::default(),
             wait_limit: WAIT_LIMIT,
             metrics: MetricsAccess::Token,
             routes_host: None,

@@ -28,7 +28,7 @@ use crate::{
     hosts::Side,
     observe::{self, IsProblem, Surface},
     problem::Problem,
-    request::{body, headers},
+    request::{body, headers, room::Whose},
 };
 
 struct Mount {
@@ -75,7 +75,7 @@ impl Mount {
         let caller = Caller::of(&parts, workspace, app).await?;
         caller.must(Domain::Runs, Action::Start, path.as_str())?;
         let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
-        let body = body::read(app, &parts, body, app.options.body_bytes_max).await?;
+        let (body, _) = body::read_of(app, &parts, body, app.options.body_bytes_max, Whose::Workspace(caller.workspace.id)).await?;
         let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
         let Caller { principal, workspace, shown: _ } = caller.clone();
         let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sandmill_model::{Attempt, Grants, Input, children::Children, limits::CHILDREN_MAX};
+use sandmill_model::{Attempt, Grant, Grants, Input, auth::Scope, children::Children, grants::Granted, limits::CHILDREN_MAX};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -65,6 +65,8 @@ pub struct RunFacts {
     /// Made when a script first asks, as the others.
     transactions: OnceLock<Arc<Semaphore>>,
     blob: OnceLock<blob::Room>,
+    /// What it may ask the API when it was given this.
+    api: Mutex<Option<(Arc<[Grant]>, Arc<[Scope]>)>>,
 }
 
 impl RunFacts {
@@ -78,6 +80,7 @@ impl RunFacts {
             placeholders: OnceLock::new(),
             transactions: OnceLock::new(),
             blob: OnceLock::new(),
+            api: Mutex::new(None),
         }
     }
 
@@ -105,6 +108,24 @@ impl RunFacts {
     /// For readers and writers of objects.
     pub(crate) fn blob(&self) -> &blob::Room {
         self.blob.get_or_init(blob::Room::default)
+    }
+
+    /// The scopes that it may use the API with, by what its script was granted. They are made once for each list of what was given: what a
+    /// run asks for and what it was given are compared as a whole, and it may send many requests.
+    pub(crate) fn api_scopes(&self, granted: &Granted) -> Arc<[Scope]> {
+        let mut kept = self.api.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((given, scopes)) = &mut *kept {
+            if !Arc::ptr_eq(given, granted.given()) && **given == **granted.given() {
+                // Looked up once more, and unchanged.
+                *given = Arc::clone(granted.given());
+            }
+            if Arc::ptr_eq(given, granted.given()) {
+                return Arc::clone(scopes);
+            }
+        }
+        let scopes: Arc<[Scope]> = granted.api().into();
+        *kept = Some((Arc::clone(granted.given()), Arc::clone(&scopes)));
+        scopes
     }
 
     /// Texts that stand for secrets in this run.
@@ -137,5 +158,42 @@ impl RunFacts {
         }
         *due = Some(next + PROGRESS_INTERVAL);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandmill_model::{Clock as _, Digest, JsonText, Limits, RunId, SystemClock, WorkspaceId};
+
+    use super::*;
+
+    #[test]
+    fn scopes_of_the_api_are_made_once_for_each_list_of_grants() {
+        let now = SystemClock.now();
+        let attempt = Attempt {
+            run: RunId::new(now),
+            number: 1,
+            workspace: WorkspaceId::new(now),
+            workspace_name: "default".into(),
+            path: "f/test/script".parse().unwrap(),
+            version: Digest::of(b"version"),
+            input: Input::Arguments(JsonText::empty_object()),
+            limits: Limits::default(),
+            started_at: now,
+            run_as: "u/somebody".into(),
+        };
+        let asked = Arc::new(Grants { api: vec!["runs:start:f/*".parse().unwrap()], ..Grants::default() });
+        let run = RunFacts::of(attempt, Arc::clone(&asked));
+        let scopes = |given: &[&str]| {
+            let given = given.iter().map(|text| text.parse::<Grant>().unwrap()).collect();
+            run.api_scopes(&Granted::of(Arc::clone(&asked), given))
+        };
+        let texts = |scopes: &[Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let first = scopes(&["api:runs:start:f/a"]);
+        assert_eq!(texts(&first), ["runs:start:f/a"]);
+        assert!(Arc::ptr_eq(&first, &scopes(&["api:runs:start:f/a"])), "looked up again");
+        assert_eq!(texts(&scopes(&["api:runs:start:f/b"])), ["runs:start:f/b"]);
+        assert!(scopes(&[]).is_empty(), "taken away");
+        assert_eq!(texts(&scopes(&["api:runs:start:f/a"])), ["runs:start:f/a"]);
     }
 }

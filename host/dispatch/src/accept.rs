@@ -213,7 +213,11 @@ impl Dispatch {
             Arc::make_mut(&mut policy).error_handler = handler.cloned();
         }
         let dedup = dedup(&target.path, key.2, &input, &terms, &principal);
-        let lineage = terms.child_of.map(|child| child.lineage);
+        let lineage = match (terms.child_of, terms.asked_by) {
+            (Some(child), _) => Some(child.lineage),
+            (None, Some(run)) => Some(self.inner.below(run, scheduled_for)?),
+            (None, None) => None,
+        };
         let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, acting };
         let run = self.inner.assemble(parts, now)?;
         Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })

@@ -5,9 +5,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use sandmill_model::{
-    BoxFuture, Cause, CauseKind, Input, Outcome, OutcomeKind, RunId, TokenId, WorkspaceId,
+    BoxFuture, Cause, CauseKind, Input, Outcome, OutcomeKind, RunId, Timestamp, TokenId, WorkspaceId,
     auth::Principal,
     children::{ChildError, ChildRequest, Children, Parent, Until},
+    code::{Code, Refusal},
     limits::{CHILD_DEPTH_MAX, CHILDREN_MAX},
     run::Lineage,
 };
@@ -69,6 +70,10 @@ impl LiveRuns {
     }
 }
 
+fn too_deep() -> String {
+    format!("{CHILD_DEPTH_MAX} runs stand above each other already, which is the most")
+}
+
 impl Dispatch {
     async fn start_child(self, parent: Parent, child: ChildRequest) -> Result<RunId, ChildError> {
         let inner = &self.inner;
@@ -77,7 +82,7 @@ impl Dispatch {
         let (above, priority) = inner.live.standing(parent.run).unwrap_or((Lineage { depth: 0, since: now }, 0));
         let lineage = Lineage { depth: above.depth + 1, ..above };
         if lineage.depth > CHILD_DEPTH_MAX {
-            return Err(ChildError::TooMany(format!("{CHILD_DEPTH_MAX} runs stand above each other already, which is the most")));
+            return Err(ChildError::TooMany(too_deep()));
         }
         let workspace = inner.store.workspaces.by_name(&parent.workspace_name).await.map_err(|error| refuse(&error))?;
         let workspace = workspace.filter(|workspace| workspace.id == parent.workspace);
@@ -121,6 +126,20 @@ impl Dispatch {
 }
 
 impl Inner {
+    /// Where a run stands that another one asks for and that is due at `since`: it waits like all others. Else a script that starts itself
+    /// would go on for ever, and take twice as much with each generation.
+    ///
+    /// # Errors
+    /// `forbidden` if so many stand above each other already, or if the one that asks has ended.
+    pub(crate) fn below(&self, asking: RunId, since: Timestamp) -> Result<Lineage, Refusal> {
+        let forbidden = |detail: String| Refusal::new(Code::Forbidden, detail);
+        let (above, _) = self.live.standing(asking).ok_or_else(|| forbidden("the run that asks for it has ended".to_owned()))?;
+        if above.depth >= CHILD_DEPTH_MAX {
+            return Err(forbidden(too_deep()));
+        }
+        Ok(Lineage { depth: above.depth + 1, since })
+    }
+
     /// Those of `runs` that are children of `parent`.
     ///
     /// # Errors

@@ -208,6 +208,8 @@ pub struct StartTerms {
     pub replay_of: Option<RunId>,
     /// Another run starts it; then the key is one among that run's children.
     pub child_of: Option<ChildOf>,
+    /// A run that executes here asked for it as anybody else asks: it stands below that one as its children do, and is none of them.
+    pub asked_by: Option<RunId>,
 }
 
 /// How a run is done again.

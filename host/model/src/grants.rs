@@ -30,6 +30,8 @@ use crate::{
 pub const GRANTS_MAX: usize = 64;
 /// Grants that a script was given.
 pub const GIVEN_MAX: usize = 512;
+/// Those among them that are for the API: each is compared with all that whoever the script's runs act as may do.
+pub const API_GIVEN_MAX: usize = 64;
 
 /// What a manifest asks for, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

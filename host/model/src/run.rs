@@ -104,7 +104,7 @@ pub struct NewRun {
     /// By what a repetition of this run is known.
     pub dedup: Option<Dedup>,
     pub cause: Option<Cause>,
-    /// With a parent.
+    /// With a parent, or if a run asked for it.
     pub lineage: Option<Lineage>,
     /// Below which span its attempts are: a `traceparent` of W3C Trace Context. None: nobody traces.
     pub trace: Option<Arc<str>>,

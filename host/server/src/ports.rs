@@ -120,7 +120,7 @@ pub(crate) struct OwnApi {
 }
 
 impl ApiPort for OwnApi {
-    fn access(&self, run: RunId, scopes: Vec<Scope>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>> {
         Box::pin(async move {
             let token = self.live.token(run, scopes).await.ok_or_else(|| "the run is ending".to_owned())?;
             Ok(ApiAccess { address: self.address, token })

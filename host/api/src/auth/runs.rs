@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method, header, request::Parts};
 use sandmill_dispatch::{Dispatch, RunCaller};
 use sandmill_model::{
-    Code, RunAs, TokenId, WorkspaceId,
-    auth::{Principal, Scope, bounded},
+    Code, RunAs, RunId, WorkspaceId,
+    auth::{Principal, Scope},
 };
 use sandmill_store::StoreError;
 
@@ -49,8 +49,9 @@ impl Caller {
         Ok(Self { principal, workspace, shown: Shown::Run(token.into()) })
     }
 
-    pub(crate) fn is_run(&self) -> bool {
-        matches!(self.shown, Shown::Run(_))
+    /// The run that calls. A principal that is one has its id as that of its token.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        matches!(self.shown, Shown::Run(_)).then_some(RunId(self.principal.token.0))
     }
 }
 
@@ -61,20 +62,15 @@ impl App {
     }
 
     /// Whether the run goes on that has this token, and may what it might.
-    pub(super) async fn is_same_run(&self, token: &str, principal: &Principal, believed: Duration) -> bool {
+    pub(super) async fn is_same_run(&self, token: &str, principal: &Arc<Principal>, believed: Duration) -> bool {
         let Some(run) = self.dispatch.run_of_token(token) else { return false };
-        self.principal_of_run(&run, believed).await.is_ok_and(|present| *present == *principal)
+        self.principal_of_run(&run, believed).await.is_ok_and(|present| Arc::ptr_eq(&present, principal) || *present == **principal)
     }
 
     /// As whom a run acts, within what its script was granted; by what was looked up within `believed`.
     async fn principal_of_run(&self, run: &RunCaller, believed: Duration) -> Result<Arc<Principal>, Problem> {
         let own = self.scopes_of(run.workspace, &run.identity, believed).await?;
-        Ok(Arc::new(Principal {
-            token: TokenId(run.run.0),
-            workspace: Some(run.workspace),
-            identity: Arc::clone(&run.identity),
-            scopes: bounded(&own, &run.scopes).into(),
-        }))
+        Ok(self.dispatch.principal_of_run(run, &own))
     }
 
     async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<Arc<[Scope]>, Problem> {
@@ -84,6 +80,8 @@ impl App {
         }
         let began = self.identities.moment();
         let scopes: Arc<[Scope]> = self.present_scopes(workspace, identity).await?.into();
+        // What they still may stays where it is: what was made of it for each of their runs holds.
+        let scopes = self.identities.last(&key).filter(|last| *last == scopes).unwrap_or(scopes);
         self.identities.put_of(began, key, Arc::clone(&scopes), now);
         Ok(scopes)
     }

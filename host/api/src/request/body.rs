@@ -1,4 +1,4 @@
-//! Bodies: whole, within a limit, and in time.
+//! Bodies: whole, within a limit, and in time; while they are under way, within what there is for all.
 
 use std::{
     sync::Arc,
@@ -6,15 +6,16 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use sandmill_model::Code;
 use serde::de::DeserializeOwned;
 
+use super::room::{Bodies, PIECE_BYTES, Room, Whose};
 use crate::{app::App, problem::Problem};
 
 /// How long a body may take to arrive: whoever sends slower only holds memory.
@@ -25,12 +26,23 @@ const LATE: Duration = Duration::from_millis(500);
 /// Reads a request's body. Whoever sent it is looked up once more if it was long on its way: a token may have been revoked since its head
 /// came.
 pub(crate) async fn read(app: &App, parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    read_held(app, parts, body, bytes_max).await.map(|(bytes, _)| bytes)
+}
+
+/// The same, with the room that it has: for who keeps it longer than it takes to read it.
+pub(crate) async fn read_held(app: &App, parts: &Parts, body: Body, bytes_max: usize) -> Result<(Bytes, Room), Problem> {
+    read_of(app, parts, body, bytes_max, Whose::of(parts)).await
+}
+
+/// The same of somebody who is known already.
+pub(crate) async fn read_of(app: &App, parts: &Parts, body: Body, bytes_max: usize, whose: Whose) -> Result<(Bytes, Room), Problem> {
+    announced(&parts.headers, bytes_max)?;
     let began = Instant::now();
-    let bytes = arrived(&parts.headers, body, bytes_max).await?;
+    let held = arrived(&app.bodies, whose, body, bytes_max).await?;
     if began.elapsed() >= LATE {
         app.still_valid(parts).await?;
     }
-    Ok(bytes)
+    Ok(held)
 }
 
 fn too_large(bytes_max: usize) -> Problem {
@@ -44,14 +56,38 @@ pub(crate) fn announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Pro
     if announced.is_some_and(|length| length > bytes_max as u64) { Err(too_large(bytes_max)) } else { Ok(()) }
 }
 
-async fn arrived(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    announced(headers, bytes_max)?;
-    match tokio::time::timeout(ARRIVAL_MAX, Limited::new(body, bytes_max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Ok(Err(error)) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive whole: {error}"))),
+async fn arrived(bodies: &Bodies, whose: Whose, body: Body, bytes_max: usize) -> Result<(Bytes, Room), Problem> {
+    match tokio::time::timeout(ARRIVAL_MAX, whole(bodies, whose, body, bytes_max)).await {
+        Ok(whole) => whole,
         Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
     }
+}
+
+/// What comes at once, as most bodies do, is taken as it is and costs nothing. Else there is one copy: kept as they come, many small pieces
+/// would take many times the memory of what is in them.
+async fn whole(bodies: &Bodies, whose: Whose, mut body: Body, bytes_max: usize) -> Result<(Bytes, Room), Problem> {
+    let mut room = Room::default();
+    let (mut first, mut copied) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::new(Code::BadRequest, format!("the body did not arrive whole: {error}")))?;
+        // Nobody looks at trailers.
+        let Ok(data) = frame.into_data() else { continue };
+        let bytes = first.len() + copied.len() + data.len();
+        if bytes > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if bytes > PIECE_BYTES || !body.is_end_stream() {
+            room.hold(bodies, whose, bytes).await?;
+        }
+        if first.is_empty() && copied.is_empty() {
+            first = data;
+            continue;
+        }
+        copied.extend_from_slice(&first);
+        copied.extend_from_slice(&data);
+        first = Bytes::new();
+    }
+    Ok((if copied.is_empty() { first } else { Bytes::from(copied) }, room))
 }
 
 /// Media type without parameters, lower-case; empty if there is none.
@@ -99,4 +135,64 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let code = if error.is_data() { Code::BadRequest } else { Code::InvalidJson };
         Problem::new(code, format!("the body: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::poll_fn, task::Poll};
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::request::room::BodyRoom;
+
+    fn bodies() -> Bodies {
+        Bodies::new(BodyRoom { bytes: 4 * PIECE_BYTES, share_bytes: 2 * PIECE_BYTES, wait: Duration::from_millis(1) }, 0)
+    }
+
+    fn streamed(parts: &[&'static [u8]]) -> Body {
+        let parts: Vec<Result<Bytes, Infallible>> = parts.iter().map(|part| Ok(Bytes::from_static(part))).collect();
+        Body::from_stream(stream::iter(parts))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_put_together() {
+        let bodies = bodies();
+        let cases: [(&[&'static [u8]], &[u8]); 4] =
+            [(&[], b""), (&[b"abc"], b"abc"), (&[b"abc", b"", b"d", b"ef"], b"abcdef"), (&[b"", b"abc", b"def"], b"abcdef")];
+        for (parts, expected) in cases {
+            let (bytes, _) = whole(&bodies, Whose::Nobody, streamed(parts), 6).await.unwrap();
+            assert_eq!(&*bytes, expected);
+        }
+        let refused = whole(&bodies, Whose::Nobody, streamed(&[b"abc", b"defg"]), 6).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PayloadTooLarge);
+    }
+
+    #[tokio::test]
+    async fn what_comes_at_once_takes_no_room_and_what_is_under_way_does() {
+        let bodies = bodies();
+        let (_, room) = whole(&bodies, Whose::Nobody, Body::from("abc"), 100).await.unwrap();
+        assert!(room.is_empty());
+        let (_, room) = whole(&bodies, Whose::Nobody, Body::from(vec![0_u8; PIECE_BYTES + 1]), 2 * PIECE_BYTES).await.unwrap();
+        assert!(!room.is_empty());
+        let refused = whole(&bodies, Whose::Nobody, streamed(&[b"a", b"b"]), 100).await.unwrap_err();
+        assert_eq!(refused.code(), Code::TooManyRequests, "both pieces are taken");
+        drop(room);
+        // One that stops in its middle has room as long as somebody waits for the rest.
+        let slow = || {
+            let mut parts = vec![Ok::<_, Infallible>(Bytes::from_static(b"a"))];
+            Body::from_stream(stream::poll_fn(move |_| parts.pop().map_or(Poll::Pending, |part| Poll::Ready(Some(part)))))
+        };
+        let mut waiting = [Box::pin(whole(&bodies, Whose::Nobody, slow(), 100)), Box::pin(whole(&bodies, Whose::Nobody, slow(), 100))];
+        for whole in &mut waiting {
+            poll_fn(|context| {
+                assert!(whole.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        assert!(whole(&bodies, Whose::Nobody, slow(), 100).await.is_err());
+        drop(waiting);
+        assert!(whole(&bodies, Whose::Nobody, streamed(&[b"a", b"b"]), 100).await.is_ok());
+    }
 }

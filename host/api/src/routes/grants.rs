@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use sandmill_model::{
     Code, Grant, Grants, ScriptPath,
     auth::{Action, Domain},
-    grants::GIVEN_MAX,
+    grants::{API_GIVEN_MAX, GIVEN_MAX},
     version::Selector,
 };
 use sandmill_store::grants::{GrantChange, GrantRow};
@@ -84,9 +84,15 @@ pub(crate) async fn change(
     let workspace = caller.workspace.id;
     let texts: Vec<String> = give.iter().map(Grant::to_string).collect();
     let now: Vec<GrantRow> = app.store.grants.list(workspace, &path).await?;
-    let kept = now.iter().filter(|row| !take.contains(&row.granted) && !texts.contains(&row.granted)).count();
-    if kept + texts.len() > GIVEN_MAX {
+    let kept = || now.iter().map(|row| &row.granted).filter(|granted| !take.contains(granted) && !texts.contains(granted));
+    if kept().count() + texts.len() > GIVEN_MAX {
         return Err(Problem::new(Code::BadRequest, format!("a script is given at most {GIVEN_MAX} grants; take some away")));
+    }
+    let is_of_api = |text: &&String| text.starts_with("api:");
+    let of_api = texts.iter().filter(is_of_api).count();
+    if of_api > 0 && kept().filter(is_of_api).count() + of_api > API_GIVEN_MAX {
+        let detail = format!("a script is given at most {API_GIVEN_MAX} grants for the API; take some away");
+        return Err(Problem::new(Code::BadRequest, detail));
     }
     let by = Arc::clone(&caller.principal.identity);
     let rows = app.store.grants.change(workspace, &path, GrantChange { give: texts, take, by, now: app.clock.now() }).await?;

@@ -92,12 +92,13 @@ pub(crate) async fn exchange(
 
 /// Asks whoever logs in. Nothing happens without a click.
 pub(super) fn page(user: &Name, command: &Command, code: &str) -> String {
-    let (place, check, user) = (escaped(&command.loopback), escaped(&command.check()), escaped(user.as_str()));
+    let (place, address) = (escaped(&command.loopback), escaped(command.address()));
+    let (check, user) = (escaped(&command.check()), escaped(user.as_str()));
     let seconds = CODE_LIFETIME.as_secs();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Log a command in?</title></head><body>\
          <h1>Log a command in as {user}?</h1>\
-         <p>A command on this computer, at <b>{place}</b>, asks to act as <b>{user}</b>. Go on only if you have just started \
+         <p>A command on this computer, at <b>{address}</b>, asks to act as <b>{user}</b>. Go on only if you have just started \
          <code>sandmill login --sso</code> yourself and it shows <b>{check}</b>.</p>\
          <p>If somebody sent you here, close this page: their command would act in your name.</p>\
          <p><a rel=\"noreferrer\" href=\"{place}?code={code}\">Log the command in as {user}</a> (within {seconds} seconds)</p>\
@@ -116,6 +117,11 @@ mod tests {
         let page = page(&"ann".parse().unwrap(), &command, "sc_code");
         assert!(page.contains("<b>ann</b>") && page.contains(&command.check()), "{page}");
         assert!(page.contains("href=\"http://[::1]:4711/?code=sc_code\""), "{page}");
+        let segment = "a1".repeat(16);
+        let Ok(Goal::Command(secret)) = Goal::command(&format!("http://127.0.0.1:4711/{segment}"), &challenge("secret")) else { panic!() };
+        let with_segment = super::page(&"ann".parse().unwrap(), &secret, "sc_code");
+        assert!(with_segment.contains(&format!("href=\"http://127.0.0.1:4711/{segment}?code=sc_code\"")), "{with_segment}");
+        assert!(with_segment.contains("<b>http://127.0.0.1:4711/</b>"), "{with_segment}");
         assert!(!page.contains("refresh") && !page.contains("<script") && !page.contains(&command.challenge), "{page}");
     }
 

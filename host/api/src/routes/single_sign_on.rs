@@ -41,8 +41,8 @@ const ERROR_BYTES_MAX: usize = 64;
 pub(crate) struct StartQuery {
     /// The path of a page here to go to afterwards; `/` if left out.
     return_to: Option<String>,
-    /// Instead of it: where a command waits on the machine of the browser, `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`. Whoever logs in
-    /// is asked.
+    /// Instead of it: where a command waits on the machine of the browser, `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`, and behind
+    /// that 32 to 64 of a-z and 0-9 that nobody guesses, or nothing. Whoever logs in is asked.
     loopback: Option<String>,
     /// With `loopback`: SHA-256, in hexadecimal, of a verifier that only the command knows.
     challenge: Option<String>,
@@ -177,7 +177,7 @@ pub(crate) async fn callback(
         Goal::Command(command) => {
             let code = handover::offer(&app, &user, &command).await?.ok_or_else(disabled)?;
             let mut response = html(handover::page(&user.name, &command, &code));
-            let after = serde_json::json!({"offered_to": command.loopback});
+            let after = serde_json::json!({"offered_to": command.address()});
             response.extensions_mut().insert(Facts { after, ..facts(&user.name, ActorKind::Anonymous, None) });
             response
         }

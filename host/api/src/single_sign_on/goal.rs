@@ -8,6 +8,8 @@ const PATH_BYTES_MAX: usize = 1024;
 const CHALLENGE_LENGTH: usize = 64;
 /// Where a command listens: on the machine of the browser alone, whatever its names resolve to.
 const LOOPBACKS: [&str; 2] = ["http://127.0.0.1:", "http://[::1]:"];
+/// Characters of what follows there, which nobody guesses: any page may send a browser to any port of its own machine.
+const SEGMENT_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -19,7 +21,7 @@ pub(crate) enum Goal {
 /// A command that waits for a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
-    /// `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`
+    /// `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`, perhaps with one segment that nobody guesses
     pub(crate) loopback: String,
     /// Of a secret that only the command knows, see [`challenge`].
     pub(crate) challenge: String,
@@ -45,7 +47,9 @@ impl Goal {
     /// If it cannot be a command on the same machine; whoever asks is told.
     pub(crate) fn command(loopback: &str, challenge: &str) -> Result<Self, &'static str> {
         if !is_loopback(loopback) {
-            return Err("`loopback` is `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`");
+            return Err(
+                "`loopback` is `http://127.0.0.1:PORT/` or `http://[::1]:PORT/`, and behind that nothing or 32 to 64 of a-z and 0-9",
+            );
         }
         if challenge.len() != CHALLENGE_LENGTH || !challenge.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err("`challenge` is the SHA-256 of the verifier, 64 digits in hexadecimal");
@@ -71,6 +75,11 @@ impl Goal {
 }
 
 impl Command {
+    /// Where it listens, without what nobody else is to know.
+    pub(crate) fn address(&self) -> &str {
+        self.loopback.rfind('/').and_then(|end| self.loopback.get(..=end)).unwrap_or_default()
+    }
+
     /// What the command shows, too, so that a person can tell theirs from others.
     pub(crate) fn check(&self) -> String {
         let (one, other) = (self.challenge.get(..4), self.challenge.get(4..8));
@@ -90,8 +99,13 @@ fn is_local(path: &str) -> bool {
 /// To the letter: nothing is parsed that a browser could parse in another way.
 fn is_loopback(place: &str) -> bool {
     let rest = LOOPBACKS.into_iter().find_map(|begin| place.strip_prefix(begin));
-    let Some(port) = rest.and_then(|rest| rest.strip_suffix('/')) else { return false };
-    port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok()
+    let Some((port, segment)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok();
+    is_port && (segment.is_empty() || is_segment(segment))
+}
+
+fn is_segment(text: &str) -> bool {
+    SEGMENT_LENGTH.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -123,7 +137,9 @@ mod tests {
     #[test]
     fn only_this_machine_is_handed_a_login() {
         let right = challenge("a secret");
-        for place in ["http://127.0.0.1:1/", "http://127.0.0.1:65535/", "http://[::1]:4711/"] {
+        let segment = "0a".repeat(16);
+        let with = |segment: &str| format!("http://127.0.0.1:80/{segment}");
+        for place in ["http://127.0.0.1:1/", "http://127.0.0.1:65535/", "http://[::1]:4711/", &with(&segment), &with(&segment.repeat(2))] {
             let goal = Goal::command(place, &right).unwrap();
             assert_eq!(Goal::read(&goal.text()), Some(goal), "{place}");
         }
@@ -150,6 +166,16 @@ mod tests {
             " http://127.0.0.1:80/",
             "http://127.0.0.1:80/ ",
             "javascript:alert(1)//",
+            &with(&segment[1..]),
+            &with(&format!("{segment}{segment}0")),
+            &with(&format!("{segment}/")),
+            &with(&format!("{segment}?")),
+            &with(&format!("{segment}#")),
+            &with(&format!("{segment}.")),
+            &with(&format!("{segment}%61")),
+            &with(&format!("/{segment}")),
+            &with(&format!("@{segment}")),
+            &with(&segment.to_uppercase()),
         ] {
             assert!(Goal::command(place, &right).is_err() && Goal::read(&format!("{place} {right}")).is_none(), "{place:?}");
         }
@@ -157,6 +183,8 @@ mod tests {
             assert!(Goal::command("http://127.0.0.1:80/", challenge).is_err(), "{challenge:?}");
         }
         let Goal::Command(command) = Goal::command("http://127.0.0.1:80/", &"0123456789abcdef".repeat(4)).unwrap() else { panic!() };
-        assert_eq!(command.check(), "0123-4567");
+        assert_eq!((command.check().as_str(), command.address()), ("0123-4567", "http://127.0.0.1:80/"));
+        let Goal::Command(command) = Goal::command(&with(&segment), &right).unwrap() else { panic!() };
+        assert_eq!(command.address(), "http://127.0.0.1:80/");
     }
 }

@@ -163,5 +163,12 @@ async fn so_many_and_no_more() {
     patch(GRANTS).json(json!({"give": many(512, 513)})).to(&api).await.is_problem(400, "bad_request");
     let body = json!({"give": many(512, 513), "take": many(0, 1)});
     assert_eq!(patch(GRANTS).json(body).to(&api).await.value()["given"].as_array().unwrap().len(), 512);
+    // Of the API fewer: a request of a run is compared with each.
+    let of_api = |from: usize, to: usize| (from..to).map(|n| format!("api:runs:start:f/b/{n}")).collect::<Vec<_>>();
+    let body = json!({"give": of_api(0, 64), "take": many(1, 100)});
+    assert_eq!(patch(GRANTS).json(body).to(&api).await.status, 200);
+    patch(GRANTS).json(json!({"give": of_api(64, 65)})).to(&api).await.is_problem(400, "bad_request");
+    assert_eq!(patch(GRANTS).json(json!({"give": of_api(64, 65), "take": of_api(0, 1)})).to(&api).await.status, 200);
+    assert_eq!(patch(GRANTS).json(json!({"give": of_api(1, 65)})).to(&api).await.status, 200, "what is there counts once");
     api.stop().await;
 }

@@ -182,7 +182,7 @@ async fn asked(api: &Api, loopback: &str, verifier: &str) -> Answer {
 
 /// The code in the link of a page.
 fn code(page: &Answer) -> String {
-    page.text().split_once("/?code=").unwrap().1.split('"').next().unwrap().to_owned()
+    page.text().split_once("?code=").unwrap().1.split('"').next().unwrap().to_owned()
 }
 
 async fn exchange(api: &Api, code: &str, verifier: &str) -> Answer {
@@ -216,7 +216,7 @@ async fn a_command_is_logged_in_by_whoever_says_so() {
 #[tokio::test]
 async fn a_code_is_good_for_its_command_alone_and_for_a_minute() {
     let (api, _) = api(true, Vec::new()).await;
-    let page = asked(&api, "http://[::1]:4711/", VERIFIER).await;
+    let page = asked(&api, &format!("http://[::1]:4711/{}", "a1".repeat(16)), VERIFIER).await;
     let own = code(&page);
     let other = "another verifier that another command has made up";
     for (code, verifier) in [(&*own, other), (&*own, ""), (&*own, &*challenge(VERIFIER)), ("", VERIFIER), ("sc_none", VERIFIER)] {

@@ -1,7 +1,10 @@
 //! The platform's own API, as runs reach it: at a host name that leads nowhere else. The host sends the request to this node, with the
 //! run's token, which no guest ever sees (ADR 20).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sandmill_model::{
@@ -37,7 +40,7 @@ pub trait ApiPort: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot call the API at present.
-    fn access(&self, run: RunId, scopes: Vec<Scope>) -> BoxFuture<'_, Result<ApiAccess, String>>;
+    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>>;
 }
 
 /// What connections to the API may be made to.
@@ -52,8 +55,8 @@ pub(super) fn is_meant(origin: &Origin) -> bool {
 }
 
 /// What a run may ask the API, by what its script was granted.
-pub(super) fn scopes(run: &RunFacts, granted: &Granted, target: &Target) -> Result<Vec<Scope>, Fault> {
-    let scopes = granted.api();
+pub(super) fn scopes(run: &RunFacts, granted: &Granted, target: &Target) -> Result<Arc<[Scope]>, Fault> {
+    let scopes = run.api_scopes(granted);
     if scopes.is_empty() {
         return Err(Fault::Denied(match run.asked.api.first() {
             Some(asked) => denial(&run.attempt.path, &[Grant::Api(asked.clone())], &run.asked),

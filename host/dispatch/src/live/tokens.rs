@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    RunId, WorkspaceId,
-    auth::{Scope, TokenHash, new_token},
+    RunId, TokenId, WorkspaceId,
+    auth::{Principal, Scope, TokenHash, bounded, new_token},
 };
 
 use super::{Live, LiveRun};
@@ -21,12 +21,21 @@ pub(super) struct Token {
     text: String,
     hash: TokenHash,
     scopes: Arc<[Scope]>,
+    bounded: Option<Bounded>,
+}
+
+/// What a run may do, of both sets of scopes.
+struct Bounded {
+    /// Of whom it acts as.
+    own: Arc<[Scope]>,
+    scopes: Arc<[Scope]>,
+    principal: Arc<Principal>,
 }
 
 impl Token {
     fn of(run: RunId, scopes: Arc<[Scope]>) -> Self {
         let text = new_token().replacen("sm_", &format!("{PREFIX}{run}_"), 1);
-        Self { hash: TokenHash::of(&text), text, scopes }
+        Self { hash: TokenHash::of(&text), text, scopes, bounded: None }
     }
 }
 
@@ -54,8 +63,42 @@ impl Live {
         let mut runs = self.runs();
         let live = runs.get_mut(&run).filter(|live| live.goes_on())?;
         let token = live.token.get_or_insert_with(|| Token::of(run, Arc::clone(scopes)));
-        token.scopes = Arc::clone(scopes);
+        // The same in another place is the same, and what was made of it is kept.
+        if !Arc::ptr_eq(&token.scopes, scopes) && *token.scopes != **scopes {
+            token.scopes = Arc::clone(scopes);
+        }
         Some(token.text.clone())
+    }
+
+    /// What was made for the caller of the same two lists.
+    fn bounded(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Option<Arc<Principal>> {
+        let runs = self.runs();
+        let kept = runs.get(&caller.run)?.token.as_ref()?.bounded.as_ref()?;
+        (Arc::ptr_eq(&kept.own, own) && Arc::ptr_eq(&kept.scopes, &caller.scopes)).then(|| Arc::clone(&kept.principal))
+    }
+
+    /// Keeps the last that was made for a caller, as long as its run goes on.
+    fn keep_bounded(&self, caller: &RunCaller, own: &Arc<[Scope]>, principal: &Arc<Principal>) {
+        let (own, scopes, principal) = (Arc::clone(own), Arc::clone(&caller.scopes), Arc::clone(principal));
+        if let Some(token) = self.runs().get_mut(&caller.run).and_then(|live| live.token.as_mut()) {
+            token.bounded = Some(Bounded { own, scopes, principal });
+        }
+    }
+
+    /// As whom a run calls that acts as somebody with the scopes `own`. Each of these is compared with each of what its script was granted,
+    /// so that is done once for the same two lists (by where they are), and outside of the lock of all runs.
+    fn principal(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Arc<Principal> {
+        if let Some(principal) = self.bounded(caller, own) {
+            return principal;
+        }
+        let principal = Arc::new(Principal {
+            token: TokenId(caller.run.0),
+            workspace: Some(caller.workspace),
+            identity: Arc::clone(&caller.identity),
+            scopes: bounded(own, &caller.scopes).into(),
+        });
+        self.keep_bounded(caller, own, &principal);
+        principal
     }
 
     /// Whose token it is. Hashes are compared, not tokens.
@@ -73,8 +116,7 @@ impl Live {
 impl LiveRuns {
     /// The token by which a run that executes here calls the API of this node, with no more than these scopes. It is good until the run
     /// ends or is cancelled. None: it has.
-    pub async fn token(&self, run: RunId, scopes: Vec<Scope>) -> Option<String> {
-        let scopes: Arc<[Scope]> = scopes.into();
+    pub async fn token(&self, run: RunId, scopes: Arc<[Scope]>) -> Option<String> {
         for _ in 0..PLACE_TRIES {
             if let Some(token) = self.runs.token(run, &scopes) {
                 return Some(token);
@@ -96,6 +138,13 @@ impl Dispatch {
     #[must_use]
     pub fn run_of_token(&self, text: &str) -> Option<RunCaller> {
         self.inner.live.by_token(text)
+    }
+
+    /// As whom a run calls: within what its script was granted, and within `own`, which are the scopes of whom it acts as. It is the same in
+    /// the same place as long as both lists are.
+    #[must_use]
+    pub fn principal_of_run(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Arc<Principal> {
+        self.inner.live.principal(caller, own)
     }
 }
 
@@ -137,6 +186,30 @@ mod tests {
         assert!(live.by_token(&others).is_some());
         live.cancel(other);
         assert!(live.by_token(&others).is_none() && live.token(other, &wide).is_none());
+    }
+
+    #[test]
+    fn what_a_run_may_is_made_once_for_the_same_scopes() {
+        let live = Live::default();
+        let run = begun(&live, 1);
+        let (own, granted) = (scopes(&["runs:*", "scripts:read"]), scopes(&["runs:start:f/*"]));
+        let token = live.token(run, &granted).unwrap();
+        let principal = |own: &Arc<[Scope]>| live.principal(&live.by_token(&token).unwrap(), own);
+        let first = principal(&own);
+        assert_eq!((&first.scopes, first.token, &*first.identity), (&granted, TokenId(run.0), "u/test"));
+        assert!(Arc::ptr_eq(&first, &principal(&own)));
+        live.token(run, &scopes(&["runs:start:f/*"])).unwrap();
+        assert!(Arc::ptr_eq(&first, &principal(&own)), "the same was granted");
+        let less = scopes(&["scripts:read"]);
+        assert!(principal(&less).scopes.is_empty(), "who it acts as may less");
+        assert_eq!(principal(&own).scopes, granted);
+        let narrow = scopes(&["runs:start:f/a"]);
+        live.token(run, &narrow).unwrap();
+        assert_eq!(principal(&own).scopes, narrow, "its script was granted less");
+        // One that ends meanwhile keeps nothing.
+        let caller = live.by_token(&token).unwrap();
+        live.end(run, 1);
+        assert_eq!(live.principal(&caller, &own).scopes, narrow);
     }
 
     #[test]

@@ -353,6 +353,39 @@ async fn so_many_stand_above_each_other_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_asks_for_stands_below_it_and_does_not_end_with_it() {
+    let bench = Bench::start(2, 1_000).await;
+    let mut arguments = json!({"sleep": true});
+    for _ in 1..CHILD_DEPTH_MAX {
+        arguments = json!({ "children": [arguments] });
+    }
+    let first = bench.accept(&arguments).await;
+    let last = bench.the_one_that_executes(sleeps).await;
+    let ask = async |by: RunId, arguments: &Value| {
+        let terms = StartTerms { asked_by: Some(by), ..StartTerms::default() };
+        bench.dispatch.accept(StartRequest { terms, ..bench.request(arguments) }).await.map(|accepted| accepted.run)
+    };
+    // It is the sixteenth below another: what it starts is too deep, whichever way.
+    let deepest = bench.ended(ask(last, &json!({"children": [{}]})).await.unwrap()).await;
+    assert_eq!(deepest.summary.cause, None, "it is no child");
+    let refused = deepest.error.unwrap().message;
+    assert!(refused.contains("16 runs stand above each other"), "{refused}");
+    let waits = ask(last, &json!({"sleep": true, "of": 2})).await.unwrap();
+    bench.the_one_that_executes(|arguments| arguments["of"] == 2).await;
+    let refused = ask(waits, &json!({})).await.unwrap_err().to_string();
+    assert!(refused.contains("16 runs stand above each other"), "{refused}");
+    bench.dispatch.cancel(bench.workspace.id, first).await.unwrap();
+    assert_eq!(bench.ended(last).await.summary.status, RunStatus::Cancelled);
+    let record = bench.dispatch.record(bench.workspace.id, waits).await.unwrap().unwrap();
+    assert!(!record.summary.status.has_ended(), "{record:?}");
+    bench.dispatch.cancel(bench.workspace.id, waits).await.unwrap();
+    bench.ended(waits).await;
+    let unknown = ask(RunId::new(SystemClock.now()), &json!({})).await.unwrap_err().to_string();
+    assert!(unknown.contains("has ended"), "{unknown}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_cancelled_takes_what_it_started_along() {
     let bench = Bench::start(2, 1_000).await;
     let run = bench.accept(&json!({"children": [{"children": [{"sleep": true}]}]})).await;

@@ -67,10 +67,16 @@ impl Scope {
             (Some(_), Some(_)) => return None,
             (own, other) => own.clone().or_else(|| other.clone()),
         };
-        let mut starts: Vec<Box<str>> = self.excepted().chain(other.excepted()).map(Into::into).collect();
-        starts.sort_unstable();
-        starts.dedup();
-        let except = (!starts.is_empty()).then(|| starts.into());
+        let except = match (&self.except, &other.except) {
+            (Some(own), Some(other)) if own != other => {
+                let mut starts: Vec<Box<str>> = own.iter().chain(other.iter()).cloned().collect();
+                starts.sort_unstable();
+                starts.dedup();
+                Some(starts.into())
+            }
+            // Of thousands of scopes all may leave out the same, which is kept once.
+            (own, other) => own.clone().or_else(|| other.clone()),
+        };
         Some(Self { domain, action, glob, except })
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{InvalidGrant, Need, text::as_text};
-use crate::auth::{Action, Domain, Scope};
+use crate::auth::{Action, Domain, Scope, matches};
 
 /// Bytes of a grant's text.
 const GRANT_BYTES_MAX: usize = 512;
@@ -30,15 +30,18 @@ impl ApiGrant {
     /// Whether it allows all that `other` does.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.scope().includes(&other.scope())
+        // As their scopes include each other, which would have to be made first: lists of grants are compared with each other as a whole.
+        self.domain == other.domain && self.action == other.action && (self.glob == other.glob || matches(&self.glob, &other.glob))
     }
 
     /// As [`super::Grant::shared`]; of two whose patterns cross nothing is said to be shared, and nothing works.
     pub(super) fn shared(&self, other: &Self) -> Vec<Self> {
-        match (self.covers(other), other.covers(self)) {
-            (true, _) => vec![other.clone()],
-            (false, true) => vec![self.clone()],
-            (false, false) => Vec::new(),
+        if self.covers(other) {
+            vec![other.clone()]
+        } else if other.covers(self) {
+            vec![self.clone()]
+        } else {
+            Vec::new()
         }
     }
 
@@ -121,5 +124,20 @@ mod tests {
         check("runs:start:f/a/b", "runs:read:f/a/*", &[]);
         check("runs:start:f/a/b", "scripts:start:f/a/*", &[]);
         check("runs:start:f/a*", "runs:start:f/*b", &[]);
+    }
+
+    #[test]
+    fn grants_cover_what_their_scopes_include() {
+        let globs = ["*", "**", "f/*", "f/a*", "f/a/*", "f/*/b", "f/a/b", "f/*a*b", "u/ann/*"];
+        let grants: Vec<ApiGrant> = ["runs:start", "runs:read", "scripts:read"]
+            .iter()
+            .flat_map(|kind| globs.iter().map(move |glob| format!("{kind}:{glob}").parse::<ApiGrant>().unwrap()))
+            .collect();
+        for own in &grants {
+            assert!(own.covers(own), "{own}");
+            for other in &grants {
+                assert_eq!(own.covers(other), own.scope().includes(&other.scope()), "{own} {other}");
+            }
+        }
     }
 }

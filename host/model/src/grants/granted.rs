@@ -19,6 +19,12 @@ impl Granted {
         Self { asked, given }
     }
 
+    /// All that was given, asked for or not.
+    #[must_use]
+    pub fn given(&self) -> &Arc<[Grant]> {
+        &self.given
+    }
+
     /// Whether one that is asked for and one that was given both do what is looked for.
     #[must_use]
     pub fn allows(&self, does: impl Fn(&Grant) -> bool) -> bool {
@@ -41,6 +47,7 @@ impl Granted {
     }
 
     /// The scopes that it may use the API with: of each that is asked for and each that was given the narrower one.
+    /// Each pair is compared: whoever needs them often keeps them.
     #[must_use]
     pub fn api(&self) -> Vec<Scope> {
         let given = self.given.iter().filter_map(|grant| if let Grant::Api(grant) = grant { Some(grant) } else { None });

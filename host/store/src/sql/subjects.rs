@@ -14,10 +14,35 @@ use crate::{
 
 /// Names that are tried for a new user: `ann`, `ann-2`, ….
 const NAMES_TRIED_MAX: usize = 50;
+/// How often a name is looked for that is free, where others take what was found.
+const LOOKS_MAX: usize = 5;
+
+/// The name of a user who may have to be made. It is looked for before the write begins, which others wait for; the write checks it again.
+enum Named {
+    /// Nobody has to be made.
+    NotNeeded,
+    Free(Name),
+    /// All that are tried are taken.
+    Taken,
+}
 
 impl Subjects for Sql {
     fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>> {
-        Box::pin(self.db.write(login, |login, mut conn| Box::pin(async move { log_in(login, &mut conn).await })))
+        Box::pin(async move {
+            for _ in 0..LOOKS_MAX {
+                let named = match &login.stranger {
+                    None => Named::NotNeeded,
+                    Some(stranger) => self.named(&login.subject, stranger).await?,
+                };
+                let written = self.db.write((login.clone(), named), |(login, named), mut conn| {
+                    Box::pin(async move { log_in(login, named, &mut conn).await })
+                });
+                if let Some(done) = written.await? {
+                    return Ok(done);
+                }
+            }
+            Err(StoreError::Contended("others take all names that were free a moment before".to_owned()))
+        })
     }
 
     fn link(&self, subject: Subject, user: Name, now: Timestamp) -> BoxFuture<'_, Result<Linked, StoreError>> {
@@ -54,28 +79,49 @@ impl Subjects for Sql {
     }
 }
 
-/// Nothing is written before all that could be refused was looked at, for what is refused is committed, too.
-async fn log_in(login: &SubjectLogin, conn: &mut Conn<'_>) -> Result<Result<User, SubjectRefused>, StoreError> {
+impl Sql {
+    async fn named(&self, subject: &Subject, stranger: &Stranger) -> Result<Named, StoreError> {
+        let who = (subject.clone(), stranger.clone());
+        let looked = self.db.read(who, |(subject, stranger), mut conn| Box::pin(async move { named(subject, stranger, &mut conn).await }));
+        looked.await
+    }
+}
+
+async fn named(subject: &Subject, stranger: &Stranger, conn: &mut Conn<'_>) -> Result<Named, StoreError> {
+    if owner(subject, conn).await?.is_some() {
+        return Ok(Named::NotNeeded);
+    }
+    if let Some(email) = &stranger.email
+        && conn.row("SELECT 1 FROM users WHERE email = $1", values![email.as_str()]).await?.is_some()
+    {
+        return Ok(Named::NotNeeded);
+    }
+    Ok(free(&stranger.name, conn).await?.map_or(Named::Taken, Named::Free))
+}
+
+/// Nothing is written before all that could be refused was looked at, for what is refused is committed, too. None, and nothing written:
+/// a name has to be looked for, or another has taken it.
+async fn log_in(login: &SubjectLogin, named: &Named, conn: &mut Conn<'_>) -> Result<Option<Result<User, SubjectRefused>>, StoreError> {
     let user = match owner(&login.subject, conn).await? {
         Some(name) => {
             let gone = || StoreError::Corrupt(format!("a subject of {name}, who is not there"));
             users::find(&name, conn).await?.ok_or_else(gone)?
         }
         None => match &login.stranger {
-            None => return Ok(Err(SubjectRefused::Unknown)),
-            Some(stranger) => match admit(&login.subject, stranger, login.now, conn).await? {
-                Ok(user) => user,
-                Err(refused) => return Ok(Err(refused)),
+            None => return Ok(Some(Err(SubjectRefused::Unknown))),
+            Some(stranger) => match admit(login, stranger, named, conn).await? {
+                Some(Ok(user)) => user,
+                not => return Ok(not),
             },
         },
     };
     if user.is_disabled {
-        return Ok(Err(SubjectRefused::Disabled));
+        return Ok(Some(Err(SubjectRefused::Disabled)));
     }
     if let Some(roles) = &login.roles {
         give(&user.name, roles, login.now, conn).await?;
     }
-    Ok(Ok(user))
+    Ok(Some(Ok(user)))
 }
 
 /// The user whom a subject is linked with.
@@ -123,11 +169,12 @@ async fn unlink(issuer: &str, user: &Name, conn: &mut Conn<'_>) -> Result<bool, 
 
 /// The user of somebody who was not known until now.
 async fn admit(
-    subject: &Subject,
+    login: &SubjectLogin,
     stranger: &Stranger,
-    now: Timestamp,
+    named: &Named,
     conn: &mut Conn<'_>,
-) -> Result<Result<User, SubjectRefused>, StoreError> {
+) -> Result<Option<Result<User, SubjectRefused>>, StoreError> {
+    let (subject, now) = (&login.subject, login.now);
     if let Some(email) = &stranger.email {
         let row = conn
             .row(
@@ -141,7 +188,7 @@ async fn admit(
             // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner. Of
             // whoever was known by a subject, or is so, an admin says who they are; and addresses make nobody an admin of the installation.
             if row.int(1)? == 0 {
-                return Ok(Err(SubjectRefused::EmailTaken));
+                return Ok(Some(Err(SubjectRefused::EmailTaken)));
             }
             let name = users::read_name(&row, 0)?;
             let gone = || StoreError::Contended("a user is gone".to_owned());
@@ -149,19 +196,25 @@ async fn admit(
             if !user.is_disabled {
                 link(subject, &name, now, conn).await?;
             }
-            return Ok(Ok(user));
+            return Ok(Some(Ok(user)));
         }
     }
-    let Some(name) = free(&stranger.name, conn).await? else { return Ok(Err(SubjectRefused::NameTaken)) };
+    let name = match named {
+        Named::Free(name) => name.clone(),
+        Named::Taken => return Ok(Some(Err(SubjectRefused::NameTaken))),
+        // Somebody had the subject or the address when that was looked at, and has them no more.
+        Named::NotNeeded => return Ok(None),
+    };
     let Stranger { name: _, email, display_name } = stranger.clone();
     let new = NewUser { name, email, display_name, password: None, is_instance_admin: false, by: BY_GROUPS.into(), now };
     match users::create(&new, users::Way::Issuer, conn).await? {
         Ok(user) => {
             link(subject, &user.name, now, conn).await?;
-            Ok(Ok(user))
+            Ok(Some(Ok(user)))
         }
-        Err(UserRefused::TooMany) => Ok(Err(SubjectRefused::TooMany)),
-        // Both were free a moment ago.
+        Err(UserRefused::TooMany) => Ok(Some(Err(SubjectRefused::TooMany))),
+        Err(UserRefused::NameTaken) => Ok(None),
+        // It was free a moment ago.
         Err(_) => Err(StoreError::Contended("two users of one name at once".to_owned())),
     }
 }

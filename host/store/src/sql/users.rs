@@ -143,13 +143,12 @@ pub(super) async fn is_free(name: &Name, conn: &mut Conn<'_>) -> Result<bool, St
     {
         return Ok(false);
     }
-    // `0` comes after `/`. By workspace, so that each look is one into an index.
+    // `0` comes after `/`. The indexes of homes are for all workspaces, and are used where their own condition is said, too.
     let home = conn
         .row(
-            "SELECT 1 FROM workspaces w
-             WHERE EXISTS (SELECT 1 FROM scripts s WHERE s.workspace = w.id AND s.path >= $1 AND s.path < $2)
-                 OR EXISTS (SELECT 1 FROM resources r WHERE r.workspace = w.id AND r.path >= $1 AND r.path < $2)
-                 OR EXISTS (SELECT 1 FROM variables v WHERE v.workspace = w.id AND v.path >= $1 AND v.path < $2) LIMIT 1",
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM scripts WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)
+                 OR EXISTS (SELECT 1 FROM resources WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)
+                 OR EXISTS (SELECT 1 FROM variables WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)",
             values![format!("u/{name}/"), format!("u/{name}0")],
         )
         .await?;

@@ -11,9 +11,10 @@ use sandmill_store::{
     members::NewMember,
     subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
     users::{Link, NewUser, User, UserChange, UserRefused},
+    variables::NewVariable,
 };
 
-use crate::fixture::{Database, on_both, tick};
+use crate::fixture::{Database, deployment, on_both, path, tick};
 
 on_both![
     a_user_is_known_by_issuer_and_subject,
@@ -25,6 +26,7 @@ on_both![
     no_stranger_takes_over_what_others_act_as,
     groups_make_members_and_take_them_out,
     two_log_in_for_the_first_time,
+    many_who_are_called_alike_get_names_of_their_own,
 ];
 
 fn name(text: &str) -> Name {
@@ -200,4 +202,30 @@ async fn two_log_in_for_the_first_time(database: Database) {
     let (one, other) = tokio::join!(once(), once());
     assert_eq!((one.as_deref(), other.as_deref()), (Ok("ann"), Ok("ann")));
     assert_eq!(store.users.list(None, 10).await.unwrap().len(), 1);
+}
+
+async fn many_who_are_called_alike_get_names_of_their_own(database: Database) {
+    let store = database.open().await;
+    let one = |of: usize| {
+        let store = store.clone();
+        async move { logged_in(&store, stranger(&of.to_string(), "ann", None)).await.unwrap() }
+    };
+    let (first, second, third, fourth) = tokio::join!(one(1), one(2), one(3), one(4));
+    let mut names = vec![first, second, third, fourth];
+    names.sort();
+    assert_eq!(names, ["ann", "ann-2", "ann-3", "ann-4"]);
+    for of in 5..=50 {
+        assert_eq!(one(of).await, format!("ann-{of}"));
+    }
+    assert_eq!(logged_in(&store, stranger("51", "ann", None)).await, Err(SubjectRefused::NameTaken));
+    assert_eq!(logged_in(&store, stranger("7", "ann", None)).await.as_deref(), Ok("ann-7"), "who is known needs no name");
+    // What is in a home takes its name, whatever it is and in whichever workspace.
+    let of = WorkspaceId::new(tick());
+    store.workspaces.ensure(of, "some", tick()).await.unwrap();
+    let (path, text) = (path("u/bob/x"), Some("1".to_owned()));
+    let variable = NewVariable { workspace: of, path, secret: false, text, description: String::new(), by: "u/eve".into(), now: tick() };
+    store.variables.put(variable).await.unwrap().unwrap();
+    store.scripts.deploy(deployment(of, "u/bob-2/x", "1")).await.unwrap();
+    assert_eq!(logged_in(&store, stranger("52", "bob", None)).await.as_deref(), Ok("bob-3"));
+    assert_eq!(logged_in(&store, stranger("53", "bo", None)).await.as_deref(), Ok("bo"));
 }

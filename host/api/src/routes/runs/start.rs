@@ -82,6 +82,7 @@ impl RunSubmission {
             cause: None,
             replay_of: None,
             child_of: None,
+            asked_by: None,
         })
     }
 }
@@ -108,9 +109,12 @@ pub(crate) async fn start(
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
     let mut terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
-    if caller.is_run() && terms.run_as.is_none() {
-        // As its children, whatever the script's manifest names.
-        terms.run_as = Some(run_as(&caller.principal.identity)?);
+    if let Some(run) = caller.run() {
+        // As its children: below it, so that there is an end, and as whom it acts, whatever the script's manifest names.
+        terms.asked_by = Some(run);
+        if terms.run_as.is_none() {
+            terms.run_as = Some(run_as(&caller.principal.identity)?);
+        }
     }
     let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
     must_be_an_object(&arguments)?;

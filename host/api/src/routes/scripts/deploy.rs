@@ -66,8 +66,9 @@ pub(crate) async fn deploy(
     caller: Caller,
     WholePath(path): WholePath,
     _: Permit,
-    submission: Submission,
+    mut submission: Submission,
 ) -> Result<Response, Problem> {
+    let _room = std::mem::take(&mut submission.room);
     if let Some(handler) = &submission.manifest.dispatch.error_handler {
         caller.must(Domain::Runs, Action::Start, handler.as_str())?;
     }
@@ -123,7 +124,7 @@ async fn build(
     digest: Digest,
     submission: Submission,
 ) -> Result<(NewDeployment, Vec<Diagnostic>), Problem> {
-    let Submission { language, source, text, manifest, file_name } = submission;
+    let Submission { language, source, text, manifest, file_name, room: _ } = submission;
     let file_name = file_name.unwrap_or_else(|| format!("{}.{}", to.path.name(), language.extension()));
     let is_known = language == Language::Component && {
         let component = hashed({

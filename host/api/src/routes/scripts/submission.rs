@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     problem::Problem,
-    request::{body, headers::MANIFEST},
+    request::{body, headers::MANIFEST, room::Room},
 };
 
 /// Bytes of a file's name.
@@ -45,6 +45,8 @@ pub(crate) struct Submission {
     pub(super) text: Option<String>,
     pub(super) manifest: Manifest,
     pub(super) file_name: Option<String>,
+    /// Of the body, which is in memory until it is built and kept.
+    pub(super) room: Room,
 }
 
 impl FromRequest<Arc<App>> for Submission {
@@ -55,9 +57,13 @@ impl FromRequest<Arc<App>> for Submission {
         let options = &app.options;
         match body::media_type(&parts.headers).as_str() {
             "application/wasm" => {
-                of_component(&parts.headers, &parts.uri, body::read(app, &parts, body, options.component_bytes_max).await?)
+                let (body, room) = body::read_held(app, &parts, body, options.component_bytes_max).await?;
+                of_component(&parts.headers, &parts.uri, body, room)
             }
-            "" | "application/json" => of_source(body::parse(&body::read(app, &parts, body, options.body_bytes_max).await?)?),
+            "" | "application/json" => {
+                let (body, room) = body::read_held(app, &parts, body, options.body_bytes_max).await?;
+                of_source(body::parse(&body)?, room)
+            }
             _ => Err(Problem::new(
                 Code::UnsupportedMediaType,
                 "send source as `application/json` ({language, source, manifest}), or a component as `application/wasm`",
@@ -66,7 +72,7 @@ impl FromRequest<Arc<App>> for Submission {
     }
 }
 
-fn of_component(headers: &HeaderMap, uri: &Uri, source: Bytes) -> Result<Submission, Problem> {
+fn of_component(headers: &HeaderMap, uri: &Uri, source: Bytes, room: Room) -> Result<Submission, Problem> {
     let query = axum::extract::Query::<ComponentQuery>::try_from_uri(uri);
     let query = query.map_err(|_| Problem::new(Code::BadRequest, "the query has a value of the wrong form"))?.0;
     let header = headers.get(MANIFEST).map(|value| std::str::from_utf8(value.as_bytes())).transpose();
@@ -77,10 +83,11 @@ fn of_component(headers: &HeaderMap, uri: &Uri, source: Bytes) -> Result<Submiss
         text: None,
         manifest: manifest(header.or(query.manifest.as_deref()))?,
         file_name: query.file_name.map(checked_name).transpose()?,
+        room,
     })
 }
 
-fn of_source(submission: SourceSubmission) -> Result<Submission, Problem> {
+fn of_source(submission: SourceSubmission, room: Room) -> Result<Submission, Problem> {
     let file_name = submission.file_name.map(checked_name).transpose()?;
     let language = match (&submission.language, &file_name) {
         (Some(name), _) => Language::from_name(name),
@@ -100,6 +107,7 @@ fn of_source(submission: SourceSubmission) -> Result<Submission, Problem> {
         text: Some(submission.source),
         manifest: manifest(submission.manifest.as_ref().map(JsonText::as_str))?,
         file_name,
+        room,
     })
 }
 

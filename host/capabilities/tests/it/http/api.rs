@@ -22,7 +22,7 @@ struct Api {
 }
 
 impl ApiPort for Api {
-    fn access(&self, run: RunId, scopes: Vec<Scope>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>> {
         self.asked.lock().unwrap().push((run, scopes.iter().map(Scope::to_string).collect()));
         let access = ApiAccess { address: self.address, token: "sr_secret_of_the_run".to_owned() };
         Box::pin(async move { Ok(access) })
