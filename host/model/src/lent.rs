@@ -1,5 +1,5 @@
-//! Lists of single paths. Things that have the same path, a script and the resource that it uses among them, are told apart by kind: an entry
-//! gives somebody a level on all that is at the path, or on what is of one kind.
+//! Lists of single paths. Things that have the same path, a script and the resource that it uses among them, are told apart by kind: an
+//! entry gives somebody a level on all that is at the path, or on what is of one kind.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 

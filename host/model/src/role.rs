@@ -68,8 +68,8 @@ impl Level {
     }
 }
 
-/// What an entry of a list at `path` gives at most: of a folder, `f/NAME`, of a service account, `s/NAME`, or of a single path, where it may
-/// speak of one kind.
+/// What an entry of a list at `path` gives at most: of a folder, `f/NAME`, of a service account, `s/NAME`, or of a single path, where it
+/// may speak of one kind.
 #[must_use]
 pub fn given(path: &str, kind: Option<ItemKind>, level: Level) -> Vec<Scope> {
     if path.starts_with("s/") {
