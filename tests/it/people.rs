@@ -29,6 +29,7 @@ const ECHO: &str = "export const main = () => 'done';";
 on_both![
     roles_say_what_may_be_done,
     folders_say_who_may_use_them,
+    what_is_shared_is_of_one_kind,
     a_closed_folder_keeps_its_databases,
     a_password_change_ends_sessions,
     an_invitation_is_used_once,
@@ -203,6 +204,36 @@ async fn folders_say_who_may_use_them(database: Database) {
     assert_eq!(cy.deploys("f/lists-a/y").await, 201);
     assert_eq!((bob.gets("/api/w/default/scripts/f/lists-a/x").await.status, bob.deploys("f/lists-a/x").await), (200, 403));
     assert_eq!(bob.gets("/api/w/default/scripts/f/lists-a/y").await.status, 403, "that one path alone");
+}
+
+async fn what_is_shared_is_of_one_kind(database: Database) {
+    let Some(server) = database.server() else { return };
+    user(server, "kinds-eve", Some("developer")).await;
+    server.deploy("f/kinds/x", "typescript", ECHO).await.unwrap();
+    for (at, body) in [("variables/f/kinds/x", json!({"text": "x"})), ("folders/kinds", json!({}))] {
+        let put = admin(server, Method::PUT, &format!("/api/w/default/{at}"), &body).await;
+        assert!((200..300).contains(&put.status), "{at}: {put:?}");
+    }
+    let eve = Person::logs_in(server, "kinds-eve").await;
+    let may = async || {
+        let mut statuses = Vec::new();
+        for domain in ["scripts", "variables"] {
+            statuses.push(eve.gets(&format!("/api/w/default/{domain}/f/kinds/x")).await.status);
+        }
+        (statuses, eve.runs("f/kinds/x").await)
+    };
+    for (shared, statuses, runs) in [
+        (json!({}), [403, 403], 403),
+        (json!({"readers": ["u/kinds-eve:scripts"]}), [200, 403], 202),
+        (json!({"readers": ["u/kinds-eve:variables"]}), [403, 200], 403),
+        (json!({"readers": ["u/kinds-eve"]}), [200, 200], 202),
+    ] {
+        let put = admin(server, Method::PUT, "/api/w/default/access/f/kinds/x", &shared).await;
+        assert_eq!(put.status, 200, "{put:?}");
+        // What is known is believed for a second.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(may().await, (statuses.to_vec(), runs), "{shared}");
+    }
 }
 
 /// A database of SQLite is a file with a name: to write the name down must not be enough.

@@ -42,7 +42,8 @@ pub(crate) enum Command {
     Delete { name: Name },
     /// Show who may use what is at a single path, beside those who may anyway
     Access { path: ScriptPath },
-    /// Say who may use what is at a single path, beside those who may anyway; nobody if nobody is named
+    /// Say who may use what is at a single path, beside those who may anyway; nobody if nobody is named. u/NAME and g/NAME: all that is
+    /// there; u/NAME:scripts the script and its runs alone, and so with :resources, :variables and :blobs
     Share {
         path: ScriptPath,
         #[arg(long = "writer", value_name = "WHO")]

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod json;
 pub mod label;
 pub mod language;
+pub mod lent;
 pub mod limits;
 pub mod log;
 pub mod manifest;

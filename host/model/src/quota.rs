@@ -49,7 +49,7 @@ quotas! {
     stored_bytes;
     /// Paths at which something is deployed.
     scripts;
-    /// Triggers that are configured.
+    /// Triggers that are configured. There are none yet: it can be set, and holds from the release that has them.
     triggers;
     /// Bytes that scripts send and receive in one day.
     outbound_bytes_per_day;

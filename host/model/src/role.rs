@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     auth::{Action, Domain, Scope},
+    lent::{ItemKind, Lent},
     path::ScriptPath,
     people::{Level, Name},
 };
@@ -67,16 +68,20 @@ impl Level {
     }
 }
 
-/// What a list at `path` gives at most: of a folder, `f/NAME`, of a service account, `s/NAME`, or of a single path.
+/// What an entry of a list at `path` gives at most: of a folder, `f/NAME`, of a service account, `s/NAME`, or of a single path, where it
+/// may speak of one kind.
 #[must_use]
-pub fn given(path: &str, level: Level) -> Vec<Scope> {
+pub fn given(path: &str, kind: Option<ItemKind>, level: Level) -> Vec<Scope> {
     if path.starts_with("s/") {
         return vec![Scope::on(Domain::Identities, Action::Start, path)];
     }
     let is_folder = path.matches('/').count() == 1;
     let glob = if is_folder { format!("{path}/*") } else { path.to_owned() };
-    let actions = Role::Developer.actions().iter().copied().filter(|action| level.allows(*action));
-    let mut scopes: Vec<Scope> = actions.flat_map(|action| AT_PATHS.map(|domain| Scope::on(domain, action, &glob))).collect();
+    let mut scopes = Vec::new();
+    for action in Role::Developer.actions().iter().copied().filter(|action| level.allows(*action)) {
+        let domains = AT_PATHS.into_iter().filter(|domain| kind.is_none_or(|kind| ItemKind::of(*domain) == Some(kind)));
+        scopes.extend(domains.map(|domain| Scope::on(domain, action, &glob)));
+    }
     if level == Level::Owner {
         scopes.extend([Action::Read, Action::Write].map(|action| Scope::on(Domain::Members, action, &glob)));
     }
@@ -90,7 +95,7 @@ pub struct Standing {
     /// Every folder that has a record, and what its list gives this member. What is in the others is governed by the role alone.
     pub folders: Vec<(Name, Option<Level>)>,
     /// Single paths whose lists name this member or a group of theirs.
-    pub items: Vec<(ScriptPath, Level)>,
+    pub items: Vec<(ScriptPath, Lent)>,
 }
 
 impl Standing {
@@ -102,7 +107,7 @@ impl Standing {
         }
         // Each text once, however many scopes it is in.
         let (all, of_folders, home): (Arc<str>, Arc<str>, Arc<str>) = ("*".into(), "f/*".into(), format!("u/{name}/*").into());
-        let items: Vec<(Arc<str>, Level)> = self.items.iter().map(|(path, level)| (path.as_str().into(), *level)).collect();
+        let items: Vec<(Arc<str>, Lent)> = self.items.iter().map(|(path, lent)| (path.as_str().into(), *lent)).collect();
         let mut scopes = Vec::new();
         for action in self.role.actions().iter().copied() {
             let allows = |level: &Option<Level>| level.is_some_and(|level| level.allows(action));
@@ -116,7 +121,7 @@ impl Standing {
                     _ => Scope::on_shared(domain, action, &of_folders).except(&closed),
                 });
                 scopes.push(Scope::on_shared(domain, action, &home));
-                let given = items.iter().filter(|(_, level)| level.allows(action));
+                let given = items.iter().filter(|(_, lent)| lent.level(domain).is_some_and(|level| level.allows(action)));
                 scopes.extend(given.map(|(path, _)| Scope::on_shared(domain, action, path)));
             }
         }
@@ -152,7 +157,10 @@ mod tests {
                 folder("written", Some(Level::Writer)),
                 folder("owned", Some(Level::Owner)),
             ],
-            items: vec![("f/closed/shown".parse().unwrap(), Level::Reader), ("u/bob/lent".parse().unwrap(), Level::Writer)],
+            items: vec![
+                ("f/closed/shown".parse().unwrap(), Lent::default().with(None, Level::Reader)),
+                ("u/bob/lent".parse().unwrap(), Lent::default().with(None, Level::Writer)),
+            ],
         }
     }
 
@@ -227,19 +235,48 @@ mod tests {
             ("f/ab/x", Level::Reader, false),
             ("s/a", Level::Reader, false),
         ] {
-            assert_eq!(gives(&at_paths, &given(path, level)), expected, "{path} {level:?}");
+            assert_eq!(gives(&at_paths, &given(path, None, level)), expected, "{path} {level:?}");
         }
-        assert!(gives(&["identities:start:s/*"], &given("s/a", Level::Reader)));
+        assert!(gives(&["identities:start:s/*"], &given("s/a", None, Level::Reader)));
+        let of_scripts = given("f/a/x", Some(ItemKind::Scripts), Level::Writer);
+        assert!(gives(&at_paths[..2], &of_scripts) && !gives(&at_paths[..1], &of_scripts));
     }
 
     #[test]
     fn what_is_lent_is_kept_once_however_many_scopes_it_is_in() {
-        let items = (0..200).map(|number| (format!("u/bob/lent-{number}").parse().unwrap(), Level::Owner)).collect();
+        let lent = Lent::default().with(None, Level::Owner);
+        let items = (0..200).map(|number| (format!("u/bob/lent-{number}").parse().unwrap(), lent)).collect();
         let scopes = Standing { items, ..standing(Role::Developer) }.scopes(&"ann".parse().unwrap());
         // Their own, what concerns the folder that they own, and the lent.
         assert_eq!(scopes.len(), 43 + 2 + 200 * 20);
         let texts: std::collections::HashSet<*const u8> = scopes.iter().filter_map(Scope::glob_at).collect();
         assert!(texts.len() < 220, "{}", texts.len());
+    }
+
+    #[test]
+    fn who_shares_a_script_does_not_share_what_else_is_at_its_path() {
+        let at = Timestamp::from_micros(0);
+        let workspace = WorkspaceId::new(at);
+        let lent = Lent::default().with(Some(ItemKind::Scripts), Level::Writer).with(Some(ItemKind::Variables), Level::Reader);
+        let items = vec![("f/closed/x".parse().unwrap(), lent)];
+        let may = |role, domain, action| {
+            let scopes = Standing { items: items.clone(), ..standing(role) }.scopes(&"ann".parse().unwrap());
+            let principal =
+                Principal { token: TokenId::new(at), workspace: Some(workspace), identity: "u/ann".into(), scopes: scopes.into() };
+            principal.may(workspace, domain, action, Some("f/closed/x"))
+        };
+        for (domain, reads, writes) in [
+            (Domain::Scripts, true, true),
+            (Domain::Runs, true, true),
+            (Domain::Variables, true, false),
+            (Domain::Resources, false, false),
+            (Domain::Blobs, false, false),
+        ] {
+            assert_eq!(may(Role::Developer, domain, Action::Read), reads, "{domain:?}");
+            assert_eq!(may(Role::Developer, domain, Action::Write), writes, "{domain:?}");
+            assert!(!may(Role::Viewer, domain, Action::Write), "{domain:?}");
+        }
+        assert!(may(Role::Operator, Domain::Runs, Action::Start) && !may(Role::Viewer, Domain::Runs, Action::Start));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sandmill_model::{
     BoxFuture, ScriptPath, Timestamp, WorkspaceId,
+    lent::{ItemKind, ItemList},
     people::{Level, Name, Who},
 };
 
@@ -19,7 +20,7 @@ pub const FOLDERS_MAX: u32 = 200;
 pub const ITEMS_MAX: u32 = 200;
 /// Those of one folder or one home: nobody takes the places of others.
 pub const ITEMS_OF_ONE_MAX: u32 = 20;
-/// Users and groups that one list names.
+/// Users and groups that one list names; of the list of a single path, its entries.
 pub const LIST_MAX: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,16 @@ pub struct NewFolder {
     pub now: Timestamp,
 }
 
+/// An entry of somebody in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// A path; a folder as `f/NAME`, a service account as `s/NAME`.
+    pub path: String,
+    /// Of what it speaks at a single path; none: of all.
+    pub kind: Option<ItemKind>,
+    pub level: Level,
+}
+
 /// Why something is not put; for whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessRefused {
@@ -85,8 +96,8 @@ pub trait Groups: Send + Sync + 'static {
     /// In the order of names, after `after`, at most `limit`.
     fn list<'a>(&'a self, workspace: WorkspaceId, after: Option<&'a Name>, limit: u32) -> BoxFuture<'a, Result<Vec<Group>, StoreError>>;
 
-    /// Where lists name it, and as what: paths, folders as `f/NAME`, service accounts as `s/NAME`.
-    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>>;
+    /// Where lists name it, and as what.
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
 
     /// Deletes it, and takes it out of all lists; returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
@@ -108,7 +119,7 @@ pub trait Folders: Send + Sync + 'static {
         &'a self,
         workspace: WorkspaceId,
         path: &'a ScriptPath,
-        list: AccessList,
+        list: ItemList,
     ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>>;
 
     /// Single paths that have lists, in their order, after `after`, at most `limit`.
@@ -117,8 +128,8 @@ pub trait Folders: Send + Sync + 'static {
         workspace: WorkspaceId,
         after: Option<&'a ScriptPath>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, AccessList)>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, ItemList)>, StoreError>>;
 
     /// The list of a single path.
-    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>>;
+    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<ItemList, StoreError>>;
 }

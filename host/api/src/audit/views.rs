@@ -1,12 +1,14 @@
 //! What there is before and after a change, as far as the log shows it. What is not in the list has entries without values.
 
+use std::collections::BTreeMap;
+
 use sandmill_model::{
     JsonText, ScriptPath, TokenId, TypeName, WorkspaceId, audit,
     auth::{Action, Domain, Principal},
-    people::{Name, Who},
+    people::{Level, Name, Who},
     version::Selector,
 };
-use sandmill_store::{access::AccessList, service_accounts::ServiceAccount, workspaces::Workspace};
+use sandmill_store::{service_accounts::ServiceAccount, workspaces::Workspace};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -159,8 +161,8 @@ fn of_account(account: &ServiceAccount, users: &[Who]) -> Value {
     json!({"scopes": scopes, "users": users, "description": account.description})
 }
 
-/// Who has what: `{"u/ann": "owner"}`.
-fn levels(list: &AccessList) -> Map<String, Value> {
+/// Who has what: `{"u/ann": "owner"}`; at a single path perhaps of one kind: `{"u/ann:scripts": "reader"}`.
+fn levels(list: &BTreeMap<impl ToString, Level>) -> Map<String, Value> {
     list.iter().map(|(who, level)| (who.to_string(), level.name().into())).collect()
 }
 

@@ -1,14 +1,15 @@
 //! `/api/w/{workspace}/folders` and `…/access`: who may use what is in a folder, or at a single path. For admins of the workspace, owners
 //! of the folder, and whoever's home it is.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
     Code, ScriptPath,
     auth::{Action, Domain},
-    people::{Level, Name, Who},
+    lent::ItemList,
+    people::{InvalidPerson, Level, Name},
 };
 use sandmill_store::access::{AccessList, AccessRefused, Folder, NewFolder};
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,8 @@ pub(crate) struct FolderRequest {
     readers: Vec<String>,
 }
 
-/// Who may use what is at a single path, beside those who may anyway.
+/// Who may use what is at a single path, beside those who may anyway: users, `u/NAME`, and groups, `g/NAME`, all that is there; or one
+/// kind of it: `u/NAME:scripts` (the script and its runs), `:resources`, `:variables`, `:blobs`. What is named more than once has the most.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemAccess {
@@ -87,7 +89,7 @@ pub(crate) struct PathAccessList {
     next: Option<String>,
 }
 
-/// A single path, and who may use what is there, beside those who may anyway.
+/// A single path, and who may use what is there, beside those who may anyway: `u/NAME` and `g/NAME` all of it, `u/NAME:scripts` one kind.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PathAccess {
     path: String,
@@ -107,16 +109,19 @@ fn body(folder: Folder, list: &AccessList) -> Json<FolderBody> {
     Json(FolderBody { name, description, owners, writers, readers, updated_at, updated_by })
 }
 
-fn of_level(list: &AccessList, wanted: Level) -> Vec<String> {
+fn of_level(list: &BTreeMap<impl ToString, Level>, wanted: Level) -> Vec<String> {
     list.iter().filter(|(_, level)| **level == wanted).map(|(who, _)| who.to_string()).collect()
 }
 
 /// What all who are named have, the greatest last.
-fn read(all: [(Level, Vec<String>); 3]) -> Result<AccessList, Problem> {
-    let mut list = AccessList::new();
+fn read<Entry>(all: [(Level, Vec<String>); 3]) -> Result<BTreeMap<Entry, Level>, Problem>
+where
+    Entry: FromStr<Err = InvalidPerson> + Ord,
+{
+    let mut list = BTreeMap::new();
     for (level, names) in all {
         for name in names {
-            let who = name.parse::<Who>().map_err(|error| Problem::new(Code::BadRequest, format!("{name:?}: {error}")))?;
+            let who = name.parse::<Entry>().map_err(|error| Problem::new(Code::BadRequest, format!("{name:?}: {error}")))?;
             list.insert(who, level);
         }
     }
@@ -183,7 +188,7 @@ pub(crate) async fn put(
 ) -> Result<Json<FolderBody>, Problem> {
     caller.must(Domain::Members, Action::Write, &within(&name))?;
     let FolderRequest { description, owners, writers, readers } = request;
-    let list = read([(Level::Reader, readers), (Level::Writer, writers), (Level::Owner, owners)])?;
+    let list: AccessList = read([(Level::Reader, readers), (Level::Writer, writers), (Level::Owner, owners)])?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), by, now: app.clock.now() };
     let folder = app.store.folders.put(new).await?.map_err(refused)?;
@@ -214,7 +219,7 @@ pub(crate) async fn items(
     let (after, limit) = query.read::<ScriptPath>()?;
     let mut found = app.store.folders.items(caller.workspace.id, after.as_ref(), limit + 1).await?;
     let next = paging::cut(&mut found, limit, |(path, _)| path.to_string());
-    let item = |(path, list): (ScriptPath, AccessList)| PathAccess {
+    let item = |(path, list): (ScriptPath, ItemList)| PathAccess {
         path: path.to_string(),
         writers: of_level(&list, Level::Writer),
         readers: of_level(&list, Level::Reader),
@@ -242,7 +247,7 @@ pub(crate) async fn put_item(
     JsonBody(request): JsonBody<ItemAccess>,
 ) -> Result<Json<ItemAccess>, Problem> {
     caller.must(Domain::Members, Action::Write, path.as_str())?;
-    let list = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
+    let list: ItemList = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
     app.store.folders.put_item(caller.workspace.id, &path, list.clone()).await?.map_err(refused)?;
     app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, %path, "the list of a path was put");

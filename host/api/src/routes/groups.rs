@@ -80,7 +80,7 @@ fn no_group() -> Problem {
 async fn must_have(app: &App, caller: &Caller, name: &Name) -> Result<(), Problem> {
     let lists = app.store.groups.lists_with(caller.workspace.id, name).await?;
     let runs = Scope::on(Domain::Identities, Action::Start, &format!("g/{name}"));
-    let scopes: Vec<Scope> = lists.iter().flat_map(|(path, level)| role::given(path, *level)).chain([runs]).collect();
+    let scopes: Vec<Scope> = lists.iter().flat_map(|listed| role::given(&listed.path, listed.kind, listed.level)).chain([runs]).collect();
     if caller.principal.includes(&scopes) {
         return Ok(());
     }

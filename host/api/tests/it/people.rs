@@ -284,6 +284,14 @@ async fn an_admin_sees_what_was_lent() {
     let last = get(format!("/api/w/w/access?cursor={next}")).to(&api).await.value();
     assert_eq!((&last["items"][0]["path"], &last["next"]), (&json!("u/eve/echo"), &json!(null)));
     get("/api/w/w/access").token(&secret).to(&api).await.is_problem(403, "forbidden");
+    for bad in ["u/eve:runs", "u/eve:", "eve:scripts"] {
+        put("/api/w/w/access/f/t/echo").json(json!({"readers": [bad]})).to(&api).await.is_problem(400, "bad_request");
+    }
+    put("/api/w/w/folders/t").json(json!({"readers": ["u/eve:scripts"]})).to(&api).await.is_problem(400, "bad_request");
+    let kinds = json!({"writers": ["u/eve:scripts"], "readers": ["u/eve:scripts", "u/eve:variables"]});
+    let shown = put("/api/w/w/access/f/t/echo").json(kinds).to(&api).await.value();
+    assert_eq!(shown, json!({"writers": ["u/eve:scripts"], "readers": ["u/eve:variables"]}), "the greatest counts");
+    assert_eq!(get("/api/w/w/access/f/t/echo").to(&api).await.value(), shown);
     api.stop().await;
 }
 

@@ -1,12 +1,10 @@
 //! What workspaces may keep in objects, held against `stored_bytes`. What is there is summed up by listing it, now and then; what is written
-//! since is added. So nothing has to be kept in step with the store, and whatever is counted wrongly is right again after the next look.
+//! since is added, also by those who are still writing. So nothing has to be kept in step with the store, and whatever is counted wrongly is
+//! right again after the next look.
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,13 +12,15 @@ use sandmill_model::{BoxFuture, WorkspaceId};
 
 use super::Error;
 
-/// How long a sum is believed; shorter where something was deleted since.
+/// How long a sum is believed; shorter where something was deleted or replaced since.
 const BELIEVED: Duration = Duration::from_secs(600);
 const BELIEVED_FREED: Duration = Duration::from_secs(10);
 /// Listing takes so much of the time at most: one part of this many.
 const SHARE: u32 = 20;
-/// Workspaces that are remembered.
+/// Workspaces that are remembered, beside those that write at present.
 const WORKSPACES_MAX: usize = 10_000;
+/// Objects that a workspace writes at once on this node: each holds a part in memory.
+const WRITERS_MAX: usize = 64;
 
 pub trait RoomPort: Send + Sync + 'static {
     /// Bytes of objects that a workspace may keep; none: any number.
@@ -38,21 +38,41 @@ pub(super) struct Rooms {
 /// What a workspace keeps.
 #[derive(Default)]
 struct Kept {
-    bytes: AtomicU64,
-    was_freed: AtomicBool,
+    sums: Mutex<Sums>,
     /// Held while somebody lists.
     listed: tokio::sync::Mutex<Option<Listed>>,
+}
+
+#[derive(Default)]
+struct Sums {
+    /// Bytes that the last listing saw.
+    listed: u64,
+    /// Bytes of objects that were finished here, ever; and when the last listing began. What is finished while somebody lists is counted
+    /// twice if the listing saw it, rather than not at all.
+    finished: u64,
+    finished_before: u64,
+    /// Bytes that open writers took. No listing shows their parts.
+    open: u64,
+    writers: usize,
+    /// How often something was deleted, or may have been replaced.
+    freed: u64,
 }
 
 struct Listed {
     at: Instant,
     took: Duration,
+    /// [`Sums::freed`] when it began.
+    freed: u64,
 }
 
 /// For one object that is being written.
 pub(super) struct Room {
     kept: Arc<Kept>,
-    bytes_max: u64,
+    /// None: there is no limit.
+    bytes_max: Option<u64>,
+    /// Bytes of it in [`Sums::open`].
+    taken: u64,
+    is_finished: bool,
 }
 
 impl Rooms {
@@ -60,57 +80,125 @@ impl Rooms {
         Self { port, known: Mutex::default() }
     }
 
-    /// The room for one more object, if there is a limit; `sum` adds up what is there.
-    pub(super) async fn of(
-        &self,
-        workspace: WorkspaceId,
-        sum: impl Future<Output = Result<u64, Error>> + Send,
-    ) -> Result<Option<Room>, Error> {
-        let Some(bytes_max) = self.port.room(workspace).await.map_err(Error::Unavailable)? else { return Ok(None) };
+    /// The room for one more object; `sum` adds up what is there, if there is a limit.
+    pub(super) async fn of(&self, workspace: WorkspaceId, sum: impl Future<Output = Result<u64, Error>> + Send) -> Result<Room, Error> {
+        let bytes_max = self.port.room(workspace).await.map_err(Error::Unavailable)?;
         let kept = self.kept(workspace);
-        let mut listed = kept.listed.lock().await;
-        if listed.as_ref().is_none_or(|listed| listed.is_old(kept.was_freed.load(Ordering::Relaxed))) {
-            kept.was_freed.store(false, Ordering::Relaxed);
-            let began = Instant::now();
-            kept.bytes.store(sum.await?, Ordering::Relaxed);
-            *listed = Some(Listed { at: Instant::now(), took: began.elapsed() });
+        if let Some(bytes_max) = bytes_max {
+            kept.look(sum).await?;
+            if kept.sums().bytes() >= bytes_max {
+                return Err(full());
+            }
         }
-        drop(listed);
-        if kept.bytes.load(Ordering::Relaxed) >= bytes_max { Err(full()) } else { Ok(Some(Room { kept, bytes_max })) }
+        Room::enter(kept, bytes_max)
     }
 
     /// Something was deleted.
     pub(super) fn freed(&self, workspace: WorkspaceId) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = known.get(&workspace) {
-            kept.was_freed.store(true, Ordering::Relaxed);
+            kept.sums().freed += 1;
         }
     }
 
     fn kept(&self, workspace: WorkspaceId) -> Arc<Kept> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= WORKSPACES_MAX && !known.contains_key(&workspace) {
-            known.clear();
+            // What open writers took is known nowhere else.
+            known.retain(|_, kept| Arc::strong_count(kept) > 1);
         }
         Arc::clone(known.entry(workspace).or_default())
     }
 }
 
+impl Kept {
+    fn sums(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists, if the last sum is too old.
+    async fn look(&self, sum: impl Future<Output = Result<u64, Error>> + Send) -> Result<(), Error> {
+        let mut listed = self.listed.lock().await;
+        let (freed, finished_before) = {
+            let sums = self.sums();
+            (sums.freed, sums.finished)
+        };
+        if listed.as_ref().is_none_or(|listed| listed.is_old(freed)) {
+            let began = Instant::now();
+            let bytes = sum.await?;
+            {
+                let mut sums = self.sums();
+                sums.listed = bytes;
+                sums.finished_before = finished_before;
+            }
+            *listed = Some(Listed { at: Instant::now(), took: began.elapsed(), freed });
+        }
+        Ok(())
+    }
+}
+
+impl Sums {
+    /// Of all that is there and all that is being written.
+    const fn bytes(&self) -> u64 {
+        self.listed.saturating_add(self.finished.saturating_sub(self.finished_before)).saturating_add(self.open)
+    }
+}
+
 impl Listed {
-    fn is_old(&self, was_freed: bool) -> bool {
-        let believed = if was_freed { BELIEVED_FREED } else { BELIEVED };
+    fn is_old(&self, freed: u64) -> bool {
+        let believed = if freed == self.freed { BELIEVED } else { BELIEVED_FREED };
         self.at.elapsed() >= believed.max(self.took.saturating_mul(SHARE))
     }
 }
 
 impl Room {
+    fn enter(kept: Arc<Kept>, bytes_max: Option<u64>) -> Result<Self, Error> {
+        let has_place = {
+            let mut sums = kept.sums();
+            let has_place = sums.writers < WRITERS_MAX;
+            sums.writers += usize::from(has_place);
+            has_place
+        };
+        if has_place {
+            Ok(Self { kept, bytes_max, taken: 0, is_finished: false })
+        } else {
+            Err(Error::Unavailable(format!("the runs of a workspace write at most {WRITERS_MAX} objects at once on one node")))
+        }
+    }
+
     /// Takes room for so many bytes more.
-    pub(super) fn take(&self, bytes: u64) -> Result<(), Error> {
-        let fits = |kept: u64| kept.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
-        self.kept.bytes.try_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(|_| full())
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), Error> {
+        let mut sums = self.kept.sums();
+        let after = sums.bytes().checked_add(bytes).ok_or_else(full)?;
+        if self.bytes_max.is_some_and(|bytes_max| after > bytes_max) {
+            return Err(full());
+        }
+        sums.open = sums.open.saturating_add(bytes);
+        self.taken = self.taken.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Whether the object is there when this is dropped, as far as is known. It may have replaced another, whose bytes are free then.
+    pub(super) const fn set_finished(&mut self, is_finished: bool) {
+        self.is_finished = is_finished;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut sums = self.kept.sums();
+        sums.writers = sums.writers.saturating_sub(1);
+        sums.open = sums.open.saturating_sub(self.taken);
+        if self.is_finished {
+            sums.finished = sums.finished.saturating_add(self.taken);
+            sums.freed += 1;
+        }
     }
 }
 
 fn full() -> Error {
     Error::TooLarge("the workspace keeps as many bytes as it may (stored_bytes)".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,7 +193,7 @@ impl Blobs {
 
     pub(super) async fn put(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<Writing, Error> {
         let room = match &self.rooms {
-            Some(rooms) => rooms.of(workspace, self.size(workspace)).await?,
+            Some(rooms) => Some(rooms.of(workspace, self.size(workspace)).await?),
             None => None,
         };
         let mut writer =
@@ -207,7 +207,12 @@ impl Blobs {
     pub(super) async fn finish(&self, workspace: WorkspaceId, key: &str, mut writing: Writing) -> Result<Object, Error> {
         // One that fails to end removes its parts itself, and must not be told to once more.
         let Some(mut writer) = writing.writer.take() else { return Err(super::ended()) };
-        writer.shutdown().await.map_err(|error| io_failure(&error))?;
+        // Whoever stops waiting does not know whether the object is there: until the next look it counts as if it were.
+        writing.set_finished(true);
+        if let Err(error) = writer.shutdown().await {
+            writing.set_finished(false);
+            return Err(io_failure(&error));
+        }
         if !self.keeps_types {
             self.keep_type(workspace, key, writing.content_type.take()).await?;
         }
@@ -316,7 +321,7 @@ impl Writing {
         if self.written > OBJECT_BYTES_MAX {
             return Err(Error::TooLarge(format!("an object has at most {OBJECT_BYTES_MAX} bytes")));
         }
-        if let Some(room) = &self.room {
+        if let Some(room) = &mut self.room {
             room.take(bytes.len() as u64)?;
         }
         match &mut self.writer {
@@ -324,15 +329,23 @@ impl Writing {
             None => Err(super::ended()),
         }
     }
+
+    const fn set_finished(&mut self, is_finished: bool) {
+        if let Some(room) = &mut self.room {
+            room.set_finished(is_finished);
+        }
+    }
 }
 
 impl Drop for Writing {
-    /// Parts that were sent are removed; nothing else knows of them.
+    /// Parts that were sent are removed; nothing else knows of them. Until then they take room.
     fn drop(&mut self) {
         if let (Some(mut writer), Ok(runtime)) = (self.writer.take(), Handle::try_current()) {
+            let room = self.room.take();
             let abort = async move {
                 // One that sent nothing yet has nothing to remove, and says so with an error.
                 let _ = writer.abort().await;
+                drop(room);
             };
             self.tracker.spawn_on(abort, &runtime);
         }
@@ -524,6 +537,23 @@ mod tests {
         assert!(matches!(full.put(of, "none", None).await, Err(Error::TooLarge(_))));
         let room = Blobs::open(&place).unwrap().within(Arc::new(Most(9)));
         assert!(room.put(of, "one", None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_takes_no_room_and_what_is_open_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let of: WorkspaceId = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        let blobs = Blobs::open(&Place::Folder(folder.path().to_owned())).unwrap().within(Arc::new(Most(10)));
+        let mut open = blobs.put(of, "open", None).await.unwrap();
+        open.write(Bytes::from_static(b"123456")).await.unwrap();
+        let mut beside = blobs.put(of, "beside", None).await.unwrap();
+        assert!(matches!(beside.write(Bytes::from_static(b"12345")).await, Err(Error::TooLarge(_))));
+        drop((open, beside));
+        blobs.settled().await;
+        let mut whole = blobs.put(of, "whole", None).await.unwrap();
+        whole.write(Bytes::from_static(b"0123456789")).await.unwrap();
+        assert_eq!(blobs.finish(of, "whole", whole).await.unwrap().size, 10);
+        assert!(matches!(blobs.put(of, "more", None).await, Err(Error::TooLarge(_))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use sandmill_model::{
     BoxFuture, ScriptPath, WorkspaceId,
+    lent::{Entry, ItemKind, ItemList},
     people::{Level, Name, Who},
 };
 
@@ -69,7 +70,7 @@ impl Folders for Sql {
         &'a self,
         workspace: WorkspaceId,
         path: &'a ScriptPath,
-        list: AccessList,
+        list: ItemList,
     ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>> {
         Box::pin(self.db.write((workspace, path.clone(), list), |(workspace, path, list), mut conn| {
             Box::pin(async move { put_item(*workspace, path, list, &mut conn).await })
@@ -81,27 +82,28 @@ impl Folders for Sql {
         workspace: WorkspaceId,
         after: Option<&'a ScriptPath>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, AccessList)>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<(ScriptPath, ItemList)>, StoreError>> {
         let after = after.map_or_else(String::new, ToString::to_string);
         Box::pin(self.db.read((workspace, after, limit), |(workspace, after, limit), mut conn| {
             Box::pin(async move {
                 let rows = conn
                     .rows(
-                        "SELECT path, who, level FROM access_lists WHERE workspace = $1 AND path IN (
+                        "SELECT path, who, kind, level FROM access_lists WHERE workspace = $1 AND path IN (
                              SELECT DISTINCT path FROM access_lists WHERE workspace = $1 AND path > $2 AND {path like $3}
                              ORDER BY path LIMIT $4
-                         ) ORDER BY path, who",
+                         ) ORDER BY path, who, kind",
                         values![*workspace, after.as_str(), "*/*/*", *limit],
                     )
                     .await?;
-                let mut items: Vec<(ScriptPath, AccessList)> = Vec::new();
+                let mut items: Vec<(ScriptPath, ItemList)> = Vec::new();
                 for row in &rows {
-                    let (path, (who, level)) = (row.path(0)?, (read_who(row, 1)?, read_level(row, 2)?));
+                    let path = row.path(0)?;
+                    let (entry, level) = (Entry { who: read_who(row, 1)?, kind: read_kind(row, 2)? }, read_level(row, 3)?);
                     if items.last().is_none_or(|(last, _)| *last != path) {
-                        items.push((path, AccessList::new()));
+                        items.push((path, ItemList::new()));
                     }
                     if let Some((_, list)) = items.last_mut() {
-                        list.insert(who, level);
+                        list.insert(entry, level);
                     }
                 }
                 Ok(items)
@@ -109,9 +111,17 @@ impl Folders for Sql {
         }))
     }
 
-    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<AccessList, StoreError>> {
+    fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<ItemList, StoreError>> {
         Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {
-            Box::pin(async move { list_of(*workspace, path.as_str(), &mut conn).await })
+            Box::pin(async move {
+                let rows = conn
+                    .rows(
+                        "SELECT who, kind, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who, kind",
+                        values![*workspace, path.as_str()],
+                    )
+                    .await?;
+                rows.iter().map(|row| Ok((Entry { who: read_who(row, 0)?, kind: read_kind(row, 1)? }, read_level(row, 2)?))).collect()
+            })
         }))
     }
 }
@@ -144,10 +154,14 @@ async fn put(new: &NewFolder, conn: &mut Conn<'_>) -> Result<Result<Folder, Acce
 async fn put_item(
     workspace: WorkspaceId,
     path: &ScriptPath,
-    list: &AccessList,
+    list: &ItemList,
     conn: &mut Conn<'_>,
 ) -> Result<Result<(), AccessRefused>, StoreError> {
-    if let Some(refused) = refused(workspace, list, conn).await? {
+    if list.len() > LIST_MAX {
+        return Ok(Err(AccessRefused::TooMany(format!("the list of a single path has at most {LIST_MAX} entries"))));
+    }
+    let named: AccessList = list.iter().map(|(entry, level)| (entry.who.clone(), *level)).collect();
+    if let Some(refused) = refused(workspace, &named, conn).await? {
         return Ok(Err(refused));
     }
     if !list.is_empty()
@@ -155,7 +169,7 @@ async fn put_item(
     {
         return Ok(Err(refused));
     }
-    write(workspace, path.as_str(), list, conn).await.map(Ok)
+    write_entries(workspace, path.as_str(), list, conn).await.map(Ok)
 }
 
 /// Why a single path has no list, whatever is on it.
@@ -213,12 +227,17 @@ pub(super) async fn refused(workspace: WorkspaceId, list: &AccessList, conn: &mu
 }
 
 pub(super) async fn write(workspace: WorkspaceId, path: &str, list: &AccessList, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+    let list: ItemList = list.iter().map(|(who, level)| (Entry::from(who.clone()), *level)).collect();
+    write_entries(workspace, path, &list, conn).await
+}
+
+async fn write_entries(workspace: WorkspaceId, path: &str, list: &ItemList, conn: &mut Conn<'_>) -> Result<(), StoreError> {
     conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path = $2", values![workspace, path]).await?;
-    for (who, level) in list {
+    for (Entry { who, kind }, level) in list {
         conn.execute(
-            "INSERT INTO access_lists (workspace, path, who, level) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (workspace, path, who) DO UPDATE SET level = EXCLUDED.level",
-            values![workspace, path, who.to_string(), number(*level)],
+            "INSERT INTO access_lists (workspace, path, who, kind, level) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (workspace, path, who, kind) DO UPDATE SET level = EXCLUDED.level",
+            values![workspace, path, who.to_string(), kind.map_or("", ItemKind::name), number(*level)],
         )
         .await?;
     }
@@ -233,6 +252,14 @@ pub(super) async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<
 
 fn read_who(row: &Row, column: usize) -> Result<Who, StoreError> {
     row.text(column)?.parse().map_err(|error| StoreError::Corrupt(format!("a list: {error}")))
+}
+
+/// An empty one is none.
+pub(super) fn read_kind(row: &Row, column: usize) -> Result<Option<ItemKind>, StoreError> {
+    match row.text(column)? {
+        "" => Ok(None),
+        name => ItemKind::from_name(name).map(Some).ok_or_else(|| StoreError::Corrupt(format!("a list speaks of {name}"))),
+    }
 }
 
 pub(super) fn check_description(description: &str) -> Result<(), AccessRefused> {

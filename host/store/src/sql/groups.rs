@@ -2,12 +2,12 @@
 
 use sandmill_model::{
     BoxFuture, WorkspaceId,
-    people::{Level, Name, Who},
+    people::{Name, Who},
 };
 
 use super::{
     Sql,
-    access::{check_description, read_level},
+    access::{check_description, read_kind, read_level},
     dialect::Conn,
     members::is_member,
     users::read_name,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    access::{AccessRefused, GROUP_MEMBERS_MAX, GROUPS_MAX, Group, Groups, Membership, NewGroup},
+    access::{AccessRefused, GROUP_MEMBERS_MAX, GROUPS_MAX, Group, Groups, Listed, Membership, NewGroup},
 };
 
 const COLUMNS: &str = "name, description, updated_at, updated_by";
@@ -56,16 +56,18 @@ impl Groups for Sql {
         }))
     }
 
-    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<(String, Level)>, StoreError>> {
+    fn lists_with<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         Box::pin(self.db.read((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
                 let rows = conn
                     .rows(
-                        "SELECT path, level FROM access_lists WHERE workspace = $1 AND who = $2 ORDER BY path",
+                        "SELECT path, kind, level FROM access_lists WHERE workspace = $1 AND who = $2 ORDER BY path, kind",
                         values![*workspace, format!("g/{name}")],
                     )
                     .await?;
-                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), read_level(row, 1)?))).collect()
+                rows.iter()
+                    .map(|row| Ok(Listed { path: row.text(0)?.to_owned(), kind: read_kind(row, 1)?, level: read_level(row, 2)? }))
+                    .collect()
             })
         }))
     }

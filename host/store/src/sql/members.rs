@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use sandmill_model::{
-    BoxFuture, WorkspaceId,
+    BoxFuture, ScriptPath, WorkspaceId,
+    lent::Lent,
     people::Name,
     role::{Role, Standing},
 };
 
 use super::{
     Sql,
-    access::read_level,
+    access::{read_kind, read_level},
     dialect::Conn,
     users::read_name,
     value::{Row, values},
@@ -135,9 +136,9 @@ async fn standing(workspace: WorkspaceId, user: &Name, conn: &mut Conn<'_>) -> R
     let role = read_role(&row, 0)?;
     let given = conn
         .rows(
-            "SELECT path, CAST(MAX(level) AS BIGINT) FROM access_lists WHERE workspace = $1 AND (who = $2 OR who IN (
+            "SELECT path, kind, CAST(MAX(level) AS BIGINT) FROM access_lists WHERE workspace = $1 AND (who = $2 OR who IN (
                  SELECT 'g/' || group_name FROM group_members WHERE workspace = $1 AND user_name = $3
-             )) GROUP BY path ORDER BY path",
+             )) GROUP BY path, kind ORDER BY path, kind",
             values![workspace, format!("u/{user}"), user.as_str()],
         )
         .await?;
@@ -145,9 +146,16 @@ async fn standing(workspace: WorkspaceId, user: &Name, conn: &mut Conn<'_>) -> R
     let mut standing = Standing { role, folders: Vec::with_capacity(folders.len()), items: Vec::new() };
     let mut of_folders = HashMap::new();
     for row in &given {
-        let (path, level) = (row.text(0)?, read_level(row, 1)?);
-        match path.parse() {
-            Ok(path) => standing.items.push((path, level)),
+        let (path, kind, level) = (row.text(0)?, read_kind(row, 1)?, read_level(row, 2)?);
+        match path.parse::<ScriptPath>() {
+            Ok(path) => {
+                if standing.items.last().is_none_or(|(last, _)| *last != path) {
+                    standing.items.push((path, Lent::default()));
+                }
+                if let Some((_, lent)) = standing.items.last_mut() {
+                    *lent = lent.with(kind, level);
+                }
+            }
             // A folder, `f/NAME`, is no path of a script.
             Err(_) => {
                 of_folders.insert(path, level);

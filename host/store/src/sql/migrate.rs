@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = migrations![
     21 "usage_days" "0021_usage_days.sql",
     22 "database_names" "0022_database_names.sql",
     24 "homes" "0024_homes.sql",
+    25 "list_kinds" "0025_list_kinds.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -44,7 +44,7 @@ const TABLES: &[Table] = tables![
     "members" "user_name" 200,
     "group_members" "group_name, user_name" 200,
     "people_groups" "name" 200,
-    "access_lists" "path, who" 200,
+    "access_lists" "path, who, kind" 200,
     "folders" "name" 200,
     "service_accounts" "name" 200,
     "grants" "path, granted" 200,

@@ -11,6 +11,7 @@ mod fixture;
 mod grants;
 mod history;
 mod keys;
+mod lists;
 mod logs;
 mod nodes;
 mod objects;

@@ -8,11 +8,14 @@ use std::{
 use sandmill_model::{
     Digest, Input, JsonText, OutcomeKind, Output, RunId, RunStatus, Timestamp, WorkspaceId,
     auth::TokenHash,
+    lent::ItemList,
+    people::Level,
     run::{Cause, CauseKind, Dedup, FinishedRun, NewRun},
     version::Selector,
 };
 use sandmill_store::{
     Store,
+    access::AccessList,
     grants::GrantRow,
     history::{LogCursor, RunFilter},
     queue::Enqueued,
@@ -23,7 +26,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::fixture::{Database, claim, complete, finished, heads, join, on_both, path, run_of, tick};
 
-on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12, schema_13, schema_14];
+on_both![schema_1, schema_2, schema_3, schema_4, schema_5, schema_12, schema_13, schema_14, schema_22];
 
 /// What releases wrote into their databases, each with the number of the schema that it came with.
 macro_rules! fixture {
@@ -207,6 +210,17 @@ async fn schema_14(database: Database) {
     assert_eq!(name("f/new/ledger", "ledger", Sharing::With(path("f/old/ledger"))).await, Ok(()));
     assert_eq!(name("f/new/notes", "notes", Sharing::With(path("u/eve/notes"))).await, Ok(()), "there is but one path that had it");
     assert_eq!(name("f/new/free", "shop", Sharing::None).await, Ok(()), "the field of another type is no name");
+}
+
+/// Entries of single paths spoke of all that is there, and still do.
+async fn schema_22(database: Database) {
+    let (store, workspace) = open(&database, 22, fixture!["0001_installation", "0022_lists"]).await;
+    let items = store.folders.items(workspace, None, 10).await.unwrap();
+    let expected: ItemList = [("g/ops".parse().unwrap(), Level::Reader), ("u/ann".parse().unwrap(), Level::Writer)].into();
+    assert_eq!(items, [(path("f/old/shown"), expected)]);
+    let (_, list) = store.folders.find(workspace, &"old".parse().unwrap()).await.unwrap().unwrap();
+    let expected: AccessList = [("u/ann".parse().unwrap(), Level::Owner)].into();
+    assert_eq!(list, expected);
 }
 
 /// The migrations up to a schema. They are as they were then: `cargo xtask tidy` holds each against its recorded digest.
