@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = migrations![
     20 "invited" "0020_invited.sql",
     21 "usage_days" "0021_usage_days.sql",
     22 "database_names" "0022_database_names.sql",
+    27 "running_places" "0027_running_places.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.
