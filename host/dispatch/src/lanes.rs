@@ -1,7 +1,8 @@
-//! Places of workspaces that may have only so many runs at once, as far as this node has leased some (ADR 23): a run of the fast lane takes one
-//! here, and no database is asked.
+//! Places of workspaces that may have only so many runs at once, as far as this node has leased some (ADR 23): a run of the fast lane takes
+//! one here, and no database is asked.
 //!
-//! What is known here is never more than what is written: places are given up here before that is said, and used only once they are heard of.
+//! What is known here is never more than what is written: places are given up here before that is said, and used only once they are
+//! heard of.
 
 mod exchange;
 mod seated;

@@ -1,8 +1,8 @@
 //! Places of workspaces that may have only so many runs at once, leased by nodes: who holds some begins runs in them and asks nobody.
 //!
 //! Leased places and the runs of the queue that execute are together never more than the limit: whoever adds to either counts both first,
-//! under a lock of the workspace. What a node knows to hold is never more than what is written, so an answer that is lost loses places for a
-//! moment and never gives one away twice.
+//! under a lock of the workspace. What a node knows to hold is never more than what is written, so an answer that is lost loses places
+//! for a moment and never gives one away twice.
 
 use sandmill_model::{BoxFuture, WorkspaceId};
 
@@ -37,8 +37,8 @@ pub struct Excess {
 }
 
 pub trait Places: Send + Sync + 'static {
-    /// Gives back places and asks for others. What is asked for and not free is asked of the other nodes, until the next exchange and for some
-    /// seconds at most. None for a node that is thought dead, and if a later exchange came before this one.
+    /// Gives back places and asks for others. What is asked for and not free is asked of the other nodes, until the next exchange and for
+    /// some seconds at most. None for a node that is thought dead, and if a later exchange came before this one.
     fn exchange(&self, node: Incarnation, hold: Hold) -> BoxFuture<'_, Result<Option<Held>, StoreError>>;
 
     /// Of which workspaces a node holds more than it should, in order of their ids.

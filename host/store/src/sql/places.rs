@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use sandmill_model::{BoxFuture, WorkspaceId};
 
-use super::{Sql, claims, dialect::Conn, nodes, value::values};
+use super::{Sql, claims, dialect::Conn, nodes, value::values, workspaces};
 use crate::{
     StoreError,
     nodes::Incarnation,
     places::{Excess, Held, Hold, Places, Taken},
+    workspaces::running_runs_max,
 };
 
 /// How long it is known that a node wanted more, by its own signs of life: who still does says so again before.
@@ -58,14 +59,25 @@ async fn exchange(node: Incarnation, hold: Hold, mut conn: Conn<'_>) -> Result<O
 }
 
 async fn excess(node: Incarnation, mut conn: Conn<'_>) -> Result<Vec<Excess>, StoreError> {
-    let rows = conn
-        .rows("SELECT workspace, places FROM running_places WHERE node = $1 AND places > 0 ORDER BY workspace", values![node.0])
-        .await?;
+    // One statement, however many workspaces there are.
+    const HELD: &str = "SELECT own.workspace, own.places, workspaces.settings, workspaces.overrides, plans.quotas,
+            (SELECT COUNT(*) FROM queue WHERE queue.workspace = own.workspace AND queue.state = 3 AND queue.asleep <> 1),
+            (SELECT CAST(COALESCE(SUM(held.places), 0) AS BIGINT) FROM running_places AS held JOIN nodes ON nodes.incarnation = held.node
+                WHERE held.workspace = own.workspace AND held.node <> own.node),
+            (SELECT COUNT(*) FROM running_places AS held JOIN nodes ON nodes.incarnation = held.node
+                WHERE held.workspace = own.workspace AND held.node <> own.node AND (held.places > 0 OR held.asked_at > nodes.seen_at - $2)),
+            (SELECT COUNT(*) FROM running_places AS held JOIN nodes ON nodes.incarnation = held.node
+                WHERE held.workspace = own.workspace AND held.node <> own.node AND held.asked_at > nodes.seen_at - $2)
+        FROM running_places AS own LEFT JOIN workspaces ON workspaces.id = own.workspace LEFT JOIN plans ON plans.name = workspaces.plan
+        WHERE own.node = $1 AND own.places > 0 ORDER BY own.workspace";
     let mut all = Vec::new();
-    for row in &rows {
+    for row in &conn.rows(HELD, values![node.0, asked_for()]).await? {
         let (workspace, holds) = (WorkspaceId(row.uuid(0)?), row.small_count(1)?);
-        let keep = match claims::limit(&mut conn, workspace).await? {
-            Some(limit) => taken(&mut conn, workspace, node, limit).await?.keep(holds),
+        let keep = match running_runs_max(&workspaces::read_settings(row, 2)?, &workspaces::read_quotas(row, 3)?) {
+            Some(limit) => {
+                let (running, others, nodes) = (row.small_count(5)?, row.small_count(6)?, row.small_count(7)? + 1);
+                Taken { limit, running, others, nodes, is_asked: row.int(8)? != 0 }.keep(holds)
+            }
             None => 0,
         };
         if keep < holds {
@@ -75,12 +87,16 @@ async fn excess(node: Incarnation, mut conn: Conn<'_>) -> Result<Vec<Excess>, St
     Ok(all)
 }
 
+/// In microseconds.
+fn asked_for() -> i64 {
+    i64::try_from(ASKED_FOR.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// What others than `node` have of a workspace's places, and runs of the queue.
 async fn taken(conn: &mut Conn<'_>, of: WorkspaceId, node: Incarnation, limit: u32) -> Result<Taken, StoreError> {
     let running = claims::executing(conn, of).await?;
-    let asked_for = i64::try_from(ASKED_FOR.as_micros()).unwrap_or(i64::MAX);
     let mut taken = Taken { limit, running, others: 0, nodes: 1, is_asked: false };
-    for row in conn.rows(OTHERS, values![of, node.0, asked_for]).await? {
+    for row in conn.rows(OTHERS, values![of, node.0, asked_for()]).await? {
         let (places, asks) = (row.small_count(0)?, row.int(1)? != 0);
         taken.others = taken.others.saturating_add(places);
         taken.nodes += u32::from(places > 0 || asks);
