@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sandmill_testkit::server::{Answer, Server};
+use sandmill_testkit::{
+    postgres::Postgres,
+    server::{Answer, Server},
+};
 use serde_json::{Value, json};
 
 use crate::shared::{Database, micros, on_both};
@@ -175,6 +178,38 @@ async fn a_workspace_executes_no_more_than_its_limit(database: Database) {
     for (start, _) in &spans {
         let at_once = spans.iter().filter(|(from, to)| from <= start && start < to).count();
         assert!(at_once <= 2, "{at_once} at once: {spans:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_together_execute_no_more_than_the_limit() {
+    const LIMIT: usize = 3;
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.database();
+    let shared = ["--database-url", &url, "--admin-token", "sm_a_token_that_all_nodes_of_a_test_know"];
+    let servers = [Server::start(&shared).unwrap(), Server::start(&shared).unwrap()];
+    let set = send(&servers[0], reqwest::Method::PATCH, "/api/w/default/settings", &json!({"running_runs_max": LIMIT})).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let source = "export async function main() { await new Promise(r => setTimeout(r, 40)); return 1; }";
+    servers[0].deploy("f/failing/slow", "typescript", source).await.unwrap();
+    let none = json!({});
+    // Another node believes for a second that there is no limit and no script.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut spans = Vec::new();
+    for round in 0..6 {
+        // Now one alone, now both.
+        let calls = (0..12).map(|n| servers[if round % 3 == 0 { 0 } else { n % 2 }].call("f/failing/slow", &none));
+        for call in futures_util::future::join_all(calls).await {
+            let call = call.unwrap();
+            assert_eq!(call.status, 200, "{call:?}");
+            let run = servers[0].ended_run(call.header("sandmill-run-id").unwrap()).await.unwrap();
+            let at = |field: &str| micros(run[field].as_str().unwrap());
+            spans.push((at("started_at"), at("ended_at")));
+        }
+    }
+    for (start, _) in &spans {
+        let at_once = spans.iter().filter(|(from, to)| from <= start && start < to).count();
+        assert!(at_once <= LIMIT, "{at_once} at once: {spans:?}");
     }
 }
 

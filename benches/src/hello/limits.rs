@@ -19,7 +19,7 @@ use crate::{
 const SCRIPT: &str = "f/bench/rust";
 /// Of each quota: far more than is used.
 const MANY: u64 = 1 << 60;
-/// The one quota that all nodes count together before a run begins, so that each run has its turn in the queue (ADR 7).
+/// The one quota that all nodes keep to together at every moment: runs take places that their node has leased (ADR 23).
 const COUNTED: &str = "running_runs";
 /// Fewer rounds say nothing of a few hundredths.
 const ROUNDS_MIN: usize = 5;

@@ -40,9 +40,12 @@ impl Dispatch {
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
         let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
-        if !limits.is_counted && self.may_use_fast_lane(&run) {
-            let left = self.admit(run.workspace, &limits).await?;
-            return self.run_in_fast_lane(run, left, wait_limit).await;
+        if self.may_use_fast_lane(&run) {
+            let seat = if limits.is_counted { self.inner.seat(&run).await } else { None };
+            if seat.is_some() || !limits.is_counted {
+                let left = self.admit(run.workspace, &limits).await?;
+                return self.run_in_fast_lane(run, left, seat, wait_limit).await;
+            }
         }
         let (workspace, mut id) = (run.workspace, run.id);
         let mut ended = self.inner.waiters.register(workspace, id);

@@ -118,7 +118,7 @@ impl Inner {
     ///
     /// # Errors
     /// `TooMany` if as many sleep here as may.
-    pub(crate) async fn asleep(&self, parent: &Parent, what: impl Future<Output = ()>) -> Result<(), ChildError> {
+    pub(crate) async fn asleep(self: &Arc<Self>, parent: &Parent, what: impl Future<Output = ()>) -> Result<(), ChildError> {
         let mut what = std::pin::pin!(what);
         if tokio::time::timeout(DOZE, what.as_mut()).await.is_ok() {
             return Ok(());
@@ -132,7 +132,11 @@ impl Inner {
         let slot = berth.as_ref().and_then(|berth| berth.slot().take());
         self.live.sleeps(parent.run, true);
         if slot.is_none() {
-            what.await;
+            if self.leaves_lane(parent).await {
+                self.while_asleep(parent, what).await;
+            } else {
+                what.await;
+            }
             self.live.sleeps(parent.run, false);
             return Ok(());
         }
@@ -201,10 +205,18 @@ impl Inner {
     }
 
     async fn wakes(&self, lease: Incarnation, parent: &Parent) -> bool {
+        self.leave_to_queue(lease, parent.workspace, 1).await;
         let woken = self.store.queue.wakes(lease, parent.workspace, parent.run).await;
-        woken.unwrap_or_else(|error| {
-            tracing::error!(%error, run = %parent.run, "it could not be said that a run is awake again; trying again");
-            false
-        })
+        match woken {
+            Ok(true) => true,
+            Ok(false) => {
+                self.queue_waits(lease, parent.workspace).await;
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, run = %parent.run, "it could not be said that a run is awake again; trying again");
+                false
+            }
+        }
     }
 }

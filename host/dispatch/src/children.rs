@@ -155,7 +155,7 @@ impl Inner {
     }
 
     async fn wait_for_children(
-        &self,
+        self: &Arc<Self>,
         parent: &Parent,
         children: Vec<RunId>,
         until: Until,

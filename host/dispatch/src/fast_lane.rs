@@ -4,6 +4,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use sandmill_model::{
     Outcome, Timestamp, WorkspaceId,
+    children::Parent,
     code::Refusal,
     run::{FinishedRun, NewRun},
 };
@@ -14,7 +15,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use crate::{Accepted, Dispatch, Inner, Waited, live::Start, meters::Left, refuse, trace};
+use crate::{Accepted, Dispatch, Inner, Waited, lanes::Seat, live::Start, meters::Left, refuse, trace};
 
 /// The first attempt's number: the fast lane knows no other.
 const FIRST: u32 = 1;
@@ -22,6 +23,8 @@ const FIRST: u32 = 1;
 const QUIET_RUNS_MAX: usize = 8;
 /// Between two tries to make a run durable that executes here.
 const ADOPT_PAUSE: Duration = Duration::from_millis(200);
+/// Tries to make a run durable that sleeps in a place of its workspace. Past them it keeps the place.
+const LEAVE_TRIES_MAX: u32 = 25;
 
 impl Dispatch {
     /// Whether `run` may take the fast lane: nothing that needs the queue, a worker here with a free slot, and room for its record. Where all
@@ -39,7 +42,14 @@ impl Dispatch {
         self.inner.executor.has_free_slot() || self.inner.live.count_of(workspace) < QUIET_RUNS_MAX
     }
 
-    pub(crate) async fn run_in_fast_lane(&self, run: NewRun, left: Left, wait_limit: Duration) -> Result<Waited, Refusal> {
+    /// `seat` is its place, if its workspace may have only so many runs at once.
+    pub(crate) async fn run_in_fast_lane(
+        &self,
+        run: NewRun,
+        left: Left,
+        seat: Option<Seat>,
+        wait_limit: Duration,
+    ) -> Result<Waited, Refusal> {
         let inner = Arc::clone(&self.inner);
         let id = run.id;
         let started_at = inner.clock.now();
@@ -63,10 +73,13 @@ impl Dispatch {
         })
         .await;
         if let Some(outcome) = first {
-            return Ok(Waited::Ended { run: id, is_repetition: false, outcome: inner.record_behind(run, started_at, outcome) });
+            let outcome = inner.record_behind(run, started_at, outcome);
+            // By its record it has ended when the next one begins.
+            drop(seat);
+            return Ok(Waited::Ended { run: id, is_repetition: false, outcome });
         }
 
-        let mut ended = inner.go_on(run.clone(), started_at, execution);
+        let mut ended = inner.go_on(run.clone(), started_at, seat, execution);
         match tokio::time::timeout(wait_limit, &mut ended.task).await {
             Ok(outcome) => Ok(Waited::Ended { run: id, is_repetition: false, outcome: ended_well(outcome) }),
             // It outlived the wait limit: from here on it is promised, so it becomes durable before the caller hears so.
@@ -81,7 +94,7 @@ impl Dispatch {
 
 /// Where a run stands that did not end at once: who writes its record depends on which came first, its end or its promise.
 #[derive(Clone)]
-struct Promise {
+pub(crate) struct Promise {
     state: Arc<watch::Sender<Promised>>,
 }
 
@@ -107,6 +120,12 @@ impl Promise {
             }
             free
         })
+    }
+
+    /// Whether the run is durable, once that is known.
+    async fn is_given(&self) -> bool {
+        let mut changes = self.state.subscribe();
+        matches!(changes.wait_for(|state| *state != Promised::Writing).await.as_deref(), Ok(Promised::Yes(_)))
     }
 
     /// Whose the run is, if it was promised; from now on it cannot be any more.
@@ -142,9 +161,16 @@ fn ended_well(outcome: Result<Arc<Outcome>, tokio::task::JoinError>) -> Arc<Outc
 
 impl Inner {
     /// Drives a run that did not end at once, whether its caller stays or not.
-    fn go_on(self: &Arc<Self>, run: NewRun, started_at: Timestamp, execution: impl Future<Output = Outcome> + Send + 'static) -> Going {
+    fn go_on(
+        self: &Arc<Self>,
+        run: NewRun,
+        started_at: Timestamp,
+        seat: Option<Seat>,
+        execution: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Going {
         let promise = Promise { state: Arc::new(watch::Sender::new(Promised::No)) };
         self.live.begin(run.clone(), Start { attempt: FIRST, begun: FIRST, at: started_at, lease: None });
+        let sits = seat.map(|seat| self.sits(&run, &promise, seat));
         let task = self.tasks.spawn({
             let (inner, promise) = (Arc::clone(self), promise.clone());
             async move {
@@ -161,6 +187,7 @@ impl Inner {
                     inner.ended_so(run.workspace, run.id, outcome.kind);
                     inner.record_behind(run.clone(), started_at, outcome)
                 };
+                drop(sits);
                 inner.live.end(run.id, FIRST);
                 inner.followers.wake(&[run.id]);
                 answer
@@ -187,6 +214,7 @@ impl Inner {
             let promised = if is_known { promised } else { inner.adopt_after_all(lease, run).await };
             if promised == Promised::Yes(lease) {
                 inner.live.promised(id, lease);
+                inner.stands_up(id).await;
             }
             promise.state.send_replace(promised);
         });
@@ -209,6 +237,26 @@ impl Inner {
                 Err(_) => return Promised::No,
             }
         }
+    }
+
+    /// A run of the fast lane that has a place of its workspace and is about to sleep becomes durable: those that it waits for may need the
+    /// place. From now on it sleeps and wakes as runs of the queue do. False for a run that has none.
+    pub(crate) async fn leaves_lane(self: &Arc<Self>, parent: &Parent) -> bool {
+        let Some(seated) = self.seated(parent.run) else {
+            return self.running_limits.has_limit(parent.workspace) && self.live.lease(parent.run).is_some();
+        };
+        for _ in 0..LEAVE_TRIES_MAX {
+            if seated.promise.begin()
+                && let Err(error) = self.promise(seated.run.clone(), seated.promise.clone()).await
+            {
+                tracing::error!(%error, run = %parent.run, "a run that sleeps could not be made durable; trying again");
+            }
+            if seated.promise.is_given().await {
+                return true;
+            }
+            tokio::time::sleep(ADOPT_PAUSE).await;
+        }
+        false
     }
 
     /// Writes the record behind the answer and gives back the outcome without its log.

@@ -22,16 +22,30 @@ const NONE: i64 = 0;
 
 /// The incarnation of this node, if it has one.
 #[derive(Default)]
-pub(crate) struct Membership(AtomicI64);
+pub(crate) struct Membership {
+    current: AtomicI64,
+    /// In microseconds: what it last said of itself holds until then.
+    alive_until: AtomicI64,
+}
 
 impl Membership {
     pub(crate) fn current(&self) -> Option<Incarnation> {
-        let current = self.0.load(Ordering::Acquire);
+        let current = self.current.load(Ordering::Acquire);
         (current != NONE).then_some(Incarnation(current))
     }
 
     fn set(&self, incarnation: Option<Incarnation>) {
-        self.0.store(incarnation.map_or(NONE, |incarnation| incarnation.0), Ordering::Release);
+        self.current.store(incarnation.map_or(NONE, |incarnation| incarnation.0), Ordering::Release);
+    }
+
+    /// A sign of life that was shown at `now` has arrived.
+    fn shown(&self, now: Timestamp) {
+        self.alive_until.store(now.plus(LEASE).micros(), Ordering::Release);
+    }
+
+    /// Whether no other node can think at `now` that this one is dead.
+    pub(crate) fn lives_at(&self, now: Timestamp) -> bool {
+        now.micros() < self.alive_until.load(Ordering::Acquire)
     }
 }
 
@@ -49,8 +63,10 @@ impl Inner {
     /// Joins as soon as the database answers; false if `stop` came first.
     pub(crate) async fn join(&self, nodes: &dyn Nodes, stop: &CancellationToken) -> bool {
         loop {
-            match nodes.join(self.about(), self.clock.now(), LEASE).await {
+            let now = self.clock.now();
+            match nodes.join(self.about(), now, LEASE).await {
                 Ok(incarnation) => {
+                    self.membership.shown(now);
                     tracing::debug!(incarnation = incarnation.0, node = %self.options.node, "joined");
                     self.membership.set(Some(incarnation));
                     return true;
@@ -115,8 +131,10 @@ impl Inner {
 
     async fn beat_once(self: &Arc<Self>, nodes: &dyn Nodes, stop: &CancellationToken) -> Result<(), sandmill_store::StoreError> {
         let Some(own) = self.membership.current() else { return Ok(()) };
-        match nodes.heartbeat(own, self.live.len() as u64, self.clock.now(), LEASE).await? {
+        let now = self.clock.now();
+        match nodes.heartbeat(own, self.live.len() as u64, now, LEASE).await? {
             Some(cancelled) => {
+                self.membership.shown(now);
                 for run in cancelled {
                     self.end_here(run);
                 }
@@ -128,6 +146,7 @@ impl Inner {
                     "the others thought that this node was dead; its runs are tried again and what it makes of them does not count"
                 );
                 self.membership.set(None);
+                self.lanes.end();
                 for run in runs {
                     // Also what only waits here for a slot: another node may be executing it by now.
                     self.end_here(run);

@@ -19,6 +19,7 @@ mod followers;
 mod handler;
 mod handler_rights;
 mod hearing;
+mod lanes;
 mod lease;
 mod letters;
 mod limits;
@@ -142,6 +143,7 @@ struct Inner {
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
     meters: Arc<meters::Meters>,
+    lanes: lanes::Lanes,
     /// Tags of the runs that this node executes; the empty one stands for those without.
     served_tags: Vec<Arc<str>>,
     /// For runs from the queue.
@@ -269,6 +271,7 @@ impl Dispatch {
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),
                 meters,
+                lanes: lanes::Lanes::default(),
                 slots,
                 dormitory: asleep::Dormitory::default(),
                 waking: asleep::Waking::default(),

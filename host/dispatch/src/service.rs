@@ -32,6 +32,7 @@ impl Service {
         if joined && inner.options.role.executes() {
             tasks.spawn(Arc::clone(&inner).work(claiming.clone()));
             tasks.spawn(Arc::clone(&inner).write_logs(writing.clone()));
+            tasks.spawn(Arc::clone(&inner).keep_lanes(writing.clone()));
         }
         tasks.spawn(Arc::clone(&inner).watch_the_clock(claiming.clone()));
         if inner.store.signals.reach_others() {

@@ -272,6 +272,9 @@ impl Inner {
             while !heads.is_empty() {
                 let shares = fair::shares(slots, &heads, &self.live.at_work(), round.turn);
                 round.turn = round.turn.wrapping_add(1);
+                for share in shares.iter().filter(|share| share.running_max.is_some()) {
+                    self.leave_to_queue(lease, share.head.workspace, share.runs_max).await;
+                }
                 let now = self.clock.now();
                 let claims = self.store.queue.claim(lease, now, shares).await;
                 let Claims { runs, at_limit } = claims.inspect_err(|_| round.unheard = Some((lease, now)))?;
@@ -280,6 +283,9 @@ impl Inner {
                 }
                 if at_limit.is_empty() {
                     break;
+                }
+                for workspace in &at_limit {
+                    self.queue_waits(lease, *workspace).await;
                 }
                 // What they were given is for the others.
                 heads.retain(|Ready { head, .. }| !at_limit.contains(&head.workspace));

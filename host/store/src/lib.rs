@@ -13,6 +13,7 @@ pub mod keys;
 pub mod members;
 pub mod nodes;
 pub mod objects;
+pub mod places;
 pub mod plans;
 pub mod queue;
 pub mod removal;
@@ -50,6 +51,7 @@ pub struct Store {
     pub scripts: Arc<dyn scripts::Scripts>,
     pub queue: Arc<dyn queue::Queue>,
     pub nodes: Arc<dyn nodes::Nodes>,
+    pub places: Arc<dyn places::Places>,
     pub signals: Arc<dyn signals::Signals>,
     pub history: Arc<dyn history::History>,
     pub dead_letters: Arc<dyn dead_letters::DeadLetters>,

@@ -287,6 +287,24 @@ async fn who_wakes_waits_for_a_place_of_its_workspace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_who_wait_for_children_leave_them_their_place() {
+    let bench = Bench::start(8, 1_000).await;
+    let overrides = [("running_runs".to_owned(), 1.into())].into_iter().collect();
+    let limited = bench.store.workspaces.allot(bench.workspace.id, Change { plan: None, overrides }).await.unwrap().unwrap();
+    let request = |arguments: &Value| StartRequest { workspace: limited.clone(), ..bench.request(arguments) };
+    // From then on the node is a member, and has places.
+    let first = bench.dispatch.accept(request(&json!({}))).await.unwrap().run;
+    bench.ended(first).await;
+    for n in 0..3 {
+        let waited = bench.dispatch.run(request(&json!({"children": [{ "of": n }, {"children": [{}]}]})), LONG).await.unwrap();
+        let Waited::Ended { outcome, .. } = waited else { panic!("it ended") };
+        assert_eq!(outcome.kind, OutcomeKind::Ok, "{outcome:?}");
+    }
+    assert_eq!(bench.executor.awake_most.load(Ordering::SeqCst), 1, "no more execute than may");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_slot_is_enough_for_generations() {
     let bench = Bench::start(1, 1_000).await;
     let run = bench.accept(&json!({"children": [{"children": [{"children": [{}, {}]}]}, {"children": []}]})).await;

@@ -10,6 +10,7 @@ mod fast_lane;
 mod follow;
 mod hearing;
 mod heartbeat;
+mod lanes;
 mod queue;
 mod run_as;
 mod sharing;

@@ -11,7 +11,7 @@ use sandmill_model::{RunId, WorkspaceId};
 
 use super::{
     dialect::Conn,
-    nodes,
+    nodes, places,
     queued::{self, Lease, Queued, queued_columns},
     value::{Row, RunKey, Value, run_key, values},
     workspaces,
@@ -94,7 +94,7 @@ pub(super) async fn claim(lease: Lease, shares: &[Share], mut conn: Conn<'_>) ->
         if let Some(limit) = running_max {
             let left = match left.entry(*workspace) {
                 Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => *unknown.insert(limit.saturating_sub(running(&mut conn, *workspace).await?)),
+                Entry::Vacant(unknown) => *unknown.insert(places_left(&mut conn, *workspace, lease.node, *limit).await?),
             };
             runs_max = runs_max.min(left);
         }
@@ -167,19 +167,17 @@ pub(super) async fn sleeps(lease: Incarnation, workspace: WorkspaceId, run: RunI
 }
 
 pub(super) async fn wakes(lease: Incarnation, workspace: WorkspaceId, run: RunId, mut conn: Conn<'_>) -> Result<bool, StoreError> {
-    const LIMITS: &str = "SELECT workspaces.settings, workspaces.overrides, plans.quotas
-        FROM workspaces LEFT JOIN plans ON plans.name = workspaces.plan WHERE workspaces.id = $1";
     const OTHERS: &str = "SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep = 0 AND id <> $2";
-    let row = conn.row(LIMITS, values![workspace]).await?;
-    let limit = match &row {
-        Some(row) => running_runs_max(&workspaces::read_settings(row, 0)?, &workspaces::read_quotas(row, 1)?),
-        None => None,
-    };
-    let has_place = match limit {
+    let has_place = match limit(&mut conn, workspace).await? {
         Some(limit) => {
             lock(&mut conn, workspace).await?;
             let others = conn.row(OTHERS, values![workspace, run]).await?.map_or(Ok(0), |row| row.small_count(0))?;
-            others < limit
+            let (leased, elsewhere) = places::leased(&mut conn, workspace, lease).await?;
+            let has_place = others.saturating_add(leased) < limit;
+            if !has_place && elsewhere > 0 {
+                places::ask(&mut conn, workspace, lease).await?;
+            }
+            has_place
         }
         None => true,
     };
@@ -188,15 +186,36 @@ pub(super) async fn wakes(lease: Incarnation, workspace: WorkspaceId, run: RunId
     Ok(has_place || held == 0)
 }
 
-/// Runs of a workspace that execute and do not sleep, and those that are about to wake.
-async fn running(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
+/// How many runs of a workspace may be claimed: what executes, and what nodes have leased, is taken.
+async fn places_left(conn: &mut Conn<'_>, workspace: WorkspaceId, node: Incarnation, limit: u32) -> Result<u32, StoreError> {
     lock(conn, workspace).await?;
+    let executing = executing(conn, workspace).await?;
+    let (leased, elsewhere) = places::leased(conn, workspace, node).await?;
+    let left = limit.saturating_sub(executing).saturating_sub(leased);
+    if left == 0 && elsewhere > 0 {
+        places::ask(conn, workspace, node).await?;
+    }
+    Ok(left)
+}
+
+/// How many runs of a workspace may execute at once.
+pub(super) async fn limit(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<Option<u32>, StoreError> {
+    const LIMITS: &str = "SELECT workspaces.settings, workspaces.overrides, plans.quotas
+        FROM workspaces LEFT JOIN plans ON plans.name = workspaces.plan WHERE workspaces.id = $1";
+    match conn.row(LIMITS, values![workspace]).await? {
+        Some(row) => Ok(running_runs_max(&workspaces::read_settings(&row, 0)?, &workspaces::read_quotas(&row, 1)?)),
+        None => Ok(None),
+    }
+}
+
+/// Runs of a workspace in the queue that execute and do not sleep, and those that are about to wake.
+pub(super) async fn executing(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<u32, StoreError> {
     let row = conn.row("SELECT COUNT(*) FROM queue WHERE workspace = $1 AND state = 3 AND asleep <> 1", values![workspace]).await?;
     row.map_or(Ok(0), |row| row.small_count(0))
 }
 
 /// Whoever counts waits for others who do, so that together they keep to the workspace's limit.
-async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<(), StoreError> {
+pub(super) async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId) -> Result<(), StoreError> {
     conn.rows("SELECT id FROM workspaces WHERE id = $1 {lock workspaces}", values![workspace]).await.map(drop)
 }
 

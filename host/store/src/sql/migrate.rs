@@ -44,8 +44,9 @@ const MIGRATIONS: &[Migration] = migrations![
     20 "invited" "0020_invited.sql",
     21 "usage_days" "0021_usage_days.sql",
     22 "database_names" "0022_database_names.sql",
-    24 "homes" "0024_homes.sql",
-    25 "list_kinds" "0025_list_kinds.sql",
+    23 "homes" "0023_homes.sql",
+    24 "list_kinds" "0024_list_kinds.sql",
+    25 "running_places" "0025_running_places.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

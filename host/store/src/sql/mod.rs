@@ -25,6 +25,7 @@ mod migrate;
 mod nodes;
 mod objects;
 mod partitions;
+mod places;
 mod plans;
 mod queue;
 mod queued;
@@ -135,6 +136,7 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         scripts: sql.clone(),
         queue: sql.clone(),
         nodes: sql.clone(),
+        places: sql.clone(),
         signals: sql.clone(),
         history: sql.clone(),
         dead_letters: sql.clone(),

@@ -7,6 +7,7 @@ use sandmill_model::{BoxFuture, RunId, Timestamp};
 use super::{
     Sql,
     dialect::Conn,
+    places,
     value::{big, to_json, values},
 };
 use crate::{
@@ -52,6 +53,7 @@ impl Nodes for Sql {
             Box::pin(async move {
                 // First, as all who end a life: it waits for whoever is giving the node runs, and what they gave is then seen.
                 conn.execute("DELETE FROM nodes WHERE incarnation = $1", values![node.0]).await?;
+                places::end(&mut conn, *node).await?;
                 conn.execute(
                     "UPDATE queue SET state = 0, lease = NULL, attempt = attempt - 1, handed_back = handed_back + 1
                      WHERE lease = $1 AND state = 3",
@@ -119,6 +121,7 @@ async fn requeue(conn: &mut Conn<'_>, node: Incarnation) -> Result<u64, StoreErr
     let runs =
         conn.execute("UPDATE queue SET state = 0, lease = NULL, lost = lost + 1 WHERE lease = $1 AND state = 3", values![node.0]).await?;
     conn.execute("DELETE FROM nodes WHERE incarnation = $1", values![node.0]).await?;
+    places::end(conn, node).await?;
     Ok(runs)
 }
 

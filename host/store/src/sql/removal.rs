@@ -51,6 +51,7 @@ const TABLES: &[Table] = tables![
     "queue_inputs" "id" 50,
     "queue_keys" "key" 200,
     "queue_rates" "name" 200,
+    "running_places" "node" 200,
     "dedup_keys" "scope, key" 200,
     "dead_letters" "run" 50,
     "run_labels" "name, value, run" 200,

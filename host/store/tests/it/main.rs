@@ -17,6 +17,7 @@ mod nodes;
 mod objects;
 mod open;
 mod people;
+mod places;
 mod plans;
 mod queue;
 mod rates;
