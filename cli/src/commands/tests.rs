@@ -106,6 +106,12 @@ async fn check(arguments: &[&str], local: &dyn LocalRunner, answers: Vec<Answer>
     Done { exit, out: out.text(), err: err.text(), bodies, keys }
 }
 
+/// Whether nothing is done, because the arguments are none.
+fn is_refused(arguments: &[&str]) -> bool {
+    let root = ClientCommand::augment_subcommands(Command::new("sandmill"));
+    root.try_get_matches_from(std::iter::once(&"sandmill").chain(arguments)).is_err()
+}
+
 async fn remote(arguments: &[&str], answers: Vec<Answer>) -> Done {
     check(arguments, &Local(|_| Err(LocalRunError::Setup("nothing local is meant".into()))), answers).await
 }
