@@ -34,6 +34,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// `{"children": [arguments, …]}`: starts these, waits for them and returns how they ended;
 /// `{"leave": arguments}`: starts one and does not wait;
 /// `{"late": true}`, of a child: it is due in a day;
+/// `{"long": true}`: takes so long that nothing is claimed ahead of it;
 /// `{"sleep": true}`: never ends by itself; anything else ends after a moment.
 struct Parents {
     live: LiveRuns,
@@ -68,6 +69,9 @@ impl Parents {
 
     async fn script(&self, parent: &Parent, arguments: &Value) -> Result<Value, ChildError> {
         self.work().await;
+        if arguments["long"] == true {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
         if arguments["sleep"] == true {
             std::future::pending::<()>().await;
         }
@@ -288,7 +292,7 @@ async fn what_was_begun_first_is_finished_first() {
     let blocker = bench.accept(&json!({"sleep": true})).await;
     bench.the_one_that_executes(sleeps).await;
     for n in 0..3 {
-        bench.accept(&json!({"children": [{ "of": n }], "n": n})).await;
+        bench.accept(&json!({"children": [{ "of": n, "long": true }], "n": n, "long": true})).await;
     }
     bench.dispatch.cancel(bench.workspace.id, blocker).await.unwrap();
     eventually("all execute", || bench.executed(|_| true).len() == 7).await;
