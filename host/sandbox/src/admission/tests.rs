@@ -97,8 +97,8 @@ async fn memory_over_the_budget_waits_and_then_fails() {
 #[tokio::test]
 async fn memory_of_one_workspace_has_its_own_bound() {
     let admission = Admission::new(4, 4, &memory(600));
-    let (large, small) = (admission.accounts(workspace(1)), admission.accounts(workspace(2)));
-    let other = admission.accounts(workspace(1));
+    let one = workspace(1);
+    let (large, other, small) = (admission.accounts(one), admission.accounts(one), admission.accounts(workspace(2)));
     large.charge(500).await.unwrap();
     let full = other.charge(200).await.unwrap_err();
     assert!(matches!(full, MemoryFull::Workspace { max_bytes: 600 }), "{full}");
