@@ -119,6 +119,10 @@ async fn admit(
             )
             .await?;
         if let Some(row) = row {
+            if row.opt_text(2)? == Some(&*subject.subject) {
+                // Since it was looked whose the subject is: it is done again.
+                return Err(StoreError::Contended("two log in for the first time at once".to_owned()));
+            }
             // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner.
             if row.opt_text(1)?.is_some() || row.opt_text(2)?.is_some() {
                 return Ok(Err(SubjectRefused::EmailTaken));
