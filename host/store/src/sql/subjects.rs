@@ -188,7 +188,11 @@ async fn admit(
             // Whoever has a password chose the address without showing that it is theirs: they would get into the account of its owner. Of
             // whoever was known by a subject, or is so, an admin says who they are; and addresses make nobody an admin of the installation.
             if row.int(1)? == 0 {
-                return Ok(Some(Err(SubjectRefused::EmailTaken)));
+                // Unless the subject was linked since it was looked up: then everything is done again.
+                return match owner(subject, conn).await? {
+                    Some(_) => Err(StoreError::Contended("two log in for the first time at once".to_owned())),
+                    None => Ok(Some(Err(SubjectRefused::EmailTaken))),
+                };
             }
             let name = users::read_name(&row, 0)?;
             let gone = || StoreError::Contended("a user is gone".to_owned());
