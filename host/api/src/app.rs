@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
     Clock, Digest, TokenId, WorkspaceId,
-    auth::{Scope, TokenHash},
+    auth::{SharedScopes, TokenHash},
     build::Builder,
     people::Name,
     recent::Recent,
@@ -76,9 +76,9 @@ pub(crate) struct App {
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// What identities of people may in workspaces; none: they are in it no member.
-    pub(crate) members: Recent<(WorkspaceId, Arc<str>), Option<Arc<[Scope]>>>,
+    pub(crate) members: Recent<(WorkspaceId, Arc<str>), Option<SharedScopes>>,
     /// What identities may, as which runs call the API.
-    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), Arc<[Scope]>>,
+    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), SharedScopes>,
     pub(crate) passwords: Passwords,
     /// Logins that fail, by account (its digest: names may be long) and by network.
     pub(crate) accounts: Counts<Digest>,
@@ -123,10 +123,10 @@ impl App {
             people: Recent::new(PEOPLE_MAX, BELIEVED),
             members: Recent::weighed(
                 MEMBERS_SCOPES_MAX,
-                |scopes: &Option<Arc<[Scope]>>| 1 + scopes.as_ref().map_or(0, |scopes| scopes.len()),
+                |scopes: &Option<SharedScopes>| 1 + scopes.as_ref().map_or(0, |scopes| scopes.len()),
                 BELIEVED,
             ),
-            identities: Recent::weighed(IDENTITIES_SCOPES_MAX, |scopes: &Arc<[Scope]>| 1 + scopes.len(), BELIEVED),
+            identities: Recent::weighed(IDENTITIES_SCOPES_MAX, |scopes: &SharedScopes| 1 + scopes.len(), BELIEVED),
             passwords: Passwords::new(),
             accounts: Counts::new(OF_ACCOUNT, COUNTED_MAX),
             addresses: Counts::new(OF_ADDRESS, COUNTED_MAX),

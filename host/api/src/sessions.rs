@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     Code, Digest, Timestamp, TokenId,
-    auth::{Principal, Scope, TokenHash, new_token},
+    auth::{Principal, Scope, SharedScopes, TokenHash, new_token},
     people::Name,
     recent::Moment,
 };
@@ -70,7 +70,7 @@ impl Person {
     /// As whom they act outside of any workspace: there only who administers the installation may do anything.
     pub(crate) fn outside(&self) -> Arc<Principal> {
         let User { name, is_instance_admin, .. } = &self.session.user;
-        let scopes: Arc<[Scope]> = if *is_instance_admin { [Scope::all()].into() } else { Arc::default() };
+        let scopes: SharedScopes = if *is_instance_admin { [Scope::all()].into() } else { Arc::default() };
         Arc::new(Principal { token: self.session.id, workspace: None, identity: name.identity(), scopes })
     }
 
@@ -310,7 +310,7 @@ impl App {
             None => {
                 let began = self.members.moment();
                 let standing = self.store.members.standing(workspace.id, user).await?;
-                let scopes = standing.map(|standing| Arc::<[Scope]>::from(standing.scopes(user)));
+                let scopes = standing.map(|standing| SharedScopes::from(standing.scopes(user)));
                 self.members.put_of(began, key, scopes.clone(), now);
                 scopes
             }

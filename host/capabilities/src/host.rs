@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sandmill_model::{Attempt, Grant, Grants, Input, auth::Scope, children::Children, grants::Granted, limits::CHILDREN_MAX};
+use sandmill_model::{Attempt, Grant, Grants, Input, auth::SharedScopes, children::Children, grants::Granted, limits::CHILDREN_MAX};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -66,7 +66,7 @@ pub struct RunFacts {
     transactions: OnceLock<Arc<Semaphore>>,
     blob: OnceLock<blob::Room>,
     /// What it may ask the API when it was given this.
-    api: Mutex<Option<(Arc<[Grant]>, Arc<[Scope]>)>>,
+    api: Mutex<Option<(Arc<[Grant]>, SharedScopes)>>,
 }
 
 impl RunFacts {
@@ -112,7 +112,7 @@ impl RunFacts {
 
     /// The scopes that it may use the API with, by what its script was granted. They are made once for each list of what was given: what a
     /// run asks for and what it was given are compared as a whole, and it may send many requests.
-    pub(crate) fn api_scopes(&self, granted: &Granted) -> Arc<[Scope]> {
+    pub(crate) fn api_scopes(&self, granted: &Granted) -> SharedScopes {
         let mut kept = self.api.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((given, scopes)) = &mut *kept {
             if !Arc::ptr_eq(given, granted.given()) && **given == **granted.given() {
@@ -123,7 +123,7 @@ impl RunFacts {
                 return Arc::clone(scopes);
             }
         }
-        let scopes: Arc<[Scope]> = granted.api().into();
+        let scopes: SharedScopes = granted.api().into();
         *kept = Some((Arc::clone(granted.given()), Arc::clone(&scopes)));
         scopes
     }
@@ -163,7 +163,7 @@ impl RunFacts {
 
 #[cfg(test)]
 mod tests {
-    use sandmill_model::{Clock as _, Digest, JsonText, Limits, RunId, SystemClock, WorkspaceId};
+    use sandmill_model::{Clock as _, Digest, JsonText, Limits, RunId, SystemClock, WorkspaceId, auth::Scope};
 
     use super::*;
 

@@ -271,6 +271,9 @@ impl fmt::Display for Scope {
     }
 }
 
+/// What one identity or token may: there may be thousands of it in use at once, which share it.
+pub type SharedScopes = Arc<[Scope]>;
+
 /// A caller that has shown a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -279,8 +282,7 @@ pub struct Principal {
     pub workspace: Option<WorkspaceId>,
     /// The identity that runs act as, e.g. `u/admin`.
     pub identity: Arc<str>,
-    /// Of a person there may be thousands, which all sessions and requests of theirs share.
-    pub scopes: Arc<[Scope]>,
+    pub scopes: SharedScopes,
 }
 
 impl Principal {

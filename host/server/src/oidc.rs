@@ -342,11 +342,11 @@ mod tests {
     async fn whoever_hangs_up_does_not_have_the_provider_asked_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let (sender, mut asked) = mpsc::unbounded_channel();
+        let (sender, mut asked) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                sender.send(connection).unwrap();
+                sender.send(connection).await.unwrap();
             }
         });
         let config = Config {

@@ -11,7 +11,7 @@ use sandmill_capabilities::{
 };
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
-    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, auth::Scope, grants::PathPattern, recent::Recent,
+    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, grants::PathPattern, recent::Recent,
     version::Version,
 };
 use sandmill_runner::Versions;
@@ -120,7 +120,7 @@ pub(crate) struct OwnApi {
 }
 
 impl ApiPort for OwnApi {
-    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+    fn access(&self, run: RunId, scopes: SharedScopes) -> BoxFuture<'_, Result<ApiAccess, String>> {
         Box::pin(async move {
             let token = self.live.token(run, scopes).await.ok_or_else(|| "the run is ending".to_owned())?;
             Ok(ApiAccess { address: self.address, token })

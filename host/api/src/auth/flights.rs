@@ -143,7 +143,7 @@ mod tests {
         };
         let all = join_all((0..1_000).map(|_| flights.join(key("a", 0), LONG, look_up)));
         let (found, ()) = tokio::join!(all, async {
-            tokio::task::yield_now().await;
+            yield_now().await;
             landing.notify_one();
         });
         assert_eq!((found, asked.load(Relaxed)), (vec![7; 1_000], 1));

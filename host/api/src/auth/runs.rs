@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use sandmill_dispatch::{Dispatch, RunCaller};
 use sandmill_model::{
     Code, RunAs, RunId, WorkspaceId,
-    auth::{Principal, Scope},
+    auth::{Principal, Scope, SharedScopes},
 };
 use sandmill_store::StoreError;
 
@@ -73,13 +73,13 @@ impl App {
         Ok(self.dispatch.principal_of_run(run, &own))
     }
 
-    async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<Arc<[Scope]>, Problem> {
+    async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<SharedScopes, Problem> {
         let (key, now) = ((workspace, Arc::clone(identity)), self.clock.now());
         if let Some(scopes) = self.identities.get_within(&key, now, self.dispatch.believed(believed)) {
             return Ok(scopes);
         }
         let began = self.identities.moment();
-        let scopes: Arc<[Scope]> = self.present_scopes(workspace, identity).await?.into();
+        let scopes: SharedScopes = self.present_scopes(workspace, identity).await?.into();
         // What they still may stays where it is: what was made of it for each of their runs holds.
         let scopes = self.identities.last(&key).filter(|last| *last == scopes).unwrap_or(scopes);
         self.identities.put_of(began, key, Arc::clone(&scopes), now);

@@ -1,15 +1,12 @@
 //! The platform's own API, as runs reach it: at a host name that leads nowhere else. The host sends the request to this node, with the
 //! run's token, which no guest ever sees (ADR 20).
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sandmill_model::{
     BoxFuture, Grant, RunId,
-    auth::Scope,
+    auth::SharedScopes,
     grants::{
         Granted, denial,
         http::is_plain_path,
@@ -40,7 +37,7 @@ pub trait ApiPort: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot call the API at present.
-    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>>;
+    fn access(&self, run: RunId, scopes: SharedScopes) -> BoxFuture<'_, Result<ApiAccess, String>>;
 }
 
 /// What connections to the API may be made to.
@@ -55,7 +52,7 @@ pub(super) fn is_meant(origin: &Origin) -> bool {
 }
 
 /// What a run may ask the API, by what its script was granted.
-pub(super) fn scopes(run: &RunFacts, granted: &Granted, target: &Target) -> Result<Arc<[Scope]>, Fault> {
+pub(super) fn scopes(run: &RunFacts, granted: &Granted, target: &Target) -> Result<SharedScopes, Fault> {
     let scopes = run.api_scopes(granted);
     if scopes.is_empty() {
         return Err(Fault::Denied(match run.asked.api.first() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
     RunId, TokenId, WorkspaceId,
-    auth::{Principal, Scope, TokenHash, bounded, new_token},
+    auth::{Principal, SharedScopes, TokenHash, bounded, new_token},
 };
 
 use super::{Live, LiveRun};
@@ -20,20 +20,20 @@ const PLACE_TRIES: u32 = 1_000;
 pub(super) struct Token {
     text: String,
     hash: TokenHash,
-    scopes: Arc<[Scope]>,
+    scopes: SharedScopes,
     bounded: Option<Bounded>,
 }
 
 /// What a run may do, of both sets of scopes.
 struct Bounded {
     /// Of whom it acts as.
-    own: Arc<[Scope]>,
-    scopes: Arc<[Scope]>,
+    own: SharedScopes,
+    scopes: SharedScopes,
     principal: Arc<Principal>,
 }
 
 impl Token {
-    fn of(run: RunId, scopes: Arc<[Scope]>) -> Self {
+    fn of(run: RunId, scopes: SharedScopes) -> Self {
         let text = new_token().replacen("sm_", &format!("{PREFIX}{run}_"), 1);
         Self { hash: TokenHash::of(&text), text, scopes, bounded: None }
     }
@@ -47,7 +47,7 @@ pub struct RunCaller {
     /// As whom it acts.
     pub identity: Arc<str>,
     /// What its script was granted; the identity must be allowed it, too.
-    pub scopes: Arc<[Scope]>,
+    pub scopes: SharedScopes,
 }
 
 impl LiveRun {
@@ -59,7 +59,7 @@ impl LiveRun {
 
 impl Live {
     /// The token of a run that goes on here, from now on with these scopes.
-    pub(crate) fn token(&self, run: RunId, scopes: &Arc<[Scope]>) -> Option<String> {
+    pub(crate) fn token(&self, run: RunId, scopes: &SharedScopes) -> Option<String> {
         let mut runs = self.runs();
         let live = runs.get_mut(&run).filter(|live| live.goes_on())?;
         let token = live.token.get_or_insert_with(|| Token::of(run, Arc::clone(scopes)));
@@ -71,14 +71,14 @@ impl Live {
     }
 
     /// What was made for the caller of the same two lists.
-    fn bounded(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Option<Arc<Principal>> {
+    fn bounded(&self, caller: &RunCaller, own: &SharedScopes) -> Option<Arc<Principal>> {
         let runs = self.runs();
         let kept = runs.get(&caller.run)?.token.as_ref()?.bounded.as_ref()?;
         (Arc::ptr_eq(&kept.own, own) && Arc::ptr_eq(&kept.scopes, &caller.scopes)).then(|| Arc::clone(&kept.principal))
     }
 
     /// Keeps the last that was made for a caller, as long as its run goes on.
-    fn keep_bounded(&self, caller: &RunCaller, own: &Arc<[Scope]>, principal: &Arc<Principal>) {
+    fn keep_bounded(&self, caller: &RunCaller, own: &SharedScopes, principal: &Arc<Principal>) {
         let (own, scopes, principal) = (Arc::clone(own), Arc::clone(&caller.scopes), Arc::clone(principal));
         if let Some(token) = self.runs().get_mut(&caller.run).and_then(|live| live.token.as_mut()) {
             token.bounded = Some(Bounded { own, scopes, principal });
@@ -87,7 +87,7 @@ impl Live {
 
     /// As whom a run calls that acts as somebody with the scopes `own`. Each of these is compared with each of what its script was granted,
     /// so that is done once for the same two lists (by where they are), and outside of the lock of all runs.
-    fn principal(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Arc<Principal> {
+    fn principal(&self, caller: &RunCaller, own: &SharedScopes) -> Arc<Principal> {
         if let Some(principal) = self.bounded(caller, own) {
             return principal;
         }
@@ -116,7 +116,7 @@ impl Live {
 impl LiveRuns {
     /// The token by which a run that executes here calls the API of this node, with no more than these scopes. It is good until the run
     /// ends or is cancelled. None: it has.
-    pub async fn token(&self, run: RunId, scopes: Arc<[Scope]>) -> Option<String> {
+    pub async fn token(&self, run: RunId, scopes: SharedScopes) -> Option<String> {
         for _ in 0..PLACE_TRIES {
             if let Some(token) = self.runs.token(run, &scopes) {
                 return Some(token);
@@ -143,7 +143,7 @@ impl Dispatch {
     /// As whom a run calls: within what its script was granted, and within `own`, which are the scopes of whom it acts as. It is the same in
     /// the same place as long as both lists are.
     #[must_use]
-    pub fn principal_of_run(&self, caller: &RunCaller, own: &Arc<[Scope]>) -> Arc<Principal> {
+    pub fn principal_of_run(&self, caller: &RunCaller, own: &SharedScopes) -> Arc<Principal> {
         self.inner.live.principal(caller, own)
     }
 }
@@ -162,7 +162,7 @@ mod tests {
         id
     }
 
-    fn scopes(texts: &[&str]) -> Arc<[Scope]> {
+    fn scopes(texts: &[&str]) -> SharedScopes {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
@@ -194,7 +194,7 @@ mod tests {
         let run = begun(&live, 1);
         let (own, granted) = (scopes(&["runs:*", "scripts:read"]), scopes(&["runs:start:f/*"]));
         let token = live.token(run, &granted).unwrap();
-        let principal = |own: &Arc<[Scope]>| live.principal(&live.by_token(&token).unwrap(), own);
+        let principal = |own: &SharedScopes| live.principal(&live.by_token(&token).unwrap(), own);
         let first = principal(&own);
         assert_eq!((&first.scopes, first.token, &*first.identity), (&granted, TokenId(run.0), "u/test"));
         assert!(Arc::ptr_eq(&first, &principal(&own)));

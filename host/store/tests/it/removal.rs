@@ -99,13 +99,10 @@ async fn every_table_is_emptied(database: Database) {
         assert_eq!(database.rows_of(table, stays).await, 1, "another's stays in {table}");
     }
     assert_eq!(store.workspaces.by_name("gone").await.unwrap(), None);
-    assert_eq!(
-        store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap().iter().map(|each| each.id).collect::<Vec<_>>(),
-        [gone]
-    );
+    assert_eq!(store.removals.deleted(Timestamp::default()).await.unwrap().iter().map(|each| each.id).collect::<Vec<_>>(), [gone]);
     let later = tick();
     while store.removals.forget(later).await.unwrap() {}
-    assert_eq!(store.removals.deleted(sandmill_model::Timestamp::default()).await.unwrap(), []);
+    assert_eq!(store.removals.deleted(Timestamp::default()).await.unwrap(), []);
     for table in USAGE {
         assert_eq!((database.rows_of(table, gone).await, database.rows_of(table, stays).await), (0, 1), "{table}");
     }

@@ -9,7 +9,10 @@ use sandmill_capabilities::{
     RunFacts,
     http::{AddressPolicy, ApiAccess, ApiPort, NoCredentials, OutboundOptions},
 };
-use sandmill_model::{BoxFuture, Grants, Input, JsonText, RunId, auth::Scope};
+use sandmill_model::{
+    BoxFuture, Grants, Input, JsonText, RunId,
+    auth::{Scope, SharedScopes},
+};
 use serde_json::{Value, json};
 
 use super::{Names, options, server::Server};
@@ -22,7 +25,7 @@ struct Api {
 }
 
 impl ApiPort for Api {
-    fn access(&self, run: RunId, scopes: Arc<[Scope]>) -> BoxFuture<'_, Result<ApiAccess, String>> {
+    fn access(&self, run: RunId, scopes: SharedScopes) -> BoxFuture<'_, Result<ApiAccess, String>> {
         self.asked.lock().unwrap().push((run, scopes.iter().map(Scope::to_string).collect()));
         let access = ApiAccess { address: self.address, token: "sr_secret_of_the_run".to_owned() };
         Box::pin(async move { Ok(access) })
