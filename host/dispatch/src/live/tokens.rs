@@ -13,6 +13,8 @@ use crate::{Dispatch, LiveRuns};
 
 /// How tokens of runs begin; others begin with `sm_`.
 const PREFIX: &str = "sr_";
+/// Bytes of a token; ours have 92. Whoever may guess one must not have us read and hash more than it takes to tell that it is none.
+const TOKEN_BYTES_MAX: usize = 128;
 /// A run of the fast lane gets its place among the live runs once it has waited for the first time.
 const PLACE_PAUSE: Duration = Duration::from_millis(1);
 const PLACE_TRIES: u32 = 1_000;
@@ -101,13 +103,16 @@ impl Live {
         principal
     }
 
-    /// Whose token it is. Hashes are compared, not tokens.
+    /// Whose token it is. Hashes are compared, not tokens; made before the lock of all runs is taken.
     pub(crate) fn by_token(&self, text: &str) -> Option<RunCaller> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
         let (run, _) = text.strip_prefix(PREFIX)?.split_once('_')?;
-        let id: RunId = run.parse().ok()?;
+        let (id, hash): (RunId, _) = (run.parse().ok()?, TokenHash::of(text));
         let runs = self.runs();
         let live = runs.get(&id).filter(|live| live.goes_on())?;
-        let token = live.token.as_ref().filter(|token| token.hash == TokenHash::of(text))?;
+        let token = live.token.as_ref().filter(|token| token.hash == hash)?;
         let (workspace, identity) = (live.run.workspace, Arc::clone(&live.run.run_as));
         Some(RunCaller { run: id, workspace, identity, scopes: Arc::clone(&token.scopes) })
     }
@@ -172,7 +177,7 @@ mod tests {
         let (first, other) = (begun(&live, 1), begun(&live, 1));
         let wide = scopes(&["runs:start:f/*"]);
         let token = live.token(first, &wide).unwrap();
-        assert!(token.starts_with(&format!("sr_{first}_")) && token.len() < 256);
+        assert!(token.starts_with(&format!("sr_{first}_")) && token.len() <= TOKEN_BYTES_MAX);
         let caller = live.by_token(&token).unwrap();
         assert_eq!((caller.run, &*caller.identity, &caller.scopes), (first, "u/test", &wide));
         // What it may follows what its script was granted.
@@ -241,7 +246,13 @@ mod tests {
             assert!(live.by_token(&String::from_utf8(forged).unwrap()).is_none(), "byte {index}");
         }
         live.token(other, &scopes(&["*:*"])).unwrap();
-        for bad in [token.replace(&run.to_string(), &other.to_string()), token.replacen("sr_", "sm_", 1), format!("{token}a"), without] {
+        for bad in [
+            token.replace(&run.to_string(), &other.to_string()),
+            token.replacen("sr_", "sm_", 1),
+            format!("{token}a"),
+            without,
+            format!("{token}{}", "a".repeat(120 * 1024)),
+        ] {
             assert!(live.by_token(&bad).is_none(), "{bad}");
         }
         for bad in ["", "sr_", "sr__", "sr_x_y"] {
