@@ -108,7 +108,11 @@ impl App {
             clock: state.clock,
             rates: rates(state.options.requests_per_s_max),
             endpoint_rates: rates(state.options.endpoint_requests_per_s_max),
-            bodies: Bodies::new(state.options.body_room, state.options.body_bytes_max.max(state.options.component_bytes_max)),
+            bodies: Bodies::new(
+                state.options.body_room,
+                state.options.body_bytes_max,
+                state.options.body_bytes_max.max(state.options.component_bytes_max),
+            ),
             options: state.options,
             downloads: state.downloads,
             metrics: state.metrics,

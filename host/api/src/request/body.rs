@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use sandmill_model::Code;
 use serde::de::DeserializeOwned;
 
-use super::room::{Bodies, PIECE_BYTES, Room, Whose};
+use super::room::{self, Bodies, LOGIN_BYTES_MAX, PIECE_BYTES, Room, Whose};
 use crate::{app::App, problem::Problem};
 
 /// How long a body may take to arrive: whoever sends slower only holds memory.
@@ -36,9 +36,11 @@ pub(crate) async fn read_held(app: &App, parts: &Parts, body: Body, bytes_max: u
 
 /// The same of somebody who is known already.
 pub(crate) async fn read_of(app: &App, parts: &Parts, body: Body, bytes_max: usize, whose: Whose) -> Result<(Bytes, Room), Problem> {
+    let bytes_max = if room::is_login(parts) { bytes_max.min(LOGIN_BYTES_MAX) } else { bytes_max };
     announced(&parts.headers, bytes_max)?;
     let began = Instant::now();
-    let held = arrived(&app.bodies, whose, body, bytes_max).await?;
+    let length = Length { announced: length(&parts.headers), bytes_max };
+    let held = arrived(&app.bodies, whose, body, length).await?;
     if began.elapsed() >= LATE {
         app.still_valid(parts).await?;
     }
@@ -52,12 +54,23 @@ fn too_large(bytes_max: usize) -> Problem {
 /// # Errors
 /// If the request says that its body has more bytes: then nothing of it is read.
 pub(crate) fn announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > bytes_max as u64) { Err(too_large(bytes_max)) } else { Ok(()) }
+    if length(headers).is_some_and(|length| length > bytes_max as u64) { Err(too_large(bytes_max)) } else { Ok(()) }
 }
 
-async fn arrived(bodies: &Bodies, whose: Whose, body: Body, bytes_max: usize) -> Result<(Bytes, Room), Problem> {
-    match tokio::time::timeout(ARRIVAL_MAX, whole(bodies, whose, body, bytes_max)).await {
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// How many bytes there are.
+#[derive(Clone, Copy)]
+struct Length {
+    /// None: whoever sends them does not say.
+    announced: Option<u64>,
+    bytes_max: usize,
+}
+
+async fn arrived(bodies: &Bodies, whose: Whose, body: Body, length: Length) -> Result<(Bytes, Room), Problem> {
+    match tokio::time::timeout(ARRIVAL_MAX, whole(bodies, whose, body, length)).await {
         Ok(whole) => whole,
         Err(_) => Err(Problem::new(Code::BadRequest, format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs()))),
     }
@@ -65,7 +78,8 @@ async fn arrived(bodies: &Bodies, whose: Whose, body: Body, bytes_max: usize) ->
 
 /// What comes at once, as most bodies do, is taken as it is and costs nothing. Else there is one copy: kept as they come, many small pieces
 /// would take many times the memory of what is in them.
-async fn whole(bodies: &Bodies, whose: Whose, mut body: Body, bytes_max: usize) -> Result<(Bytes, Room), Problem> {
+async fn whole(bodies: &Bodies, whose: Whose, mut body: Body, length: Length) -> Result<(Bytes, Room), Problem> {
+    let Length { announced, bytes_max } = length;
     let mut room = Room::default();
     let (mut first, mut copied) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
@@ -76,7 +90,9 @@ async fn whole(bodies: &Bodies, whose: Whose, mut body: Body, bytes_max: usize) 
         if bytes > bytes_max {
             return Err(too_large(bytes_max));
         }
-        if bytes > PIECE_BYTES || !body.is_end_stream() {
+        // Not every body tells that it is at its end before it is asked for more.
+        let is_whole = body.is_end_stream() || announced == Some(bytes as u64);
+        if bytes > PIECE_BYTES || !is_whole {
             room.hold(bodies, whose, bytes).await?;
         }
         if first.is_empty() && copied.is_empty() {
@@ -142,12 +158,17 @@ mod tests {
     use std::{convert::Infallible, future::poll_fn, task::Poll};
 
     use futures_util::stream;
+    use sandmill_model::{Timestamp, WorkspaceId};
 
     use super::*;
     use crate::request::room::BodyRoom;
 
     fn bodies() -> Bodies {
-        Bodies::new(BodyRoom { bytes: 4 * PIECE_BYTES, share_bytes: 2 * PIECE_BYTES, wait: Duration::from_millis(1) }, 0)
+        Bodies::new(BodyRoom { bytes: 4 * PIECE_BYTES, share_bytes: 2 * PIECE_BYTES, wait: Duration::from_millis(1) }, 0, 0)
+    }
+
+    fn at_most(bytes_max: usize) -> Length {
+        Length { announced: None, bytes_max }
     }
 
     fn streamed(parts: &[&'static [u8]]) -> Body {
@@ -157,25 +178,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_put_together() {
-        let bodies = bodies();
+        let (bodies, whose) = (bodies(), Whose::Workspace(WorkspaceId::new(Timestamp::from_micros(0))));
         let cases: [(&[&'static [u8]], &[u8]); 4] =
             [(&[], b""), (&[b"abc"], b"abc"), (&[b"abc", b"", b"d", b"ef"], b"abcdef"), (&[b"", b"abc", b"def"], b"abcdef")];
         for (parts, expected) in cases {
-            let (bytes, _) = whole(&bodies, Whose::Nobody, streamed(parts), 6).await.unwrap();
+            let (bytes, _) = whole(&bodies, whose, streamed(parts), at_most(6)).await.unwrap();
             assert_eq!(&*bytes, expected);
         }
-        let refused = whole(&bodies, Whose::Nobody, streamed(&[b"abc", b"defg"]), 6).await.unwrap_err();
+        let refused = whole(&bodies, whose, streamed(&[b"abc", b"defg"]), at_most(6)).await.unwrap_err();
         assert_eq!(refused.code(), Code::PayloadTooLarge);
     }
 
     #[tokio::test]
     async fn what_comes_at_once_takes_no_room_and_what_is_under_way_does() {
-        let bodies = bodies();
-        let (_, room) = whole(&bodies, Whose::Nobody, Body::from("abc"), 100).await.unwrap();
+        let (bodies, whose) = (bodies(), Whose::Workspace(WorkspaceId::new(Timestamp::from_micros(0))));
+        let (_, room) = whole(&bodies, whose, Body::from("abc"), at_most(100)).await.unwrap();
         assert!(room.is_empty());
-        let (_, room) = whole(&bodies, Whose::Nobody, Body::from(vec![0_u8; PIECE_BYTES + 1]), 2 * PIECE_BYTES).await.unwrap();
+        // One that is handed on piece by piece does not tell that it is whole; its length does.
+        for (announced, expected) in [(Some(3), true), (Some(4), false), (None, false)] {
+            let (_, room) = whole(&bodies, whose, streamed(&[b"abc"]), Length { announced, bytes_max: 100 }).await.unwrap();
+            assert_eq!(room.is_empty(), expected, "{announced:?}");
+        }
+        let (_, room) = whole(&bodies, whose, Body::from(vec![0_u8; PIECE_BYTES + 1]), at_most(2 * PIECE_BYTES)).await.unwrap();
         assert!(!room.is_empty());
-        let refused = whole(&bodies, Whose::Nobody, streamed(&[b"a", b"b"]), 100).await.unwrap_err();
+        let refused = whole(&bodies, whose, streamed(&[b"a", b"b"]), at_most(100)).await.unwrap_err();
         assert_eq!(refused.code(), Code::TooManyRequests, "both pieces are taken");
         drop(room);
         // One that stops in its middle has room as long as somebody waits for the rest.
@@ -183,7 +209,7 @@ mod tests {
             let mut parts = vec![Ok::<_, Infallible>(Bytes::from_static(b"a"))];
             Body::from_stream(stream::poll_fn(move |_| parts.pop().map_or(Poll::Pending, |part| Poll::Ready(Some(part)))))
         };
-        let mut waiting = [Box::pin(whole(&bodies, Whose::Nobody, slow(), 100)), Box::pin(whole(&bodies, Whose::Nobody, slow(), 100))];
+        let mut waiting = [Box::pin(whole(&bodies, whose, slow(), at_most(100))), Box::pin(whole(&bodies, whose, slow(), at_most(100)))];
         for whole in &mut waiting {
             poll_fn(|context| {
                 assert!(whole.as_mut().poll(context).is_pending());
@@ -191,8 +217,8 @@ mod tests {
             })
             .await;
         }
-        assert!(whole(&bodies, Whose::Nobody, slow(), 100).await.is_err());
+        assert!(whole(&bodies, whose, slow(), at_most(100)).await.is_err());
         drop(waiting);
-        assert!(whole(&bodies, Whose::Nobody, streamed(&[b"a", b"b"]), 100).await.is_ok());
+        assert!(whole(&bodies, whose, streamed(&[b"a", b"b"]), at_most(100)).await.is_ok());
     }
 }
