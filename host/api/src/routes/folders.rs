@@ -1,15 +1,20 @@
 //! `/api/w/{workspace}/folders` and `…/access`: who may use what is in a folder, or at a single path. For admins of the workspace, owners
 //! of the folder, and whoever's home it is.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Arc,
+};
 
 use axum::{Json, extract::State};
 use http::StatusCode;
 use sandmill_model::{
     Code, ScriptPath,
-    auth::{Action, Domain},
-    lent::ItemList,
+    auth::{Action, Domain, Scope},
+    lent::{ItemKind, ItemList},
     people::{InvalidPerson, Level, Name},
+    role,
 };
 use sandmill_store::access::{AccessList, AccessRefused, Folder, NewFolder};
 use serde::{Deserialize, Serialize};
@@ -137,6 +142,31 @@ pub(super) fn refused(why: AccessRefused) -> Problem {
     }
 }
 
+/// What a list gives, and of which kind of things; none: of all.
+type Given = BTreeSet<(Option<ItemKind>, Level)>;
+
+/// What a list gives to those to whom the one that is there gives less.
+fn raised<Entry: Ord>(present: &BTreeMap<Entry, Level>, list: &BTreeMap<Entry, Level>, kind: impl Fn(&Entry) -> Option<ItemKind>) -> Given {
+    let is_raised = |(entry, level): &(&Entry, &Level)| present.get(*entry).is_none_or(|present| present < *level);
+    list.iter().filter(is_raised).map(|(entry, level)| (kind(entry), *level)).collect()
+}
+
+/// Nobody gives others what they have not, at the path of a list.
+fn must_have(caller: &Caller, path: &str, given: &Given) -> Result<(), Problem> {
+    let scopes: Vec<Scope> = given.iter().flat_map(|(kind, level)| role::given(path, *kind, *level)).collect();
+    if caller.principal.includes(&scopes) {
+        return Ok(());
+    }
+    let what =
+        "whoever puts somebody on a list, or deletes the list of a folder, may do all that is given so: the token lacks some of that";
+    Err(Problem::new(Code::Forbidden, what))
+}
+
+/// As lists of folders are known.
+fn path_of(folder: &Name) -> String {
+    format!("f/{folder}")
+}
+
 /// All that is in a folder.
 fn within(folder: &Name) -> String {
     format!("f/{folder}/*")
@@ -189,6 +219,8 @@ pub(crate) async fn put(
     caller.must(Domain::Members, Action::Write, &within(&name))?;
     let FolderRequest { description, owners, writers, readers } = request;
     let list: AccessList = read([(Level::Reader, readers), (Level::Writer, writers), (Level::Owner, owners)])?;
+    let present = app.store.folders.find(caller.workspace.id, &name).await?.map(|(_, list)| list).unwrap_or_default();
+    must_have(&caller, &path_of(&name), &raised(&present, &list, |_| None))?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), by, now: app.clock.now() };
     let folder = app.store.folders.put(new).await?.map_err(refused)?;
@@ -202,6 +234,9 @@ pub(crate) async fn put(
     params(("workspace" = String, Path), ("name" = String, Path)), responses((status = 204, description = "The list is forgotten")))]
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, NameRef(name): NameRef) -> Result<StatusCode, Problem> {
     caller.must(Domain::Members, Action::Write, &within(&name))?;
+    app.store.folders.find(caller.workspace.id, &name).await?.ok_or_else(no_folder)?;
+    // What the list keeps from others is theirs from then on, as far as their roles go.
+    must_have(&caller, &path_of(&name), &BTreeSet::from([(None, Level::Writer)]))?;
     let deleted = app.store.folders.delete(caller.workspace.id, &name).await?;
     app.outdate_members(caller.workspace.id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(no_folder()) }
@@ -248,6 +283,8 @@ pub(crate) async fn put_item(
 ) -> Result<Json<ItemAccess>, Problem> {
     caller.must(Domain::Members, Action::Write, path.as_str())?;
     let list: ItemList = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
+    let present = app.store.folders.item(caller.workspace.id, &path).await?;
+    must_have(&caller, path.as_str(), &raised(&present, &list, |entry| entry.kind))?;
     app.store.folders.put_item(caller.workspace.id, &path, list.clone()).await?.map_err(refused)?;
     app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, %path, "the list of a path was put");

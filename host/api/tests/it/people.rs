@@ -267,6 +267,63 @@ async fn nobody_puts_people_into_a_group_that_has_more_than_they_have() {
 }
 
 #[tokio::test]
+async fn nobody_puts_people_on_a_list_that_gives_more_than_they_have() {
+    const PEOPLE: &str = "sm_people";
+    const SOME: &str = "sm_some";
+    let api = Api::new().await;
+    for (name, role) in [("eve", "developer"), ("cy", "developer"), ("vi", "viewer")] {
+        user(&api, name).await;
+        member(&api, name, role).await;
+    }
+    for path in ["f/closed/x", "u/cy/x", "u/eve/x"] {
+        api.deploy(path).await;
+    }
+    let closed = "/api/w/w/folders/closed";
+    assert_eq!(put(closed).json(json!({"readers": ["u/cy"]})).to(&api).await.status, 200);
+    assert_eq!(put("/api/w/w/access/f/closed/x").json(json!({"readers": ["u/cy:scripts"]})).to(&api).await.status, 200);
+    api.token(PEOPLE, Some(api.workspace), &["members:read", "members:write"]).await;
+    for (at, list) in [
+        ("folders/closed", json!({"readers": ["u/cy", "u/eve"]})),
+        ("folders/closed", json!({"writers": ["u/cy"]})),
+        ("folders/closed", json!({"owners": ["u/eve"]})),
+        ("folders/other", json!({"readers": ["u/eve"]})),
+        ("access/f/closed/x", json!({"readers": ["u/eve:scripts", "u/cy:scripts"]})),
+        ("access/f/closed/x", json!({"writers": ["u/cy:scripts"]})),
+        ("access/u/cy/x", json!({"readers": ["u/eve"]})),
+    ] {
+        put(format!("/api/w/w/{at}")).json(list).token(PEOPLE).to(&api).await.is_problem(403, "forbidden");
+    }
+    delete(closed).token(PEOPLE).to(&api).await.is_problem(403, "forbidden");
+    delete("/api/w/w/folders/other").token(PEOPLE).to(&api).await.is_problem(404, "not_found");
+    // What is there may stay, and be taken.
+    for (at, list) in [
+        ("folders/closed", json!({"readers": ["u/cy"]})),
+        ("folders/closed", json!({})),
+        ("access/f/closed/x", json!({"readers": ["u/cy:scripts"]})),
+        ("access/f/closed/x", json!({})),
+    ] {
+        assert_eq!(put(format!("/api/w/w/{at}")).json(list.clone()).token(PEOPLE).to(&api).await.status, 200, "{at} {list}");
+    }
+    // Of one kind, at one path.
+    api.token(SOME, Some(api.workspace), &["members:write", "runs:*:f/closed/*", "scripts:*:f/closed/*"]).await;
+    let item = |who: &str| put("/api/w/w/access/f/closed/x").json(json!({"writers": [who]})).token(SOME);
+    assert_eq!(item("u/eve:scripts").to(&api).await.status, 200);
+    item("u/eve").to(&api).await.is_problem(403, "forbidden");
+    delete(closed).token(SOME).to(&api).await.is_problem(403, "forbidden");
+    // Owners give what they have.
+    assert_eq!(put(closed).json(json!({"owners": ["u/eve", "u/vi"]})).to(&api).await.status, 200);
+    let (eve, vi) = (session(&api, "eve").await, session(&api, "vi").await);
+    let more = || put(closed).json(json!({"owners": ["u/eve", "u/vi"], "writers": ["u/cy"]}));
+    more().token(&vi).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(more().token(&eve).to(&api).await.status, 200);
+    let lent = put("/api/w/w/access/u/eve/x").json(json!({"writers": ["u/cy"]})).token(&eve);
+    assert_eq!(lent.to(&api).await.status, 200);
+    delete(closed).token(&vi).to(&api).await.is_problem(403, "forbidden");
+    assert_eq!(delete(closed).token(&eve).to(&api).await.status, 204);
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_admin_sees_what_was_lent() {
     let api = Api::new().await;
     user(&api, "eve").await;
