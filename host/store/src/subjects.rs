@@ -22,7 +22,7 @@ pub struct Subject {
 /// What a user is made of, where none is linked.
 #[derive(Clone, Debug)]
 pub struct Stranger {
-    /// A number is put after it if it is taken.
+    /// A number is put after it if it is taken, and random characters if all these are.
     pub name: Name,
     /// In lower case, and verified by the issuer.
     pub email: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, Timestamp, WorkspaceId, people::Name, role::Role};
+use sandmill_model::{BoxFuture, Timestamp, WorkspaceId, path::SEGMENT_BYTES_MAX, people::Name, random, role::Role};
 
 use super::{Sql, dialect::Conn, members, users, value::values};
 use crate::{
@@ -12,8 +12,10 @@ use crate::{
     users::{Link, NewUser, User, UserRefused},
 };
 
-/// Names that are tried for a new user: `ann`, `ann-2`, ….
+/// Names that are tried for a new user before a random one: `ann`, `ann-2`, ….
 const NAMES_TRIED_MAX: usize = 50;
+/// Bytes of a name that are kept where random characters follow.
+const START_BYTES_MAX: usize = SEGMENT_BYTES_MAX - "-01234567".len();
 /// How often a name is looked for that is free, where others take what was found.
 const LOOKS_MAX: usize = 5;
 
@@ -81,13 +83,22 @@ impl Subjects for Sql {
 
 impl Sql {
     async fn named(&self, subject: &Subject, stranger: &Stranger) -> Result<Named, StoreError> {
-        let who = (subject.clone(), stranger.clone());
-        let looked = self.db.read(who, |(subject, stranger), mut conn| Box::pin(async move { named(subject, stranger, &mut conn).await }));
+        let who = (subject.clone(), stranger.clone(), random_name(&stranger.name));
+        let looked = self.db.read(who, |(subject, stranger, last), mut conn| {
+            Box::pin(async move { named(subject, stranger, last.as_ref(), &mut conn).await })
+        });
         looked.await
     }
 }
 
-async fn named(subject: &Subject, stranger: &Stranger, conn: &mut Conn<'_>) -> Result<Named, StoreError> {
+/// One that nobody knows before: whoever puts something into homes that nobody has, so that their names are taken, cannot put it into this
+/// one. None: it would be no name.
+fn random_name(wanted: &Name) -> Option<Name> {
+    let start: String = wanted.as_str().chars().take(START_BYTES_MAX).collect();
+    format!("{start}-{:08x}", u32::from_be_bytes(random::bytes())).parse().ok()
+}
+
+async fn named(subject: &Subject, stranger: &Stranger, last: Option<&Name>, conn: &mut Conn<'_>) -> Result<Named, StoreError> {
     if owner(subject, conn).await?.is_some() {
         return Ok(Named::NotNeeded);
     }
@@ -96,7 +107,7 @@ async fn named(subject: &Subject, stranger: &Stranger, conn: &mut Conn<'_>) -> R
     {
         return Ok(Named::NotNeeded);
     }
-    Ok(free(&stranger.name, conn).await?.map_or(Named::Taken, Named::Free))
+    Ok(free(&stranger.name, last, conn).await?.map_or(Named::Taken, Named::Free))
 }
 
 /// Nothing is written before all that could be refused was looked at, for what is refused is committed, too. None, and nothing written:
@@ -223,9 +234,10 @@ async fn admit(
     }
 }
 
-async fn free(wanted: &Name, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
+/// The first of them that is free: the wanted one, with a number after it, and `last`.
+async fn free(wanted: &Name, last: Option<&Name>, conn: &mut Conn<'_>) -> Result<Option<Name>, StoreError> {
     let numbered = (2..=NAMES_TRIED_MAX).filter_map(|number| format!("{wanted}-{number}").parse().ok());
-    for name in std::iter::once(wanted.clone()).chain(numbered) {
+    for name in std::iter::once(wanted.clone()).chain(numbered).chain(last.cloned()) {
         if users::is_free(&name, conn).await? {
             return Ok(Some(name));
         }
