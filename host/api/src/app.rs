@@ -53,6 +53,9 @@ const GUESSES_AT_ONCE_MAX: usize = 64;
 /// After a silence an address may send as many requests at once as in this time.
 const BURST_S: u32 = 2;
 
+/// An identity in a workspace.
+pub(crate) type Within = (WorkspaceId, Arc<str>);
+
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) dispatch: Dispatch,
@@ -68,17 +71,20 @@ pub(crate) struct App {
     /// Tokens and sessions that are not valid, by network.
     pub(crate) failures: Counts<IpAddr>,
     pub(crate) guesses: Semaphore,
-    pub(crate) token_look_ups: Flights<Result<Option<Found>, Problem>>,
-    pub(crate) session_look_ups: Flights<Result<Option<Arc<Person>>, Problem>>,
+    pub(crate) token_look_ups: Flights<TokenHash, Result<Option<Found>, Problem>>,
+    pub(crate) session_look_ups: Flights<TokenHash, Result<Option<Arc<Person>>, Problem>>,
+    pub(crate) workspace_look_ups: Flights<Arc<str>, Result<Option<Workspace>, Problem>>,
+    pub(crate) member_look_ups: Flights<Within, Result<Option<SharedScopes>, Problem>>,
+    pub(crate) identity_look_ups: Flights<Within, Result<SharedScopes, Problem>>,
     pub(crate) workspaces: Recent<Arc<str>, Workspace>,
     /// Names of which there was no workspace a moment ago.
     pub(crate) unknown_workspaces: Recent<Arc<str>, ()>,
     /// Who is logged in; none: was until a moment ago.
     pub(crate) people: Recent<TokenHash, Option<Arc<Person>>>,
     /// What identities of people may in workspaces; none: they are in it no member.
-    pub(crate) members: Recent<(WorkspaceId, Arc<str>), Option<SharedScopes>>,
+    pub(crate) members: Recent<Within, Option<SharedScopes>>,
     /// What identities may, as which runs call the API.
-    pub(crate) identities: Recent<(WorkspaceId, Arc<str>), SharedScopes>,
+    pub(crate) identities: Recent<Within, SharedScopes>,
     pub(crate) passwords: Passwords,
     /// Logins that fail, by account (its digest: names may be long) and by network.
     pub(crate) accounts: Counts<Digest>,
@@ -122,6 +128,9 @@ impl App {
             guesses: Semaphore::new(GUESSES_AT_ONCE_MAX),
             token_look_ups: Flights::default(),
             session_look_ups: Flights::default(),
+            workspace_look_ups: Flights::default(),
+            member_look_ups: Flights::default(),
+            identity_look_ups: Flights::default(),
             workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             unknown_workspaces: Recent::new(WORKSPACES_MAX, BELIEVED),
             people: Recent::new(PEOPLE_MAX, BELIEVED),

@@ -15,6 +15,7 @@ use sandmill_model::{
     Code, Timestamp, TokenId,
     auth::{Action, Domain, Principal, TokenHash},
     quota::is_name,
+    recent::Moment,
 };
 use sandmill_store::{
     users::Carrier,
@@ -229,6 +230,30 @@ impl App {
         Ok(Some(Found { principal, expires_at: known.expires_at }))
     }
 
+    /// By a look-up that began within `believed`: one for all who need it at the same time.
+    async fn look_for_workspace(&self, name: &str, now: Timestamp, believed: Duration) -> Result<Option<Workspace>, Problem> {
+        let began = (self.workspaces.moment(), self.unknown_workspaces.moment());
+        // Neither ever goes back, so no other two have this sum.
+        let key: (Arc<str>, u64) = (name.into(), began.0.number() + began.1.number());
+        self.workspace_look_ups.join(key, believed, || self.find_workspace(name, began, now)).await
+    }
+
+    async fn find_workspace(
+        &self,
+        name: &str,
+        (began, began_without): (Moment, Moment),
+        now: Timestamp,
+    ) -> Result<Option<Workspace>, Problem> {
+        let found = self.store.workspaces.by_name(name).await?;
+        match &found {
+            Some(workspace) => self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now),
+            None if is_name(name) => self.unknown_workspaces.put_of(began_without, name.into(), (), now),
+            // None can ever be called so, and the name may be long.
+            None => {}
+        }
+        Ok(found)
+    }
+
     /// The workspace called `name`, if `principal` belongs to it.
     pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
         let now = self.clock.now();
@@ -237,17 +262,7 @@ impl App {
             Some(workspace) => Some(workspace),
             // As soon as one of others: how long it takes must not tell which of them is there.
             None if self.unknown_workspaces.get_within(name, now, believed).is_some() => None,
-            None => {
-                let (began, began_without) = (self.workspaces.moment(), self.unknown_workspaces.moment());
-                let found = self.store.workspaces.by_name(name).await?;
-                match &found {
-                    Some(workspace) => self.workspaces.put_of(began, Arc::clone(&workspace.name), workspace.clone(), now),
-                    None if is_name(name) => self.unknown_workspaces.put_of(began_without, name.into(), (), now),
-                    // None can ever be called so, and the name may be long.
-                    None => {}
-                }
-                found
-            }
+            None => self.look_for_workspace(name, now, believed).await?,
         };
         found
             .filter(|workspace| workspace.status != Status::Deleting)

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     ClientAddress,
-    app::App,
+    app::{App, Within},
     auth::{BELIEVED, guesser, no_workspace},
     problem::Problem,
 };
@@ -303,19 +303,25 @@ impl App {
             return Ok(Some(person.outside()));
         }
         let identity = user.identity();
-        let (key, now) = ((workspace.id, Arc::clone(&identity)), self.clock.now());
+        let (key, now, believed) = ((workspace.id, Arc::clone(&identity)), self.clock.now(), self.dispatch.believed(believed));
         // Of all sessions of theirs alike.
-        let scopes = match self.members.get_within(&key, now, self.dispatch.believed(believed)) {
+        let scopes = match self.members.get_within(&key, now, believed) {
             Some(known) => known,
             None => {
                 let began = self.members.moment();
-                let standing = self.store.members.standing(workspace.id, user).await?;
-                let scopes = standing.map(|standing| SharedScopes::from(standing.scopes(user)));
-                self.members.put_of(began, key, scopes.clone(), now);
-                scopes
+                let look_up = || self.find_standing(key.clone(), user, began, now);
+                // One for all who need it at the same time.
+                self.member_look_ups.join((key.clone(), began.number()), believed, look_up).await?
             }
         };
         Ok(scopes.map(|scopes| Arc::new(Principal { token: person.session.id, workspace: Some(workspace.id), identity, scopes })))
+    }
+
+    async fn find_standing(&self, key: Within, user: &Name, began: Moment, now: Timestamp) -> Result<Option<SharedScopes>, Problem> {
+        let standing = self.store.members.standing(key.0, user).await?;
+        let scopes = standing.map(|standing| SharedScopes::from(standing.scopes(user)));
+        self.members.put_of(began, key, scopes.clone(), now);
+        Ok(scopes)
     }
 
     /// Opens a session; `password` is the PHC string of the one that was shown. None if meanwhile it is another, or the user was disabled.

@@ -6,21 +6,21 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-use sandmill_model::auth::TokenHash;
 use tokio::sync::{MutexGuard, OnceCell};
 
 /// What is looked up, and at what moment: a count of all that was forgotten. A look-up that began before says nothing of what is asked
 /// after.
-pub(crate) type Key = (TokenHash, u64);
+pub(crate) type Key<K> = (K, u64);
 
 /// How long a look-up waits for the one before; one that does not come back is in nobody's way for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Flights<T>(Mutex<HashMap<Key, Weak<Way<T>>>>);
+pub(crate) struct Flights<K, T>(Mutex<HashMap<Key<K>, Weak<Way<T>>>>);
 
 /// Look-ups of one key: at most two of them are under way, the second only if the first takes long.
 struct Way<T> {
@@ -41,16 +41,16 @@ struct Flight<T> {
     found: OnceCell<T>,
 }
 
-impl<T> Default for Flights<T> {
+impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<T: Clone> Flights<T> {
+impl<K: Eq + Hash, T: Clone> Flights<K, T> {
     /// What `look_up` finds, or one of the same key that began no longer than `believed` ago, or after the call. If whoever began it goes
     /// away, the next of those who wait begins again.
-    pub(crate) async fn join<F: Future<Output = T>>(&self, key: Key, believed: Duration, look_up: impl FnOnce() -> F) -> T {
+    pub(crate) async fn join<F: Future<Output = T>>(&self, key: Key<K>, believed: Duration, look_up: impl FnOnce() -> F) -> T {
         let way = self.way(key);
         let flight = way.flight(believed);
         let (way, flight) = (&*way, &flight);
@@ -62,7 +62,7 @@ impl<T: Clone> Flights<T> {
         flight.found.get_or_init(begin).await.clone()
     }
 
-    fn way(&self, key: Key) -> Arc<Way<T>> {
+    fn way(&self, key: Key<K>) -> Arc<Way<T>> {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(way) = ways.get(&key).and_then(Weak::upgrade) {
             return way;
@@ -123,13 +123,14 @@ mod tests {
     };
 
     use futures_util::{FutureExt, future::join_all};
+    use sandmill_model::auth::TokenHash;
     use tokio::{sync::Notify, task::yield_now};
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn key(secret: &str, moment: u64) -> Key {
+    fn key(secret: &str, moment: u64) -> Key<TokenHash> {
         (TokenHash::of(secret), moment)
     }
 

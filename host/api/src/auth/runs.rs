@@ -6,13 +6,19 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method, header, request::Parts};
 use sandmill_dispatch::{Dispatch, RunCaller};
 use sandmill_model::{
-    Code, RunAs, RunId, WorkspaceId,
+    Code, RunAs, RunId, Timestamp, WorkspaceId,
     auth::{Principal, Scope, SharedScopes},
+    recent::Moment,
 };
 use sandmill_store::StoreError;
 
 use super::{BELIEVED, Caller, Shown, unauthorized};
-use crate::{app::App, on_behalf::OnBehalf, problem::Problem, request::url};
+use crate::{
+    app::{App, Within},
+    on_behalf::OnBehalf,
+    problem::Problem,
+    request::url,
+};
 
 /// As whom the operator's token acts, which no user is called.
 const OPERATOR: &str = "u/admin";
@@ -74,12 +80,17 @@ impl App {
     }
 
     async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<SharedScopes, Problem> {
-        let (key, now) = ((workspace, Arc::clone(identity)), self.clock.now());
-        if let Some(scopes) = self.identities.get_within(&key, now, self.dispatch.believed(believed)) {
+        let (key, now, believed) = ((workspace, Arc::clone(identity)), self.clock.now(), self.dispatch.believed(believed));
+        if let Some(scopes) = self.identities.get_within(&key, now, believed) {
             return Ok(scopes);
         }
         let began = self.identities.moment();
-        let scopes: SharedScopes = self.present_scopes(workspace, identity).await?.into();
+        // One for all who need it at the same time.
+        self.identity_look_ups.join((key.clone(), began.number()), believed, || self.find_scopes(key, began, now)).await
+    }
+
+    async fn find_scopes(&self, key: Within, began: Moment, now: Timestamp) -> Result<SharedScopes, Problem> {
+        let scopes: SharedScopes = self.present_scopes(key.0, &key.1).await?.into();
         // What they still may stays where it is: what was made of it for each of their runs holds.
         let scopes = self.identities.last(&key).filter(|last| *last == scopes).unwrap_or(scopes);
         self.identities.put_of(began, key, Arc::clone(&scopes), now);

@@ -201,6 +201,20 @@ async fn a_revocation_is_seen_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_workspace_is_looked_up_once_for_all_who_need_it() {
+    let api = Api::new().await;
+    for (uri, status) in [("/api/w/w/scripts", 200), ("/api/w/nobodys/scripts", 404)] {
+        assert_eq!(get(uri).to(&api).await.status, status);
+        api.clock.advance(Duration::from_secs(2));
+        let before = api.faults.workspaces_looked_up();
+        let answers = futures_util::future::join_all((0..200).map(|_| get(uri).to(&api))).await;
+        assert!(answers.iter().all(|answer| answer.status == status), "{uri}");
+        assert_eq!(api.faults.workspaces_looked_up() - before, 1, "{uri}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn metrics_are_the_installations() {
     let api = Api::new().await;
     api.token("sm_workspace", Some(api.workspace), &["*:*"]).await;

@@ -6,9 +6,10 @@ use std::sync::{
 };
 
 use sandmill_model::{
-    AuditId, BoxFuture, Output, RunId, RunRecord, Timestamp, WorkspaceId,
+    AuditId, BoxFuture, Output, RunId, RunRecord, Timestamp, WorkspaceId, WorkspaceSettings,
     audit::{Entry, Link, Record},
     run::FinishedRun,
+    settings::{InvalidSettings, Patch},
 };
 use sandmill_store::{
     Store, StoreError,
@@ -16,6 +17,7 @@ use sandmill_store::{
     history::{History, Kin, LogCursor, LogPage, LogPart, RunFilter, RunPage},
     nodes::Incarnation,
     objects::Objects,
+    workspaces::{Change, NewWorkspace, Status, Unmade, Workspace, Workspaces},
 };
 use tokio::sync::watch;
 
@@ -36,6 +38,8 @@ pub(crate) struct Faults {
     holds: watch::Sender<bool>,
     /// Those that wait so.
     held: watch::Sender<usize>,
+    /// How often a workspace was looked up by its name.
+    workspaces: AtomicUsize,
 }
 
 impl Default for Faults {
@@ -48,6 +52,7 @@ impl Default for Faults {
             holds_lists: watch::Sender::new(false),
             holds: watch::Sender::new(false),
             held: watch::Sender::new(0),
+            workspaces: AtomicUsize::new(0),
         }
     }
 }
@@ -88,6 +93,10 @@ impl Faults {
         *self.logs.lock().unwrap() = fault;
     }
 
+    pub(crate) fn workspaces_looked_up(&self) -> usize {
+        self.workspaces.load(SeqCst)
+    }
+
     pub(crate) fn after_log_pages(&self, count: usize) {
         self.log_pages.store(count, SeqCst);
     }
@@ -98,7 +107,8 @@ pub(crate) fn with(faults: &Arc<Faults>, store: Store) -> Store {
     let objects = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.objects) });
     let history = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.history) });
     let audit = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.audit) });
-    Store { objects, history, audit, ..store }
+    let workspaces = Arc::new(Faulty { faults: Arc::clone(faults), part: Arc::clone(&store.workspaces) });
+    Store { objects, history, audit, workspaces, ..store }
 }
 
 struct Faulty<T: ?Sized> {
@@ -146,6 +156,41 @@ impl Audit for Faulty<dyn Audit> {
 
     fn forget(&self, chain: Chain, recorded_before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.part.forget(chain, recorded_before)
+    }
+}
+
+impl Workspaces for Faulty<dyn Workspaces> {
+    fn ensure<'a>(&'a self, id: WorkspaceId, name: &'a str, now: Timestamp) -> BoxFuture<'a, Result<Workspace, StoreError>> {
+        self.part.ensure(id, name, now)
+    }
+
+    fn create(&self, new: NewWorkspace) -> BoxFuture<'_, Result<Result<Workspace, Unmade>, StoreError>> {
+        self.part.create(new)
+    }
+
+    fn by_name<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Workspace>, StoreError>> {
+        self.faults.workspaces.fetch_add(1, SeqCst);
+        self.part.by_name(name)
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Workspace>, StoreError>> {
+        self.part.list()
+    }
+
+    fn page<'a>(&'a self, after: Option<&'a str>, limit: u32) -> BoxFuture<'a, Result<Vec<Workspace>, StoreError>> {
+        self.part.page(after, limit)
+    }
+
+    fn set(&self, id: WorkspaceId, patch: Patch) -> BoxFuture<'_, Result<Result<WorkspaceSettings, InvalidSettings>, StoreError>> {
+        self.part.set(id, patch)
+    }
+
+    fn allot(&self, id: WorkspaceId, change: Change) -> BoxFuture<'_, Result<Result<Workspace, Unmade>, StoreError>> {
+        self.part.allot(id, change)
+    }
+
+    fn change_status(&self, id: WorkspaceId, status: Status, now: Timestamp) -> BoxFuture<'_, Result<Option<Workspace>, StoreError>> {
+        self.part.change_status(id, status, now)
     }
 }
 
