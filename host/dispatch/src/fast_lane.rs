@@ -35,7 +35,7 @@ impl Dispatch {
         let is_plain = Arc::ptr_eq(&run.policy, &inner.plain_policy) && run.dedup.is_none() && run.scheduled_for <= run.created_at;
         // Where it stands must be known before it starts another.
         let is_first = run.lineage.is_none();
-        is_plain && is_first && inner.options.role.executes() && inner.write_behind.has_room() && self.has_place(run.workspace)
+        is_plain && is_first && inner.options.role.executes() && inner.write_behind.has_room(run.workspace) && self.has_place(run.workspace)
     }
 
     fn has_place(&self, workspace: WorkspaceId) -> bool {

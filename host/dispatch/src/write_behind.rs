@@ -1,12 +1,12 @@
 //! Records of fast-lane runs, written behind their answers in batches.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use sandmill_model::{Output, run::FinishedRun};
+use sandmill_model::{Output, WorkspaceId, run::FinishedRun};
 use sandmill_store::history::History;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +37,8 @@ struct Buffer {
     records: Vec<FinishedRun>,
     /// What each of them counts.
     sizes: VecDeque<usize>,
-    /// What they count together, with those that are being written.
-    bytes: usize,
+    /// What there is of whom, with those that are being written.
+    shares: Shares,
     /// Records in a batch that is being written.
     writing: usize,
     /// Counts records ever added and ever written, so that a flush knows when its records are on disk.
@@ -47,17 +47,63 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Takes the oldest records, as many as are one batch, and says what they count together.
-    fn take_batch(&mut self) -> (Vec<FinishedRun>, usize) {
-        let (count, bytes) = first_batch(&self.sizes);
+    /// Takes the oldest records, as many as are one batch, and what each of them counts.
+    fn take_batch(&mut self) -> (Vec<FinishedRun>, Vec<usize>) {
+        let (count, _) = first_batch(&self.sizes);
         self.writing = count;
-        self.sizes.drain(..count);
+        let sizes = self.sizes.drain(..count).collect();
         let rest = self.records.split_off(count);
-        (std::mem::replace(&mut self.records, rest), bytes)
+        (std::mem::replace(&mut self.records, rest), sizes)
+    }
+}
+
+/// So many records, and what they count together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Charge {
+    records: usize,
+    bytes: usize,
+}
+
+impl Charge {
+    fn add(&mut self, bytes: usize) {
+        self.records += 1;
+        self.bytes += bytes;
     }
 
-    fn is_full(&self) -> bool {
-        self.records.len() + self.writing >= WRITE_BEHIND_RECORDS_MAX || self.bytes >= WRITE_BEHIND_BYTES_MAX
+    fn give_back(&mut self, other: Self) {
+        self.records = self.records.saturating_sub(other.records);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+}
+
+/// How much of the buffer each workspace has. Nobody takes more than they leave free: one whose records come faster than they are written
+/// goes by the queue, and others keep the fast lane.
+#[derive(Default)]
+struct Shares {
+    all: Charge,
+    of: HashMap<WorkspaceId, Charge>,
+}
+
+impl Shares {
+    fn has_room(&self, workspace: WorkspaceId) -> bool {
+        let own = self.of.get(&workspace).copied().unwrap_or_default();
+        own.records < WRITE_BEHIND_RECORDS_MAX.saturating_sub(self.all.records)
+            && own.bytes < WRITE_BEHIND_BYTES_MAX.saturating_sub(self.all.bytes)
+    }
+
+    fn add(&mut self, workspace: WorkspaceId, bytes: usize) {
+        self.all.add(bytes);
+        self.of.entry(workspace).or_default().add(bytes);
+    }
+
+    fn give_back(&mut self, workspace: WorkspaceId, charge: Charge) {
+        self.all.give_back(charge);
+        if let Some(own) = self.of.get_mut(&workspace) {
+            own.give_back(charge);
+            if own.records == 0 {
+                self.of.remove(&workspace);
+            }
+        }
     }
 }
 
@@ -70,9 +116,9 @@ impl WriteBehind {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a record could be added now without waiting.
-    pub(crate) fn has_room(&self) -> bool {
-        !self.buffer().is_full()
+    /// Whether a record of the workspace could be added now without waiting.
+    pub(crate) fn has_room(&self, workspace: WorkspaceId) -> bool {
+        self.buffer().shares.has_room(workspace)
     }
 
     /// Records that are not written yet.
@@ -84,12 +130,12 @@ impl WriteBehind {
     /// Adds a record. The run has happened, so it is never refused: what keeps the buffer bounded is that no new run enters
     /// the fast lane while it is full.
     pub(crate) fn push(&self, record: FinishedRun) {
-        let bytes = charge_bytes(&record);
+        let (workspace, bytes) = (record.run.workspace, charge_bytes(&record));
         let count = {
             let mut buffer = self.buffer();
             buffer.records.push(record);
             buffer.sizes.push_back(bytes);
-            buffer.bytes += bytes;
+            buffer.shares.add(workspace, bytes);
             buffer.added += 1;
             buffer.records.len()
         };
@@ -144,9 +190,13 @@ impl WriteBehind {
 
     /// Writes one batch; returns whether there is more to write.
     async fn write_batch(&self) -> bool {
-        let (batch, bytes) = self.buffer().take_batch();
+        let (batch, sizes) = self.buffer().take_batch();
         if batch.is_empty() {
             return false;
+        }
+        let mut charges: HashMap<WorkspaceId, Charge> = HashMap::new();
+        for (record, bytes) in batch.iter().zip(sizes) {
+            charges.entry(record.run.workspace).or_default().add(bytes);
         }
         let count = batch.len();
         let mut delay = RETRY_DELAY;
@@ -162,7 +212,9 @@ impl WriteBehind {
         let more = {
             let mut buffer = self.buffer();
             buffer.writing = 0;
-            buffer.bytes -= bytes;
+            for (workspace, charge) in charges {
+                buffer.shares.give_back(workspace, charge);
+            }
             buffer.done += count as u64;
             !buffer.records.is_empty()
         };
@@ -194,7 +246,34 @@ fn charge_bytes(record: &FinishedRun) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn few_workspaces_do_not_fill_the_buffer() {
+        let one = || WorkspaceId::new(Timestamp::from_micros(0));
+        let check = |bytes: usize, most: usize| {
+            let mut shares = Shares::default();
+            let workspaces: Vec<WorkspaceId> = (0..8).map(|_| one()).collect();
+            for (number, workspace) in workspaces.iter().enumerate() {
+                let mut count = 0;
+                while shares.has_room(*workspace) {
+                    shares.add(*workspace, bytes);
+                    count += 1;
+                }
+                assert!(count > 0 && (number > 0 || count == most), "{number}: {count}");
+            }
+            assert!(shares.has_room(one()), "others have room");
+            for workspace in &workspaces {
+                let own = shares.of[workspace];
+                shares.give_back(*workspace, own);
+            }
+            assert!(shares.of.is_empty() && shares.all == Charge::default());
+        };
+        check(RECORD_OVERHEAD_BYTES, WRITE_BEHIND_RECORDS_MAX / 2);
+        check(WRITE_BEHIND_BYTES_MAX / 1_000, 501);
+    }
 
     #[test]
     fn a_batch_is_so_many_records_or_so_many_bytes_and_never_nothing() {

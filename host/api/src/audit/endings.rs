@@ -1,7 +1,8 @@
 //! A change goes on to its end although whoever asked for it has gone: else nobody could tell how far it came.
 //!
 //! A request is answered by the task of its connection. If that drops it while a change is under way, a task of its own takes the change
-//! over. So many are taken over at once for one workspace, and for all; what is more breaks off, and its entry says that its end is unknown.
+//! over. So many are taken over at once for one workspace, and for all, and for nobody more than are left free; what is more breaks off, and
+//! its entry says that its end is unknown.
 
 use std::{
     collections::HashMap,
@@ -79,9 +80,10 @@ impl Endings {
     /// None: too many go on already.
     fn place(self: &Arc<Self>, whose: Whose) -> Option<Place> {
         let mut under_way = self.lock();
-        let all: usize = under_way.values().sum();
+        let free = ALL_MAX.saturating_sub(under_way.values().sum());
         let each = under_way.get(&whose).copied().unwrap_or_default();
-        if all >= ALL_MAX || each >= EACH_MAX {
+        // So that a few do not take all places.
+        if each >= EACH_MAX.min(free) {
             return None;
         }
         under_way.insert(whose, each + 1);
@@ -204,6 +206,14 @@ mod tests {
         assert!(endings.place(other).is_some(), "others have places of their own");
         drop(places);
         assert!(endings.lock().is_empty());
+        let many: Vec<Place> = (0..20)
+            .flat_map(|_| {
+                let each = workspace();
+                (0..1_000).map_while(|_| endings.place(each)).collect::<Vec<Place>>()
+            })
+            .collect();
+        assert!(endings.place(workspace()).is_some(), "{} places of a few do not keep others out", many.len());
+        drop(many);
         let all: Vec<Place> = (0..10 * ALL_MAX).map_while(|_| endings.place(workspace())).collect();
         assert_eq!(all.len(), ALL_MAX);
     }
