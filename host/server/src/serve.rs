@@ -31,7 +31,7 @@ const ENDINGS_DRAIN: Duration = Duration::from_secs(5);
 const POLLS_PER_LOOK: u32 = 8;
 /// How long work on other threads may go on when all else has ended.
 const STRAGGLERS_LIMIT: Duration = Duration::from_secs(2);
-/// Connections of runs to the API of their node.
+/// Connections of runs to the API of their node; their side keeps each workspace from taking more than is left free of as many.
 const RUNS_CONNECTIONS_MAX: usize = 1_000;
 
 pub(crate) fn serve(options: ServeOptions) -> anyhow::Result<()> {

@@ -24,11 +24,11 @@ use super::{
     addresses::AddressPolicy,
     api::{self, ApiPort},
     body::{Activity, UpBody},
-    connect::{Connector, Dial, Wanted},
+    connect::{Connector, Dial, Places, Wanted},
     fault::Fault,
     limits::{
-        API_CONNECTIONS_MAX, CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION, IDLE_CONNECTIONS_PER_ORIGIN,
-        WAIT_FOR_CONNECTION, WINDOW_BYTES,
+        API_CONNECTIONS_MAX, API_CONNECTIONS_OF_ALL_MAX, CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION,
+        IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
     },
     resolve::{Resolver, SystemResolver},
     stand_in::StandIn,
@@ -69,6 +69,8 @@ pub struct Outbound {
     stand_in: Option<StandIn>,
     pub(crate) traffic: Arc<dyn TrafficPort>,
     api: OnceLock<Arc<dyn ApiPort>>,
+    /// Connections to the API that no workspace has.
+    api_connections: Arc<Semaphore>,
     clients: Mutex<HashMap<WorkspaceId, Kept>>,
 }
 
@@ -83,7 +85,8 @@ impl Outbound {
     pub fn new(options: OutboundOptions) -> Result<Self, InvalidAuthorities> {
         let OutboundOptions { policy, authorities, limits, resolver, stand_in, traffic } = options;
         let tls = tls::config(authorities.as_deref())?;
-        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, api: OnceLock::new(), clients: Mutex::default() })
+        let api_connections = Arc::new(Semaphore::new(API_CONNECTIONS_OF_ALL_MAX));
+        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, api: OnceLock::new(), api_connections, clients: Mutex::default() })
     }
 
     /// From now on runs reach the API. It is said once the node listens; only the first who says so is heard.
@@ -144,14 +147,16 @@ pub(super) struct Timeouts {
 impl WorkspaceClient {
     fn new(outbound: &Outbound) -> Self {
         let limits = &outbound.limits;
+        let of_world = Places::new(limits.connections_per_workspace, None);
+        let of_api = Places::new(limits.connections_per_workspace.min(API_CONNECTIONS_MAX), Some(Arc::clone(&outbound.api_connections)));
         Self {
-            client: Self::client(outbound, outbound.policy.clone(), outbound.stand_in, limits.connections_per_workspace),
-            api: Self::client(outbound, api::policy(), None, limits.connections_per_workspace.min(API_CONNECTIONS_MAX)),
+            client: Self::client(outbound, outbound.policy.clone(), outbound.stand_in, of_world),
+            api: Self::client(outbound, api::policy(), None, of_api),
             requests: Arc::new(Semaphore::new(limits.requests_per_workspace)),
         }
     }
 
-    fn client(outbound: &Outbound, policy: AddressPolicy, stand_in: Option<StandIn>, connections: usize) -> Client<Connector, UpBody> {
+    fn client(outbound: &Outbound, policy: AddressPolicy, stand_in: Option<StandIn>, connections: Places) -> Client<Connector, UpBody> {
         let limits = &outbound.limits;
         let dial = Dial::new(policy, Arc::clone(&outbound.resolver), limits.connect);
         let connector = Connector::new(dial, outbound.tls.clone(), stand_in, connections);

@@ -25,14 +25,14 @@ use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::futures::TaskLocalFuture,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::Service;
 
 use super::{
     addresses::{AddressPolicy, Denied},
-    limits::{ADDRESSES_MAX, ADDRESSES_TRIED, LOOKUPS_PER_WORKSPACE, WAIT_FOR_CONNECTION},
+    limits::{ADDRESSES_MAX, ADDRESSES_TRIED, LOOK_EVERY, LOOKUPS_PER_WORKSPACE, WAIT_FOR_CONNECTION},
     resolve::Resolver,
     stand_in::StandIn,
 };
@@ -83,20 +83,63 @@ impl Wanted {
     }
 }
 
+/// As many connections as one workspace may have.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Share>);
+
+struct Share {
+    places: usize,
+    free: Arc<Semaphore>,
+    /// Where all workspaces together may have only so many: those that are free.
+    of_all: Option<Arc<Semaphore>>,
+    /// One looks for a place among those of all at a time; the others stand in line behind it.
+    line: tokio::sync::Mutex<()>,
+}
+
+/// Of the workspace, and of all.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+impl Places {
+    pub(super) fn new(places: usize, of_all: Option<Arc<Semaphore>>) -> Self {
+        let free = Arc::new(Semaphore::new(places));
+        Self(Arc::new(Share { places, free, of_all, line: tokio::sync::Mutex::default() }))
+    }
+
+    /// Waits for one. Of all a workspace takes no more than it leaves free: so a few do not take them all.
+    async fn take(&self) -> Option<Permits> {
+        let Share { places, free, of_all, line } = &*self.0;
+        let Some(of_all) = of_all else {
+            return Some((Arc::clone(free).acquire_owned().await.ok()?, None));
+        };
+        let _first = line.lock().await;
+        let own = Arc::clone(free).acquire_owned().await.ok()?;
+        loop {
+            if let Ok(place) = Arc::clone(of_all).try_acquire_owned() {
+                let taken = places.saturating_sub(free.available_permits());
+                // It had less than was free before it took this one.
+                if taken <= of_all.available_permits() + 1 {
+                    return Some((own, Some(place)));
+                }
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
 /// Makes connections of one workspace.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Dial>,
     stand_in: Option<StandIn>,
-    connections: Arc<Semaphore>,
+    connections: Places,
     limit: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(dial: Dial, tls: ClientConfig, stand_in: Option<StandIn>, connections: usize) -> Self {
+    pub(super) fn new(dial: Dial, tls: ClientConfig, stand_in: Option<StandIn>, connections: Places) -> Self {
         let limit = dial.limit;
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(dial);
-        Self { https, stand_in, connections: Arc::new(Semaphore::new(connections)), limit }
+        Self { https, stand_in, connections, limit }
     }
 }
 
@@ -113,11 +156,11 @@ impl Service<Uri> for Connector {
         let Self { https, stand_in, connections, limit } = self.clone();
         let wanted = Wanted::by_this_request();
         Box::pin(async move {
-            let permit = timeout(WAIT_FOR_CONNECTION, wanted.of(connections.acquire_owned())).await;
-            let permit = permit.ok().flatten().and_then(Result::ok).ok_or(ConnectError::Exhausted)?;
+            let permits = timeout(WAIT_FOR_CONNECTION, wanted.of(connections.take())).await;
+            let permits = permits.ok().flatten().flatten().ok_or(ConnectError::Exhausted)?;
             let host = uri.host().unwrap_or_default().to_owned();
             let io = timeout(limit, connected(https, stand_in, uri)).await.map_err(|_| ConnectError::Timeout(host))??;
-            Ok(Held { io, _permit: permit })
+            Ok(Held { io, _permits: permits })
         })
     }
 }
@@ -210,10 +253,10 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// A connection that holds its permit until it is closed.
+/// A connection that holds its permits until it is closed.
 pub(super) struct Held<T> {
     io: T,
-    _permit: OwnedSemaphorePermit,
+    _permits: Permits,
 }
 
 impl<T: Connection> Connection for Held<T> {
@@ -247,5 +290,44 @@ impl<T: Write + Unpin> Write for Held<T> {
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn few_workspaces_do_not_have_all_connections() {
+        let of_all = Arc::new(Semaphore::new(64));
+        let workspace = || Places::new(32, Some(Arc::clone(&of_all)));
+        let mut held = Vec::new();
+        for expected in [32, 16, 8, 4] {
+            // What waits for nothing is told to wait now and then, for the sake of other tasks; not at once after it has.
+            tokio::task::yield_now().await;
+            let places = workspace();
+            let before = held.len();
+            while let Some(permits) = places.take().now_or_never() {
+                held.extend(permits);
+            }
+            assert_eq!(held.len() - before, expected);
+        }
+        tokio::task::yield_now().await;
+        let other = workspace();
+        assert!(other.take().now_or_never().flatten().is_some(), "another has one");
+        // Who waits has one once another is closed.
+        let (waits, last) = (workspace(), of_all.clone().acquire_many_owned(4).await.unwrap());
+        let (permits, ()) = tokio::join!(waits.take(), async {
+            tokio::task::yield_now().await;
+            drop(last);
+        });
+        assert!(permits.is_some());
+        drop((held, permits));
+        assert_eq!(of_all.available_permits(), 64);
+        let alone = Places::new(2, None);
+        let own = (alone.take().await, alone.take().await);
+        assert!(own.0.is_some() && own.1.is_some() && alone.take().now_or_never().is_none());
     }
 }

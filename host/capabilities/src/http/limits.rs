@@ -9,8 +9,12 @@ const MIB: u64 = 1024 * 1024;
 pub(super) const CLIENTS_MAX: usize = 4_096;
 /// Connections that stay open without a request, to one origin for one workspace.
 pub(super) const IDLE_CONNECTIONS_PER_ORIGIN: usize = 32;
-/// Connections of one workspace to the API of the node, which has a thousand for all.
+/// Connections of one workspace to the API of the node.
 pub(super) const API_CONNECTIONS_MAX: usize = 32;
+/// The same of all of them: as many as the node takes. A workspace has no more than it leaves free.
+pub(super) const API_CONNECTIONS_OF_ALL_MAX: usize = 1_000;
+/// How often who waits for one looks for what others have closed.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For how long they do.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(10);
 /// How long a request waits for one of its workspace's connections.
