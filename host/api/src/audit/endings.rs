@@ -1,8 +1,8 @@
 //! A change goes on to its end although whoever asked for it has gone: else nobody could tell how far it came.
 //!
 //! A request is answered by the task of its connection. If that drops it while a change is under way, a task of its own takes the change
-//! over. So many are taken over at once for one workspace, and for all, and for nobody more than are left free; what is more breaks off, and
-//! its entry says that its end is unknown.
+//! over. So many are taken over at once for one workspace, and for all, and for nobody more than are left free; what is more breaks off,
+//! and its entry says that its end is unknown.
 
 use std::{
     collections::HashMap,

@@ -12,8 +12,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Request;
-use sandmill_api::ApiOptions;
+use sandmill_api::{ApiOptions, BodyRoom, ClientAddress};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::support::{ADMIN, Api, post, put};
@@ -87,6 +88,61 @@ async fn a_script_may_take_less_than_the_server() {
     put("/api/w/w/scripts/f/t/null").json(json!({"language": "typescript", "source": "", "manifest": manifest})).to(&api).await;
     assert_eq!(post("/probe/w/run/f/t/null").body("{\"a\": 123}").to(&api).await.status, 200);
     post("/probe/w/run/f/t/null").body("{\"a\": 1234}").to(&api).await.is_problem(413, "payload_too_large");
+    api.stop().await;
+}
+
+/// Strangers send them.
+#[tokio::test]
+async fn a_login_is_small() {
+    const LOGIN_BYTES_MAX: usize = 16 * 1024;
+    let api = Api::new().await;
+    for uri in ["/api/auth/login", "/api/auth/invitation", "/api/auth/oidc/exchange"] {
+        let send = |bytes: usize| post(uri).no_token().header("content-type", "application/json").body(" ".repeat(bytes));
+        assert_ne!(send(LOGIN_BYTES_MAX).to(&api).await.status, 413, "{uri}");
+        send(LOGIN_BYTES_MAX + 1).to(&api).await.is_problem(413, "payload_too_large");
+    }
+    api.stop().await;
+}
+
+/// A request from an address, whose body comes in these parts; if it announces more, the rest never comes.
+fn in_parts(uri: &str, address: [u8; 4], announced: Option<usize>, parts: &[&'static str]) -> Request<Body> {
+    let parts: Vec<Result<Bytes, std::io::Error>> = parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect();
+    let mut request = Request::builder().method("POST").uri(uri).header("authorization", format!("Bearer {ADMIN}"));
+    let body = match announced {
+        Some(length) => {
+            request = request.header("content-length", length);
+            Body::from_stream(stream::iter(parts).chain(stream::pending()).boxed())
+        }
+        None => Body::from_stream(stream::iter(parts)),
+    };
+    let mut request = request.body(body).unwrap();
+    request.extensions_mut().insert(ClientAddress { address: address.into(), is_secure: true });
+    request
+}
+
+#[tokio::test]
+async fn bodies_of_strangers_that_stop_keep_nobody_out() {
+    // Of one address, and some more.
+    const PLACES: usize = 256;
+    const MORE: usize = 4;
+    let body_room = BodyRoom { wait: Duration::from_millis(50), ..BodyRoom::default() };
+    let api = Api::with(ApiOptions { body_room, ..Default::default() }).await;
+    api.deploy("f/t/null").await;
+    let mut stopped = JoinSet::new();
+    for network in 1..=4 {
+        for _ in 0..PLACES + MORE {
+            stopped.spawn(api.router.clone().oneshot(in_parts("/api/auth/login", [192, 0, 2, network], Some(100), &["{"])));
+        }
+    }
+    for _ in 0..4 * MORE {
+        assert_eq!(stopped.join_next().await.unwrap().unwrap().unwrap().status(), 429);
+    }
+    for (uri, expected) in [("/api/auth/login", 400), ("/probe/w/run/f/t/null", 200)] {
+        let answer = api.router.clone().oneshot(in_parts(uri, [192, 0, 2, 5], None, &["{", "}"])).await.unwrap();
+        assert_eq!(answer.status(), expected, "{uri}");
+    }
+    assert_eq!(stopped.len(), 4 * PLACES);
+    stopped.shutdown().await;
     api.stop().await;
 }
 
