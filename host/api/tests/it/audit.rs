@@ -279,6 +279,51 @@ async fn every_operation_that_changes_something_leaves_an_entry() {
     api.stop().await;
 }
 
+/// What passes although the workspace is archived: what ends what is there, and starts of many, each of which is refused.
+const OF_ARCHIVED: [&str; 5] = [
+    "delete /api/w/{workspace}/tokens/{id}",
+    "post /api/w/{workspace}/runs/cancel",
+    "post /api/w/{workspace}/runs/{id}/cancel",
+    "post /api/w/{workspace}/runs/rerun",
+    "post /api/w/{workspace}/dead-letters/replay",
+];
+
+#[tokio::test]
+async fn nothing_is_changed_in_an_archived_workspace() {
+    let api = Api::new().await;
+    for path in ["f/t/echo", "f/t/error"] {
+        api.deploy(path).await;
+    }
+    let of_workspaces: Vec<String> = operations().into_iter().filter(|operation| operation.contains("/w/{workspace}/")).collect();
+    assert!(OF_ARCHIVED.iter().all(|operation| of_workspaces.iter().any(|other| other == operation)), "{of_workspaces:?}");
+    for (index, operation) in of_workspaces.iter().enumerate() {
+        let runs = Runs::start(&api).await;
+        let (call, _) = example(&api, &runs, operation).await;
+        assert_eq!(post("/api/instance/workspaces/w/archive").to(&api).await.status, 200, "{operation}");
+        let request = format!("archived-{index}");
+        let answer = call.header("x-request-id", &request).to(&api).await;
+        if OF_ARCHIVED.contains(&operation.as_str()) {
+            assert!(answer.status.is_success(), "{operation}: {answer:?}");
+        } else {
+            assert_eq!(answer.status, 409, "{operation}: {answer:?}");
+            answer.is_problem(409, "workspace_archived");
+            let found = of_request(&api, "w/w", &request).await;
+            assert!(found.is_empty(), "{operation}: it was not denied, and nothing was changed: {found:?}");
+        }
+        assert_eq!(post("/api/instance/workspaces/w/unarchive").to(&api).await.status, 200, "{operation}");
+    }
+    // Each of many is refused by itself, and their letters stay.
+    let dead = Runs::start(&api).await.dead;
+    post("/api/instance/workspaces/w/archive").to(&api).await;
+    for path in ["runs/rerun", "dead-letters/replay"] {
+        let receipt = post(format!("/api/w/w/{path}")).json(json!({"filter": {"path": "f/t/error"}})).to(&api).await.value();
+        assert_eq!((&receipt["done"], &receipt["problems"][0]["code"]), (&json!(0), &json!("workspace_archived")), "{path}: {receipt}");
+    }
+    let letters = get("/api/w/w/dead-letters").to(&api).await.text().to_owned();
+    assert!(letters.contains(&dead), "{letters}");
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn whoever_logs_in_leaves_entries_without_secrets() {
     let api = Api::new().await;
@@ -301,8 +346,9 @@ async fn whoever_logs_in_leaves_entries_without_secrets() {
     assert_eq!(changed.status, 200, "{changed:?}");
     let session = changed.value()["token"].as_str().unwrap().to_owned();
     assert_eq!(asked(post("/api/auth/logout").token(&session), "out").to(&api).await.status, 204);
-    let invitation = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value()["invitation"].clone();
-    let accept = post("/api/auth/invitation").no_token().json(json!({"invitation": invitation, "user": "cy", "password": PASSWORD}));
+    let invited = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value();
+    let with = json!({"invitation": invited["invitation"], "user": "cy", "password": PASSWORD});
+    let accept = post("/api/auth/invitation").no_token().json(with);
     assert_eq!(asked(accept, "in").to(&api).await.status, 201);
     for (request, action, outcome, kind, identity) in [
         ("wrong", "auth.failed", "denied", "anonymous", json!(null)),
@@ -314,10 +360,19 @@ async fn whoever_logs_in_leaves_entries_without_secrets() {
         ("in", "auth.invitation", "done", "anonymous", json!("u/cy")),
     ] {
         let found = of_request(&api, "instance", request).await;
-        assert_eq!(found.len(), 1, "{request}: {found:?}");
+        // Who comes in by an invitation is made a user, which has an entry of its own, before.
+        assert_eq!(found.len(), if request == "in" { 2 } else { 1 }, "{request}: {found:?}");
         let said = (&found[0]["action"], &found[0]["outcome"], &found[0]["actor"]["kind"], &found[0]["actor"]["identity"]);
         assert_eq!(said, (&json!(action), &json!(outcome), &json!(kind), &identity), "{request}");
     }
+    let made = of_request(&api, "instance", "in").await.swap_remove(1);
+    assert_eq!((&made["action"], &made["target"], &made["before"]), (&json!("users.create"), &json!("cy"), &Value::Null), "{made}");
+    assert_eq!((&made["actor"]["identity"], &made["after"]["has_password"]), (&json!("u/cy"), &json!(true)), "{made}");
+    let became = of_request(&api, "w/w", "in").await;
+    assert_eq!((became.len(), &became[0]["action"], &became[0]["target"]), (1, &json!("members.put"), &json!("cy")), "{became:?}");
+    let by = format!("invitation {}", invited["id"].as_str().unwrap());
+    assert_eq!((&became[0]["actor"], &became[0]["before"]), (&made["actor"], &Value::Null), "{became:?}");
+    assert_eq!(became[0]["after"], json!({"role": "viewer", "by": by}), "{became:?}");
     for entry in [entries(&api, "instance").await, entries(&api, "w/w").await].concat() {
         let text = entry.to_string();
         for secret in ["hunter2", "ss_", "si_", "argon2"] {
