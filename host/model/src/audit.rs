@@ -42,6 +42,8 @@ pub enum ActorKind {
     Run,
     /// The server itself.
     System,
+    /// Whoever starts the server, by what they tell it.
+    Operator,
 }
 
 /// What came of it.
@@ -73,7 +75,7 @@ macro_rules! names {
     };
 }
 
-names!(ActorKind: Anonymous "anonymous" Token "token" Session "session" Run "run" System "system");
+names!(ActorKind: Anonymous "anonymous" Token "token" Session "session" Run "run" System "system" Operator "operator");
 names!(AuditOutcome: Done "done" Denied "denied" Failed "failed" Unknown "unknown");
 
 /// Who acted.
