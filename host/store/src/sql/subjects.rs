@@ -247,28 +247,35 @@ async fn give(user: &Name, roles: &[(Arc<str>, Role)], now: Timestamp, conn: &mu
             wanted.push((WorkspaceId(row.uuid(0)?), *role, read_status(&row, 1)?));
         }
     }
-    let rows = conn.rows("SELECT workspace, role, created_by FROM members WHERE user_name = $1", values![user.as_str()]).await?;
+    let rows = conn
+        .rows(
+            "SELECT m.workspace, m.role, m.created_by, w.status FROM members m LEFT JOIN workspaces w ON w.id = m.workspace
+             WHERE m.user_name = $1 ORDER BY m.workspace",
+            values![user.as_str()],
+        )
+        .await?;
     let mut present = Vec::with_capacity(rows.len());
     for row in &rows {
-        present.push((WorkspaceId(row.uuid(0)?), members::read_role(row, 1)?, row.text(2)? == BY_GROUPS));
+        present.push((WorkspaceId(row.uuid(0)?), members::read_role(row, 1)?, row.text(2)? == BY_GROUPS, read_status(row, 3)?));
     }
     let mut changes = Vec::new();
-    for (workspace, role, by_groups) in &present {
+    for (workspace, role, by_groups, status) in &present {
         let is_named = wanted.iter().any(|(id, ..)| id == workspace);
-        if *by_groups && !is_named && members::remove(*workspace, user, conn).await? {
+        // What is being deleted has nobody any more to tell it to.
+        if *by_groups && !is_named && members::remove(*workspace, user, conn).await? && *status != Status::Deleting {
             changes.push(RoleChange { workspace: *workspace, before: Some(*role), after: None });
         }
     }
     // What is archived is not changed; but nobody goes on to read it whom groups do not name any more.
     for (workspace, role, _) in wanted.into_iter().filter(|(.., status)| *status == Status::Active) {
         let before = present.iter().find(|(id, ..)| *id == workspace);
-        if before.is_some_and(|(_, own, by_groups)| *own == role || !by_groups) {
+        if before.is_some_and(|(_, own, by_groups, _)| *own == role || !by_groups) {
             continue;
         }
         let new = NewMember { workspace, user: user.clone(), role, by: BY_GROUPS.into(), now };
         // One that is full takes nobody in; that keeps nobody from logging in.
         if members::put(&new, conn).await? == MemberPut::Done {
-            changes.push(RoleChange { workspace, before: before.map(|(_, own, _)| *own), after: Some(role) });
+            changes.push(RoleChange { workspace, before: before.map(|(_, own, ..)| *own), after: Some(role) });
         }
     }
     Ok(changes)
