@@ -140,6 +140,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::auth::Scopes;
+
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     fn known(expires_at: Option<Timestamp>) -> Known {
-        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Arc::default() };
+        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Scopes::default() };
         Known { principal, expires_at, last_used_at: None }
     }
 
