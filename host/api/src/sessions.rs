@@ -70,7 +70,7 @@ impl Person {
     /// As whom they act outside of any workspace: there only who administers the installation may do anything.
     pub(crate) fn outside(&self) -> Arc<Principal> {
         let User { name, is_instance_admin, .. } = &self.session.user;
-        let scopes = if *is_instance_admin { [Scope::all()].into() } else { Scopes::default() };
+        let scopes: Scopes = if *is_instance_admin { [Scope::all()].into() } else { Scopes::default() };
         Arc::new(Principal { token: self.session.id, workspace: None, identity: name.identity(), scopes })
     }
 

@@ -37,7 +37,7 @@ impl FromIterator<Scope> for Scopes {
 impl Scopes {
     /// What both lists cover.
     #[must_use]
-    pub const fn of_both(own: SharedScopes, within: SharedScopes) -> Self {
+    pub fn of_both(own: SharedScopes, within: SharedScopes) -> Self {
         Self { own, within: Some(within) }
     }
 

@@ -72,7 +72,7 @@ pub(super) async fn list(
             end = end.max(end_of_stretch(&mut conn, table, (workspace, before), *stretch).await?);
         }
         // Whoever may not see the last of them learns no more than about when it was.
-        let end = end.map(|end| if !filter.within.is_empty() { end.to_the_second() } else { end });
+        let end = end.map(|end| if filter.within.is_empty() { end } else { end.to_the_second() });
         let end = end.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
         let statements = Statements::new(workspace, filter, before, lowest.max(end), limit);
         let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
