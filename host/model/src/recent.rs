@@ -1,5 +1,5 @@
-//! A small memory of what was looked up a moment ago. Bounded in number, or in weight, and in age. Where there is no room, whoever has most in
-//! it loses that: no workspace pushes out what others have.
+//! A small memory of what was looked up a moment ago. Bounded in number, or in weight, and in age. Where there is no room, whoever has most
+//! in it loses that: no workspace pushes out what others have.
 
 use std::{
     borrow::Borrow,

@@ -2,8 +2,8 @@
 
 use super::{Action, Domain, Scope, SharedScopes};
 
-/// What one caller may. Of two lists both must cover it: those of a run are what its script was granted and what whom it acts as may. No list
-/// is made of the two, for it could have as many entries as one of them times the other.
+/// What one caller may. Of two lists both must cover it: those of a run are what its script was granted and what whom it acts as may. No
+/// list is made of the two, for it could have as many entries as one of them times the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
     own: SharedScopes,
