@@ -101,8 +101,8 @@ impl Inner {
     }
 
     /// The end of an attempt that cannot begin, by what is so at present: who answered for whom it acts as may not use that any more, or it
-    /// was deleted. Of runs that act as the user who started them a moment before, as most do, nothing is read. What they waited for does not
-    /// matter: their time, a rate, a key, fuel of the next day, or the next try.
+    /// was deleted. Of runs that act as the user who started them a moment before, as most do, nothing is read. What they waited for does
+    /// not matter: their time, a rate, a key, fuel of the next day, or the next try.
     pub(crate) async fn may_not_act(&self, run: &NewRun) -> Option<Outcome> {
         let identity = run.run_as.parse::<RunAs>().ok()?;
         let accounts = &self.store.service_accounts;
