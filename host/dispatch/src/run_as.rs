@@ -14,7 +14,7 @@ use sandmill_model::{
 
 use crate::{Dispatch, Inner, StartTerms, denied::DeniedRun, refuse};
 
-/// A run that is due no later than this after it was accepted acts as the user who started it, and nobody asks again.
+/// An attempt that begins no later than this after its run was accepted acts as the user who started it, and nobody asks again.
 const SOON: Duration = Duration::from_secs(60);
 /// A run of the fast lane gets its place among the live runs once it has waited for the first time.
 const PLACE_PAUSE: Duration = Duration::from_millis(1);
@@ -102,12 +102,13 @@ impl Inner {
 
     /// The end of an attempt that cannot begin, by what is so at present: who answered for whom it acts as may not use that any more, or it
     /// was deleted. The audit log tells of it. Of runs that act as the user who started them a moment before, as most do, nothing is read.
+    /// What they waited for does not matter: their time, a rate, a key, fuel of the next day, or the next try.
     pub(crate) async fn may_not_act(&self, run: &NewRun) -> Option<Outcome> {
         let identity = run.run_as.parse::<RunAs>().ok()?;
         let accounts = &self.store.service_accounts;
         let may_act = match (&identity, &run.answered_by) {
             (_, Some(who)) => accounts.may_use(run.workspace, &identity, who).await,
-            (RunAs::User(_), None) if run.scheduled_for > run.created_at.plus(SOON) => {
+            (RunAs::User(_), None) if self.clock.now() > run.created_at.plus(SOON) => {
                 accounts.may_use(run.workspace, &identity, &run.run_as).await
             }
             (RunAs::User(_), None) => return None,

@@ -197,7 +197,7 @@ async fn what_was_taken_away_while_a_run_waited_it_does_not_act_as() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
+async fn a_user_who_left_does_not_act_in_what_waited() {
     let bench = Bench::start(true).await;
     let of = bench.workspace.id;
     for name in ["ann", "bob"] {
@@ -205,14 +205,20 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
     }
     bench.store.members.remove(of, &"bob".parse().unwrap()).await.unwrap();
     // A token may act as somebody who is no user.
-    for (who, waited_s, expected) in [
-        ("u/ann", 120, OutcomeKind::Ok),
-        ("u/bob", 120, OutcomeKind::Denied),
-        ("u/bob", 30, OutcomeKind::Ok),
-        ("u/nobody", 120, OutcomeKind::Ok),
-        ("u/admin", 120, OutcomeKind::Ok),
+    for (who, waited_s, planned_s, expected) in [
+        ("u/ann", 120, 120, OutcomeKind::Ok),
+        ("u/ann", 120, 0, OutcomeKind::Ok),
+        ("u/bob", 120, 120, OutcomeKind::Denied),
+        // It was to start at once, and waited for something else: a rate, a slot, fuel.
+        ("u/bob", 120, 0, OutcomeKind::Denied),
+        ("u/bob", 30, 30, OutcomeKind::Ok),
+        ("u/bob", 30, 0, OutcomeKind::Ok),
+        ("u/nobody", 120, 120, OutcomeKind::Ok),
+        ("u/nobody", 120, 0, OutcomeKind::Ok),
+        ("u/admin", 120, 0, OutcomeKind::Ok),
     ] {
         let now = SystemClock.now();
+        let created_at = Timestamp::from_micros(now.micros() - waited_s * 1_000_000);
         let run = NewRun {
             id: RunId::new(now),
             workspace: of,
@@ -224,8 +230,8 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
             limits: Limits::default(),
             run_as: who.into(),
             answered_by: None,
-            created_at: Timestamp::from_micros(now.micros() - waited_s * 1_000_000),
-            scheduled_for: now,
+            created_at,
+            scheduled_for: created_at.plus(Duration::from_secs(planned_s)),
             policy: Arc::default(),
             dedup: None,
             cause: None,
@@ -236,7 +242,7 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
         let id = run.id;
         bench.store.queue.enqueue(vec![run]).await.unwrap();
         let (kind, message) = outcome(&bench, id).await;
-        assert_eq!(kind, expected, "{who} after {waited_s} s: {message}");
+        assert_eq!(kind, expected, "{who} after {waited_s} s, planned {planned_s} s: {message}");
     }
     bench.stop().await;
 }
