@@ -301,6 +301,9 @@ async fn children_gain_nothing(database: Database) {
     let denied = bob.acts_as("f/kin/parent", Some("s/kin-weak")).await;
     assert_eq!(denied["code"], "denied", "{denied}");
     assert!(denied["message"].as_str().unwrap().contains("s/kin-weak"), "{denied}");
+    let told = server.get_json("/api/w/default/audit?action=access.denied&actor=s/kin-weak").await.unwrap();
+    let entry = &told["items"][0];
+    assert_eq!((&entry["actor"]["kind"], &entry["target"]), (&json!("run"), &json!("runs:start:f/kin/child")), "{told}");
     account(server, "kin-weak", &["runs:start:f/kin/*"], &["u/kin-bob"]).await;
     assert_eq!(bob.acts_as("f/kin/parent", Some("s/kin-weak")).await, "s/kin-weak");
 }

@@ -138,8 +138,10 @@ impl App {
                 MEMBERS_SCOPES_MAX,
                 |scopes: &Option<SharedScopes>| 1 + scopes.as_ref().map_or(0, |scopes| scopes.len()),
                 BELIEVED,
-            ),
-            identities: Recent::weighed(IDENTITIES_SCOPES_MAX, |scopes: &SharedScopes| 1 + scopes.len(), BELIEVED),
+            )
+            .of_workspaces(|(workspace, _): &(WorkspaceId, Arc<str>)| *workspace),
+            identities: Recent::weighed(IDENTITIES_SCOPES_MAX, |scopes: &SharedScopes| 1 + scopes.len(), BELIEVED)
+                .of_workspaces(|(workspace, _): &(WorkspaceId, Arc<str>)| *workspace),
             passwords: Passwords::new(),
             accounts: Counts::new(OF_ACCOUNT, COUNTED_MAX),
             addresses: Counts::new(OF_ADDRESS, COUNTED_MAX),

@@ -4,6 +4,7 @@
 //! a change whose entry could not be written. No handler does anything for it.
 
 mod allowance;
+mod also;
 mod denials;
 mod endings;
 mod operation;
@@ -31,11 +32,14 @@ use crate::{
     sessions,
 };
 pub(crate) use allowance::Allowance;
+pub(crate) use also::Also;
+use also::Change;
 pub use denials::Denials;
 use denials::Who;
 pub use endings::Endings;
 use endings::{Tie, Whose};
 use operation::Operation;
+pub(crate) use operation::STARTS;
 
 /// What says who calls, of a request that changes nothing.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
@@ -155,12 +159,19 @@ impl<'a> Watch<'a> {
 
     async fn finish(mut self, response: &mut Response, denied: Option<Code>) {
         let facts = response.extensions_mut().remove::<Facts>();
+        let also = response.extensions_mut().remove::<Also>().unwrap_or_default();
+        // It is done, whatever is answered.
+        let also = self.append_also(also).await;
         let status = response.status();
         let Some(begun) = self.begun.take() else {
             return self.deny(denied, None).await;
         };
         if denied.is_none() && (status.is_success() || status.is_redirection()) {
-            if let Err(problem) = self.done(begun, facts).await {
+            let done = match also {
+                Ok(()) => self.done(begun, facts).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(problem) = done {
                 *response = problem.into_response();
             }
         } else if denied.is_none() && status.is_server_error() {
@@ -199,6 +210,28 @@ impl<'a> Watch<'a> {
         }
         self.append(record).await?;
         Ok(())
+    }
+
+    /// One entry for each change, although others could not be written; the first error is returned.
+    async fn append_also(&self, Also(changes): Also) -> Result<(), StoreError> {
+        let mut all = Ok(());
+        for Change { workspace, actor, action, target, before, after } in changes {
+            let record = Record {
+                workspace,
+                actor,
+                action: action.to_owned(),
+                target,
+                outcome: AuditOutcome::Done,
+                before: audit::shown(&before),
+                after: audit::shown(&after),
+                ..self.record(None)
+            };
+            if let Err(error) = self.append(record).await {
+                tracing::error!(%error, action, "the audit log lacks what a request has changed");
+                all = all.and(Err(error));
+            }
+        }
+        all
     }
 
     /// Only now it is counted what its values take: else whoever may change nothing would use up what is for those who may.

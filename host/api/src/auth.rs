@@ -8,7 +8,7 @@ pub(crate) mod runs;
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::{HeaderMap, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{
@@ -31,6 +31,7 @@ pub(crate) use self::{
 use crate::{
     ClientAddress,
     app::App,
+    audit::STARTS,
     on_behalf::OnBehalf,
     problem::Problem,
     request::{room::Whose, url},
@@ -41,6 +42,9 @@ use crate::{
 const TOKEN_BYTES_MAX: usize = 256;
 /// When a token was used is kept to this time.
 const USES_APART: Duration = Duration::from_secs(60);
+
+/// What may be ended in a workspace that is archived.
+const CANCELS: [&str; 2] = ["/api/w/{workspace}/runs/cancel", "/api/w/{workspace}/runs/{id}/cancel"];
 
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
@@ -349,18 +353,22 @@ impl FromRequestParts<Arc<App>> for Caller {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             Whose::note(&mut parts.extensions, caller.workspace.id);
         }
-        // What a POST starts dispatch refuses; what it ends may end. A token can always be taken away, and none is made.
-        let is_token = url::resource(parts) == "tokens";
-        let changes = match parts.method {
-            Method::PUT | Method::PATCH => true,
-            Method::DELETE => !is_token,
-            Method::POST => is_token,
-            _ => false,
-        };
-        if changes && caller.workspace.status == Status::Archived {
+        if caller.workspace.status == Status::Archived && changes(parts) {
             return Err(Problem::new(Code::WorkspaceArchived, "the workspace is archived: it can be read, and nothing in it is changed"));
         }
         Ok(caller)
+    }
+}
+
+/// Whether a request would change what is archived. What executes or waits may end, a token can always be taken away, and what is started
+/// dispatch refuses, run by run; all else changes something, whatever is added.
+fn changes(parts: &Parts) -> bool {
+    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match parts.method {
+        Method::GET | Method::HEAD => false,
+        Method::DELETE => url::resource(parts) != "tokens",
+        Method::POST => !CANCELS.contains(&pattern) && !STARTS.contains(&pattern),
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Router, middleware,
     routing::{delete, get, post, put},
 };
-use sandmill_model::Code;
+use sandmill_model::{Code, audit::Record};
 use sandmill_store::signals::Signal;
 
 use crate::{
@@ -37,6 +37,10 @@ pub fn router(state: ApiState) -> Router {
                 app.hear(signal);
             }
         }
+    });
+    app.dispatch.on_denied({
+        let denials = Arc::clone(&app.denials);
+        move |record: &Record, now| denials.admits_of_run(record, now)
     });
 
     let routes = Router::new()

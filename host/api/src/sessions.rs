@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request::Parts};
 use sandmill_model::{
     Code, Digest, Timestamp, TokenId,
-    auth::{Principal, Scope, SharedScopes, TokenHash, new_token},
+    auth::{Principal, Scope, Scopes, SharedScopes, TokenHash, new_token},
     people::Name,
     recent::Moment,
 };
@@ -70,7 +70,7 @@ impl Person {
     /// As whom they act outside of any workspace: there only who administers the installation may do anything.
     pub(crate) fn outside(&self) -> Arc<Principal> {
         let User { name, is_instance_admin, .. } = &self.session.user;
-        let scopes: SharedScopes = if *is_instance_admin { [Scope::all()].into() } else { Arc::default() };
+        let scopes: Scopes = if *is_instance_admin { [Scope::all()].into() } else { Scopes::default() };
         Arc::new(Principal { token: self.session.id, workspace: None, identity: name.identity(), scopes })
     }
 
@@ -314,7 +314,8 @@ impl App {
                 self.member_look_ups.join((key.clone(), began.number()), believed, look_up).await?
             }
         };
-        Ok(scopes.map(|scopes| Arc::new(Principal { token: person.session.id, workspace: Some(workspace.id), identity, scopes })))
+        Ok(scopes
+            .map(|scopes| Arc::new(Principal { token: person.session.id, workspace: Some(workspace.id), identity, scopes: scopes.into() })))
     }
 
     async fn find_standing(&self, key: Within, user: &Name, began: Moment, now: Timestamp) -> Result<Option<SharedScopes>, Problem> {

@@ -10,6 +10,7 @@ mod at_once;
 mod backlog;
 mod cancel;
 mod children;
+mod denied;
 mod due;
 mod fair;
 mod families;
@@ -139,6 +140,8 @@ struct Inner {
     hearing: hearing::Hearing,
     /// Who wants to know of what is not to be believed any more.
     on_outdated: OnceLock<OnOutdated>,
+    /// Who counts what runs are denied.
+    on_denied: OnceLock<denied::Admits>,
     backlogs: backlog::Backlogs,
     ahead: ahead::Ahead,
     running_limits: limits::RunningLimits,
@@ -267,6 +270,7 @@ impl Dispatch {
                 outbox: signals::Outbox::default(),
                 hearing,
                 on_outdated: OnceLock::new(),
+                on_denied: OnceLock::new(),
                 backlogs: backlog::Backlogs::default(),
                 ahead: ahead::Ahead::default(),
                 running_limits: limits::RunningLimits::default(),

@@ -12,9 +12,9 @@ use sandmill_model::{
     version::Target,
 };
 
-use crate::{Dispatch, Inner, StartTerms, refuse};
+use crate::{Dispatch, Inner, StartTerms, denied::DeniedRun, refuse};
 
-/// A run that is due no later than this after it was accepted acts as the user who started it, and nobody asks again.
+/// An attempt that begins no later than this after its run was accepted acts as the user who started it, and nobody asks again.
 const SOON: Duration = Duration::from_secs(60);
 /// A run of the fast lane gets its place among the live runs once it has waited for the first time.
 const PLACE_PAUSE: Duration = Duration::from_millis(1);
@@ -101,13 +101,14 @@ impl Inner {
     }
 
     /// The end of an attempt that cannot begin, by what is so at present: who answered for whom it acts as may not use that any more, or it
-    /// was deleted. Of runs that act as the user who started them a moment before, as most do, nothing is read.
+    /// was deleted. The audit log tells of it. Of runs that act as the user who started them a moment before, as most do, nothing is read.
+    /// What they waited for does not matter: their time, a rate, a key, fuel of the next day, or the next try.
     pub(crate) async fn may_not_act(&self, run: &NewRun) -> Option<Outcome> {
         let identity = run.run_as.parse::<RunAs>().ok()?;
         let accounts = &self.store.service_accounts;
         let may_act = match (&identity, &run.answered_by) {
             (_, Some(who)) => accounts.may_use(run.workspace, &identity, who).await,
-            (RunAs::User(_), None) if run.scheduled_for > run.created_at.plus(SOON) => {
+            (RunAs::User(_), None) if self.clock.now() > run.created_at.plus(SOON) => {
                 accounts.may_use(run.workspace, &identity, &run.run_as).await
             }
             (RunAs::User(_), None) => return None,
@@ -122,6 +123,8 @@ impl Inner {
                     RunAs::User(_) => "who is disabled or has left the workspace",
                     _ => "which is not there any more, or which whoever had the right to that may not use any more",
                 };
+                let scope = format!("identities:start:{}", run.run_as);
+                self.tell_denied(DeniedRun { workspace: run.workspace, run: run.id, identity: &run.run_as, scope }).await;
                 let message = format!("the run was to act as {}, {why}", run.run_as);
                 Some(Outcome::failed(OutcomeKind::Denied, RunError::new(OutcomeKind::Denied.name(), message)))
             }
@@ -132,7 +135,8 @@ impl Inner {
         }
     }
 
-    /// What a run that acts as a service account starts, the account must allow, too: a grant of its script is not enough.
+    /// What a run that acts as a service account starts, the account must allow, too: a grant of its script is not enough. The audit log
+    /// tells of what it does not allow.
     ///
     /// # Errors
     /// `forbidden`, also if the account is not there any more; `unavailable`.
@@ -144,6 +148,9 @@ impl Inner {
         if allows {
             return Ok(());
         }
+        // A principal that is a run has its id as that of its token.
+        let (run, identity) = (RunId(principal.token.0), &principal.identity);
+        self.tell_denied(DeniedRun { workspace, run, identity, scope: format!("runs:start:{path}") }).await;
         let detail = format!("the run acts as {}, which may not start runs of {path}", principal.identity);
         Err(Refusal::new(Code::Forbidden, detail))
     }

@@ -7,6 +7,7 @@ use std::{
 
 use sandmill_model::{
     Limits, ScriptPath, Timestamp, WorkspaceId,
+    recent::who_gives_up,
     version::{Selector, Target},
 };
 use sandmill_store::{StoreError, scripts::Scripts};
@@ -25,6 +26,20 @@ struct Known {
     targets: HashMap<Key, (Target, Timestamp)>,
     /// Counts deployments, so that a look-up that began before one is not remembered after it.
     generation: u64,
+}
+
+impl Known {
+    /// One workspace that starts more than is kept makes nobody but itself look up anew.
+    fn make_room(&mut self, key: &Key, now: Timestamp) {
+        if self.targets.len() < TARGETS_MAX || self.targets.contains_key(key) {
+            return;
+        }
+        self.targets.retain(|_, (_, since)| now.since(*since) < TARGET_TTL);
+        if self.targets.len() >= TARGETS_MAX {
+            let owners = who_gives_up(self.targets.keys().map(|(workspace, ..)| (*workspace, 1)), TARGETS_MAX / 8);
+            self.targets.retain(|(workspace, ..), _| !owners.contains(workspace));
+        }
+    }
 }
 
 impl Targets {
@@ -57,9 +72,7 @@ impl Targets {
         };
         let mut known = self.known();
         if known.generation == generation {
-            if known.targets.len() >= TARGETS_MAX {
-                known.targets.clear();
-            }
+            known.make_room(&key, now);
             known.targets.insert(key, (target.clone(), now));
         }
         Ok(Some(target))
@@ -69,5 +82,44 @@ impl Targets {
         let mut known = self.known();
         known.generation += 1;
         known.targets.retain(|(owner, known_path, _), _| *owner != workspace || known_path != path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandmill_model::Digest;
+
+    use super::*;
+
+    #[test]
+    fn one_workspace_does_not_push_out_targets_of_others() {
+        let now = Timestamp::from_micros(0);
+        let (greedy, other) = (WorkspaceId::new(now), WorkspaceId::new(now));
+        let path: ScriptPath = "f/demo/hello".parse().unwrap();
+        let target = Target {
+            path: path.clone(),
+            number: 1,
+            version: Digest::of(b"version"),
+            limits: Limits::default(),
+            dispatch: Arc::default(),
+            labels: Arc::default(),
+            takes_events: false,
+            run_as: None,
+            deployed_by: "u/test".into(),
+        };
+        let key = |workspace, number| (workspace, path.clone(), Selector::Number(number));
+        let mut known = Known::default();
+        let mut put = |key: Key| {
+            known.make_room(&key, now);
+            known.targets.insert(key, (target.clone(), now));
+            assert!(known.targets.len() <= TARGETS_MAX);
+            known.targets.len()
+        };
+        let mut kept = put(key(other, 1));
+        for number in 0..i64::try_from(TARGETS_MAX).unwrap() {
+            kept = put(key(greedy, number));
+        }
+        assert_eq!(kept, 2, "it was full, and what others have stayed");
+        assert!(known.targets.contains_key(&key(other, 1)));
     }
 }

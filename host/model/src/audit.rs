@@ -22,7 +22,7 @@ pub const VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of what an entry is about, and of what a caller calls its program.
 pub const TARGET_BYTES_MAX: usize = 512;
 pub const USER_AGENT_BYTES_MAX: usize = 200;
-/// Days for which entries are kept where a workspace says nothing, and those of the installation.
+/// Days for which entries are kept, unless the operator or a workspace says otherwise.
 pub const DAYS_DEFAULT: u32 = 365;
 
 /// The form of the bytes that are hashed.
@@ -42,6 +42,8 @@ pub enum ActorKind {
     Run,
     /// The server itself.
     System,
+    /// Whoever starts the server, by what they tell it.
+    Operator,
 }
 
 /// What came of it.
@@ -73,7 +75,7 @@ macro_rules! names {
     };
 }
 
-names!(ActorKind: Anonymous "anonymous" Token "token" Session "session" Run "run" System "system");
+names!(ActorKind: Anonymous "anonymous" Token "token" Session "session" Run "run" System "system" Operator "operator");
 names!(AuditOutcome: Done "done" Denied "denied" Failed "failed" Unknown "unknown");
 
 /// Who acted.

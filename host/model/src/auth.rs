@@ -9,9 +9,11 @@ use crate::{
     ids::{TokenId, WorkspaceId},
 };
 
+mod scopes;
 mod token;
 
-pub use token::{Access, TokenKind, bounded, effective, shown_prefix};
+pub use scopes::Scopes;
+pub use token::{Access, TokenKind, effective, shown_prefix};
 
 /// What a scope is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -282,42 +284,40 @@ pub struct Principal {
     pub workspace: Option<WorkspaceId>,
     /// The identity that runs act as, e.g. `u/admin`.
     pub identity: Arc<str>,
-    pub scopes: SharedScopes,
+    pub scopes: Scopes,
 }
 
 impl Principal {
     #[must_use]
     pub fn may(&self, workspace: WorkspaceId, domain: Domain, action: Action, path: Option<&str>) -> bool {
-        self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.covers(domain, action, path))
+        self.workspace.is_none_or(|own| own == workspace) && self.scopes.covers(domain, action, path)
     }
 
-    /// Whether `may` is true for some path at least: whether a list is worth reading.
+    /// Whether `may` may be true for some path: whether a list is worth reading.
     #[must_use]
     pub fn may_somewhere(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> bool {
-        self.workspace.is_none_or(|own| own == workspace) && self.scopes.iter().any(|scope| scope.concerns(domain, action))
+        self.workspace.is_none_or(|own| own == workspace) && self.scopes.concerns(domain, action)
     }
 
-    /// Texts of the paths on which `may` is true, for [`reaches`]; none: of all.
+    /// Lists of texts of paths, for [`reaches`]: `may` is true on those paths that some text of each list means. No list: on all.
     #[must_use]
-    pub fn paths(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> Option<Vec<String>> {
+    pub fn paths(&self, workspace: WorkspaceId, domain: Domain, action: Action) -> Vec<Vec<String>> {
         if self.workspace.is_some_and(|own| own != workspace) {
-            return Some(Vec::new());
+            return vec![Vec::new()];
         }
-        let scopes = self.scopes.iter().filter(|scope| scope.concerns(domain, action));
-        // One without a pattern covers all.
-        scopes.map(Scope::reach).collect()
+        self.scopes.paths(domain, action)
     }
 
     /// Whether all that `scopes` cover is covered by one of its own: what it may hand on.
     #[must_use]
     pub fn includes(&self, scopes: &[Scope]) -> bool {
-        scopes.iter().all(|scope| self.scopes.iter().any(|own| own.includes(scope)))
+        self.scopes.includes(scopes)
     }
 
     /// Whether it may do something in every workspace and on every path, which no workspace's token may.
     #[must_use]
     pub fn may_everywhere(&self, domain: Domain, action: Action) -> bool {
-        self.workspace.is_none() && self.scopes.iter().any(|scope| scope.covers(domain, action, None))
+        self.workspace.is_none() && self.scopes.covers(domain, action, None)
     }
 
     /// Whether it may read the audit log of the installation, which no workspace's token may.
@@ -488,7 +488,8 @@ mod tests {
             let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
             let principal = Principal { token: TokenId::new(at), workspace: Some(own), identity: "u/ann".into(), scopes };
             let paths = principal.paths(of, Domain::Runs, Action::Read);
-            assert_eq!(paths.as_ref().map(|paths| paths.iter().map(String::as_str).collect::<Vec<_>>()).as_deref(), expected);
+            let expected: Vec<Vec<&str>> = expected.into_iter().map(<[&str]>::to_vec).collect();
+            assert_eq!(paths, expected);
         };
         check(&["runs:read:f/a/*", "runs:start:f/b", "*:*:u/x"], own, Some(&["f/a/*", "u/x"]));
         check(&["runs:read:f/a/*", "runs:read"], own, None);

@@ -30,7 +30,7 @@ use crate::{
 pub const GRANTS_MAX: usize = 64;
 /// Grants that a script was given.
 pub const GIVEN_MAX: usize = 512;
-/// Those among them that are for the API: each is compared with all that whoever the script's runs act as may do.
+/// Those among them that are for the API: each request of a run is compared with all of them.
 pub const API_GIVEN_MAX: usize = 64;
 
 /// What a manifest asks for, by kind.

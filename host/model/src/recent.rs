@@ -1,19 +1,26 @@
-//! A small memory of what was looked up a moment ago. Bounded in number, or in weight, and in age.
+//! A small memory of what was looked up a moment ago. Bounded in number, or in weight, and in age. Where there is no room, whoever has most
+//! in it loses that: no workspace pushes out what others have.
 
 use std::{
     borrow::Borrow,
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{PoisonError, RwLock},
     time::Duration,
 };
 
-use crate::Timestamp;
+use crate::{Timestamp, WorkspaceId};
+
+/// Where something must go, at least this part of all goes: so it is rare that somebody has to look for what goes.
+const PARTS: usize = 8;
 
 pub struct Recent<K, V> {
     entries: RwLock<Entries<K, V>>,
     weight_max: usize,
     weigh: fn(&V) -> usize,
+    /// None: all of it belongs together.
+    whose: Option<fn(&K) -> WorkspaceId>,
     believed: Duration,
 }
 
@@ -48,7 +55,13 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     #[must_use]
     pub fn weighed(weight_max: usize, weigh: fn(&V) -> usize, believed: Duration) -> Self {
         let entries = RwLock::new(Entries { by_key: HashMap::new(), weight: 0, moment: 0 });
-        Self { entries, weight_max, weigh, believed }
+        Self { entries, weight_max, weigh, whose: None, believed }
+    }
+
+    /// The same, where what is kept belongs to workspaces: one that has more than fits in it makes nobody but itself look up anew.
+    #[must_use]
+    pub fn of_workspaces(self, whose: fn(&K) -> WorkspaceId) -> Self {
+        Self { whose: Some(whose), ..self }
     }
 
     #[must_use]
@@ -117,17 +130,47 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         let weight = (self.weigh)(&value);
         let Some(weight_left) = self.weight_max.checked_sub(weight) else { return };
         if entries.weight > weight_left {
-            entries.by_key.retain(|_, (at, _)| at.is_some_and(|at| now.since(at) < self.believed));
-            entries.weight = entries.by_key.values().map(|(_, value)| (self.weigh)(value)).sum();
-            // All fresh: starting over costs each one look-up more, and needs no order among them.
-            if entries.weight > weight_left {
-                entries.by_key.clear();
-                entries.weight = 0;
-            }
+            self.retain(entries, |_, at| at.is_some_and(|at| now.since(at) < self.believed));
+        }
+        // All fresh: what goes costs its owner one look-up more each, and needs no order among them.
+        if entries.weight > weight_left {
+            let excess = entries.weight - weight_left.min(self.weight_max - self.weight_max / PARTS);
+            let kept = entries.by_key.iter().map(|(key, (_, value))| (self.owner(key), (self.weigh)(value)));
+            let owners = who_gives_up(kept, excess);
+            self.retain(entries, |key, _| !owners.contains(&self.owner(key)));
         }
         entries.weight += weight;
         entries.by_key.insert(key, (at, value));
     }
+
+    fn owner(&self, key: &K) -> Option<WorkspaceId> {
+        self.whose.map(|whose| whose(key))
+    }
+
+    fn retain(&self, entries: &mut Entries<K, V>, stays: impl Fn(&K, Option<Timestamp>) -> bool) {
+        entries.by_key.retain(|key, (at, _)| stays(key, *at));
+        entries.weight = entries.by_key.values().map(|(_, value)| (self.weigh)(value)).sum();
+    }
+}
+
+/// Who loses all that is kept of them, so that at least `excess` goes: those who have most. `kept` are owners and weights.
+#[must_use]
+pub fn who_gives_up<O: Copy + Eq + Hash>(kept: impl Iterator<Item = (O, usize)>, excess: usize) -> HashSet<O> {
+    let mut weights = HashMap::<O, usize>::new();
+    for (owner, weight) in kept {
+        *weights.entry(owner).or_default() += weight;
+    }
+    let mut weights: Vec<(O, usize)> = weights.into_iter().collect();
+    weights.sort_unstable_by_key(|(_, weight)| Reverse(*weight));
+    let (mut owners, mut freed) = (HashSet::new(), 0);
+    for (owner, weight) in weights {
+        if freed >= excess {
+            break;
+        }
+        freed += weight;
+        owners.insert(owner);
+    }
+    owners
 }
 
 #[cfg(test)]
@@ -187,5 +230,59 @@ mod tests {
         assert_eq!((recent.get(&1, at(5_000)), recent.last(&1)), (None, Some(11)));
         recent.put_of(recent.moment(), 1, 12, at(5_000));
         assert_eq!(recent.get(&1, at(5_000)), Some(12));
+    }
+
+    fn of_two() -> (Recent<(WorkspaceId, u32), Vec<u8>>, WorkspaceId, WorkspaceId) {
+        let recent = Recent::<(WorkspaceId, u32), Vec<u8>>::weighed(1_000, Vec::len, Duration::from_secs(1));
+        (recent.of_workspaces(|(workspace, _)| *workspace), WorkspaceId::new(at(0)), WorkspaceId::new(at(0)))
+    }
+
+    #[test]
+    fn no_workspace_pushes_out_what_others_have() {
+        let (recent, greedy, other) = of_two();
+        for key in 0..3 {
+            recent.put((other, key), vec![0; 40], at(5_000));
+        }
+        for key in 0..1_000 {
+            recent.put((greedy, key % 13), vec![0; 80 + key as usize % 7], at(5_000));
+            assert!(recent.get(&(greedy, key % 13), at(5_000)).is_some());
+            assert!((0..3).all(|key| recent.get(&(other, key), at(5_000)).is_some()), "{key}");
+            assert!(recent.entries.read().unwrap().weight <= 1_000);
+        }
+        // Whoever comes later finds room, too.
+        let late = WorkspaceId::new(at(0));
+        for key in 0..10 {
+            recent.put((late, key), vec![0; 40], at(5_000));
+        }
+        assert!((0..10).all(|key| recent.get(&(late, key), at(5_000)).is_some()));
+        assert!((0..3).all(|key| recent.get(&(other, key), at(5_000)).is_some()));
+    }
+
+    #[test]
+    fn whoever_is_alone_has_all_the_room() {
+        let (recent, own, _) = of_two();
+        for key in 0..10 {
+            recent.put((own, key), vec![0; 100], at(5_000));
+        }
+        assert!((0..10).all(|key| recent.get(&(own, key), at(5_000)).is_some()));
+        recent.put((own, 10), vec![0; 1_000], at(5_000));
+        assert_eq!(recent.entries.read().unwrap().weight, 1_000);
+    }
+
+    #[test]
+    fn those_who_have_most_give_up_and_no_more_than_needed() {
+        let check = |kept: &[(u32, usize)], excess: usize, expected: &[u32]| {
+            let mut owners: Vec<u32> = who_gives_up(kept.iter().copied(), excess).into_iter().collect();
+            owners.sort_unstable();
+            assert_eq!(owners, expected, "{kept:?} {excess}");
+        };
+        let kept = [(1, 5), (2, 4), (3, 1), (2, 3), (4, 2)];
+        check(&kept, 0, &[]);
+        check(&kept, 1, &[2]);
+        check(&kept, 7, &[2]);
+        check(&kept, 8, &[1, 2]);
+        check(&kept, 13, &[1, 2, 4]);
+        check(&kept, 100, &[1, 2, 3, 4]);
+        check(&[], 1, &[]);
     }
 }

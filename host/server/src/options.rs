@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, parser::ValueSource};
 use sandmill_dispatch::Role;
-use sandmill_model::settings::RETENTION_DAYS_MAX;
+use sandmill_model::{audit, settings::RETENTION_DAYS_MAX};
 
 use crate::{blob_options::BlobOptions, network_options::NetworkOptions, oidc_options::OidcOptions};
 use sandmill_capabilities::blob;
@@ -157,6 +157,9 @@ pub(crate) struct ServeOptions {
     /// Days for which ended runs and their logs are kept, unless a workspace says otherwise; 0: for ever.
     #[arg(long, env = "SANDMILL_RETENTION_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=i64::from(RETENTION_DAYS_MAX)))]
     pub(crate) retention_days: u32,
+    /// Days for which entries of the audit log are kept: those of the installation, and of workspaces that say nothing else; 0: for ever.
+    #[arg(long, env = "SANDMILL_AUDIT_DAYS", default_value_t = audit::DAYS_DEFAULT, value_parser = clap::value_parser!(u32).range(..=i64::from(RETENTION_DAYS_MAX)))]
+    pub(crate) audit_days: u32,
     /// Runs that execute at once; by default 32 for each core.
     #[arg(long, env = "SANDMILL_SLOTS")]
     pub(crate) slots: Option<usize>,

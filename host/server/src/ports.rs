@@ -143,7 +143,8 @@ pub(crate) struct StoredGrants {
 
 impl StoredGrants {
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, recent: Recent::new(GRANTS_MAX, GRANTS_BELIEVED) }
+        let recent = Recent::<(WorkspaceId, ScriptPath, Digest), Arc<[Grant]>>::new(GRANTS_MAX, GRANTS_BELIEVED);
+        Self { store, clock, recent: recent.of_workspaces(|(workspace, ..)| *workspace) }
     }
 }
 

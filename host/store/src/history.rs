@@ -18,8 +18,8 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub path: Option<ScriptPath>,
-    /// Only runs at paths that one of these texts of `Principal::paths` means. None: at any.
-    pub within: Option<Vec<String>>,
+    /// Only runs at paths that one text of each of these lists means, which are those of `Principal::paths`. No list: at any.
+    pub within: Vec<Vec<String>>,
     pub phase: Option<Phase>,
     pub status: Option<RunStatus>,
     pub outcome: Option<OutcomeKind>,
@@ -44,7 +44,7 @@ impl RunFilter {
         let Self { path, within, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } =
             self;
         path.as_ref().is_none_or(|path| *path == run.path)
-            && within.as_ref().is_none_or(|reaches| reaches.iter().any(|reach| auth::reaches(reach, run.path.as_str())))
+            && within.iter().all(|reaches| reaches.iter().any(|reach| auth::reaches(reach, run.path.as_str())))
             && phase.is_none_or(|phase| run.status.has_ended() == (phase == Phase::Ended))
             && status.is_none_or(|status| status == run.status)
             && outcome.is_none_or(|outcome| run.outcome == Some(outcome))

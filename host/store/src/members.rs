@@ -46,6 +46,14 @@ pub enum MemberPut {
     TooMany,
 }
 
+/// What somebody was in a workspace, and is now; none: no member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleChange {
+    pub workspace: WorkspaceId,
+    pub before: Option<Role>,
+    pub after: Option<Role>,
+}
+
 pub trait Members: Send + Sync + 'static {
     /// Makes a user a member, or gives a member another role.
     fn put(&self, new: NewMember) -> BoxFuture<'_, Result<MemberPut, StoreError>>;
@@ -97,10 +105,21 @@ pub enum Invited {
     Known(Name),
 }
 
+/// Who has accepted an invitation, and what that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    pub user: User,
+    /// The user was made for it.
+    pub is_new: bool,
+    pub invitation: TokenId,
+    pub became: RoleChange,
+}
+
 /// Why an invitation is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvitationRefused {
-    /// There is none of this hash, or it was used, withdrawn, or has expired, or whoever invited may do so no more.
+    /// There is none of this hash, or it was used, withdrawn, or has expired, or whoever invited may do so no more, or the workspace is
+    /// archived or being deleted.
     NotGood,
     /// Whoever is known is a member already; the invitation stays.
     IsMember,
@@ -135,5 +154,5 @@ pub trait Invitations: Send + Sync + 'static {
         hash: TokenHash,
         invited: Invited,
         now: Timestamp,
-    ) -> BoxFuture<'_, Result<Result<User, InvitationRefused>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Result<Joined, InvitationRefused>, StoreError>>;
 }

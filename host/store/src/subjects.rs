@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sandmill_model::{BoxFuture, Timestamp, people::Name, role::Role};
 
-use crate::{StoreError, users::User};
+use crate::{StoreError, members::RoleChange, users::User};
 
 /// Bytes of a subject (OpenID Connect Core 1.0, section 2).
 pub const SUBJECT_BYTES_MAX: usize = 255;
@@ -39,6 +39,26 @@ pub struct SubjectLogin {
     pub now: Timestamp,
 }
 
+/// How somebody who logs in came to their user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// They were linked before.
+    Known,
+    /// A user who was there was linked with them.
+    Linked,
+    /// The user was made.
+    Made,
+}
+
+/// Who has logged in, and what that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectUser {
+    pub user: User,
+    pub came: Came,
+    /// Roles that groups gave and took.
+    pub roles: Vec<RoleChange>,
+}
+
 /// Why somebody is not logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectRefused {
@@ -66,8 +86,9 @@ pub enum Linked {
 pub trait Subjects: Send + Sync + 'static {
     /// The user of a subject, who is made if need be, and the member of workspaces that groups say. A user without a password who has the
     /// verified address of a stranger, was never linked with a subject and does not administer the installation, is linked with this one.
-    /// Members whom people made stay as they are.
-    fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>>;
+    /// Members whom people made stay as they are. A workspace that is archived takes nobody in and gives no other role; it only loses whom
+    /// groups do not name any more.
+    fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<SubjectUser, SubjectRefused>, StoreError>>;
 
     /// Links a user with a subject, instead of another of the same issuer.
     fn link(&self, subject: Subject, user: Name, now: Timestamp) -> BoxFuture<'_, Result<Linked, StoreError>>;

@@ -43,6 +43,9 @@ pub struct Options {
     pub node: Arc<str>,
     /// Days for which ended runs are kept in workspaces that say nothing themselves; 0: for ever.
     pub retention_days: u32,
+    /// Days for which entries of the audit log are kept: those of the installation, and of workspaces that say nothing themselves; 0: for
+    /// ever.
+    pub audit_days: u32,
 }
 
 /// What one look came to.

@@ -133,6 +133,13 @@ impl Denials {
         false
     }
 
+    /// The same of an attempt of a run: all that act as the same in a workspace are one actor, or a thousand runs that begin as one that was
+    /// deleted would push out all others.
+    pub(crate) fn admits_of_run(&self, record: &Record, now: Timestamp) -> bool {
+        let who = record.actor.identity.clone().map_or(Who::Others, Who::Known);
+        self.admits(who, record, now)
+    }
+
     /// Writes entries for those that were counted, until `stop`, and then for all that are left.
     pub async fn run(&self, store: &Store, clock: &dyn Clock, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
@@ -262,6 +269,21 @@ mod tests {
         let of_quiet: Vec<u32> = told.iter().filter(|told| told.workspace == Some(quiet)).map(|told| told.attempts).collect();
         assert_eq!(of_quiet, [100 - EACH_MAX], "it is told in its own log");
         assert!(told.iter().all(|told| told.workspace.is_some()));
+    }
+
+    #[test]
+    fn runs_that_act_as_the_same_are_one_actor() {
+        let denials = Denials::default();
+        let workspace = WorkspaceId::new(at(0));
+        let of = |identity: &str| {
+            let actor = Actor { kind: ActorKind::Run, identity: Some(identity.into()), token: Some(TokenId::new(at(0))) };
+            Record { workspace: Some(workspace), actor, ..record("x") }
+        };
+        let admitted = (0..1_000).filter(|_| denials.admits_of_run(&of("s/gone"), at(1))).count();
+        assert_eq!(admitted, EACH_MAX as usize);
+        assert!(denials.admits_of_run(&of("s/other"), at(1)));
+        let told = denials.take(at(61), is_over);
+        assert_eq!((told.len(), told[0].attempts, told[0].actor.identity.as_deref()), (1, 1_000 - EACH_MAX, Some("s/gone")));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use sandmill_model::{
 };
 
 /// Starts of runs are no changes: the runs themselves tell of them.
-const STARTS: [&str; 5] = [
+pub(crate) const STARTS: [&str; 5] = [
     "/api/w/{workspace}/runs",
     "/api/w/{workspace}/runs/rerun",
     "/api/w/{workspace}/runs/{id}/rerun",

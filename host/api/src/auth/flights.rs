@@ -207,8 +207,8 @@ mod tests {
         counted.landing.notify_one();
         assert_eq!(join_all(second).await, vec![2; 20]);
         yield_now().await;
-        // This one before the next begins.
-        third.push(join());
+        // This one before the next begins: it is polled before the others.
+        third.insert(0, join());
         assert!(third.iter_mut().all(|each| each.as_mut().now_or_never().is_none()));
         counted.landing.notify_one();
         assert_eq!(join_all(third).await, vec![3; 11]);

@@ -13,6 +13,7 @@ use std::{
 use sandmill_model::{
     Timestamp, TokenId,
     auth::{Principal, TokenHash},
+    recent::who_gives_up,
 };
 use sandmill_store::tokens::Known;
 
@@ -110,9 +111,10 @@ impl Memory {
         let by_hash = &mut entries.by_hash;
         if by_hash.len() >= TOKENS_MAX && !by_hash.contains_key(&hash) {
             by_hash.retain(|_, entry| entry.is_fresh(at, BELIEVED));
-            // All fresh: starting over costs each one look-up more, and needs no order among them.
+            // All fresh: what goes costs each one look-up more, and is of the workspaces whose tokens fill it.
             if by_hash.len() >= TOKENS_MAX {
-                by_hash.clear();
+                let owners = who_gives_up(by_hash.values().map(|entry| (entry.principal.workspace, 1)), TOKENS_MAX / 8);
+                by_hash.retain(|_, entry| !owners.contains(&entry.principal.workspace));
             }
         }
         by_hash.insert(hash, Entry { at, began, moment, principal, expires_at: known.expires_at });
@@ -140,6 +142,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::{WorkspaceId, auth::Scopes};
+
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -147,7 +151,7 @@ mod tests {
     }
 
     fn known(expires_at: Option<Timestamp>) -> Known {
-        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Arc::default() };
+        let principal = Principal { token: TokenId::new(at(0)), workspace: None, identity: "u/ann".into(), scopes: Scopes::default() };
         Known { principal, expires_at, last_used_at: None }
     }
 
@@ -241,5 +245,24 @@ mod tests {
             put(&memory, &secret, &known(None), begun);
             assert!(memory.0.read().unwrap().by_hash.len() <= TOKENS_MAX);
         }
+    }
+
+    #[test]
+    fn one_workspace_does_not_push_out_tokens_of_others() {
+        let memory = Memory::default();
+        let of = |workspace| {
+            let known = known(None);
+            Known { principal: Principal { workspace: Some(workspace), ..known.principal }, ..known }
+        };
+        let (greedy, other) = (of(WorkspaceId::new(at(0))), of(WorkspaceId::new(at(0))));
+        // None grows old while this goes on.
+        let began = Instant::now() + Duration::from_secs(600);
+        let begun = || LookUp { at: at(1), began, moment: 0, was_valid: false };
+        put(&memory, "other", &other, begun());
+        for n in 0..2 * TOKENS_MAX {
+            put(&memory, &n.to_string(), &greedy, begun());
+            assert!(memory.0.read().unwrap().by_hash.len() <= TOKENS_MAX);
+        }
+        assert!(is_valid(&memory, "other", at(1)));
     }
 }

@@ -70,13 +70,13 @@ impl App {
     /// Whether the run goes on that has this token, and may what it might.
     pub(super) async fn is_same_run(&self, token: &str, principal: &Arc<Principal>, believed: Duration) -> bool {
         let Some(run) = self.dispatch.run_of_token(token) else { return false };
-        self.principal_of_run(&run, believed).await.is_ok_and(|present| Arc::ptr_eq(&present, principal) || *present == **principal)
+        self.principal_of_run(&run, believed).await.is_ok_and(|present| present == *principal)
     }
 
     /// As whom a run acts, within what its script was granted; by what was looked up within `believed`.
     async fn principal_of_run(&self, run: &RunCaller, believed: Duration) -> Result<Arc<Principal>, Problem> {
         let own = self.scopes_of(run.workspace, &run.identity, believed).await?;
-        Ok(self.dispatch.principal_of_run(run, &own))
+        Ok(Arc::new(run.principal(own)))
     }
 
     async fn scopes_of(&self, workspace: WorkspaceId, identity: &Arc<str>, believed: Duration) -> Result<SharedScopes, Problem> {
@@ -91,7 +91,7 @@ impl App {
 
     async fn find_scopes(&self, key: Within, began: Moment, now: Timestamp) -> Result<SharedScopes, Problem> {
         let scopes: SharedScopes = self.present_scopes(key.0, &key.1).await?.into();
-        // What they still may stays where it is: what was made of it for each of their runs holds.
+        // What they still may stays where it is: their requests that are under way hold no other copy of it.
         let scopes = self.identities.last(&key).filter(|last| *last == scopes).unwrap_or(scopes);
         self.identities.put_of(began, key, Arc::clone(&scopes), now);
         Ok(scopes)

@@ -15,7 +15,7 @@ use sandmill_model::{
     people::{self, InvalidPerson, Name},
 };
 use sandmill_store::{
-    members::{InvitationRefused, Invited},
+    members::{InvitationRefused, Invited, Joined},
     users::{Carrier, NewUser, User, UserChange, UserRefused},
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use super::users::refused;
 use crate::{
     ClientAddress,
     app::App,
-    audit::Facts,
+    audit::{Also, Facts},
     auth::NeedsNobody,
     passwords::{self, For},
     problem::Problem,
@@ -356,14 +356,19 @@ pub(crate) async fn accept(
     outsider: Outsider,
     logged_in: Result<LoggedIn, Problem>,
     SecretBody(request): SecretBody<AcceptRequest>,
-) -> Result<(StatusCode, Extension<Facts>, Json<Accepted>), Problem> {
+) -> Result<Response, Problem> {
     let (hash, address) = (TokenHash::of(&request.invitation), outsider.address);
     // By the invitation, too: whoever has a good one must not find out with it which users there are.
     let tries = Tries::count(&app, Some(&format!("invitation {}", hash.0.hex())), address)?;
     match accept_as(&app, hash, address, logged_in, request).await {
-        Ok((user, facts)) => {
+        Ok((joined, kind, session)) => {
             tries.succeeded();
-            Ok((StatusCode::CREATED, Extension(facts), Json(Accepted { user: user.name.to_string() })))
+            let user = &joined.user.name;
+            // It may be known that they were no member.
+            app.outdate_people(vec![user.clone()]);
+            let also = Also::of_invitation(&joined, &Actor { kind, identity: Some(user.identity()), token: session });
+            let facts = facts(user, kind, session);
+            Ok((StatusCode::CREATED, Extension(facts), Extension(also), Json(Accepted { user: user.to_string() })).into_response())
         }
         // Before anybody was looked for. All else tells something, and be it by what is looked at first.
         Err(problem) if problem.code() == Code::BadRequest => {
@@ -380,9 +385,10 @@ async fn accept_as(
     address: Option<IpAddr>,
     logged_in: Result<LoggedIn, Problem>,
     request: AcceptRequest,
-) -> Result<(User, Facts), Problem> {
+) -> Result<(Joined, ActorKind, Option<TokenId>), Problem> {
     let no_good = || {
-        let why = "the invitation is not good: it was used or withdrawn, or has expired, or whoever made it may not invite any more";
+        let why = "the invitation is not good: it was used or withdrawn, or has expired, or whoever made it may not invite any more, or the \
+                   workspace is archived";
         Problem::new(Code::NotFound, why)
     };
     let now = app.clock.now();
@@ -400,12 +406,7 @@ async fn accept_as(
         (Invited::Known(person.session.user.name.clone()), ActorKind::Session, Some(person.session.id))
     };
     match app.store.invitations.accept(hash, invited, now).await? {
-        Ok(user) => {
-            // It may be known that they were no member.
-            app.outdate_people(vec![user.name.clone()]);
-            let facts = facts(&user.name, kind, session);
-            Ok((user, facts))
-        }
+        Ok(joined) => Ok((joined, kind, session)),
         Err(InvitationRefused::NotGood) => Err(no_good()),
         Err(InvitationRefused::IsMember) => Err(Problem::new(Code::Conflict, "you are a member of this workspace already")),
         Err(InvitationRefused::TooMany) => Err(Problem::new(Code::Conflict, "the workspace has as many members as it can have")),

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use sandmill_model::{Code, audit::ActorKind, people};
 use sandmill_store::{
     subjects::{SUBJECT_BYTES_MAX, Stranger, Subject, SubjectLogin, SubjectRefused},
-    users::Carrier,
+    users::{Carrier, User},
 };
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ClientAddress,
     app::App,
-    audit::Facts,
+    audit::{Also, Facts},
     auth::NeedsNobody,
     problem::Problem,
     request::url::Query,
@@ -158,14 +158,31 @@ pub(crate) async fn callback(
     let tries = Tries::count(&app, None, browser.address)?;
     let assertion = sign_on.provider.finish(code, pending.secrets()).await.map_err(not_asserted)?;
     let login = login(&app, sign_on, &assertion)?;
-    let user = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
+    let found = app.store.subjects.log_in(login).await?.map_err(|why| refused(why, &assertion))?;
     // It may have other roles than before.
-    app.outdate_people(vec![user.name.clone()]);
-    let disabled = || refused(SubjectRefused::Disabled, &assertion);
-    let mut response = match pending.goal().unwrap_or_else(|| Goal::Page(HOME.to_owned())) {
+    app.outdate_people(vec![found.user.name.clone()]);
+    let also = Also::of_login(&found, &assertion.subject);
+    let goal = pending.goal().unwrap_or_else(|| Goal::Page(HOME.to_owned()));
+    let mut response = match admit(&app, browser.cookie, goal, &found.user).await {
+        Ok(Some(response)) => {
+            tries.succeeded();
+            tracing::info!(user = %found.user.name, "somebody has logged in by single sign-on");
+            response
+        }
+        Ok(None) => refused(SubjectRefused::Disabled, &assertion).into_response(),
+        Err(problem) => problem.into_response(),
+    };
+    // Whatever became of the session: roles and users are what they are now.
+    response.extensions_mut().insert(also);
+    Ok(response)
+}
+
+/// What somebody is answered who has logged in, and whose browser showed the session `cookie`; none if they were disabled at this moment.
+async fn admit(app: &App, cookie: Option<String>, goal: Goal, user: &User) -> Result<Option<Response>, Problem> {
+    let mut response = match goal {
         Goal::Page(place) => {
-            let opened = app.open_session(&user, None, Carrier::Cookie).await?.ok_or_else(disabled)?;
-            if let Some(old) = browser.cookie {
+            let Some(opened) = app.open_session(user, None, Carrier::Cookie).await? else { return Ok(None) };
+            if let Some(old) = cookie {
                 app.end_session(&old).await?;
             }
             let mut response = html(page(&place));
@@ -175,17 +192,15 @@ pub(crate) async fn callback(
         }
         // The browser stays as it is: it is the command that gets a session, if whoever logs in says so.
         Goal::Command(command) => {
-            let code = handover::offer(&app, &user, &command).await?.ok_or_else(disabled)?;
+            let Some(code) = handover::offer(app, user, &command).await? else { return Ok(None) };
             let mut response = html(handover::page(&user.name, &command, &code));
             let after = serde_json::json!({"offered_to": command.address()});
             response.extensions_mut().insert(Facts { after, ..facts(&user.name, ActorKind::Anonymous, None) });
             response
         }
     };
-    tries.succeeded();
-    tracing::info!(user = %user.name, "somebody has logged in by single sign-on");
     response.headers_mut().append(header::SET_COOKIE, Pending::unset()?);
-    Ok(response)
+    Ok(Some(response))
 }
 
 fn html(page: String) -> Response {

@@ -177,6 +177,12 @@ pub(crate) async fn whole(app: &App, user: User) -> Result<UserBody, Problem> {
     Ok(UserBody { oidc_subject, ..UserBody::from(user) })
 }
 
+/// As the audit log shows a user who was made, or linked with a subject of the identity provider.
+pub(crate) fn shown(user: &User, subject: Option<&str>) -> serde_json::Value {
+    let body = UserBody { oidc_subject: subject.map(str::to_owned), ..UserBody::from(user.clone()) };
+    serde_json::to_value(body).unwrap_or_default()
+}
+
 /// The link with a subject of the identity provider; none: with no one.
 fn link(app: &App, subject: Option<String>) -> Result<Link, Problem> {
     let issuer = app.single_sign_on()?.provider.issuer();

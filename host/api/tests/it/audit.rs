@@ -21,14 +21,14 @@ const TOKEN: &str = "/api/w/w/variables/f/demo/token";
 const PASSWORD: &str = "hunter2 hunter2 hunter2";
 
 /// Runs that examples steer.
-struct Runs {
+pub(crate) struct Runs {
     waiting: String,
     ended: String,
-    dead: String,
+    pub(crate) dead: String,
 }
 
 impl Runs {
-    async fn start(api: &Api) -> Self {
+    pub(crate) async fn start(api: &Api) -> Self {
         let start = async |body: Value| {
             let answer = post("/api/w/w/runs").json(body).to(api).await;
             assert_eq!(answer.status, 202, "{answer:?}");
@@ -45,7 +45,7 @@ impl Runs {
 
 /// A request that does what the operation is for, and the action and the target of its entry; none for the start of a run. An operation
 /// without an example fails the test: whatever changes something is audited, and shown here to be.
-async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'static str, String)>) {
+pub(crate) async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, Option<(&'static str, String)>) {
     let (method, path) = operation.split_once(" /api/").unwrap();
     let path = path.strip_prefix("w/{workspace}/").unwrap_or(path);
     let script = json!({"language": "typescript", "source": "export function main() { return 'audited'; }"});
@@ -206,7 +206,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
 
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see
 /// [`whoever_logs_in_leaves_entries_without_secrets`].
-fn operations() -> Vec<String> {
+pub(crate) fn operations() -> Vec<String> {
     let description: Value = serde_json::from_str(&sandmill_api::openapi()).unwrap();
     let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
@@ -229,7 +229,7 @@ async fn entries(api: &Api, chain: &str) -> Vec<Value> {
     }
 }
 
-async fn of_request(api: &Api, chain: &str, request: &str) -> Vec<Value> {
+pub(crate) async fn of_request(api: &Api, chain: &str, request: &str) -> Vec<Value> {
     entries(api, chain).await.into_iter().filter(|entry| entry["request_id"] == request).collect()
 }
 
@@ -301,8 +301,9 @@ async fn whoever_logs_in_leaves_entries_without_secrets() {
     assert_eq!(changed.status, 200, "{changed:?}");
     let session = changed.value()["token"].as_str().unwrap().to_owned();
     assert_eq!(asked(post("/api/auth/logout").token(&session), "out").to(&api).await.status, 204);
-    let invitation = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value()["invitation"].clone();
-    let accept = post("/api/auth/invitation").no_token().json(json!({"invitation": invitation, "user": "cy", "password": PASSWORD}));
+    let invited = post("/api/w/w/invitations").json(json!({"role": "viewer"})).to(&api).await.value();
+    let with = json!({"invitation": invited["invitation"], "user": "cy", "password": PASSWORD});
+    let accept = post("/api/auth/invitation").no_token().json(with);
     assert_eq!(asked(accept, "in").to(&api).await.status, 201);
     for (request, action, outcome, kind, identity) in [
         ("wrong", "auth.failed", "denied", "anonymous", json!(null)),
@@ -314,10 +315,19 @@ async fn whoever_logs_in_leaves_entries_without_secrets() {
         ("in", "auth.invitation", "done", "anonymous", json!("u/cy")),
     ] {
         let found = of_request(&api, "instance", request).await;
-        assert_eq!(found.len(), 1, "{request}: {found:?}");
+        // Who comes in by an invitation is made a user, which has an entry of its own, before.
+        assert_eq!(found.len(), if request == "in" { 2 } else { 1 }, "{request}: {found:?}");
         let said = (&found[0]["action"], &found[0]["outcome"], &found[0]["actor"]["kind"], &found[0]["actor"]["identity"]);
         assert_eq!(said, (&json!(action), &json!(outcome), &json!(kind), &identity), "{request}");
     }
+    let made = of_request(&api, "instance", "in").await.swap_remove(1);
+    assert_eq!((&made["action"], &made["target"], &made["before"]), (&json!("users.create"), &json!("cy"), &Value::Null), "{made}");
+    assert_eq!((&made["actor"]["identity"], &made["after"]["has_password"]), (&json!("u/cy"), &json!(true)), "{made}");
+    let became = of_request(&api, "w/w", "in").await;
+    assert_eq!((became.len(), &became[0]["action"], &became[0]["target"]), (1, &json!("members.put"), &json!("cy")), "{became:?}");
+    let by = format!("invitation {}", invited["id"].as_str().unwrap());
+    assert_eq!((&became[0]["actor"], &became[0]["before"]), (&made["actor"], &Value::Null), "{became:?}");
+    assert_eq!(became[0]["after"], json!({"role": "viewer", "by": by}), "{became:?}");
     for entry in [entries(&api, "instance").await, entries(&api, "w/w").await].concat() {
         let text = entry.to_string();
         for secret in ["hunter2", "ss_", "si_", "argon2"] {

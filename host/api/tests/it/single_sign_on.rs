@@ -7,7 +7,7 @@ use std::{
 
 use sandmill_api::{ApiOptions, Assertion, GroupRole, NotAsserted, Provider, Secrets, SingleSignOn};
 use sandmill_model::{BoxFuture, Digest, role::Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, get, patch, post};
 
@@ -93,6 +93,54 @@ async fn whoever_the_provider_knows_is_logged_in() {
     api.clock.advance(Duration::from_secs(2));
     let me = get("/api/auth/me").no_token().header("cookie", &session).to(&api).await.value();
     assert_eq!(me["workspaces"], json!([]), "{me}");
+    api.stop().await;
+}
+
+/// Entries of the logs of the workspace and of the installation, the oldest first, but for those of logins and of what the test does.
+async fn told(api: &Api) -> Vec<(String, Value, Value)> {
+    let mut told = Vec::new();
+    for chain in ["instance", "w/w"] {
+        let items = get(format!("/api/{chain}/audit?actor=u/ann-lee")).to(api).await.value()["items"].clone();
+        for entry in items.as_array().unwrap().iter().rev().filter(|entry| entry["action"] != "auth.oidc") {
+            assert_eq!((&entry["target"], &entry["actor"]["kind"]), (&json!("ann-lee"), &json!("session")), "{entry}");
+            told.push((entry["action"].as_str().unwrap().to_owned(), entry["before"].clone(), entry["after"].clone()));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn logs_tell_whom_groups_made_what() {
+    let role = |group: &str, role| GroupRole { group: group.to_owned(), workspace: "w".into(), role };
+    let (api, puppet) = api(true, vec![role("devs", Role::Developer), role("all", Role::Viewer)]).await;
+    let comes_with = async |groups: &[&str]| {
+        let groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
+        *puppet.says.lock().unwrap() = Ok(Assertion { groups, ..ann() });
+        assert_eq!(logged_in(&api).await.status, 200);
+    };
+    comes_with(&["devs"]).await;
+    comes_with(&["devs"]).await;
+    comes_with(&["all"]).await;
+    comes_with(&[]).await;
+    let told = told(&api).await;
+    let (action, before, after) = &told[0];
+    assert_eq!((action.as_str(), before, &after["oidc_subject"]), ("users.create", &json!(null), &json!("1")), "{told:?}");
+    let by = "single sign-on";
+    let roles = [
+        ("members.put", json!(null), json!({"role": "developer", "by": by})),
+        ("members.put", json!({"role": "developer"}), json!({"role": "viewer", "by": by})),
+        ("members.delete", json!({"role": "viewer"}), json!({ "by": by })),
+    ];
+    assert_eq!(told[1..], roles.map(|(action, before, after)| (action.to_owned(), before, after)));
+    // An address has linked somebody.
+    let eve = json!({"name": "eve", "email": "eve@example.test"});
+    assert_eq!(post("/api/instance/users").json(eve).to(&api).await.status, 201);
+    let email = Some("eve@example.test".to_owned());
+    *puppet.says.lock().unwrap() = Ok(Assertion { subject: "2".to_owned(), email, ..Assertion::default() });
+    assert_eq!(logged_in(&api).await.status, 200);
+    let linked = get("/api/instance/audit?action=users.change").to(&api).await.value()["items"][0].clone();
+    assert_eq!((&linked["target"], &linked["actor"]["identity"]), (&json!("eve"), &json!("u/eve")), "{linked}");
+    assert_eq!((&linked["before"]["oidc_subject"], &linked["after"]["oidc_subject"]), (&json!(null), &json!("2")), "{linked}");
     api.stop().await;
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use sandmill_store::removal::Step;
 use serde_json::json;
 
-use crate::support::{Api, delete, get, patch, post, put};
+use crate::{
+    audit::{Runs, example, of_request, operations},
+    support::{Api, delete, get, patch, post, put},
+};
 
 const AT: &str = "/api/instance/workspaces";
 
@@ -112,6 +115,51 @@ async fn in_an_archived_workspace_nothing_starts_and_nothing_changes() {
     assert_eq!(delete(&token).to(&api).await.status, 204, "a token can always be taken away");
     assert_eq!(post(format!("{AT}/w/unarchive")).to(&api).await.value()["status"], "active");
     assert_eq!(post("/probe/w/run/f/t/echo").to(&api).await.status, 200);
+    api.stop().await;
+}
+
+/// What passes although the workspace is archived: what ends what is there, and starts of many, each of which is refused.
+const OF_ARCHIVED: [&str; 5] = [
+    "delete /api/w/{workspace}/tokens/{id}",
+    "post /api/w/{workspace}/runs/cancel",
+    "post /api/w/{workspace}/runs/{id}/cancel",
+    "post /api/w/{workspace}/runs/rerun",
+    "post /api/w/{workspace}/dead-letters/replay",
+];
+
+#[tokio::test]
+async fn nothing_is_changed_in_an_archived_workspace() {
+    let api = Api::new().await;
+    for path in ["f/t/echo", "f/t/error"] {
+        api.deploy(path).await;
+    }
+    let of_workspaces: Vec<String> = operations().into_iter().filter(|operation| operation.contains("/w/{workspace}/")).collect();
+    assert!(OF_ARCHIVED.iter().all(|operation| of_workspaces.iter().any(|other| other == operation)), "{of_workspaces:?}");
+    for (index, operation) in of_workspaces.iter().enumerate() {
+        let runs = Runs::start(&api).await;
+        let (call, _) = example(&api, &runs, operation).await;
+        assert_eq!(post("/api/instance/workspaces/w/archive").to(&api).await.status, 200, "{operation}");
+        let request = format!("archived-{index}");
+        let answer = call.header("x-request-id", &request).to(&api).await;
+        if OF_ARCHIVED.contains(&operation.as_str()) {
+            assert!(answer.status.is_success(), "{operation}: {answer:?}");
+        } else {
+            assert_eq!(answer.status, 409, "{operation}: {answer:?}");
+            answer.is_problem(409, "workspace_archived");
+            let found = of_request(&api, "w/w", &request).await;
+            assert!(found.is_empty(), "{operation}: it was not denied, and nothing was changed: {found:?}");
+        }
+        assert_eq!(post("/api/instance/workspaces/w/unarchive").to(&api).await.status, 200, "{operation}");
+    }
+    // Each of many is refused by itself, and their letters stay.
+    let dead = Runs::start(&api).await.dead;
+    post("/api/instance/workspaces/w/archive").to(&api).await;
+    for path in ["runs/rerun", "dead-letters/replay"] {
+        let receipt = post(format!("/api/w/w/{path}")).json(json!({"filter": {"path": "f/t/error"}})).to(&api).await.value();
+        assert_eq!((&receipt["done"], &receipt["problems"][0]["code"]), (&json!(0), &json!("workspace_archived")), "{path}: {receipt}");
+    }
+    let letters = get("/api/w/w/dead-letters").to(&api).await.text().to_owned();
+    assert!(letters.contains(&dead), "{letters}");
     api.stop().await;
 }
 

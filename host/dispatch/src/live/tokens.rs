@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
     RunId, TokenId, WorkspaceId,
-    auth::{Principal, SharedScopes, TokenHash, bounded, new_token},
+    auth::{Principal, Scopes, SharedScopes, TokenHash, new_token},
 };
 
 use super::{Live, LiveRun};
@@ -23,21 +23,12 @@ pub(super) struct Token {
     text: String,
     hash: TokenHash,
     scopes: SharedScopes,
-    bounded: Option<Bounded>,
-}
-
-/// What a run may do, of both sets of scopes.
-struct Bounded {
-    /// Of whom it acts as.
-    own: SharedScopes,
-    scopes: SharedScopes,
-    principal: Arc<Principal>,
 }
 
 impl Token {
     fn of(run: RunId, scopes: SharedScopes) -> Self {
         let text = new_token().replacen("sm_", &format!("{PREFIX}{run}_"), 1);
-        Self { hash: TokenHash::of(&text), text, scopes, bounded: None }
+        Self { hash: TokenHash::of(&text), text, scopes }
     }
 }
 
@@ -50,6 +41,19 @@ pub struct RunCaller {
     pub identity: Arc<str>,
     /// What its script was granted; the identity must be allowed it, too.
     pub scopes: SharedScopes,
+}
+
+impl RunCaller {
+    /// As whom it calls: within what its script was granted, and within `own`, which are the scopes of whom it acts as.
+    #[must_use]
+    pub fn principal(&self, own: SharedScopes) -> Principal {
+        Principal {
+            token: TokenId(self.run.0),
+            workspace: Some(self.workspace),
+            identity: Arc::clone(&self.identity),
+            scopes: Scopes::of_both(own, Arc::clone(&self.scopes)),
+        }
+    }
 }
 
 impl LiveRun {
@@ -70,37 +74,6 @@ impl Live {
             token.scopes = Arc::clone(scopes);
         }
         Some(token.text.clone())
-    }
-
-    /// What was made for the caller of the same two lists.
-    fn bounded(&self, caller: &RunCaller, own: &SharedScopes) -> Option<Arc<Principal>> {
-        let runs = self.runs();
-        let kept = runs.get(&caller.run)?.token.as_ref()?.bounded.as_ref()?;
-        (Arc::ptr_eq(&kept.own, own) && Arc::ptr_eq(&kept.scopes, &caller.scopes)).then(|| Arc::clone(&kept.principal))
-    }
-
-    /// Keeps the last that was made for a caller, as long as its run goes on.
-    fn keep_bounded(&self, caller: &RunCaller, own: &SharedScopes, principal: &Arc<Principal>) {
-        let (own, scopes, principal) = (Arc::clone(own), Arc::clone(&caller.scopes), Arc::clone(principal));
-        if let Some(token) = self.runs().get_mut(&caller.run).and_then(|live| live.token.as_mut()) {
-            token.bounded = Some(Bounded { own, scopes, principal });
-        }
-    }
-
-    /// As whom a run calls that acts as somebody with the scopes `own`. Each of these is compared with each of what its script was granted,
-    /// so that is done once for the same two lists (by where they are), and outside of the lock of all runs.
-    fn principal(&self, caller: &RunCaller, own: &SharedScopes) -> Arc<Principal> {
-        if let Some(principal) = self.bounded(caller, own) {
-            return principal;
-        }
-        let principal = Arc::new(Principal {
-            token: TokenId(caller.run.0),
-            workspace: Some(caller.workspace),
-            identity: Arc::clone(&caller.identity),
-            scopes: bounded(own, &caller.scopes).into(),
-        });
-        self.keep_bounded(caller, own, &principal);
-        principal
     }
 
     /// Whose token it is. Hashes are compared, not tokens; made before the lock of all runs is taken.
@@ -144,18 +117,14 @@ impl Dispatch {
     pub fn run_of_token(&self, text: &str) -> Option<RunCaller> {
         self.inner.live.by_token(text)
     }
-
-    /// As whom a run calls: within what its script was granted, and within `own`, which are the scopes of whom it acts as. It is the same in
-    /// the same place as long as both lists are.
-    #[must_use]
-    pub fn principal_of_run(&self, caller: &RunCaller, own: &SharedScopes) -> Arc<Principal> {
-        self.inner.live.principal(caller, own)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use sandmill_model::Timestamp;
+    use sandmill_model::{
+        Timestamp,
+        auth::{Action, Domain},
+    };
 
     use super::*;
     use crate::live::{Start, tests::run};
@@ -194,27 +163,24 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_may_is_made_once_for_the_same_scopes() {
+    fn a_run_may_what_its_script_was_granted_and_whom_it_acts_as_may() {
         let live = Live::default();
         let run = begun(&live, 1);
-        let (own, granted) = (scopes(&["runs:*", "scripts:read"]), scopes(&["runs:start:f/*"]));
+        let (own, granted) = (scopes(&["runs:*", "scripts:read"]), scopes(&["runs:start:f/*", "variables:read:f/*"]));
         let token = live.token(run, &granted).unwrap();
-        let principal = |own: &SharedScopes| live.principal(&live.by_token(&token).unwrap(), own);
-        let first = principal(&own);
-        assert_eq!((&first.scopes, first.token, &*first.identity), (&granted, TokenId(run.0), "u/test"));
-        assert!(Arc::ptr_eq(&first, &principal(&own)));
-        live.token(run, &scopes(&["runs:start:f/*"])).unwrap();
-        assert!(Arc::ptr_eq(&first, &principal(&own)), "the same was granted");
-        let less = scopes(&["scripts:read"]);
-        assert!(principal(&less).scopes.is_empty(), "who it acts as may less");
-        assert_eq!(principal(&own).scopes, granted);
-        let narrow = scopes(&["runs:start:f/a"]);
-        live.token(run, &narrow).unwrap();
-        assert_eq!(principal(&own).scopes, narrow, "its script was granted less");
-        // One that ends meanwhile keeps nothing.
         let caller = live.by_token(&token).unwrap();
-        live.end(run, 1);
-        assert_eq!(live.principal(&caller, &own).scopes, narrow);
+        let principal = |own: &SharedScopes| live.by_token(&token).unwrap().principal(Arc::clone(own));
+        let first = principal(&own);
+        assert_eq!((first.token, first.workspace, &*first.identity), (TokenId(run.0), Some(caller.workspace), "u/test"));
+        let may = |principal: &Principal, domain, action, path| principal.may(caller.workspace, domain, action, Some(path));
+        assert!(may(&first, Domain::Runs, Action::Start, "f/a") && !may(&first, Domain::Runs, Action::Start, "u/test/a"));
+        assert!(!may(&first, Domain::Scripts, Action::Read, "f/a"), "its script was not granted it");
+        assert!(!may(&first, Domain::Variables, Action::Read, "f/a"), "who it acts as may not");
+        live.token(run, &scopes(&["runs:start:f/*", "variables:read:f/*"])).unwrap();
+        assert!(Arc::ptr_eq(&granted, &live.by_token(&token).unwrap().scopes), "the same was granted");
+        assert!(!may(&principal(&scopes(&["scripts:read"])), Domain::Runs, Action::Start, "f/a"), "who it acts as may less");
+        live.token(run, &scopes(&["runs:start:f/b"])).unwrap();
+        assert!(!may(&principal(&own), Domain::Runs, Action::Start, "f/a"), "its script was granted less");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     fake::{PATH, arguments, deploy, deploy_with, eventually, request_of},
-    run_as::{account, manifest, person},
+    run_as::{account, denied, manifest, person},
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -588,6 +588,7 @@ async fn children_act_as_their_parent_and_never_as_more() {
 async fn a_child_that_the_account_does_not_allow_is_denied() {
     let bench = Bench::start(4, 1_000).await;
     let of = bench.workspace.id;
+    bench.dispatch.on_denied(|_, _| true);
     person(&bench.store, of, "test", Role::Admin).await;
     account(&bench.store, of, "weak", &["runs:start:f/demo/*"], &[]).await;
     let start = async || {
@@ -604,8 +605,12 @@ async fn a_child_that_the_account_does_not_allow_is_denied() {
     }
     // One that is gone while its runs go on allows nothing.
     bench.store.service_accounts.delete(of, &"weak".parse().unwrap()).await.unwrap();
-    let parent = Parent { run_as: "s/weak".into(), ..bench.as_run(RunId::new(SystemClock.now())) };
-    let denied = bench.live.start(parent, child(PATH, &json!({}))).await;
-    assert!(matches!(&denied, Err(ChildError::Denied(text)) if text.contains("acts as s/weak")), "{denied:?}");
+    let run = RunId::new(SystemClock.now());
+    let parent = Parent { run_as: "s/weak".into(), ..bench.as_run(run) };
+    let refused = bench.live.start(parent, child(PATH, &json!({}))).await;
+    assert!(matches!(&refused, Err(ChildError::Denied(text)) if text.contains("acts as s/weak")), "{refused:?}");
+    let told = denied(&bench.store, of).await;
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!(told[4], (run.to_string(), "s/weak".to_owned(), format!("runs:start:{PATH}")));
     bench.stop().await;
 }

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use sandmill_dispatch::{Due, Refused, StartRequest, StartTerms};
 use sandmill_model::{
-    Clock, Code, Limits, Manifest, OutcomeKind, RunId, SystemClock, Timestamp, WorkspaceId, auth::Principal, code::Refusal, role::Role,
+    Clock, Code, Limits, Manifest, OutcomeKind, RunId, SystemClock, Timestamp, WorkspaceId,
+    audit::{ActorKind, AuditOutcome, Record},
+    auth::Principal,
+    code::Refusal,
+    role::Role,
     run::NewRun,
 };
 use sandmill_store::{
@@ -133,6 +137,17 @@ async fn the_same_key_is_not_for_another_identity() {
     bench.stop().await;
 }
 
+/// What the audit log says that runs were denied: the run, as whom it acts, and the scope.
+pub(crate) async fn denied(store: &Store, workspace: WorkspaceId) -> Vec<(String, String, String)> {
+    let entries = store.audit.entries(Some(workspace), 0, 100).await.unwrap();
+    let told = entries.into_iter().map(|entry| {
+        let Record { actor, action, target, outcome, .. } = entry.record;
+        assert_eq!((action.as_str(), outcome, actor.kind), ("access.denied", AuditOutcome::Denied, ActorKind::Run));
+        (actor.token.unwrap().to_string(), actor.identity.unwrap().to_string(), target)
+    });
+    told.collect()
+}
+
 /// How a run ended.
 async fn outcome(bench: &Bench, run: RunId) -> (OutcomeKind, String) {
     let record = bench.record_when(run, |record| record.summary.status.has_ended()).await;
@@ -143,6 +158,7 @@ async fn outcome(bench: &Bench, run: RunId) -> (OutcomeKind, String) {
 async fn what_was_taken_away_while_a_run_waited_it_does_not_act_as() {
     let bench = Bench::start(true).await;
     let of = bench.workspace.id;
+    bench.dispatch.on_denied(|_, _| true);
     person(&bench.store, of, "ann", Role::Developer).await;
     person(&bench.store, of, "test", Role::Developer).await;
     for name in ["kept", "taken"] {
@@ -171,11 +187,17 @@ async fn what_was_taken_away_while_a_run_waited_it_does_not_act_as() {
     }
     let executed = bench.executor.executed.lock().unwrap().clone();
     assert!(executed.iter().all(|(run, _)| *run == kept), "{executed:?}");
+    let mut told = denied(&bench.store, of).await;
+    told.sort();
+    let mut expected =
+        [(taken, "s/taken"), (named, "s/named")].map(|(run, who)| (run.to_string(), who.to_owned(), format!("identities:start:{who}")));
+    expected.sort();
+    assert_eq!(told, expected);
     bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
+async fn a_user_who_left_does_not_act_in_what_waited() {
     let bench = Bench::start(true).await;
     let of = bench.workspace.id;
     for name in ["ann", "bob"] {
@@ -183,14 +205,20 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
     }
     bench.store.members.remove(of, &"bob".parse().unwrap()).await.unwrap();
     // A token may act as somebody who is no user.
-    for (who, waited_s, expected) in [
-        ("u/ann", 120, OutcomeKind::Ok),
-        ("u/bob", 120, OutcomeKind::Denied),
-        ("u/bob", 30, OutcomeKind::Ok),
-        ("u/nobody", 120, OutcomeKind::Ok),
-        ("u/admin", 120, OutcomeKind::Ok),
+    for (who, waited_s, planned_s, expected) in [
+        ("u/ann", 120, 120, OutcomeKind::Ok),
+        ("u/ann", 120, 0, OutcomeKind::Ok),
+        ("u/bob", 120, 120, OutcomeKind::Denied),
+        // It was to start at once, and waited for something else: a rate, a slot, fuel.
+        ("u/bob", 120, 0, OutcomeKind::Denied),
+        ("u/bob", 30, 30, OutcomeKind::Ok),
+        ("u/bob", 30, 0, OutcomeKind::Ok),
+        ("u/nobody", 120, 120, OutcomeKind::Ok),
+        ("u/nobody", 120, 0, OutcomeKind::Ok),
+        ("u/admin", 120, 0, OutcomeKind::Ok),
     ] {
         let now = SystemClock.now();
+        let created_at = Timestamp::from_micros(now.micros() - waited_s * 1_000_000);
         let run = NewRun {
             id: RunId::new(now),
             workspace: of,
@@ -202,8 +230,8 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
             limits: Limits::default(),
             run_as: who.into(),
             answered_by: None,
-            created_at: Timestamp::from_micros(now.micros() - waited_s * 1_000_000),
-            scheduled_for: now,
+            created_at,
+            scheduled_for: created_at.plus(Duration::from_secs(planned_s)),
             policy: Arc::default(),
             dedup: None,
             cause: None,
@@ -214,7 +242,7 @@ async fn a_user_who_left_does_not_act_in_what_was_to_start_later() {
         let id = run.id;
         bench.store.queue.enqueue(vec![run]).await.unwrap();
         let (kind, message) = outcome(&bench, id).await;
-        assert_eq!(kind, expected, "{who} after {waited_s} s: {message}");
+        assert_eq!(kind, expected, "{who} after {waited_s} s, planned {planned_s} s: {message}");
     }
     bench.stop().await;
 }

@@ -1,8 +1,6 @@
 //! What tokens are for, and what their scopes come to.
 
-use std::collections::BTreeSet;
-
-use super::{Action, Domain, Principal, Scope, matches};
+use super::{Action, Domain, Principal, Scope};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,36 +48,6 @@ impl Scope {
         Self::on(Domain::Runs, Action::Start, path.as_str())
     }
 
-    /// What both cover, as one scope; none where there is nothing, or where it cannot be said in one: of two globs neither of which is like
-    /// the other nothing is shared.
-    #[must_use]
-    pub fn shared(&self, other: &Self) -> Option<Self> {
-        fn narrower<T: Copy + PartialEq>(own: Option<T>, other: Option<T>) -> Option<Option<T>> {
-            match (own, other) {
-                (Some(own), Some(other)) => (own == other).then_some(Some(own)),
-                (own, other) => Some(own.or(other)),
-            }
-        }
-        let (domain, action) = (narrower(self.domain, other.domain)?, narrower(self.action, other.action)?);
-        let glob = match (&self.glob, &other.glob) {
-            (Some(own), Some(other)) if matches(own, other) => Some(other.clone()),
-            (Some(own), Some(other)) if matches(other, own) => Some(own.clone()),
-            (Some(_), Some(_)) => return None,
-            (own, other) => own.clone().or_else(|| other.clone()),
-        };
-        let except = match (&self.except, &other.except) {
-            (Some(own), Some(other)) if own != other => {
-                let mut starts: Vec<Box<str>> = own.iter().chain(other.iter()).cloned().collect();
-                starts.sort_unstable();
-                starts.dedup();
-                Some(starts.into())
-            }
-            // Of thousands of scopes all may leave out the same, which is kept once.
-            (own, other) => own.clone().or_else(|| other.clone()),
-        };
-        Some(Self { domain, action, glob, except })
-    }
-
     /// What of it is reading, if anything is.
     fn reading(self) -> Option<Self> {
         self.action.is_none_or(|action| action == Action::Read).then_some(Self { action: Some(Action::Read), ..self })
@@ -95,10 +63,10 @@ impl Scope {
 }
 
 impl Principal {
-    /// Whether it may start what is at one path, and do nothing else.
+    /// Whether it may start what is at one path at most, and do nothing else.
     #[must_use]
     pub fn only_starts_one(&self) -> bool {
-        matches!(&*self.scopes, [scope] if scope.starts_one())
+        self.scopes.lists().any(|list| matches!(list, [scope] if scope.starts_one()))
     }
 }
 
@@ -113,13 +81,6 @@ pub fn effective(kind: TokenKind, access: Access, scopes: Vec<Scope>) -> Vec<Sco
         Access::Full => scopes,
         Access::ReadOnly => scopes.into_iter().filter_map(Scope::reading).collect(),
     }
-}
-
-/// What somebody with the scopes `own` may do by a token that is bounded by `bounds`, too; always in the same order.
-#[must_use]
-pub fn bounded(own: &[Scope], bounds: &[Scope]) -> Vec<Scope> {
-    let shared: BTreeSet<Scope> = bounds.iter().flat_map(|bound| own.iter().filter_map(move |scope| scope.shared(bound))).collect();
-    shared.into_iter().collect()
 }
 
 /// The characters of a new token by which it is recognised in lists; enough is left that nobody can guess.
@@ -159,43 +120,6 @@ mod tests {
             &["runs:start:f/a/b"],
         );
         check(TokenKind::Start, Access::Full, &["runs:start:f/a/b", "runs:start:f/a/c"], &["runs:start:f/a/b"]);
-    }
-
-    #[test]
-    fn what_two_scopes_share() {
-        let check = |own: &str, other: &str, expected: Option<&str>| {
-            let (own, other): (Scope, Scope) = (own.parse().unwrap(), other.parse().unwrap());
-            for shared in [own.shared(&other), other.shared(&own)] {
-                assert_eq!(shared.as_ref().map(ToString::to_string).as_deref(), expected, "{own} {other}");
-                assert!(shared.is_none_or(|shared| own.includes(&shared) && other.includes(&shared)), "{own} {other}");
-            }
-        };
-        check("*:*", "runs:start:f/a/*", Some("runs:start:f/a/*"));
-        check("runs:*", "*:read:f/a", Some("runs:read:f/a"));
-        check("runs:start:f/*!f/b/", "runs:start:f/a/*", Some("runs:start:f/a/*!f/b/"));
-        check("runs:start:f/*!f/b/", "runs:start:*!u/", Some("runs:start:f/*!f/b/!u/"));
-        check("runs:start:f/*", "runs:read:f/*", None);
-        check("runs:start", "scripts:start", None);
-        check("runs:start:f/a/*", "runs:start:f/b/*", None);
-        check("runs:start:f/a*", "runs:start:f/*b", None);
-    }
-
-    /// By what is bounded nothing may be done that either set does not allow.
-    #[test]
-    fn what_is_bounded_is_in_both_sets() {
-        let scopes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Scope>>();
-        let own = scopes(&["runs:start:f/*!f/closed/", "runs:read:f/*", "runs:start:u/ann/*", "scripts:read:f/open/*"]);
-        let bounds = scopes(&["runs:start:*", "runs:read:f/open/*", "scripts:write:f/open/*"]);
-        let both = bounded(&own, &bounds);
-        for action in [Action::Read, Action::Write, Action::Start] {
-            for domain in [Domain::Runs, Domain::Scripts] {
-                for path in ["f/open/x", "f/closed/x", "u/ann/x", "u/bob/x"] {
-                    let any = |scopes: &[Scope]| scopes.iter().any(|scope| scope.covers(domain, action, Some(path)));
-                    assert_eq!(any(&both), any(&own) && any(&bounds), "{domain:?} {action:?} {path}");
-                }
-            }
-        }
-        assert!(bounded(&own, &[]).is_empty() && bounded(&[], &bounds).is_empty());
     }
 
     #[test]

@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{
     StoreError,
-    members::{INVITATIONS_MAX, Invitation, InvitationRefused, Invitations, Invited, MemberPut, NewInvitation, NewMember},
-    users::User,
+    members::{
+        INVITATIONS_MAX, Invitation, InvitationRefused, Invitations, Invited, Joined, MemberPut, NewInvitation, NewMember, RoleChange,
+    },
 };
 
-/// The one of the hash `$1`, if it is good at `$2`: nobody comes into a workspace that is being deleted.
+/// The one of the hash `$1`, if it is good at `$2`: nobody comes into a workspace that is archived or being deleted.
 macro_rules! is_good {
     () => {
         "hash = $1 AND expires_at > $2 AND used_by IS NULL
-         AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.id = invitations.workspace AND w.status = 2)"
+         AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.id = invitations.workspace AND w.status <> 0)"
     };
 }
 
@@ -88,7 +89,7 @@ impl Invitations for Sql {
         hash: TokenHash,
         invited: Invited,
         now: Timestamp,
-    ) -> BoxFuture<'_, Result<Result<User, InvitationRefused>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Result<Joined, InvitationRefused>, StoreError>> {
         Box::pin(self.db.write((hash, invited, now), |(hash, invited, now), mut conn| {
             Box::pin(async move { accept(*hash, invited, *now, &mut conn).await })
         }))
@@ -131,7 +132,7 @@ async fn accept(
     invited: &Invited,
     now: Timestamp,
     conn: &mut Conn<'_>,
-) -> Result<Result<User, InvitationRefused>, StoreError> {
+) -> Result<Result<Joined, InvitationRefused>, StoreError> {
     // Of two that accept at once, one waits here and finds it used.
     let row = conn
         .row(
@@ -168,7 +169,8 @@ async fn accept(
     }
     conn.execute("UPDATE invitations SET used_by = $3 WHERE workspace = $1 AND id = $2", values![workspace, id, user.name.as_str()])
         .await?;
-    Ok(Ok(user))
+    let became = RoleChange { workspace, before: None, after: Some(role) };
+    Ok(Ok(Joined { user, is_new: matches!(invited, Invited::New(_)), invitation: id, became }))
 }
 
 fn read(row: &Row) -> Result<Invitation, StoreError> {

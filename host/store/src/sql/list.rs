@@ -72,7 +72,7 @@ pub(super) async fn list(
             end = end.max(end_of_stretch(&mut conn, table, (workspace, before), *stretch).await?);
         }
         // Whoever may not see the last of them learns no more than about when it was.
-        let end = end.map(|end| if filter.within.is_some() { end.to_the_second() } else { end });
+        let end = end.map(|end| if filter.within.is_empty() { end } else { end.to_the_second() });
         let end = end.filter(|end| lowest.is_none_or(|lowest| lowest < *end));
         let statements = Statements::new(workspace, filter, before, lowest.max(end), limit);
         let statement = match (in_queue.map(|states| statements.queued(states)), in_history.then(|| statements.ended(filter))) {
@@ -100,14 +100,14 @@ pub(super) async fn list(
 /// Whether one index of the queue finds what fits: that of all, of what runs, or of causes.
 fn is_indexed_in_queue(filter: &RunFilter) -> bool {
     let RunFilter { path, within, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
-    let unserved = [path.is_some(), within.is_some(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()];
+    let unserved = [path.is_some(), !within.is_empty(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()];
     matches!(status, None | Some(RunStatus::Running | RunStatus::Suspended)) && unserved.iter().all(|given| !given)
 }
 
 /// Whether one index of history finds what fits.
 fn is_indexed(filter: &RunFilter) -> bool {
     let RunFilter { path, within, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
-    if within.is_some() || outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
+    if !within.is_empty() || outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
         return false;
     }
     let is_unusual = status.is_some_and(|status| status.has_ended() && status != RunStatus::Succeeded);
@@ -169,7 +169,7 @@ impl Statements {
         if let Some(path) = path {
             statements.and("path", path);
         }
-        if let Some(globs) = within {
+        for globs in within {
             let like: Vec<String> = globs.iter().map(|reach| statements.within(reach)).collect();
             let any = if like.is_empty() { "1 = 0".to_owned() } else { like.join(" OR ") };
             statements.conditions.push_str(&format!(" AND ({any})"));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sandmill_model::{BoxFuture, Timestamp, WorkspaceId, path::SEGMENT_BYTES_MAX, people::Name, random, role::Role};
 
-use super::{Sql, dialect::Conn, members, users, value::values};
+use super::{Sql, dialect::Conn, members, users, value::values, workspaces::read_status};
 use crate::{
     StoreError,
-    members::NewMember,
-    subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused, Subjects},
+    members::{MemberPut, NewMember, RoleChange},
+    subjects::{BY_GROUPS, Came, Linked, Stranger, Subject, SubjectLogin, SubjectRefused, SubjectUser, Subjects},
     users::{Link, NewUser, User, UserRefused},
+    workspaces::Status,
 };
 
 /// Names that are tried for a new user before a random one: `ann`, `ann-2`, ….
@@ -28,8 +29,11 @@ enum Named {
     Taken,
 }
 
+/// The user of somebody who was not known, or why there is none.
+type Admitted = Result<(User, Came), SubjectRefused>;
+
 impl Subjects for Sql {
-    fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<User, SubjectRefused>, StoreError>> {
+    fn log_in(&self, login: SubjectLogin) -> BoxFuture<'_, Result<Result<SubjectUser, SubjectRefused>, StoreError>> {
         Box::pin(async move {
             for _ in 0..LOOKS_MAX {
                 let named = match &login.stranger {
@@ -112,27 +116,33 @@ async fn named(subject: &Subject, stranger: &Stranger, last: Option<&Name>, conn
 
 /// Nothing is written before all that could be refused was looked at, for what is refused is committed, too. None, and nothing written:
 /// a name has to be looked for, or another has taken it.
-async fn log_in(login: &SubjectLogin, named: &Named, conn: &mut Conn<'_>) -> Result<Option<Result<User, SubjectRefused>>, StoreError> {
-    let user = match owner(&login.subject, conn).await? {
+async fn log_in(
+    login: &SubjectLogin,
+    named: &Named,
+    conn: &mut Conn<'_>,
+) -> Result<Option<Result<SubjectUser, SubjectRefused>>, StoreError> {
+    let (user, came) = match owner(&login.subject, conn).await? {
         Some(name) => {
             let gone = || StoreError::Corrupt(format!("a subject of {name}, who is not there"));
-            users::find(&name, conn).await?.ok_or_else(gone)?
+            (users::find(&name, conn).await?.ok_or_else(gone)?, Came::Known)
         }
         None => match &login.stranger {
             None => return Ok(Some(Err(SubjectRefused::Unknown))),
             Some(stranger) => match admit(login, stranger, named, conn).await? {
-                Some(Ok(user)) => user,
-                not => return Ok(not),
+                Some(Ok(admitted)) => admitted,
+                Some(Err(refused)) => return Ok(Some(Err(refused))),
+                None => return Ok(None),
             },
         },
     };
     if user.is_disabled {
         return Ok(Some(Err(SubjectRefused::Disabled)));
     }
-    if let Some(roles) = &login.roles {
-        give(&user.name, roles, login.now, conn).await?;
-    }
-    Ok(Some(Ok(user)))
+    let roles = match &login.roles {
+        Some(roles) => give(&user.name, roles, login.now, conn).await?,
+        None => Vec::new(),
+    };
+    Ok(Some(Ok(SubjectUser { user, came, roles })))
 }
 
 /// The user whom a subject is linked with.
@@ -179,12 +189,7 @@ async fn unlink(issuer: &str, user: &Name, conn: &mut Conn<'_>) -> Result<bool, 
 }
 
 /// The user of somebody who was not known until now.
-async fn admit(
-    login: &SubjectLogin,
-    stranger: &Stranger,
-    named: &Named,
-    conn: &mut Conn<'_>,
-) -> Result<Option<Result<User, SubjectRefused>>, StoreError> {
+async fn admit(login: &SubjectLogin, stranger: &Stranger, named: &Named, conn: &mut Conn<'_>) -> Result<Option<Admitted>, StoreError> {
     let (subject, now) = (&login.subject, login.now);
     if let Some(email) = &stranger.email {
         let row = conn
@@ -211,7 +216,7 @@ async fn admit(
             if !user.is_disabled {
                 link(subject, &name, now, conn).await?;
             }
-            return Ok(Some(Ok(user)));
+            return Ok(Some(Ok((user, Came::Linked))));
         }
     }
     let name = match named {
@@ -225,7 +230,7 @@ async fn admit(
     match users::create(&new, users::Way::Issuer, conn).await? {
         Ok(user) => {
             link(subject, &user.name, now, conn).await?;
-            Ok(Some(Ok(user)))
+            Ok(Some(Ok((user, Came::Made))))
         }
         Err(UserRefused::TooMany) => Ok(Some(Err(SubjectRefused::TooMany))),
         Err(UserRefused::NameTaken) => Ok(None),
@@ -245,30 +250,45 @@ async fn free(wanted: &Name, last: Option<&Name>, conn: &mut Conn<'_>) -> Result
     Ok(None)
 }
 
-/// Makes members what groups say they are, and takes out whom groups put in and do not name any more.
-async fn give(user: &Name, roles: &[(Arc<str>, Role)], now: Timestamp, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-    let mut wanted: Vec<(WorkspaceId, Role)> = Vec::with_capacity(roles.len());
+/// Makes members what groups say they are, and takes out whom groups put in and do not name any more. Returns whom it made what.
+async fn give(user: &Name, roles: &[(Arc<str>, Role)], now: Timestamp, conn: &mut Conn<'_>) -> Result<Vec<RoleChange>, StoreError> {
+    let mut wanted: Vec<(WorkspaceId, Role, Status)> = Vec::with_capacity(roles.len());
     for (workspace, role) in roles {
         // One that is not there, or is being deleted, gives nothing.
-        if let Some(row) = conn.row("SELECT id FROM workspaces WHERE name = $1 AND status <> 2", values![workspace]).await? {
-            wanted.push((WorkspaceId(row.uuid(0)?), *role));
+        if let Some(row) = conn.row("SELECT id, status FROM workspaces WHERE name = $1 AND status <> 2", values![workspace]).await? {
+            wanted.push((WorkspaceId(row.uuid(0)?), *role, read_status(&row, 1)?));
         }
     }
-    let rows = conn.rows("SELECT workspace, role, created_by FROM members WHERE user_name = $1", values![user.as_str()]).await?;
+    let rows = conn
+        .rows(
+            "SELECT m.workspace, m.role, m.created_by, w.status FROM members m LEFT JOIN workspaces w ON w.id = m.workspace
+             WHERE m.user_name = $1 ORDER BY m.workspace",
+            values![user.as_str()],
+        )
+        .await?;
     let mut present = Vec::with_capacity(rows.len());
     for row in &rows {
-        present.push((WorkspaceId(row.uuid(0)?), members::read_role(row, 1)?, row.text(2)? == BY_GROUPS));
+        present.push((WorkspaceId(row.uuid(0)?), members::read_role(row, 1)?, row.text(2)? == BY_GROUPS, read_status(row, 3)?));
     }
-    for (workspace, ..) in present.iter().filter(|(workspace, _, by_groups)| *by_groups && wanted.iter().all(|(id, _)| id != workspace)) {
-        members::remove(*workspace, user, conn).await?;
-    }
-    for (workspace, role) in wanted {
-        let is_as_it_should = |(id, own, by_groups): &(WorkspaceId, Role, bool)| *id == workspace && (*own == role || !by_groups);
-        if !present.iter().any(is_as_it_should) {
-            let new = NewMember { workspace, user: user.clone(), role, by: BY_GROUPS.into(), now };
-            // One that is full takes nobody in; that keeps nobody from logging in.
-            members::put(&new, conn).await?;
+    let mut changes = Vec::new();
+    for (workspace, role, by_groups, status) in &present {
+        let is_named = wanted.iter().any(|(id, ..)| id == workspace);
+        // What is being deleted has nobody any more to tell it to.
+        if *by_groups && !is_named && members::remove(*workspace, user, conn).await? && *status != Status::Deleting {
+            changes.push(RoleChange { workspace: *workspace, before: Some(*role), after: None });
         }
     }
-    Ok(())
+    // What is archived is not changed; but nobody goes on to read it whom groups do not name any more.
+    for (workspace, role, _) in wanted.into_iter().filter(|(.., status)| *status == Status::Active) {
+        let before = present.iter().find(|(id, ..)| *id == workspace);
+        if before.is_some_and(|(_, own, by_groups, _)| *own == role || !by_groups) {
+            continue;
+        }
+        let new = NewMember { workspace, user: user.clone(), role, by: BY_GROUPS.into(), now };
+        // One that is full takes nobody in; that keeps nobody from logging in.
+        if members::put(&new, conn).await? == MemberPut::Done {
+            changes.push(RoleChange { workspace, before: before.map(|(_, own, ..)| *own), after: Some(role) });
+        }
+    }
+    Ok(changes)
 }

@@ -67,7 +67,7 @@ impl Tokens for Sql {
                         principal.token,
                         principal.workspace,
                         &principal.identity,
-                        written(&principal.scopes)?,
+                        written(listed(principal)?)?,
                         label.as_str(),
                         *now
                     ],
@@ -256,6 +256,12 @@ async fn maker_expires(by: &Maker, now: Timestamp, conn: &mut Conn<'_>) -> Resul
 async fn find(of: Option<WorkspaceId>, id: TokenId, conn: &mut Conn<'_>) -> Result<Option<Token>, StoreError> {
     let row = conn.row(concat!(select_token!(), "WHERE id = $1 AND ", is_of!()), values![id, of]).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// What is kept is one list.
+fn listed(principal: &Principal) -> Result<&[Scope], StoreError> {
+    let scopes = principal.scopes.one_list();
+    scopes.ok_or_else(|| StoreError::Other("what two lists of scopes bound is no token that is kept".to_owned()))
 }
 
 /// A JSON array of scopes as text.

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::PoisonError};
 
-use sandmill_model::{WorkspaceId, audit::DAYS_DEFAULT};
+use sandmill_model::WorkspaceId;
 use tokio_util::sync::CancellationToken;
 
 use super::{Duration, Instant, PAUSE_MAX, PAUSE_MIN, Service, before, days_before};
@@ -34,7 +34,7 @@ impl Service {
         let installation = (None, "", None);
         let chains = workspaces.iter().map(|each| (Some(each.id), &*each.name, each.settings.audit_days));
         for (chain, name, days) in chains.chain([installation]) {
-            let days = days.unwrap_or(DAYS_DEFAULT);
+            let days = days.unwrap_or(self.options.audit_days);
             if days > 0 && !self.forget_entries(chain, days, shutdown).await? {
                 return Ok(());
             }

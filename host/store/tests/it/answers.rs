@@ -14,6 +14,7 @@ on_both![
     what_a_claim_took_unheard_is_given_back,
     an_outcome_that_is_written_again_is_not_that_of_the_next_attempt,
     what_is_cancelled_does_not_wait_for_its_next_try,
+    what_goes_back_to_the_queue_stays_cancelled,
 ];
 
 async fn what_a_claim_took_unheard_is_given_back(database: Database) {
@@ -65,4 +66,28 @@ async fn what_is_cancelled_does_not_wait_for_its_next_try(database: Database) {
     store.queue.complete(node, completion(&run, 1, OutcomeKind::Error, Some(in_an_hour))).await.unwrap();
     let claimed = claim(&store, node, tick(), 1).await;
     assert_eq!((ids(&claimed), claimed[0].is_cancelled), (vec![run.id], true));
+}
+
+async fn what_goes_back_to_the_queue_stays_cancelled(database: Database) {
+    let store = database.open().await;
+    let of = workspace();
+    for way in ["unclaim", "leave", "join"] {
+        let runs = [new_run(of), new_run(of)];
+        store.queue.enqueue(runs.to_vec()).await.unwrap();
+        let (node, from) = (join(&store, way, tick()).await, tick());
+        assert_eq!(claim(&store, node, from, 10).await.len(), 2, "{way}");
+        for run in &runs {
+            assert_eq!(store.queue.cancel(of, run.id, tick()).await.unwrap(), Cancelled::Requested, "{way}");
+        }
+        match way {
+            "unclaim" => assert_eq!(store.queue.unclaim(node, from).await.unwrap(), 2),
+            "leave" => assert_eq!(store.nodes.leave(node).await.unwrap(), 2),
+            // The next life of the same name takes what the one before held.
+            _ => assert_ne!(join(&store, way, tick()).await, node),
+        }
+        assert_eq!(store.queue.cancel(of, runs[0].id, tick()).await.unwrap(), Cancelled::AtOnce, "{way}: nobody has it");
+        let other = join(&store, &format!("other than {way}"), tick()).await;
+        let claimed = claim(&store, other, tick(), 10).await;
+        assert_eq!((ids(&claimed), claimed[0].is_cancelled), (vec![runs[1].id], true), "{way}: whoever takes it next ends it");
+    }
 }

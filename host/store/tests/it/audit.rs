@@ -284,19 +284,21 @@ async fn upkeep_closes_and_lets_go(database: Database) {
         store.audit.append(record(chain, "scripts.deploy", "new"), at(20)).await.unwrap();
     }
     store.audit.begin(record(Some(long), "scripts.deploy", "lost"), at(19)).await.unwrap();
-    let options = upkeep::Options { node: "node".into(), retention_days: 0 };
-    let look = async |days| {
-        let service = upkeep::Service::new(store.clone(), Arc::new(Still(at(days))), options.clone());
+    let look = async |days, audit_days| {
+        let options = upkeep::Options { node: "node".into(), retention_days: 0, audit_days };
+        let service = upkeep::Service::new(store.clone(), Arc::new(Still(at(days))), options);
         service.look(&CancellationToken::new()).await.unwrap();
     };
-    look(21).await;
+    look(21, 365).await;
     let targets = async |chain| all(&store, chain).await.into_iter().map(|entry| entry.record.target).collect::<Vec<_>>();
     assert_eq!(
         (targets(Some(short)).await, targets(Some(long)).await),
         (vec!["new".to_owned()], ["old", "new", "lost"].map(str::to_owned).to_vec())
     );
-    look(370).await;
-    assert_eq!((targets(Some(long)).await.len(), targets(None).await.len()), (2, 1), "365 days where nothing is said");
+    look(370, 0).await;
+    assert_eq!((targets(Some(short)).await.len(), targets(Some(long)).await.len(), targets(None).await.len()), (0, 3, 2), "for ever");
+    look(370, 365).await;
+    assert_eq!((targets(Some(long)).await.len(), targets(None).await.len()), (2, 1), "as the operator says where nothing else is said");
     for chain in [Some(short), Some(long), None] {
         verify(&store, chain).await.unwrap();
     }

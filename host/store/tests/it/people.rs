@@ -12,8 +12,9 @@ use sandmill_model::{
 use sandmill_store::{
     Store,
     access::{AccessList, AccessRefused, Listed, NewFolder, NewGroup},
-    members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember},
+    members::{InvitationRefused, Invited, MemberPut, NewInvitation, NewMember, RoleChange},
     users::{BROUGHT_MAX, Carrier, NewSession, NewUser, SESSIONS_MAX, User, UserChange, UserRefused, Which},
+    workspaces::Status,
 };
 
 use crate::fixture::{Database, deployment, on_both, path, tick, workspace};
@@ -37,6 +38,7 @@ on_both![
     whoever_goes_at_the_same_moment_is_on_no_list,
     an_invitation_is_good_once,
     an_invitation_is_as_good_as_whoever_made_it,
+    nobody_comes_into_an_archived_workspace,
     two_accept_at_once,
     tokens_end_with_whom_they_act_as,
 ];
@@ -136,7 +138,7 @@ async fn nobody_takes_over_what_others_act_as(database: Database) {
     let accept = async |called: &str| {
         store.invitations.invite(invitation(own, called, tick())).await.unwrap();
         let accepted = store.invitations.accept(TokenHash::of(called), Invited::New(new_user(called)), tick()).await.unwrap();
-        accepted.map(|user| user.name.to_string())
+        accepted.map(|joined| joined.user.name.to_string())
     };
     for taken in ["robot", "home"] {
         assert!(!store.users.is_free(&name(taken)).await.unwrap(), "{taken}");
@@ -506,7 +508,9 @@ async fn an_invitation_is_good_once(database: Database) {
     assert_eq!(accept("one", Invited::Known(name("nobody")), now).await, Err(InvitationRefused::NotGood));
     assert_eq!(store.users.find(&name("bob")).await.unwrap(), None, "nothing is left of what was refused");
     let bob = accept("one", Invited::New(new_user("bob")), now).await.unwrap();
-    assert!(!bob.is_instance_admin);
+    assert!(!bob.user.is_instance_admin && bob.is_new);
+    assert_eq!(bob.became, RoleChange { workspace: own, before: None, after: Some(Role::Operator) });
+    assert_eq!(store.invitations.find(own, bob.invitation).await.unwrap().unwrap().used_by, Some(name("bob")));
     assert_eq!(store.members.find(own, &name("bob")).await.unwrap().unwrap().role, Role::Operator);
     assert!(!store.invitations.is_good(TokenHash::of("one"), now).await.unwrap());
     assert_eq!(accept("one", Invited::New(new_user("cy")), now).await, Err(InvitationRefused::NotGood));
@@ -515,7 +519,8 @@ async fn an_invitation_is_good_once(database: Database) {
     let second = invitation(own, "two", tick());
     store.invitations.invite(second.clone()).await.unwrap();
     assert_eq!(accept("two", Invited::Known(name("bob")), now).await, Err(InvitationRefused::IsMember));
-    assert_eq!(accept("two", Invited::Known(name("ann")), now).await.unwrap().name, name("ann"));
+    let ann = accept("two", Invited::Known(name("ann")), now).await.unwrap();
+    assert_eq!((ann.user.name, ann.is_new, ann.invitation), (name("ann"), false, second.id));
     let third = invitation(own, "three", tick());
     store.invitations.invite(third.clone()).await.unwrap();
     let listed = store.invitations.invitations(own, None, 10).await.unwrap();
@@ -576,6 +581,23 @@ async fn an_invitation_is_as_good_as_whoever_made_it(database: Database) {
     // Whoever is a user from now on needs the right as one.
     user(&store, "nobody").await;
     assert!(!is_good("u/nobody true").await && is_good("u/boss false").await);
+}
+
+async fn nobody_comes_into_an_archived_workspace(database: Database) {
+    let store = database.open().await;
+    let (own, now) = (workspace(), tick());
+    store.workspaces.ensure(own, "own", now).await.unwrap();
+    store.invitations.invite(invitation(own, "one", now)).await.unwrap();
+    let accept = async || {
+        let invited = Invited::New(new_user("bob"));
+        store.invitations.accept(TokenHash::of("one"), invited, now).await.unwrap().map(|joined| joined.is_new)
+    };
+    store.workspaces.change_status(own, Status::Archived, now).await.unwrap().unwrap();
+    assert!(!store.invitations.is_good(TokenHash::of("one"), now).await.unwrap());
+    assert_eq!(accept().await, Err(InvitationRefused::NotGood));
+    assert_eq!(store.users.find(&name("bob")).await.unwrap(), None);
+    store.workspaces.change_status(own, Status::Active, now).await.unwrap().unwrap();
+    assert_eq!(accept().await, Ok(true), "it was not used up");
 }
 
 async fn two_accept_at_once(database: Database) {

@@ -15,8 +15,12 @@ use crate::fixture::{Database, finished, on_both, path, run_of, tick, workspace}
 
 on_both![only_paths_that_are_like_a_glob, pages_never_point_at_what_is_not_seen];
 
+fn owned(globs: &[&str]) -> Vec<String> {
+    globs.iter().map(|glob| (*glob).to_owned()).collect()
+}
+
 fn within(globs: &[&str]) -> RunFilter {
-    RunFilter { within: Some(globs.iter().map(|glob| (*glob).to_owned()).collect()), ..RunFilter::default() }
+    RunFilter { within: vec![owned(globs)], ..RunFilter::default() }
 }
 
 async fn list(store: &Store, of: WorkspaceId, filter: &RunFilter, before: Option<RunId>) -> RunPage {
@@ -46,6 +50,18 @@ async fn only_paths_that_are_like_a_glob(database: Database) {
         let mut found: Vec<String> = list(&store, of, &within(globs), None).await.runs.iter().map(|run| run.path.to_string()).collect();
         found.reverse();
         assert_eq!(found, expected, "{globs:?}");
+    }
+    // Of several lists each must mean it.
+    for (lists, expected) in [
+        (&[&["f/a/*", "u/*"][..], &["*/x!f/a/b/"]][..], &["f/a/x", "u/ann/x"][..]),
+        (&[&["f/a*"], &["*b/x"]], &["f/a/b/x", "f/ab/x", "f/a_b/x", "f/a-b/x"]),
+        (&[&["*"], &[]], &[]),
+        (&[], &all),
+    ] {
+        let filter = RunFilter { within: lists.iter().map(|globs| owned(globs)).collect(), ..RunFilter::default() };
+        let page = list(&store, of, &filter, None).await;
+        assert!(page.runs.iter().all(|run| filter.fits(run)) && page.runs.len() == expected.len(), "{lists:?}");
+        assert!(page.runs.iter().all(|run| expected.contains(&run.path.as_str())), "{lists:?}");
     }
     let failed = RunFilter { outcome: Some(OutcomeKind::Trap), ..within(&["f/a*"]) };
     assert!(list(&store, of, &failed, None).await.runs.iter().all(|run| run.path.as_str().starts_with("f/a")));

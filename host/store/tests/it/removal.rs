@@ -123,7 +123,7 @@ async fn what_was_deleted_long_ago_is_forgotten_in_steps(database: Database) {
         assert_eq!(delete(&store, id).await, Step::Gone);
     }
     let clock = Arc::new(Still(tick().plus(USAGE_KEPT).plus(Duration::from_secs(60))));
-    let upkeep = upkeep::Service::new(store.clone(), clock, upkeep::Options { node: "node".into(), retention_days: 0 });
+    let upkeep = upkeep::Service::new(store.clone(), clock, upkeep::Options { node: "node".into(), retention_days: 0, audit_days: 0 });
     let known = async || store.removals.deleted(Timestamp::default()).await.unwrap().len();
     let shutdown = CancellationToken::new();
     shutdown.cancel();

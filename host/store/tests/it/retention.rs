@@ -104,7 +104,8 @@ async fn dead_letter(store: &Store, of: WorkspaceId, at: Timestamp) -> RunId {
 }
 
 fn service(store: &Store, node: &str, now: Timestamp, retention_days: u32) -> upkeep::Service {
-    upkeep::Service::new(store.clone(), Arc::new(Still(now)), upkeep::Options { node: node.into(), retention_days })
+    let options = upkeep::Options { node: node.into(), retention_days, audit_days: 0 };
+    upkeep::Service::new(store.clone(), Arc::new(Still(now)), options)
 }
 
 async fn look(service: &upkeep::Service) -> Done {

@@ -8,10 +8,11 @@ use sandmill_model::{
 };
 use sandmill_store::{
     Store,
-    members::NewMember,
-    subjects::{BY_GROUPS, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
+    members::{NewMember, RoleChange},
+    subjects::{BY_GROUPS, Came, Linked, Stranger, Subject, SubjectLogin, SubjectRefused},
     users::{Link, NewUser, User, UserChange, UserRefused},
     variables::NewVariable,
+    workspaces::Status,
 };
 
 use crate::fixture::{Database, deployment, on_both, path, tick};
@@ -25,6 +26,7 @@ on_both![
     no_address_makes_an_admin_of_the_installation,
     no_stranger_takes_over_what_others_act_as,
     groups_make_members_and_take_them_out,
+    a_login_tells_what_it_changed,
     two_log_in_for_the_first_time,
     many_who_are_called_alike_get_names_of_their_own,
 ];
@@ -60,7 +62,7 @@ async fn user(store: &Store, called: &str, password: Option<&str>) -> User {
 }
 
 async fn logged_in(store: &Store, login: SubjectLogin) -> Result<String, SubjectRefused> {
-    store.subjects.log_in(login).await.unwrap().map(|user| user.name.to_string())
+    store.subjects.log_in(login).await.unwrap().map(|found| found.user.name.to_string())
 }
 
 async fn a_user_is_known_by_issuer_and_subject(database: Database) {
@@ -194,6 +196,37 @@ async fn groups_make_members_and_take_them_out(database: Database) {
     assert_eq!(roles(None).await, "one:developer three:viewer");
     assert_eq!(roles(Some(&[("one", Role::Viewer), ("two", Role::Admin)])).await, "one:viewer three:viewer two:admin");
     assert_eq!(roles(Some(&[])).await, "three:viewer");
+}
+
+async fn a_login_tells_what_it_changed(database: Database) {
+    let store = database.open().await;
+    let mut ids = Vec::new();
+    for workspace in ["one", "two"] {
+        let now = tick();
+        ids.push(store.workspaces.ensure(WorkspaceId::new(now), workspace, now).await.unwrap().id);
+    }
+    let by = async |login: SubjectLogin, given: &[(&str, Role)]| {
+        let roles = Some(given.iter().map(|(workspace, role)| ((*workspace).into(), *role)).collect());
+        let found = store.subjects.log_in(SubjectLogin { roles, ..login }).await.unwrap().unwrap();
+        (found.came, found.roles)
+    };
+    let ann = || stranger("1", "ann", None);
+    let change = |workspace, before, after| RoleChange { workspace, before, after };
+    let (viewer, admin) = (Some(Role::Viewer), Some(Role::Admin));
+    assert_eq!(by(ann(), &[("one", Role::Viewer)]).await, (Came::Made, vec![change(ids[0], None, viewer)]));
+    assert_eq!(by(ann(), &[("one", Role::Viewer)]).await, (Came::Known, Vec::new()));
+    let both = [("one", Role::Admin), ("two", Role::Viewer)];
+    assert_eq!(by(ann(), &both).await.1, [change(ids[0], viewer, admin), change(ids[1], None, viewer)]);
+    // What is archived gives nothing new. Whom groups name stays what they were, and who is named no more goes.
+    for id in &ids {
+        store.workspaces.change_status(*id, Status::Archived, tick()).await.unwrap().unwrap();
+    }
+    assert_eq!(by(ann(), &[("one", Role::Viewer)]).await.1, [change(ids[1], viewer, None)]);
+    assert_eq!(by(ann(), &both).await.1, []);
+    assert_eq!(store.members.find(ids[0], &name("ann")).await.unwrap().unwrap().role, Role::Admin);
+
+    user(&store, "bob", None).await;
+    assert_eq!(by(stranger("2", "x", Some("bob@example.test")), &[]).await, (Came::Linked, Vec::new()));
 }
 
 async fn two_log_in_for_the_first_time(database: Database) {

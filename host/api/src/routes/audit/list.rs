@@ -85,7 +85,7 @@ pub(crate) struct AuditEntry {
 /// Who acted.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuditActor {
-    /// `anonymous`, `token`, `session`, `run` or `system`.
+    /// `anonymous`, `token`, `session`, `run`, `system` or `operator`.
     kind: &'static str,
     /// E.g. `u/ann`.
     identity: Option<String>,

@@ -48,7 +48,7 @@ impl FilterQuery {
     pub(crate) fn read(&self) -> Result<RunFilter, Problem> {
         let path = self.path.as_deref().map(str::parse).transpose();
         Ok(RunFilter {
-            within: None,
+            within: Vec::new(),
             phase: None,
             is_dead: false,
             path: path.map_err(|error: sandmill_model::path::InvalidPath| Problem::new(Code::InvalidPath, error.to_string()))?,

@@ -32,7 +32,7 @@ pub(crate) async fn find(app: &App, caller: &Caller, run: RunId, action: Action)
     let record = app.dispatch.record(caller.workspace.id, run).await?;
     record.filter(|record| caller.may(Domain::Runs, action, Some(record.summary.path.as_str()))).ok_or_else(|| {
         // Also where there is no such run: a token of some paths could see the difference by the time that it takes.
-        let is_of_all = caller.principal.paths(caller.workspace.id, Domain::Runs, action).is_none();
+        let is_of_all = caller.principal.paths(caller.workspace.id, Domain::Runs, action).is_empty();
         if is_of_all { no_run() } else { no_run().denied() }
     })
 }

@@ -70,11 +70,9 @@ fn acts_as(identity: Option<String>, principal: &Principal) -> Result<Arc<str>, 
 
 /// All that whoever asks has, if a token can have so much: people may have a scope for each path that is lent to them.
 fn all_of(principal: &Principal) -> Result<Vec<Scope>, Problem> {
-    let scopes = &principal.scopes;
-    if scopes.len() > SCOPES_MAX || scopes.iter().any(|scope| scope.to_string().len() > SCOPE_BYTES_MAX) {
-        return Err(wrong("you have more scopes than a token can have: say in `scopes` which it is to have"));
-    }
-    Ok(scopes.to_vec())
+    let fits = |scopes: &&[Scope]| scopes.len() <= SCOPES_MAX && scopes.iter().all(|scope| scope.to_string().len() <= SCOPE_BYTES_MAX);
+    let scopes = principal.scopes.one_list().filter(fits).map(<[Scope]>::to_vec);
+    scopes.ok_or_else(|| wrong("you have more scopes than a token can have: say in `scopes` which it is to have"))
 }
 
 /// Scopes as they are written; each is checked against what whoever asks has elsewhere.
