@@ -51,7 +51,7 @@ fn operation(said: &Said) -> Operation {
         parameters.push(in_header("Last-Event-ID", Type::Integer, about));
     }
     let operation = OperationBuilder::new().tag(TAG).summary(Some(said.summary)).parameters(Some(parameters)).request_body(body(said.body));
-    // Neither here nor anywhere is a cookie looked at.
+    // No endpoint looks at a cookie.
     let operation = operation.security(SecurityRequirement::new("token", Vec::<String>::new()));
     let mut operation = match said.reply {
         Reply::Result => operation.response("200", result()).response("202", receipt("Still running at the wait limit")),

@@ -1,6 +1,6 @@
 use sandmill_model::{
     Code, Digest,
-    trigger::{DynEndpoint, Mounted, Reply},
+    trigger::{DynEndpoint, Mounted},
     version::Selector,
 };
 
