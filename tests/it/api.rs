@@ -1,6 +1,9 @@
 //! The HTTP contract with malformed, hostile and unauthorised requests.
 
+use std::fs;
+
 use reqwest::Method;
+use sandmill_testkit::binary::root;
 use serde_json::{Value, json};
 
 use crate::shared::server;
@@ -151,6 +154,15 @@ async fn scripts_answer_as_they_choose() {
     assert!(answer.header("set-cookie").is_none(), "{answer:?}");
     let get = server.request(Method::GET, "/hooks/default/run/f/api/answers?kind=other").send().await.unwrap();
     assert_eq!(get.text().await.unwrap(), "\"text\"");
+}
+
+/// With what the kinds of trigger say, whom the tests of the API do not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_that_is_checked_in_is_served() {
+    let kept = fs::read_to_string(root().join("host/api/openapi.json")).unwrap();
+    let served = server().request(Method::GET, "/openapi.json").send().await.unwrap().text().await.unwrap();
+    assert!(served == kept, "host/api/openapi.json is not fresh: run `cargo xtask codegen`");
+    assert!(served.contains("\"/hooks/{workspace}/run/{path}\""), "{served}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

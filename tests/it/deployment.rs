@@ -86,7 +86,7 @@ fn the_unit_gives_nothing_that_is_not_needed() {
 #[test]
 fn systemd_takes_the_unit() {
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
-        eprintln!("SKIPPED: systemd-analyze is not here; the unit was read by the tests' own parser only");
+        skipped("the unit is read by the tests' own parser alone", &"systemd-analyze is missing; `cargo xtask test` installs it");
         return;
     };
     assert!(version.status.success());
@@ -112,6 +112,83 @@ fn the_image_runs_as_nobody() {
     assert_eq!(said("VOLUME "), "/data");
     assert!(said("ENV ").contains("SANDMILL_DATA=/data"));
     assert!(said("ENTRYPOINT ").contains("/usr/local/bin/sandmill"));
+}
+
+/// The words of an instruction of the container file, each time that it is there.
+fn instructions<'a>(text: &'a str, name: &str) -> Vec<Vec<&'a str>> {
+    let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(first, _)| *first == name);
+    lines.map(|(_, rest)| rest.split_whitespace().collect()).collect()
+}
+
+/// What the container file builds and copies is there, and is built as what is shipped. Whether an image comes of it only building one would
+/// tell.
+#[test]
+fn the_image_is_built_of_what_is_there() {
+    let text = fs::read_to_string(root().join("deploy/Containerfile")).unwrap();
+    let runs = instructions(&text, "RUN");
+    let build = runs.iter().find(|words| words.starts_with(&["cargo", "build"])).expect("the server is built");
+    let option = |name: &str| build.iter().skip_while(|word| **word != name).nth(1).copied().unwrap_or_else(|| panic!("{name}: {build:?}"));
+    assert!(build.contains(&"--locked") && root().join("Cargo.lock").is_file(), "{build:?}");
+    let manifest = |path: &str| -> toml::Table { fs::read_to_string(root().join(path)).unwrap().parse().unwrap() };
+    let workspace = manifest("Cargo.toml");
+    let profile = option("--profile");
+    assert!(workspace["profile"].get(profile).is_some(), "there is no profile {profile}");
+    let server = manifest("host/server/Cargo.toml");
+    assert_eq!(server["package"]["name"].as_str(), Some(option("--package")));
+    let binaries = server.get("bin").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
+    // A binary that nothing is said of has the name of its package.
+    let is_named = |name: &str| binaries.iter().any(|binary| binary["name"].as_str() == Some(name));
+    assert!(is_named(option("--bin")) || (binaries.is_empty() && option("--bin") == option("--package")), "{}", option("--bin"));
+    let version = format!("docker.io/library/rust:{}-", workspace["workspace"]["package"]["rust-version"].as_str().unwrap());
+    assert!(instructions(&text, "FROM")[0][0].starts_with(&version), "{version}: the compiler that everything else is built with");
+
+    let copied = instructions(&text, "COPY");
+    let built = format!("/source/target/{profile}/{}", option("--bin"));
+    assert_eq!(copied, [vec![".", "."], vec!["--from=build", built.as_str(), "/usr/local/bin/sandmill"]], "this test knows no other");
+    // All of the sources are copied, so what is left out must be none of them.
+    let ignored = fs::read_to_string(root().join(".containerignore")).unwrap();
+    let ignored: Vec<&str> = ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let tracked = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    assert!(tracked.status.success(), "{tracked:?}");
+    let tracked = String::from_utf8(tracked.stdout).unwrap();
+    // The checks of a change are no part of an image.
+    for path in tracked.split_terminator('\0').filter(|path| !path.starts_with(".ci/")) {
+        assert!(
+            !ignored.iter().any(|pattern| leaves_out(pattern, path)),
+            "{path} is needed and is left out by .containerignore: {ignored:?}"
+        );
+    }
+}
+
+/// Whether a line of `.containerignore` leaves a file out: a path, a name anywhere (`**/` in front), or an ending (`*` in front) at the top.
+/// Nothing else is written there.
+fn leaves_out(pattern: &str, path: &str) -> bool {
+    assert!(!pattern.starts_with(['!', '/']), "{pattern}: this test does not know it");
+    if let Some(name) = pattern.strip_prefix("**/") {
+        return path.split('/').any(|segment| segment == name);
+    }
+    if let Some(ending) = pattern.strip_prefix('*') {
+        return !path.contains('/') && path.ends_with(ending);
+    }
+    assert!(!pattern.contains('*'), "{pattern}: this test does not know it");
+    path.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[test]
+fn what_is_left_out_of_images_is_known() {
+    for (pattern, path, is_left_out) in [
+        ("target", "target/dist/sandmill", true),
+        ("target", "host/target/x", false),
+        ("target", "targets", false),
+        ("**/target", "host/api/target/x", true),
+        ("**/target", "target/x", true),
+        ("*.wasm.tmp", "a.wasm.tmp", true),
+        ("*.wasm.tmp", "runtimes/a.wasm", false),
+        ("fuzz/corpus", "fuzz/corpus/x", true),
+        ("fuzz/corpus", "fuzz/corpora.rs", false),
+    ] {
+        assert_eq!(leaves_out(pattern, path), is_left_out, "{pattern} {path}");
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

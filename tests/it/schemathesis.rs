@@ -13,12 +13,18 @@ use serde_json::{Map, Value, json};
 
 /// Which checks do not hold for which operations, and why.
 const CONFIG: &str = include_str!("schemathesis/config.toml");
+/// A check of our own.
+const CHECKS: &str = include_str!("schemathesis/checks.py");
 /// Random requests to each operation; those that are made of the limits of every parameter and member come first, and are some thousand.
 const EXAMPLES: &str = "2";
 /// Seconds after which one of them hangs; it takes ten to twenty on two idle cores.
 const LIMIT_S: &str = "240";
 /// A segment of a path.
 const SEGMENT: &str = "^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}|\\.[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}|\\.\\.[A-Za-z0-9_.-]{1,62})$";
+/// Below `f/demo`, where runs are started: what returns, what throws, and what is not there.
+const SCRIPTS: [&str; 3] = ["hello", "fails", "absent"];
+/// How long whoever waits for a run waits: those of tags that no node has never begin.
+const WAIT_LIMIT_MS: &str = "5000";
 
 /// Of whom the own password is changed; of everybody else it is not the one that the requests say.
 const OLD_PASSWORD: &str = "correct horse battery";
@@ -41,9 +47,10 @@ struct Pass<'a> {
 async fn every_answer_is_one_that_the_description_has() {
     let Some(program) = schemathesis() else { return };
     // All that is asked comes from one address.
-    let server = Server::start(&["--requests-per-s-max", "0"]).unwrap();
+    let server = Server::start(&["--requests-per-s-max", "0", "--wait-limit-ms", WAIT_LIMIT_MS]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let description = server.get_json("/openapi.json").await.unwrap();
+    fs::write(folder.path().join("checks.py"), CHECKS.replace("OUTCOMES_OF_RUNS", &outcomes(&description).join(" "))).unwrap();
     let readable = readable(description.clone());
     fs::write(folder.path().join("openapi.json"), readable.to_string()).unwrap();
     fs::write(folder.path().join("own.json"), with_own_password(readable).to_string()).unwrap();
@@ -91,7 +98,23 @@ async fn every_answer_is_one_that_the_description_has() {
             assert_eq!(status(&server, "/api/instance/version", token).await, 200, "{}: it was revoked meanwhile", pass.who);
         }
     }
+    let failed = fs::read_to_string(folder.path().join("failed.txt")).unwrap();
+    for answered in [
+        "POST /api/w/{workspace}/runs",
+        "GET /hooks/{workspace}/run/f/{folder}/{script}",
+        "POST /hooks/{workspace}/run/f/{folder}/{script}",
+    ] {
+        assert!(failed.lines().any(|operation| operation == answered), "{answered} was never answered with a run that failed:\n{failed}");
+    }
     assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+/// With which codes runs fail, but by a fault of ours.
+fn outcomes(description: &Value) -> Vec<&str> {
+    let all = description["components"]["schemas"]["FilterQuery"]["properties"]["outcome"]["enum"].as_array().unwrap();
+    let all: Vec<&str> = all.iter().filter_map(Value::as_str).filter(|name| !matches!(*name, "ok" | "skipped" | "host_fault")).collect();
+    assert!(all.contains(&"error") && all.contains(&"timeout"), "{all:?}");
+    all
 }
 
 fn run(program: &Path, folder: &Path, server: &Server, pass: &Pass<'_>) -> Output {
@@ -213,11 +236,18 @@ async fn token(server: &Server, path: &str) -> (String, String) {
 /// - A cursor is what a list gave, and cannot be made up: it is left out.
 /// - `default` is for what later releases add; now every status has to be named.
 /// - The schema of a stream of events is that of the data in them, which the tool takes for the events.
+/// - A path that starts a run is one of [`SCRIPTS`]: of made up ones none is there.
 fn readable(mut description: Value) -> Value {
     let mut paths = Map::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         let mut item = item.clone();
-        item.as_object_mut().unwrap().values_mut().for_each(adapt);
+        let starts = path.starts_with("/hooks/");
+        for operation in item.as_object_mut().unwrap().values_mut() {
+            adapt(operation);
+            if starts {
+                adapt_start(operation);
+            }
+        }
         paths.insert(path.replace("{path}", "f/{folder}/{script}"), item);
     }
     description["paths"] = Value::Object(paths);
@@ -226,7 +256,26 @@ fn readable(mut description: Value) -> Value {
             members.remove("cursor");
         }
     }
+    let submission = &mut description["components"]["schemas"]["RunSubmission"];
+    assert!(submission["properties"]["path"].is_object(), "{submission}");
+    submission["properties"]["path"] = json!({"type": "string", "enum": SCRIPTS.map(|script| format!("f/demo/{script}"))});
+    // What has all members is refused: some exclude each other.
+    submission["examples"] = json!([{"path": "f/demo/fails", "wait": true}, {"path": "f/demo/hello", "wait": true}]);
     description
+}
+
+/// An endpoint of a kind of trigger: the parameters are those of [`adapt`]. Of bodies JSON is sent.
+fn adapt_start(operation: &mut Value) {
+    for parameter in operation["parameters"].as_array_mut().unwrap() {
+        match parameter["name"].as_str() {
+            Some("folder") => parameter["schema"] = json!({"type": "string", "enum": ["demo"]}),
+            Some("script") => parameter["schema"] = json!({"type": "string", "enum": SCRIPTS}),
+            _ => {}
+        }
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        body["content"].as_object_mut().unwrap().remove("*/*");
+    }
 }
 
 /// The same for the one whose password this is: no request could guess it.

@@ -1,6 +1,5 @@
 //! Workspaces do not learn of each other. Every operation that the server describes is called as somebody of one workspace and with ids, paths, digests
-//! and cursors of another: the answer must be, to the byte, that for what does not exist. An operation that [`OPERATIONS`] does not have fails the test,
-//! and so does one of a kind of trigger that [`ENDPOINTS`] does not have.
+//! and cursors of another: the answer must be, to the byte, that for what does not exist. An operation that [`OPERATIONS`] does not have fails the test.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +10,6 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use sandmill_testkit::{
-    binary::root,
     guests::guest,
     server::{Answer, Server},
 };
@@ -178,11 +176,8 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /metrics", &[("", "")]),
     ("GET /openapi.json", &[("", "")]),
     ("GET /ready", &[("", "")]),
-];
-
-/// What kinds of triggers answer, which the description does not have: see [`said_by_kinds`].
-const ENDPOINTS: &[(&str, &[(&str, &str)])] = &[
     ("POST /hooks/{workspace}/run/{path}", &[("", "{}")]),
+    // As the description has it this is the same.
     ("POST /hooks/{workspace}/run/{path}@{version}", &[("", "{}")]),
     ("GET /hooks/{workspace}/run/{path}", &[("", "")]),
     ("POST /hooks/{workspace}/start/{path}", &[("", "{}")]),
@@ -196,6 +191,8 @@ struct Ids {
     version: String,
     token: String,
     invitation: String,
+    /// Of a person.
+    session: String,
 }
 
 /// A workspace with one thing of each kind, and who may do something there.
@@ -215,7 +212,7 @@ struct Names(BTreeMap<&'static str, String>);
 
 impl Names {
     fn of(workspace: &str, word: &str, ids: &Ids) -> Self {
-        let Ids { run, component, version, token, invitation } = ids.clone();
+        let Ids { run, component, version, token, invitation, session } = ids.clone();
         let (path, name) = (format!("f/only/{word}"), format!("only-{word}"));
         // As lists give it for the last that they show.
         let after = |last: &str| URL_SAFE_NO_PAD.encode(last);
@@ -234,6 +231,7 @@ impl Names {
             ("version", version),
             ("token", token),
             ("invitation", invitation),
+            ("session", session),
             ("code", "not_found".to_owned()),
         ]))
     }
@@ -270,7 +268,7 @@ impl Names {
 
 /// Times and new ids, in whatever depth.
 fn forget_moments(value: &mut Value) {
-    const MOMENTS: [&str; 13] = [
+    const MOMENTS: [&str; 15] = [
         "id",
         "request_id",
         "run_id",
@@ -279,6 +277,8 @@ fn forget_moments(value: &mut Value) {
         "revision",
         "seen_at",
         "last_used_at",
+        "used_at",
+        "idle_until",
         "at",
         "secret",
         "prefix",
@@ -301,6 +301,7 @@ async fn call(server: &Server, token: &str, operation: &str, names: &Names, (que
     let (method, path) = operation.split_once(' ').unwrap();
     // An id of what the operation is about.
     let path = path.replace("tokens/{id}", "tokens/{token}").replace("invitations/{id}", "invitations/{invitation}");
+    let path = path.replace("sessions/{id}", "sessions/{session}");
     let method: Method = method.parse().unwrap();
     let query = if query.is_empty() { String::new() } else { format!("?{}", names.fill(query)) };
     let mut request = reqwest::Client::new().request(method, format!("{}{}{query}", server.url, names.fill(&path))).bearer_auth(token);
@@ -356,8 +357,9 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> Made {
     let token = admin(server, Method::POST, &format!("{at}/tokens"), asked).await;
     let start = admin(server, Method::POST, &format!("{at}/tokens"), json!({"start": format!("f/only/{word}")})).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let ids = Ids { run, component, version, token: text(&token["token"]["id"]), invitation: text(&invited["id"]) };
     let session = text(&boss(server, word).await["token"]);
+    let (token_id, invitation, session_id) = (text(&token["token"]["id"]), text(&invited["id"]), session_id(server, &session).await);
+    let ids = Ids { run, component, version, token: token_id, invitation, session: session_id };
     Made { names: Names::of(word, word, &ids), token: text(&token["secret"]), start: text(&start["secret"]), session }
 }
 
@@ -367,6 +369,12 @@ async fn boss(server: &Server, word: &str) -> Value {
     admin(server, Method::POST, "/api/instance/users", json!({"name": user, "password": password})).await;
     admin(server, Method::PUT, &format!("/api/w/{word}/members/{user}"), json!({"role": "admin"})).await;
     admin(server, Method::POST, "/api/auth/login", json!({"user": user, "password": password, "carrier": "header"})).await
+}
+
+/// The id of somebody's only session.
+async fn session_id(server: &Server, secret: &str) -> String {
+    let list = reqwest::Client::new().get(format!("{}/api/auth/sessions", server.url)).bearer_auth(secret).send().await.unwrap();
+    Answer::read(list).await.unwrap().json().unwrap()["items"][0]["id"].as_str().unwrap().to_owned()
 }
 
 /// Everything that can be read of a workspace, but for what ends only with a run and what is made anew each time.
@@ -392,7 +400,7 @@ fn in_order() -> Vec<(&'static str, &'static [(&'static str, &'static str)])> {
         Some("PUT") => 3,
         _ => 1,
     };
-    let mut all: Vec<_> = OPERATIONS.iter().chain(ENDPOINTS).copied().collect();
+    let mut all: Vec<_> = OPERATIONS.to_vec();
     all.sort_by_key(|(operation, _)| rank(operation));
     all
 }
@@ -410,48 +418,6 @@ async fn every_operation_is_in_the_table() {
         assert!(
             OPERATIONS.iter().any(|(known, calls)| *known == operation && !calls.is_empty()),
             "{operation} is new: add it to OPERATIONS in tests/it/tenants.rs, with what it takes from a request"
-        );
-    }
-}
-
-/// What the sources of the kinds of trigger say that they answer; that they answer nothing else is theirs to test.
-fn said_by_kinds() -> Vec<String> {
-    let (mut kinds, mut said) = (0, Vec::new());
-    let mut folders = vec![root().join("host/triggers/src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            if !text.contains("impl Endpoint for ") {
-                continue;
-            }
-            kinds += 1;
-            let (_, prefix) = text.split_once("const PREFIX: &'static str = \"").unwrap();
-            let prefix = prefix.split('"').next().unwrap();
-            let before = said.len();
-            for operation in text.split("Operation::new(\"").skip(1) {
-                let mut quoted = operation.split('"');
-                let (method, path) = (quoted.next().unwrap(), quoted.nth(1).unwrap());
-                said.push(format!("{method} /{prefix}/{path}"));
-            }
-            assert!(said.len() > before, "{} says nothing", path.display());
-        }
-    }
-    let registry = fs::read_to_string(root().join("host/triggers/src/lib.rs")).unwrap();
-    assert_eq!(kinds, registry.matches("Mounted::<").count(), "each kind of the registry is read here");
-    said
-}
-
-#[test]
-fn every_operation_of_kinds_is_in_the_table() {
-    for operation in said_by_kinds() {
-        assert!(
-            ENDPOINTS.iter().any(|(known, calls)| *known == operation && !calls.is_empty()),
-            "{operation} is new: add it to ENDPOINTS in tests/it/tenants.rs, with what it takes from a request"
         );
     }
 }
@@ -474,14 +440,16 @@ async fn a_token_that_starts_one_path_learns_nothing_of_another_workspace() {
 /// Calls everything as somebody of one workspace, with what is another's.
 async fn learns_nothing(caller: fn(Made) -> String) {
     let server = Server::start(&[]).unwrap();
-    let (ours, theirs) = (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await.names);
+    let (ours, Made { names: theirs, session: their_session, .. }) =
+        (made(&server, "ours", "hello").await, made(&server, "theirs", "chaos").await);
     let token = caller(ours);
     // Not of noughts only: that is what an audit log begins with.
     let digest = |prefix: &str| format!("{prefix}{}", "1".repeat(64));
     let digest_of_none = theirs.0["digest"].split_once(':').map_or_else(|| digest(""), |(kind, _)| digest(&format!("{kind}:")));
     // In the order of each list it comes behind what is ours, as theirs does: a cursor says where to go on, whether something is there or not.
     let none = |number: u32| format!("0fffffff-ffff-7fff-bfff-fffffffffff{number}");
-    let ids = Ids { run: none(1), component: digest_of_none.clone(), version: digest_of_none, token: none(2), invitation: none(3) };
+    let (component, version) = (digest_of_none.clone(), digest_of_none);
+    let ids = Ids { run: none(1), component, version, token: none(2), invitation: none(3), session: none(4) };
     let nobody = Names::of("nowhere", "unknown", &ids);
     let before = seen(&server, &theirs).await;
     assert!(before.iter().any(|answer| answer.contains(MARK)), "there is something to be seen: {before:?}");
@@ -498,14 +466,17 @@ async fn learns_nothing(caller: fn(Made) -> String) {
                 let said = answer.text() + &format!("{:?}", answer.headers);
                 assert!(!said.contains(&format!("{MARK}-theirs")), "{operation} {each:?} shows what is another's: {answer:?}");
                 assert!(answer.status < 500, "{operation} {each:?}: {answer:?}");
+                // What is of people or of nobody asks for a session, or for a password that is right.
                 if operation.contains("{workspace}") || operation.contains("{plan}") {
                     assert_ne!(answer.status, 401, "{operation} {each:?}: whoever asks is known: {answer:?}");
-                    assert_eq!(known.forget(&answer), unknown.forget(&expected), "{operation} {each:?}: the answers tell that it is there");
                 }
+                // No operation is left out: those of the installation name users, tokens and sessions.
+                assert_eq!(known.forget(&answer), unknown.forget(&expected), "{operation} {each:?}: the answers tell that it is there");
             }
         }
     }
     assert_eq!(seen(&server, &theirs).await, before, "nothing of theirs has changed");
+    assert_eq!(call(&server, &their_session, "GET /api/auth/me", &theirs, ("", "")).await.status, 200, "their session goes on");
 }
 
 /// What one workspace was told to come back with says nothing in another.

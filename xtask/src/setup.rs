@@ -20,7 +20,8 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 /// If something cannot be had and that is a failure here.
 pub fn run(strictness: Strictness) -> Result<()> {
     wasm_target(strictness)?;
-    postgres(strictness)
+    postgres(strictness)?;
+    systemd(strictness)
 }
 
 /// # Errors
@@ -60,7 +61,7 @@ pub fn postgres(strictness: Strictness) -> Result<()> {
         return Ok(());
     }
     eprintln!("installing a PostgreSQL server: the store's tests run on both databases");
-    let installed = install_postgres();
+    let installed = install("postgresql");
     if has_postgres() {
         return Ok(());
     }
@@ -73,15 +74,30 @@ fn has_postgres() -> bool {
     answers("postgres", "--version") || fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some())
 }
 
-fn install_postgres() -> Result<()> {
+/// # Errors
+/// If systemd's own tool is not here, cannot be installed, and that is a failure here.
+pub fn systemd(strictness: Strictness) -> Result<()> {
+    let is_there = || answers("systemd-analyze", "--version");
+    if is_there() {
+        return Ok(());
+    }
+    eprintln!("installing systemd: its own tool reads the unit that the server is deployed with");
+    let installed = install("systemd");
+    if is_there() {
+        return Ok(());
+    }
+    let why = installed.err().map_or_else(|| "the package brought none".to_owned(), |error| format!("{error:#}"));
+    missing(strictness, &format!("the unit of the server: no systemd-analyze here ({why}); install the package systemd"))
+}
+
+/// A package of Debian.
+fn install(package: &str) -> Result<()> {
     if exec::read(command("id").arg("-u"))?.trim() != "0" {
         bail!("only root can install packages");
     }
     // A list of packages that is out of date is no reason to give up: the install will tell.
     let _updated = exec::run(command("apt-get").arg("update"));
-    exec::run(
-        command("apt-get").args(["install", "--yes", "--no-install-recommends", "postgresql"]).env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    exec::run(command("apt-get").args(["install", "--yes", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 /// Rust programs that the tests upload: the guests, and every example that is one.

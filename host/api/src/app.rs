@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{
@@ -19,6 +20,7 @@ use crate::{
     audit::Allowance,
     auth::{Flights, Found, Memory},
     counts::{Counts, Pace},
+    openapi::openapi,
     passwords::Passwords,
     problem::Problem,
     request::room::Bodies,
@@ -97,6 +99,8 @@ pub(crate) struct App {
     pub(crate) endings: Arc<Endings>,
     pub(crate) allowance: Allowance,
     pub(crate) single_sign_on: Option<SingleSignOn>,
+    /// As `/openapi.json` has it.
+    pub(crate) description: Bytes,
 }
 
 /// `per_s` 0: without a limit.
@@ -149,6 +153,7 @@ impl App {
             endings: state.endings,
             allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
+            description: openapi(&state.endpoints).into(),
         }
     }
 

@@ -1,9 +1,13 @@
-//! The description of the API, from the handlers. Endpoints of trigger kinds are theirs to describe: this crate does not know them.
+//! The description of the API, from the handlers; and of the endpoints of trigger kinds, from what these say: this crate does not know them.
 
+mod endpoints;
 mod grammar;
 
+use std::sync::Arc;
+
+use sandmill_model::trigger::DynEndpoint;
 use utoipa::{
-    Modify, OpenApi,
+    OpenApi,
     openapi::{
         Content, Ref, RefOr, ResponseBuilder,
         path::Operation,
@@ -149,14 +153,11 @@ use crate::{
         (name = "audit", description = "Who changed what, and who was denied what"),
         (name = "people", description = "Who logs in, and who may do what in a workspace"),
         (name = "workspaces", description = "Tenants"),
+        (name = "triggers", description = "URLs that start runs, each kind of trigger under its own prefix"),
         (name = "instance", description = "The installation itself")),
     security(("token" = []), ("session" = [])),
-    modifiers(&Common),
 )]
 struct Description;
-
-/// What holds for every operation.
-struct Common;
 
 /// Media types of what is no text.
 const BYTES: [&str; 2] = ["application/wasm", "*/*"];
@@ -173,45 +174,44 @@ const ALL: [&str; 4] = ["404", "429", "500", "503"];
 /// Of what answers with the result of a run: it may be gone, and the run may have taken too long.
 const RESULT: [&str; 3] = ["410", "422", "504"];
 
-impl Modify for Common {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        if let Some(components) = &mut openapi.components {
-            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("or `?token=` in the URL"));
-            components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
-            let about = "of a person who is logged in; what changes something needs the header `X-Sandmill-CSRF`, too";
-            let cookie = ApiKeyValue::with_description(COOKIE, about);
-            components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-        }
-        let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
-        let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
-        if let Some(components) = &mut openapi.components {
-            components.responses.insert(PROBLEM.to_owned(), RefOr::T(failure));
-        }
-        for (path, item) in &mut openapi.paths.paths {
-            for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-                fails(operation, &CHANGING);
-            }
-            // What starts a run may wait for it.
-            let results = [path.ends_with("/result").then_some(&mut item.get), path.ends_with("/runs").then_some(&mut item.post)];
-            for operation in results.into_iter().flatten().flatten() {
-                fails(operation, &RESULT);
-            }
-            for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
-                if operation.request_body.is_some() {
-                    fails(operation, &READING);
-                }
-                // Whoever logs in is not known yet, and may be refused.
-                if operation.security.is_none() || path.starts_with("/api/auth/") {
-                    fails(operation, &GUARDED);
-                }
-                fails(operation, &ALL);
-                // Whatever a later release may add.
-                fails(operation, &["default"]);
-                bytes_are_bytes(operation);
-            }
-        }
-        grammar::describe(openapi);
+/// What holds for every operation.
+fn complete(openapi: &mut utoipa::openapi::OpenApi) {
+    if let Some(components) = &mut openapi.components {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("or `?token=` in the URL"));
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+        let about = "of a person who is logged in; what changes something needs the header `X-Sandmill-CSRF`, too";
+        let cookie = ApiKeyValue::with_description(COOKIE, about);
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
+    let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+    let failure = ResponseBuilder::new().description("Problem details").content("application/problem+json", problem).build();
+    if let Some(components) = &mut openapi.components {
+        components.responses.insert(PROBLEM.to_owned(), RefOr::T(failure));
+    }
+    for (path, item) in &mut openapi.paths.paths {
+        for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+            fails(operation, &CHANGING);
+        }
+        // What starts a run may wait for it.
+        let results = [path.ends_with("/result").then_some(&mut item.get), path.ends_with("/runs").then_some(&mut item.post)];
+        for operation in results.into_iter().flatten().flatten() {
+            fails(operation, &RESULT);
+        }
+        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+            if operation.request_body.is_some() {
+                fails(operation, &READING);
+            }
+            // Whoever logs in is not known yet, and may be refused.
+            if operation.security.is_none() || path.starts_with("/api/auth/") {
+                fails(operation, &GUARDED);
+            }
+            fails(operation, &ALL);
+            // Whatever a later release may add.
+            fails(operation, &["default"]);
+            bytes_are_bytes(operation);
+        }
+    }
+    grammar::describe(openapi);
 }
 
 /// A component is no array of numbers.
@@ -241,10 +241,13 @@ fn fails(operation: &mut Operation, statuses: &[&str]) {
     }
 }
 
-/// OpenAPI 3.1 as JSON, as it is checked in and served.
+/// OpenAPI 3.1 as JSON, as it is checked in and served; with what these kinds of trigger answer.
 #[must_use]
-pub fn openapi() -> String {
-    let mut text = Description::openapi().to_pretty_json().unwrap_or_default();
+pub fn openapi(endpoints: &[Arc<dyn DynEndpoint>]) -> String {
+    let mut description = Description::openapi();
+    endpoints::add(&mut description, endpoints);
+    complete(&mut description);
+    let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }

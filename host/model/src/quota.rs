@@ -11,17 +11,20 @@ pub const QUOTA_MAX: u64 = 1 << 62;
 pub const PLAN_NAME_MAX: usize = 64;
 
 macro_rules! quotas {
-    ($($(#[$doc:meta])* $field:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $field:ident;)*) => {
         /// All limits; none is without limit. Unknown names are errors: a misspelt limit must not be silently ignored.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Quotas {
-            $($(#[$doc])* pub $field: Option<u64>,)*
+            $($(#[doc = $doc])* pub $field: Option<u64>,)*
         }
 
         impl Quotas {
             /// Names of all limits, in their order.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
+
+            /// The same with what each limits, in a sentence, behind a space.
+            pub const DESCRIBED: &'static [(&'static str, &'static str)] = &[$((stringify!($field), concat!($($doc),*)),)*];
 
             /// Whether there is none at all, which is asked for every run.
             #[must_use]

@@ -37,12 +37,23 @@ pub struct Operation {
     pub method: &'static str,
     /// What follows `/PREFIX/`, with `{workspace}` and `{path}` in the places of what a caller names.
     pub path: &'static str,
+    pub reply: Reply,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Media types of the body; none: it takes no body.
+    pub body: &'static [&'static str],
 }
 
 impl Operation {
+    /// One that takes no body.
     #[must_use]
-    pub const fn new(method: &'static str, path: &'static str) -> Self {
-        Self { method, path }
+    pub const fn new(method: &'static str, path: &'static str, reply: Reply, summary: &'static str) -> Self {
+        Self { method, path, reply, summary, body: &[] }
+    }
+
+    #[must_use]
+    pub const fn with_body(self, media_types: &'static [&'static str]) -> Self {
+        Self { body: media_types, ..self }
     }
 }
 
@@ -51,7 +62,7 @@ pub trait Endpoint: Send + Sync + 'static {
     const KIND: &'static str;
     /// First segment of its URLs, without slashes; unique among kinds.
     const PREFIX: &'static str;
-    /// All that [`address`](Self::address) takes. The tests of what one workspace can learn of another call each.
+    /// All that [`address`](Self::address) takes: each is in the description of the API, whose tests call it.
     const OPERATIONS: &'static [Operation];
     /// Parsing, validation, form and docs from one struct.
     type Config: DeserializeOwned + JsonSchema + Default + Send + Sync;

@@ -23,7 +23,9 @@ mod tests {
             assert!(!endpoint.operations().is_empty(), "{}", endpoint.kind());
             for operation in endpoint.operations() {
                 let rest = operation.path.replace("{workspace}", "w").replace("{path}", "f/a/b");
-                assert!(endpoint.address(&operation.method.parse().unwrap(), &rest).is_ok(), "{operation:?}");
+                let address = endpoint.address(&operation.method.parse().unwrap(), &rest).unwrap();
+                assert_eq!(address.reply, operation.reply, "{operation:?}");
+                assert!(operation.summary.ends_with('.') && operation.summary.chars().count() <= 100, "{operation:?}");
             }
         }
     }

@@ -1,9 +1,6 @@
 //! The installation itself: version, health, readiness, metrics, and the description of the API.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -123,7 +120,6 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Re
 /// Describes this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "instance", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(crate) async fn openapi() -> Response {
-    static TEXT: LazyLock<String> = LazyLock::new(crate::openapi);
-    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
+pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
 }

@@ -8,6 +8,7 @@ pub(crate) mod handover;
 pub(crate) mod instance;
 pub(crate) mod keys;
 pub(crate) mod letters;
+pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod plans;
 pub(crate) mod resource_types;

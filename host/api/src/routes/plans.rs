@@ -7,12 +7,13 @@ use http::StatusCode;
 use sandmill_model::{
     Code, Quotas,
     auth::{Action, Domain},
-    quota::{NAME_RULE, Overrides, is_name},
+    quota::{NAME_RULE, is_name},
 };
 use sandmill_store::plans::{DESCRIPTION_CHARS_MAX, PLANS_MAX, Plan, PlanDeleted};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::limits::{Given, Held};
 use crate::{
     app::App,
     auth::{Authenticated, Caller},
@@ -36,9 +37,7 @@ pub(crate) struct PlanList {
 #[schema(as = Plan)]
 pub(crate) struct PlanBody {
     name: String,
-    /// By name; null is without limit.
-    #[schema(value_type = Object)]
-    quotas: Quotas,
+    quotas: Held,
     description: String,
     updated_at: String,
     updated_by: String,
@@ -47,12 +46,9 @@ pub(crate) struct PlanBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanRequest {
-    /// By name: `runs_per_minute`, `runs_per_day`, `running_runs`, `fuel_per_day`, `stored_bytes`, `scripts`, `triggers`,
-    /// `outbound_bytes_per_day`, `log_bytes_per_day`. What is left out, or null, is without limit. `triggers` holds from the version that
-    /// has triggers.
+    /// What is left out, or null, is without limit.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    quotas: Overrides,
+    quotas: Given,
     #[serde(default)]
     description: String,
 }
@@ -62,15 +58,19 @@ pub(crate) struct PlanRequest {
 pub(crate) struct QuotaBody {
     /// Null: none.
     plan: Option<String>,
-    /// By name; null is without limit.
-    #[schema(value_type = Object)]
-    quotas: Quotas,
+    quotas: Held,
 }
 
 impl From<Plan> for PlanBody {
     fn from(plan: Plan) -> Self {
         let Plan { name, quotas, description, updated_at, updated_by } = plan;
-        Self { name: name.to_string(), quotas, description, updated_at: updated_at.to_string(), updated_by: updated_by.to_string() }
+        Self {
+            name: name.to_string(),
+            quotas: Held(quotas),
+            description,
+            updated_at: updated_at.to_string(),
+            updated_by: updated_by.to_string(),
+        }
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn put(
     if !is_name(&name) {
         return Err(bad(format!("the name of a plan: {NAME_RULE}")));
     }
-    let PlanRequest { quotas, description } = request;
+    let PlanRequest { quotas: Given(quotas), description } = request;
     let quotas = Quotas::parse(&quotas).map_err(|invalid| bad(format!("`quotas`: {invalid}")))?;
     if description.chars().count() > DESCRIPTION_CHARS_MAX || description.contains('\0') {
         return Err(bad(format!("`description` has at most {DESCRIPTION_CHARS_MAX} characters, and NUL is none of them")));
@@ -149,7 +149,7 @@ pub(crate) async fn delete(
 pub(crate) async fn quotas(caller: Caller) -> Result<Json<QuotaBody>, Problem> {
     caller.must_somewhere(Domain::Runs, Action::Read)?;
     let allotted = &caller.workspace.allotted;
-    Ok(Json(QuotaBody { plan: allotted.plan.as_deref().map(str::to_owned), quotas: allotted.quotas.clone() }))
+    Ok(Json(QuotaBody { plan: allotted.plan.as_deref().map(str::to_owned), quotas: Held(allotted.quotas.clone()) }))
 }
 
 fn no_plan() -> Problem {

@@ -6,10 +6,10 @@ use axum::{Json, extract::State};
 use sandmill_model::{
     Code, ScriptPath, WorkspaceSettings,
     auth::{Action, Domain},
-    settings::Patch,
 };
 use sandmill_store::workspaces::Workspace;
 
+use super::limits::{Set, SettingsChange};
 use crate::{
     app::App,
     auth::{Caller, forbidden},
@@ -20,25 +20,25 @@ use crate::{
 /// Shows what is set for a workspace; null is as the installation says.
 #[utoipa::path(get, path = "/api/w/{workspace}/settings", tag = "workspaces",
     params(("workspace" = String, Path)),
-    responses((status = 200, description = "All settings by name", body = Object)))]
-pub(crate) async fn show(caller: Caller) -> Result<Json<WorkspaceSettings>, Problem> {
+    responses((status = 200, body = Set)))]
+pub(crate) async fn show(caller: Caller) -> Result<Json<Set>, Problem> {
     if !caller.may(Domain::Instance, Action::Read, None) {
         return Err(forbidden(Domain::Instance, Action::Read, None));
     }
-    Ok(Json(WorkspaceSettings::clone(&caller.workspace.settings)))
+    Ok(Json(Set(WorkspaceSettings::clone(&caller.workspace.settings))))
 }
 
 /// Changes the settings that the body names; null takes one back. Only tokens of the installation may: what one workspace gets, others lack.
 /// Naming an `error_handler` needs `runs:start` of its path, too.
 #[utoipa::path(patch, path = "/api/w/{workspace}/settings", tag = "workspaces",
     params(("workspace" = String, Path)),
-    request_body(content = Object, description = "Settings by name"),
-    responses((status = 200, description = "All settings by name, as they are now", body = Object)))]
+    request_body = SettingsChange,
+    responses((status = 200, description = "As they are now", body = Set)))]
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
-    JsonBody(patch): JsonBody<Patch>,
-) -> Result<Json<WorkspaceSettings>, Problem> {
+    JsonBody(SettingsChange(patch)): JsonBody<SettingsChange>,
+) -> Result<Json<Set>, Problem> {
     if !caller.principal.may_instance(Action::Write) {
         return Err(forbidden(Domain::Instance, Action::Write, None));
     }
@@ -51,5 +51,5 @@ pub(crate) async fn change(
     let workspace = Workspace { settings: Arc::new(settings.clone()), ..caller.workspace };
     app.outdate_members(workspace.id);
     app.workspaces.put(Arc::clone(&workspace.name), workspace, app.clock.now());
-    Ok(Json(settings))
+    Ok(Json(Set(settings)))
 }

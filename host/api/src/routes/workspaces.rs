@@ -9,14 +9,15 @@ use axum::{
 };
 use http::StatusCode;
 use sandmill_model::{
-    Code, Quotas, WorkspaceId,
+    Code, WorkspaceId,
     auth::Action,
-    quota::{NAME_RULE, Overrides, is_name},
+    quota::{NAME_RULE, is_name},
 };
 use sandmill_store::workspaces::{Change, NewWorkspace, Status, Unmade, Workspace};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::limits::{Changed, Given, Held, Kept};
 use crate::{
     app::App,
     audit::Facts,
@@ -48,12 +49,10 @@ pub(crate) struct WorkspaceBody {
     created_at: String,
     /// Null: no limits but those of `overrides`.
     plan: Option<String>,
-    /// Limits in the place of the plan's; null is without limit.
-    #[schema(value_type = Object)]
-    overrides: Overrides,
-    /// What holds: the plan's limits and the overrides. Null is without limit.
-    #[schema(value_type = Object)]
-    quotas: Quotas,
+    /// Limits in the place of the plan's.
+    overrides: Kept,
+    /// What holds: the plan's limits and the overrides.
+    quotas: Held,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -62,10 +61,9 @@ pub(crate) struct WorkspaceRequest {
     /// 1 to 64 of the letters a-z, digits, `-` and `_`, and a letter or a digit first.
     name: String,
     plan: Option<String>,
-    /// Limits in the place of the plan's, by name; null is without limit.
+    /// Limits in the place of the plan's.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    quotas: Overrides,
+    quotas: Given,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -75,10 +73,9 @@ pub(crate) struct WorkspaceChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     plan: Option<Option<String>>,
-    /// Limits in the place of the plan's, by name: a number, null for no limit, `"plan"` for the plan's own again. What is left out stays.
+    /// Limits in the place of the plan's: a number, null for no limit, `"plan"` for the plan's own again.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    quotas: Overrides,
+    quotas: Changed,
 }
 
 /// Tells null from what is left out.
@@ -103,8 +100,8 @@ impl From<Workspace> for WorkspaceBody {
             status_since: status_since.to_string(),
             created_at: created_at.to_string(),
             plan: allotted.plan.as_deref().map(str::to_owned),
-            overrides: allotted.overrides.clone(),
-            quotas: allotted.quotas.clone(),
+            overrides: Kept(allotted.overrides.clone()),
+            quotas: Held(allotted.quotas.clone()),
         }
     }
 }
@@ -132,7 +129,7 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody<WorkspaceRequest>,
 ) -> Result<Response, Problem> {
     caller.must(Action::Write)?;
-    let WorkspaceRequest { name, plan, quotas } = request;
+    let WorkspaceRequest { name, plan, quotas: Given(quotas) } = request;
     if !is_name(&name) {
         return Err(Problem::new(Code::BadRequest, format!("`name`: {NAME_RULE}")));
     }
@@ -171,7 +168,7 @@ pub(crate) async fn change(
 ) -> Result<Json<WorkspaceBody>, Problem> {
     caller.must(Action::Write)?;
     let workspace = find(&app, &name).await?;
-    let change = Change { plan: request.plan.map(|plan| plan.map(Into::into)), overrides: request.quotas };
+    let change = Change { plan: request.plan.map(|plan| plan.map(Into::into)), overrides: request.quotas.0 };
     let changed = app.store.workspaces.allot(workspace.id, change).await?.map_err(|unmade| refused(&unmade))?;
     Ok(Json(seen(&app, changed)))
 }

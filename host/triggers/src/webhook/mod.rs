@@ -12,10 +12,17 @@ use http::{Method, Request, Response};
 use sandmill_model::{
     Event, Output,
     code::Refusal,
-    trigger::{Address, Endpoint, Operation},
+    trigger::{Address, Endpoint, Operation, Reply},
 };
 
 use crate::web::response;
+
+/// What follows the prefix.
+const RUN: &str = "{workspace}/run/{path}";
+const START: &str = "{workspace}/start/{path}";
+const STREAM: &str = "{workspace}/stream/{path}";
+/// What is sent: JSON, or anything else, which passes as it is; but for forms.
+const BODY: &[&str] = &["application/json", "*/*"];
 
 pub(crate) struct Webhook;
 
@@ -23,10 +30,11 @@ impl Endpoint for Webhook {
     const KIND: &'static str = "webhook";
     const PREFIX: &'static str = "hooks";
     const OPERATIONS: &'static [Operation] = &[
-        Operation::new("GET", "{workspace}/run/{path}"),
-        Operation::new("POST", "{workspace}/run/{path}"),
-        Operation::new("POST", "{workspace}/start/{path}"),
-        Operation::new("POST", "{workspace}/stream/{path}"),
+        Operation::new("GET", RUN, Reply::Result, "Starts a run with the arguments of the query, and waits for its result."),
+        Operation::new("POST", RUN, Reply::Result, "Starts a run with what is sent, and waits for its result.").with_body(BODY),
+        Operation::new("POST", START, Reply::Receipt, "Starts a run with what is sent, and answers as soon as it is durable.")
+            .with_body(BODY),
+        Operation::new("POST", STREAM, Reply::Events, "Starts a run with what is sent, and tells what happens in it.").with_body(BODY),
     ];
     type Config = config::Config;
 

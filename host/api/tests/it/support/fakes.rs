@@ -199,10 +199,10 @@ impl Endpoint for Probe {
     const KIND: &'static str = "probe";
     const PREFIX: &'static str = "probe";
     const OPERATIONS: &'static [Operation] = &[
-        Operation::new("GET", "{workspace}/run/{path}"),
-        Operation::new("POST", "{workspace}/run/{path}"),
-        Operation::new("POST", "{workspace}/start/{path}"),
-        Operation::new("POST", "{workspace}/stream/{path}"),
+        Operation::new("GET", "{workspace}/run/{path}", Reply::Result, "Runs, and waits."),
+        Operation::new("POST", "{workspace}/run/{path}", Reply::Result, "Runs, and waits.").with_body(&["application/json"]),
+        Operation::new("POST", "{workspace}/start/{path}", Reply::Receipt, "Runs.").with_body(&["application/json"]),
+        Operation::new("POST", "{workspace}/stream/{path}", Reply::Events, "Runs, and tells.").with_body(&["application/json"]),
     ];
     type Config = ProbeConfig;
 

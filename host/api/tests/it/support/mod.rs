@@ -18,7 +18,7 @@ use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
-    trigger::Mounted,
+    trigger::{DynEndpoint, Mounted},
 };
 use sandmill_store::{
     Durability, Store,
@@ -62,6 +62,11 @@ pub(crate) struct Api {
     tasks: TaskTracker,
 }
 
+/// The kinds of trigger that there are here.
+pub(crate) fn endpoints() -> Vec<Arc<dyn DynEndpoint>> {
+    vec![Arc::new(Mounted::<Probe>::default())]
+}
+
 /// A token for everything.
 pub(crate) const ADMIN: &str = "sm_admin";
 
@@ -101,7 +106,7 @@ impl Api {
             store: store.clone(),
             dispatch,
             builder: stage.clone(),
-            endpoints: vec![Arc::new(Mounted::<Probe>::default())],
+            endpoints: endpoints(),
             clock: clock.clone(),
             options,
             downloads: stage.clone(),
