@@ -55,6 +55,8 @@ quotas! {
     outbound_bytes_per_day;
     /// Bytes that scripts log in one day.
     log_bytes_per_day;
+    /// Bytes of arguments, events and results of runs in one day.
+    run_bytes_per_day;
 }
 
 /// Limits of one workspace in the place of its plan's, by name; null is without limit.

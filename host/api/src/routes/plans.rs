@@ -48,8 +48,8 @@ pub(crate) struct PlanBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanRequest {
     /// By name: `runs_per_minute`, `runs_per_day`, `running_runs`, `fuel_per_day`, `stored_bytes`, `scripts`, `triggers`,
-    /// `outbound_bytes_per_day`, `log_bytes_per_day`. What is left out, or null, is without limit. `triggers` holds from the version that
-    /// has triggers.
+    /// `outbound_bytes_per_day`, `log_bytes_per_day`, `run_bytes_per_day`. What is left out, or null, is without limit. `triggers` holds
+    /// from the version that has triggers.
     #[serde(default)]
     #[schema(value_type = Object)]
     quotas: Overrides,
