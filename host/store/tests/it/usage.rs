@@ -1,10 +1,10 @@
 //! What workspaces use.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_model::{
-    Digest, JsonText, Language, OutcomeKind, Quotas, Timestamp, WorkspaceId,
+    BoxFuture, Clock, Digest, JsonText, Language, OutcomeKind, Quotas, Timestamp, WorkspaceId,
     run::FinishedRun,
     version::{ComponentModel, Entry, ProgramSpec},
 };
@@ -15,10 +15,13 @@ use sandmill_store::{
     removal::Step,
     resources::{NewResource, Sharing},
     state::StateScope,
+    upkeep::{self, Objects},
     usage::{Addition, Count, Kept, OutcomeUsage, SAMPLED_EVERY, Sums, Traffic, day_of, minute_of},
     variables::NewVariable,
     workspaces::{Change, Status},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Database, claim, complete, deployment, finished, join, json, line, new_run, on_both, path, tick, workspace};
 
@@ -31,6 +34,7 @@ on_both![
     minutes_are_forgotten_and_days_are_not,
     what_is_stored_is_measured,
     what_is_kept_is_sampled_with_the_plan_of_the_day,
+    objects_are_measured_with_all_else,
     usage_outlives_its_workspace,
 ];
 
@@ -195,6 +199,39 @@ async fn what_is_kept_is_sampled_with_the_plan_of_the_day(database: Database) {
     assert_eq!(store.usage.kept(of, 0, i64::MAX).await.unwrap(), [first, second.clone()]);
     assert_eq!(store.usage.kept(of, day + 1, day + 1).await.unwrap(), [second]);
     assert!(!store.usage.sample(workspace(), at).await.unwrap(), "there is no such workspace");
+}
+
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// Seven bytes of this workspace, and nobody knows of the others.
+struct Seven(WorkspaceId);
+
+impl Objects for Seven {
+    fn bytes(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, String>> {
+        Box::pin(std::future::ready(if workspace == self.0 { Ok(7) } else { Err("gone".to_owned()) }))
+    }
+}
+
+async fn objects_are_measured_with_all_else(database: Database) {
+    let store = database.open().await;
+    let at = tick();
+    let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
+    let other = store.workspaces.ensure(workspace(), "b", at).await.unwrap().id;
+    let options = upkeep::Options { node: "node".into(), retention_days: 0 };
+    let service = upkeep::Service::new(store.clone(), Arc::new(Still(at)), options).measuring(Arc::new(Seven(of)));
+    for _ in 0..2 {
+        service.look(&CancellationToken::new()).await.unwrap();
+    }
+    for (workspace, expected) in [(of, Some(7)), (other, None)] {
+        let kept = store.usage.kept(workspace, 0, i64::MAX).await.unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.object_bytes).collect::<Vec<_>>(), [expected]);
+    }
 }
 
 async fn usage_outlives_its_workspace(database: Database) {
