@@ -154,20 +154,20 @@ async fn what_databases_of_scripts_keep_is_refused(database: Database) {
                 return 'kept';
             } catch (error: any) { return error.code + ': ' + error.message; }
         }";
-    workspace(server, "lite", json!({LIMIT: 500_000}), source).await;
+    workspace(server, "keeps-lite", json!({LIMIT: 500_000}), source).await;
     let resource = json!({"type": "sqlite", "value": {"name": "lite"}});
-    let put = ask(server, Method::PUT, "/api/w/lite/resources/f/quota/lite", &resource).await;
+    let put = ask(server, Method::PUT, "/api/w/keeps-lite/resources/f/quota/lite", &resource).await;
     assert_eq!(put.status, 200, "{put:?}");
     let give = json!({"give": ["sql:write f/quota/lite"]});
-    let given = ask(server, Method::PATCH, &format!("/api/w/lite/grants/{PATH}"), &give).await;
+    let given = ask(server, Method::PATCH, &format!("/api/w/keeps-lite/grants/{PATH}"), &give).await;
     assert_eq!(given.status, 200, "{given:?}");
-    let (kept, refused) = until(server, "lite", |answer| answer.text() != "\"kept\"").await;
+    let (kept, refused) = until(server, "keeps-lite", |answer| answer.text() != "\"kept\"").await;
     assert!(kept >= 1, "what was not used up was refused");
     assert!(refused.status == 200 && refused.text().contains("too-large") && refused.text().contains(LIMIT), "{refused:?}");
-    assert_eq!(call(server, "lite", "run", &json!({"n": -1})).await.text(), "\"deleted\"", "what is kept can be made less");
-    assert_eq!(call(server, "lite", "run", &json!({"n": 1})).await.text(), "\"kept\"", "in the place of what was deleted");
-    free(server, "lite", LIMIT).await;
+    assert_eq!(call(server, "keeps-lite", "run", &json!({"n": -1})).await.text(), "\"deleted\"", "what is kept can be made less");
+    assert_eq!(call(server, "keeps-lite", "run", &json!({"n": 1})).await.text(), "\"kept\"", "in the place of what was deleted");
+    free(server, "keeps-lite", LIMIT).await;
     for _ in 0..kept + 2 {
-        until(server, "lite", |answer| answer.text() == "\"kept\"").await;
+        until(server, "keeps-lite", |answer| answer.text() == "\"kept\"").await;
     }
 }

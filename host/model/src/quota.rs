@@ -45,7 +45,7 @@ quotas! {
     running_runs;
     /// Fuel that attempts use in one day.
     fuel_per_day;
-    /// Bytes of code, state, resources and variables.
+    /// Bytes of code, state, resources and variables; for who writes objects or databases of SQLite, of these too.
     stored_bytes;
     /// Paths at which something is deployed.
     scripts;

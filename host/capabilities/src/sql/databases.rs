@@ -55,7 +55,7 @@ pub struct Options {
 
 impl Options {
     pub fn new(sqlite_folder: impl Into<PathBuf>, allows: Allows) -> Self {
-        let sqlite_folder = sqlite_folder.into();
+        let sqlite_folder: PathBuf = sqlite_folder.into();
         Self {
             sizes: Sizes::new(&sqlite_folder),
             files: None,

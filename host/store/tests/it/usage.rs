@@ -20,7 +20,6 @@ use sandmill_store::{
     variables::NewVariable,
     workspaces::{Change, Status},
 };
-
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Database, claim, complete, deployment, finished, join, json, line, new_run, on_both, path, tick, workspace};
