@@ -12,7 +12,12 @@ use crate::{
     site::{ALLOWED, Site},
 };
 
-on_both![what_runs_use_by_time_is_refused, what_scripts_send_and_receive_is_refused, what_scripts_keep_is_refused];
+on_both![
+    what_runs_use_by_time_is_refused,
+    what_scripts_send_and_receive_is_refused,
+    what_scripts_keep_is_refused,
+    what_databases_of_scripts_keep_is_refused,
+];
 
 /// What is counted is known within a second or two, what is kept is measured every ten.
 const KNOWN_LIMIT: Duration = Duration::from_secs(60);
@@ -65,7 +70,8 @@ fn must_be_refused(answer: &Answer, limit: &str) {
 async fn what_runs_use_by_time_is_refused(database: Database) {
     let Some(server) = database.server() else { return };
     let source = "export function main(n?: number) { for (let i = 0; i < 20; i++) console.log('x'.repeat(200)); return 'done'; }";
-    for (limit, most) in [("runs_per_minute", 3), ("fuel_per_day", 3_000_000), ("log_bytes_per_day", 1000)] {
+    let limits = [("runs_per_minute", 3), ("fuel_per_day", 3_000_000), ("log_bytes_per_day", 1000), ("run_bytes_per_day", 100)];
+    for (limit, most) in limits {
         let name = limit.replace('_', "-");
         let name = name.as_str();
         workspace(server, name, json!({limit: most}), source).await;
@@ -80,7 +86,7 @@ async fn what_runs_use_by_time_is_refused(database: Database) {
                     must_be_refused(&call(server, name, verb, &json!({})).await, limit);
                 }
                 let usage = server.get_json(&format!("/api/w/{name}/usage")).await.unwrap();
-                let used = if limit == "fuel_per_day" { &usage["total"]["fuel"] } else { &usage["total"]["log_bytes"] };
+                let used = &usage["total"][limit.trim_end_matches("_per_day")];
                 // What is not there any more nobody uses: a run ends, or its log is cut, a little before.
                 assert!(used.as_u64().unwrap() >= most / 2, "{usage}");
             }
@@ -133,4 +139,35 @@ async fn what_scripts_keep_is_refused(database: Database) {
     assert_eq!(call(server, "keeps", "run", &json!({"n": -1})).await.text(), "\"deleted\"", "what is kept can be made less");
     free(server, "keeps", LIMIT).await;
     until(server, "keeps", |answer| answer.text() == "\"kept\"").await;
+}
+
+async fn what_databases_of_scripts_keep_is_refused(database: Database) {
+    const LIMIT: &str = "stored_bytes";
+    let Some(server) = database.server() else { return };
+    let source = "import { sql } from 'sandmill';
+        export function main(n: number) {
+            const lite = sql('f/quota/lite');
+            if (n < 0) { lite.execute('DELETE FROM t'); return 'deleted'; }
+            try {
+                lite.execute('CREATE TABLE IF NOT EXISTS t (v BLOB)');
+                lite.execute('INSERT INTO t VALUES (zeroblob(100000))');
+                return 'kept';
+            } catch (error: any) { return error.code + ': ' + error.message; }
+        }";
+    workspace(server, "keeps-lite", json!({LIMIT: 500_000}), source).await;
+    let resource = json!({"type": "sqlite", "value": {"name": "lite"}});
+    let put = ask(server, Method::PUT, "/api/w/keeps-lite/resources/f/quota/lite", &resource).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let give = json!({"give": ["sql:write f/quota/lite"]});
+    let given = ask(server, Method::PATCH, &format!("/api/w/keeps-lite/grants/{PATH}"), &give).await;
+    assert_eq!(given.status, 200, "{given:?}");
+    let (kept, refused) = until(server, "keeps-lite", |answer| answer.text() != "\"kept\"").await;
+    assert!(kept >= 1, "what was not used up was refused");
+    assert!(refused.status == 200 && refused.text().contains("too-large") && refused.text().contains(LIMIT), "{refused:?}");
+    assert_eq!(call(server, "keeps-lite", "run", &json!({"n": -1})).await.text(), "\"deleted\"", "what is kept can be made less");
+    assert_eq!(call(server, "keeps-lite", "run", &json!({"n": 1})).await.text(), "\"kept\"", "in the place of what was deleted");
+    free(server, "keeps-lite", LIMIT).await;
+    for _ in 0..kept + 2 {
+        until(server, "keeps-lite", |answer| answer.text() == "\"kept\"").await;
+    }
 }

@@ -7,6 +7,7 @@
 mod databases;
 mod error;
 mod postgres;
+mod room;
 mod rows;
 mod sqlite;
 mod statement;
@@ -22,8 +23,11 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Result, component::Resource};
 
-pub use self::databases::{Allows, Databases, Options};
 use self::error::Error;
+pub use self::{
+    databases::{Allows, Databases, Options},
+    room::{FilesPort, Opening, Sizes},
+};
 use crate::{
     Host,
     bindings::sql::{self as guest, Answer, Column, Host as Sql, HostTransaction},

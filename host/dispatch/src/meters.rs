@@ -73,6 +73,7 @@ struct Estimate {
     runs_of_day: u64,
     fuel_of_day: u64,
     log_bytes_of_day: u64,
+    run_bytes_of_day: u64,
     outbound_bytes_of_day: u64,
 }
 
@@ -104,11 +105,13 @@ impl State {
         let here = || self.own.iter().chain(&self.sent);
         let runs_here = |is_meant: &dyn Fn(&Count) -> bool| here().filter(|count| is_meant(count)).map(|count| count.runs).sum::<u64>();
         let bytes_here: u64 = here().filter(|count| count.day == day).map(|count| count.bytes_up + count.bytes_down).sum();
+        let input_bytes_here: u64 = here().filter(|count| count.day == day).map(|count| count.input_bytes).sum();
         Estimate {
             runs_of_minute: of_minute.map_or(0, |read| read.runs_of_minute) + runs_here(&|count| count.minute == minute),
             runs_of_day: of_day.map_or(0, |read| read.runs_of_day) + runs_here(&|count| count.day == day),
             fuel_of_day: of_day.map_or(0, |read| read.fuel_of_day),
             log_bytes_of_day: of_day.map_or(0, |read| read.log_bytes_of_day),
+            run_bytes_of_day: of_day.map_or(0, |read| read.run_bytes_of_day).saturating_add(input_bytes_here),
             outbound_bytes_of_day: of_day.map_or(0, |read| read.outbound_bytes_of_day) + bytes_here,
         }
     }
@@ -134,11 +137,11 @@ impl Meters {
         Self { usage, clock, sender: format!("{node} {life:016x}").into(), known: RwLock::default(), full }
     }
 
-    /// Counts one more run, and says what the day has left for it.
+    /// Counts one more run with its arguments or its event, and says what the day has left for it.
     ///
     /// # Errors
     /// `quota_exceeded` at a limit; where what was used cannot be read, as the store says.
-    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas) -> Result<Left, Refusal> {
+    pub(crate) async fn admit(&self, workspace: WorkspaceId, quotas: &Quotas, input_bytes: u64) -> Result<Left, Refusal> {
         let meter = self.read(workspace).await.map_err(|error| refuse(&error))?;
         let now = self.clock.now();
         let (minute, day) = seconds_left(now);
@@ -149,8 +152,11 @@ impl Meters {
             ("runs_per_day", quotas.runs_per_day, used.runs_of_day, day),
             ("fuel_per_day", quotas.fuel_per_day, used.fuel_of_day, day),
             ("log_bytes_per_day", quotas.log_bytes_per_day, used.log_bytes_of_day, day),
+            ("run_bytes_per_day", quotas.run_bytes_per_day, used.run_bytes_of_day, day),
         ])?;
-        state.now(now).runs += 1;
+        let count = state.now(now);
+        count.runs += 1;
+        count.input_bytes = count.input_bytes.saturating_add(input_bytes);
         Ok(used.left(quotas))
     }
 
@@ -175,11 +181,12 @@ impl Meters {
     }
 
     /// What was admitted came to nothing: it was a repetition, or could not be written.
-    pub(crate) fn was_none(&self, workspace: WorkspaceId) {
+    pub(crate) fn was_none(&self, workspace: WorkspaceId, input_bytes: u64) {
         if let Some(meter) = self.known(workspace) {
             let mut state = meter.state();
             let count = state.now(self.clock.now());
             count.runs = count.runs.saturating_sub(1);
+            count.input_bytes = count.input_bytes.saturating_sub(input_bytes);
         }
     }
 
@@ -346,7 +353,8 @@ impl Meters {
         let mut counts = Vec::new();
         for (workspace, meter) in self.all() {
             let mut state = meter.state();
-            let own: Vec<Count> = state.own.drain(..).filter(|count| count.runs + count.bytes_up + count.bytes_down > 0).collect();
+            let is_any = |count: &Count| count.runs + count.input_bytes + count.bytes_up + count.bytes_down > 0;
+            let own: Vec<Count> = state.own.drain(..).filter(is_any).collect();
             counts.extend(own.iter().map(|count| (workspace, *count)));
             state.sent.extend(own);
         }

@@ -48,7 +48,7 @@ quotas! {
     running_runs;
     /// Fuel that attempts use in one day.
     fuel_per_day;
-    /// Bytes of code, state, resources and variables.
+    /// Bytes of code, state, resources and variables; for who writes objects or databases of SQLite, of these too.
     stored_bytes;
     /// Paths at which something is deployed.
     scripts;
@@ -58,6 +58,8 @@ quotas! {
     outbound_bytes_per_day;
     /// Bytes that scripts log in one day.
     log_bytes_per_day;
+    /// Bytes of arguments, events and results of runs in one day.
+    run_bytes_per_day;
 }
 
 /// Limits of one workspace in the place of its plan's, by name; null is without limit.

@@ -7,7 +7,7 @@ use sandmill_capabilities::blob::Blobs;
 use sandmill_dispatch::Dispatch;
 use sandmill_model::{BoxFuture, WorkspaceId};
 use sandmill_runner::Runner;
-use sandmill_store::removal::Elsewhere;
+use sandmill_store::{removal::Elsewhere, upkeep::Objects};
 
 pub(crate) struct Kept {
     /// Databases of SQLite, in a folder for each workspace.
@@ -16,6 +16,12 @@ pub(crate) struct Kept {
     pub(crate) dispatch: Dispatch,
     /// It has compiled code.
     pub(crate) runner: Runner,
+}
+
+impl Objects for Kept {
+    fn bytes(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, String>> {
+        Box::pin(self.blobs.measure(workspace))
+    }
 }
 
 impl Elsewhere for Kept {

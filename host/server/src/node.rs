@@ -23,7 +23,9 @@ use sandmill_store::{Store, seal::Sealing};
 use crate::{
     credentials::StoredCredentials,
     kept::Kept,
-    ports::{CountedTraffic, ObjectRoom, SeenOutput, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions},
+    ports::{
+        CountedTraffic, ObjectRoom, SeenOutput, StoredFiles, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions,
+    },
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -98,8 +100,10 @@ impl Node {
         let policy = options.outbound.policy.clone();
         let may_connect = Arc::new(move |address| policy.check(address).is_ok());
         let outbound = OutboundOptions { traffic: Arc::new(CountedTraffic(live.clone())), ..options.outbound };
-        let blobs =
-            Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?.within(Arc::new(ObjectRoom(live.clone())));
+        let mut sql = sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect);
+        let room = ObjectRoom { live: live.clone(), databases: sql.sizes.clone() };
+        let blobs = Blobs::open(&options.blobs).context("the objects of scripts cannot be opened")?.within(Arc::new(room));
+        sql.files = Some(Arc::new(StoredFiles { store: store.clone(), live: live.clone(), objects: blobs.clone() }));
         let kept_blobs = blobs.clone();
         let outbound = Arc::new(Outbound::new(outbound).context("--outbound-ca")?);
         let ports = Ports {
@@ -111,7 +115,7 @@ impl Node {
             http: Arc::clone(&outbound),
             credentials: Arc::new(StoredCredentials(store.clone())),
             resources: Arc::new(StoredResources(store.clone())),
-            sql: Databases::new(sandmill_capabilities::sql::Options::new(options.data.join(SQLITE), may_connect)),
+            sql: Databases::new(sql),
             blob: blobs,
         };
         let runner_options = sandmill_runner::Options {

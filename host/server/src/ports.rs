@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
-    blob::RoomPort,
+    blob::{Blobs, RoomPort},
     http::{ApiAccess, ApiPort, TrafficPort},
     resources::{ResourceView, Revealed},
+    sql::{FilesPort, Opening, Sizes},
 };
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
@@ -105,11 +106,41 @@ impl TrafficPort for CountedTraffic {
 }
 
 /// What objects of scripts may take, by what their workspaces keep besides.
-pub(crate) struct ObjectRoom(pub(crate) LiveRuns);
+pub(crate) struct ObjectRoom {
+    pub(crate) live: LiveRuns,
+    pub(crate) databases: Sizes,
+}
 
 impl RoomPort for ObjectRoom {
     fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
-        self.0.room(workspace)
+        Box::pin(async move {
+            let Some(room) = self.live.room(workspace).await? else { return Ok(None) };
+            Ok(Some(room.saturating_sub(self.databases.bytes(workspace).await?)))
+        })
+    }
+}
+
+/// What databases of SQLite may take, by what their workspaces keep besides, and which are opened.
+pub(crate) struct StoredFiles {
+    pub(crate) store: Store,
+    pub(crate) live: LiveRuns,
+    pub(crate) objects: Blobs,
+}
+
+impl FilesPort for StoredFiles {
+    fn room(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        Box::pin(async move {
+            let Some(room) = self.live.room(workspace).await? else { return Ok(None) };
+            Ok(Some(room.saturating_sub(self.objects.bytes(workspace).await)))
+        })
+    }
+
+    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<bool, String>> {
+        Box::pin(async move {
+            let Opening { workspace, path, revision, name } = opening;
+            let opening = sandmill_store::resources::Opening { workspace, path, revision, name };
+            self.store.resources.open_database(opening).await.map_err(|error| at_present(&error))
+        })
     }
 }
 

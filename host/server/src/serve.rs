@@ -81,10 +81,12 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    let objects = Arc::clone(&node.kept);
     let removal = removal::Service::new(node.store.clone(), Arc::clone(&node.clock), Arc::clone(&name), node.kept);
     let removal = tasks.spawn(removal.run(shutdown.clone()));
     let upkeep = upkeep::Options { node: name, retention_days: options.retention_days, audit_days: options.audit_days };
-    let upkeep = tasks.spawn(upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).run(shutdown.clone()));
+    let upkeep = upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock), upkeep).measuring(objects);
+    let upkeep = tasks.spawn(upkeep.run(shutdown.clone()));
     let tokens = tasks.spawn(token_upkeep::Service::new(node.store.clone(), Arc::clone(&node.clock)).run(shutdown.clone()));
     let denials = tasks.spawn({
         let (store, clock, stop) = (node.store.clone(), Arc::clone(&node.clock), stop_denials.clone());

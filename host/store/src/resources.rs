@@ -8,7 +8,7 @@ use crate::StoreError;
 
 /// Resources of one workspace.
 pub const RESOURCES_MAX: u32 = 10_000;
-/// Names of databases of one workspace. A name stays when its resource goes, so there are more of them.
+/// Names of databases of one workspace. A name whose database was opened stays when its resource goes, so there are more of them.
 pub const DATABASE_NAMES_MAX: u32 = 50_000;
 /// Characters of a description, of a resource as of a type or a variable.
 pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
@@ -77,6 +77,16 @@ pub struct Revealed {
     pub revision: i64,
 }
 
+/// A database of the type `sqlite` that a run is about to open.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub workspace: WorkspaceId,
+    /// Of the resource, as it was revealed.
+    pub path: ScriptPath,
+    pub revision: i64,
+    pub name: String,
+}
+
 /// Why something is not put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
@@ -109,6 +119,10 @@ pub trait Resources: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<ResourceSummary>, StoreError>>;
 
-    /// Returns whether it was there. The name of its database still belongs to the path.
+    /// Notes, before there is a file, that the name of a database stays with its path whatever becomes of the resource. False: the resource was
+    /// changed meanwhile, and nothing may be opened for it.
+    fn open_database(&self, opening: Opening) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Returns whether it was there. The name of its database still belongs to the path, if that was ever opened.
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>>;
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use sandmill_model::{Clock, RunId, Timestamp};
+use sandmill_model::{BoxFuture, Clock, RunId, Timestamp, WorkspaceId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,15 @@ pub struct Options {
     pub audit_days: u32,
 }
 
+/// What workspaces keep beside the database.
+pub trait Objects: Send + Sync + 'static {
+    /// Bytes that the objects of a workspace count. That may take long.
+    ///
+    /// # Errors
+    /// Why they could not be listed, for the log.
+    fn bytes(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, String>>;
+}
+
 /// What one look came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -67,6 +76,8 @@ pub struct Service {
     swept_at: AtomicI64,
     /// Heads of the audit log.
     told: Mutex<audit::Told>,
+    /// None: they are not measured.
+    objects: Option<Arc<dyn Objects>>,
 }
 
 /// How long a workspace keeps its runs.
@@ -79,7 +90,13 @@ struct Kept {
 impl Service {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, options: Options) -> Self {
-        Self { store, clock, options, swept_at: AtomicI64::new(i64::MIN), told: Mutex::default() }
+        Self { store, clock, options, swept_at: AtomicI64::new(i64::MIN), told: Mutex::default(), objects: None }
+    }
+
+    /// The same, which measures objects, too.
+    #[must_use]
+    pub fn measuring(self, objects: Arc<dyn Objects>) -> Self {
+        Self { objects: Some(objects), ..self }
     }
 
     /// Looks again and again until `shutdown`.

@@ -42,11 +42,15 @@ pub struct Sums {
     /// Peak of memory times wall time, of each attempt.
     pub memory_kib_ms: u64,
     pub log_bytes: u64,
+    /// Arguments and events of runs that ended.
+    pub input_bytes: u64,
+    /// Results and errors of runs that ended.
+    pub result_bytes: u64,
 }
 
 impl Sums {
     pub fn add(&mut self, other: &Self) {
-        let Self { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes } = other;
+        let Self { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes, input_bytes, result_bytes } = other;
         for (sum, more) in [
             (&mut self.runs, runs),
             (&mut self.attempts, attempts),
@@ -55,6 +59,8 @@ impl Sums {
             (&mut self.wall_ns, wall_ns),
             (&mut self.memory_kib_ms, memory_kib_ms),
             (&mut self.log_bytes, log_bytes),
+            (&mut self.input_bytes, input_bytes),
+            (&mut self.result_bytes, result_bytes),
         ] {
             *sum = sum.saturating_add(*more);
         }
@@ -85,6 +91,8 @@ pub struct Kept {
     pub plan: Option<Arc<str>>,
     /// The average of the samples.
     pub stored_bytes: u64,
+    /// The same of objects; none: they were not measured.
+    pub object_bytes: Option<u64>,
 }
 
 /// A workspace that is gone, and whose usage is still there.
@@ -103,6 +111,8 @@ pub struct Count {
     pub day: i64,
     /// Accepted.
     pub runs: u64,
+    /// Of their arguments and events.
+    pub input_bytes: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
 }
@@ -127,6 +137,8 @@ pub struct Used {
     pub runs_of_day: u64,
     pub fuel_of_day: u64,
     pub log_bytes_of_day: u64,
+    /// Arguments and events that were accepted, as far as there was a limit; results and errors of runs that ended.
+    pub run_bytes_of_day: u64,
     /// Both ways.
     pub outbound_bytes_of_day: u64,
 }
@@ -143,6 +155,9 @@ pub trait UsageCounters: Send + Sync + 'static {
 
     /// Measures what a workspace keeps, and notes its plan, if the last sample of this day is [`SAMPLED_EVERY`] old. Returns whether it was.
     fn sample(&self, workspace: WorkspaceId, now: Timestamp) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Adds what objects of a workspace were just measured to count, to a day of which there is a sample.
+    fn sample_objects(&self, workspace: WorkspaceId, day: i64, bytes: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The days from `from` to `to`, those without any sample left out.
     fn kept(&self, workspace: WorkspaceId, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>>;

@@ -60,8 +60,11 @@ pub(crate) struct UsageSums {
     /// Peak of memory in KiB times wall time in milliseconds, over all attempts.
     memory_kib_ms: u64,
     log_bytes: u64,
-    /// Bytes of requests that scripts made by HTTP, and of their answers.
+    /// Bytes of arguments, events and results of runs that ended, and of their errors.
+    run_bytes: u64,
+    /// Bytes that scripts sent: requests by HTTP with their heads and bodies, statements for PostgreSQL with their parameters.
     outbound_bytes_sent: u64,
+    /// Bytes that scripts received: answers by HTTP with their heads and bodies, answers of PostgreSQL.
     outbound_bytes_received: u64,
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct DayUsage {
     plan: Option<String>,
     /// Bytes of code, state, resources and variables: the average of what was measured, each hour. Null: it was not.
     stored_bytes: Option<u64>,
+    /// What objects of scripts count, those that scripts write by `sandmill:blob`: the average of what was measured, each hour. Null: it was not.
+    object_bytes: Option<u64>,
     #[serde(flatten)]
     usage: UsageSums,
 }
@@ -88,6 +93,8 @@ pub(crate) struct UsageReport {
     stored_bytes: u64,
     /// Those of all days added up.
     stored_byte_days: u64,
+    /// `object_bytes` of all days added up.
+    object_byte_days: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -105,6 +112,8 @@ pub(crate) struct WorkspaceUsage {
     stored_bytes: u64,
     /// Those of all days added up.
     stored_byte_days: u64,
+    /// `object_bytes` of all days added up.
+    object_byte_days: u64,
 }
 
 /// A page of workspaces, in the order of their names, each with what it used in all of the time; after them those that were deleted since
@@ -120,7 +129,7 @@ pub(crate) struct InstanceUsage {
 
 impl UsageSums {
     fn add_attempts(&mut self, used: &OutcomeUsage) {
-        let Sums { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes } = used.sums;
+        let Sums { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes, input_bytes, result_bytes } = used.sums;
         if runs > 0 {
             *self.runs.entry(used.outcome.name()).or_default() += runs;
         }
@@ -131,6 +140,7 @@ impl UsageSums {
             (&mut self.wall_ns, wall_ns),
             (&mut self.memory_kib_ms, memory_kib_ms),
             (&mut self.log_bytes, log_bytes),
+            (&mut self.run_bytes, input_bytes.saturating_add(result_bytes)),
         ] {
             *sum = sum.saturating_add(more);
         }
@@ -179,6 +189,7 @@ struct Usage {
     total: UsageSums,
     days: Vec<DayUsage>,
     stored_byte_days: u64,
+    object_byte_days: u64,
 }
 
 impl Usage {
@@ -195,9 +206,11 @@ impl Usage {
         }
         for kept in usage.kept(workspace, days.from, days.to).await? {
             all.stored_byte_days = all.stored_byte_days.saturating_add(kept.stored_bytes);
+            all.object_byte_days = all.object_byte_days.saturating_add(kept.object_bytes.unwrap_or(0));
             let day = DayUsage::of(&mut by_day, kept.day);
             day.plan = kept.plan.map(|plan| plan.to_string());
             day.stored_bytes = Some(kept.stored_bytes);
+            day.object_bytes = kept.object_bytes;
         }
         all.days = by_day.into_values().collect();
         Ok(all)
@@ -206,7 +219,8 @@ impl Usage {
 
 impl DayUsage {
     fn of(by_day: &mut BTreeMap<i64, Self>, number: i64) -> &mut Self {
-        by_day.entry(number).or_insert_with(|| Self { day: day(number), plan: None, stored_bytes: None, usage: UsageSums::default() })
+        let none = || Self { day: day(number), plan: None, stored_bytes: None, object_bytes: None, usage: UsageSums::default() };
+        by_day.entry(number).or_insert_with(none)
     }
 }
 
@@ -222,9 +236,10 @@ pub(crate) async fn show(
         return Err(forbidden(Domain::Runs, Action::Read, None));
     }
     let asked = asked.read(app.clock.now())?;
-    let Usage { total, days, stored_byte_days } = Usage::read(&app, caller.workspace.id, &asked).await?;
+    let Usage { total, days, stored_byte_days, object_byte_days } = Usage::read(&app, caller.workspace.id, &asked).await?;
     let stored_bytes = app.store.usage.stored_bytes(caller.workspace.id).await?;
-    Ok(Json(UsageReport { from: day(asked.from), to: day(asked.to), total, days, stored_bytes, stored_byte_days }))
+    let (from, to) = (day(asked.from), day(asked.to));
+    Ok(Json(UsageReport { from, to, total, days, stored_bytes, stored_byte_days, object_byte_days }))
 }
 
 /// Tells what each workspace of the installation has used, by day, for bills: also those that are deleted, for 400 days.
@@ -257,9 +272,9 @@ pub(crate) async fn all(
 
 impl WorkspaceUsage {
     fn of(name: &str, id: WorkspaceId, usage: Usage) -> Self {
-        let Usage { total, days, stored_byte_days } = usage;
+        let Usage { total, days, stored_byte_days, object_byte_days } = usage;
         let (workspace, id) = (name.to_owned(), id.to_string());
-        Self { workspace, id, deleted_at: None, total, days, stored_bytes: 0, stored_byte_days }
+        Self { workspace, id, deleted_at: None, total, days, stored_bytes: 0, stored_byte_days, object_byte_days }
     }
 }
 

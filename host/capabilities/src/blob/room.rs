@@ -80,8 +80,13 @@ impl Rooms {
         Self { port, known: Mutex::default() }
     }
 
-    /// The room for one more object; `sum` adds up what is there, if there is a limit.
-    pub(super) async fn of(&self, workspace: WorkspaceId, sum: impl Future<Output = Result<u64, Error>> + Send) -> Result<Room, Error> {
+    /// The room for one more object, of which it takes `least` at once; `sum` adds up what is there, if there is a limit.
+    pub(super) async fn of(
+        &self,
+        workspace: WorkspaceId,
+        least: u64,
+        sum: impl Future<Output = Result<u64, Error>> + Send,
+    ) -> Result<Room, Error> {
         let bytes_max = self.port.room(workspace).await.map_err(Error::Unavailable)?;
         let kept = self.kept(workspace);
         if let Some(bytes_max) = bytes_max {
@@ -90,7 +95,17 @@ impl Rooms {
                 return Err(full());
             }
         }
-        Room::enter(kept, bytes_max)
+        let mut room = Room::enter(kept, bytes_max)?;
+        room.take(least)?;
+        Ok(room)
+    }
+
+    /// Bytes of all that is there and all that is being written, as far as is known. If `sum` fails, what was known before holds.
+    pub(super) async fn bytes(&self, workspace: WorkspaceId, sum: impl Future<Output = Result<u64, Error>> + Send) -> u64 {
+        let kept = self.kept(workspace);
+        // Why it failed is in the log.
+        let _ = kept.look(sum).await;
+        kept.sums().bytes()
     }
 
     /// Something was deleted.

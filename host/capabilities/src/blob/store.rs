@@ -47,6 +47,9 @@ const TYPE_OF_NONE: &str = "binary/octet-stream";
 /// Objects of a deleted workspace that one step removes, and how many of them at once.
 const REMOVED_MAX: usize = 1_000;
 const REMOVED_AT_ONCE: usize = 16;
+/// Bytes that each object counts beside its own and those of its key: for its place in the store, and for its media type. So nobody fills a store
+/// with what is empty.
+const BYTES_OF_EACH_OBJECT: u64 = 4_096;
 /// The folder for media types, where the store has no place for them.
 const TYPES: &str = ".types";
 /// The folder for large results. No workspace has this name.
@@ -193,7 +196,7 @@ impl Blobs {
 
     pub(super) async fn put(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>) -> Result<Writing, Error> {
         let room = match &self.rooms {
-            Some(rooms) => Some(rooms.of(workspace, self.size(workspace)).await?),
+            Some(rooms) => Some(rooms.of(workspace, least_of(key), self.size(workspace)).await?),
             None => None,
         };
         let mut writer =
@@ -252,13 +255,32 @@ impl Blobs {
         Ok(first.into_values().collect())
     }
 
-    /// Bytes of all objects of a workspace.
+    /// Bytes that the objects of a workspace count, as they were last added up, and with what is being written here.
+    pub async fn bytes(&self, workspace: WorkspaceId) -> u64 {
+        match &self.rooms {
+            Some(rooms) => rooms.bytes(workspace, self.size(workspace)).await,
+            None => self.size(workspace).await.unwrap_or(0),
+        }
+    }
+
+    /// The same, added up now, without what is being written.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn measure(&self, workspace: WorkspaceId) -> Result<u64, String> {
+        self.size(workspace).await.map_err(|error| format!("{error:?}"))
+    }
+
+    /// What all objects of a workspace count.
     async fn size(&self, workspace: WorkspaceId) -> Result<u64, Error> {
         let mut found = self.store.list(Some(&root(workspace)));
         let mut bytes = 0_u64;
         while let Some(meta) = found.next().await {
             match meta {
-                Ok(meta) => bytes = bytes.saturating_add(meta.size),
+                Ok(meta) => {
+                    let key = key_of(&meta.location).unwrap_or_default();
+                    bytes = bytes.saturating_add(meta.size).saturating_add(least_of(&key));
+                }
                 Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(failure(&error)),
             }
@@ -419,6 +441,11 @@ fn key_of(place: &Path) -> Option<String> {
     percent_encoding::percent_decode_str(encoded).decode_utf8().ok().map(Into::into)
 }
 
+/// What an object of this key counts before it has any bytes.
+const fn least_of(key: &str) -> u64 {
+    BYTES_OF_EACH_OBJECT.saturating_add(key.len() as u64)
+}
+
 fn object(key: String, meta: &ObjectMeta, content_type: Option<String>) -> Object {
     let modified_ms = u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0);
     Object { key, size: meta.size, modified_ms, content_type }
@@ -519,7 +546,9 @@ mod tests {
         let [of, other]: [WorkspaceId; 2] = [1, 2].map(|n| format!("00000000-0000-7000-8000-00000000000{n}").parse().unwrap());
         fs::create_dir_all(folder.path().join(of.to_string())).unwrap();
         fs::write(folder.path().join(of.to_string()).join("before"), "12345").unwrap();
-        let blobs = Blobs::open(&place).unwrap().within(Arc::new(Most(10)));
+        // `before` has five bytes.
+        let before = least_of("before") + 5;
+        let blobs = Blobs::open(&place).unwrap().within(Arc::new(Most(before + least_of("small") + least_of("large") + 5)));
         let put = async |workspace: WorkspaceId, key: &str, parts: &[&'static str]| {
             let mut writing = blobs.put(workspace, key, None).await?;
             for part in parts {
@@ -533,20 +562,26 @@ mod tests {
         assert!(blobs.stat(of, "large").await.unwrap().is_none(), "nothing of it is there");
         assert_eq!(put(other, "large", &["0123456789", "0123456789"]).await.unwrap().size, 20, "another has no limit");
         // Who comes later adds up what is there, and asks for no byte more of one that is full.
-        let full = Blobs::open(&place).unwrap().within(Arc::new(Most(8)));
+        let there = before + least_of("small") + 3;
+        let full = Blobs::open(&place).unwrap().within(Arc::new(Most(there)));
         assert!(matches!(full.put(of, "none", None).await, Err(Error::TooLarge(_))));
-        let room = Blobs::open(&place).unwrap().within(Arc::new(Most(9)));
+        let one = there + least_of("one");
+        let room = Blobs::open(&place).unwrap().within(Arc::new(Most(one)));
         assert!(room.put(of, "one", None).await.is_ok());
+        let no_room = Blobs::open(&place).unwrap().within(Arc::new(Most(one - 1)));
+        assert!(matches!(no_room.put(of, "one", None).await, Err(Error::TooLarge(_))), "also an empty object takes room");
+        room.settled().await;
+        assert_eq!((room.bytes(of).await, room.measure(of).await), (there, Ok(there)));
     }
 
     #[tokio::test]
     async fn what_is_given_up_takes_no_room_and_what_is_open_does() {
         let folder = tempfile::tempdir().unwrap();
         let of: WorkspaceId = "00000000-0000-7000-8000-000000000001".parse().unwrap();
-        let blobs = Blobs::open(&Place::Folder(folder.path().to_owned())).unwrap().within(Arc::new(Most(10)));
-        let mut open = blobs.put(of, "open", None).await.unwrap();
+        let blobs = Blobs::open(&Place::Folder(folder.path().to_owned())).unwrap().within(Arc::new(Most(10 + 2 * least_of("o"))));
+        let mut open = blobs.put(of, "o", None).await.unwrap();
         open.write(Bytes::from_static(b"123456")).await.unwrap();
-        let mut beside = blobs.put(of, "beside", None).await.unwrap();
+        let mut beside = blobs.put(of, "b", None).await.unwrap();
         assert!(matches!(beside.write(Bytes::from_static(b"12345")).await, Err(Error::TooLarge(_))));
         drop((open, beside));
         blobs.settled().await;

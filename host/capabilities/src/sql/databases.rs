@@ -12,7 +12,11 @@ use sandmill_model::{ScriptPath, WorkspaceId, grants::Mode};
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{Answered, Call, Error, Session, postgres, sqlite};
+use super::{
+    Answered, Call, Error, Session, postgres,
+    room::{FilesPort, Sizes},
+    sqlite,
+};
 use crate::resources::Revealed;
 
 /// Databases that are kept open; of the workspace with the most the longest unused is closed first.
@@ -43,12 +47,19 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Bytes of one database of SQLite.
     pub sqlite_bytes_max: u64,
+    /// Of all databases of SQLite.
+    pub sizes: Sizes,
+    /// None: workspaces keep what they want, and nobody notes what is opened.
+    pub files: Option<Arc<dyn FilesPort>>,
 }
 
 impl Options {
     pub fn new(sqlite_folder: impl Into<PathBuf>, allows: Allows) -> Self {
+        let sqlite_folder: PathBuf = sqlite_folder.into();
         Self {
-            sqlite_folder: sqlite_folder.into(),
+            sizes: Sizes::new(&sqlite_folder),
+            files: None,
+            sqlite_folder,
             allows,
             idle: Duration::from_secs(60),
             connections_max: 8,
@@ -172,7 +183,7 @@ impl Databases {
         let common = Arc::clone(&self.0.common);
         let database = match revealed.kind.as_str() {
             "postgresql" => Database::Postgres(postgres::Pool::new(revealed, common)?),
-            "sqlite" => Database::Sqlite(sqlite::File::new(workspace, revealed, common)?),
+            "sqlite" => Database::Sqlite(sqlite::File::new((workspace, path), revealed, common)?),
             other => return Err(Error::Invalid(format!("{path} is of the type `{other}`; a database is `postgresql` or `sqlite`"))),
         };
         let entry = Entry { revision: revealed.revision, database: database.clone(), last_use: Instant::now() };

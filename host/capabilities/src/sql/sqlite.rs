@@ -7,6 +7,7 @@ mod guard;
 mod values;
 
 use std::{
+    fs,
     path::PathBuf,
     sync::{
         Arc,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior};
-use sandmill_model::{WorkspaceId, grants::Mode};
+use sandmill_model::{ScriptPath, WorkspaceId, grants::Mode};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +25,7 @@ use self::guard::Guard;
 use super::{
     Answered, Call, Error, PARAMETERS_MAX, Wants,
     databases::{Common, Share},
+    room::{FILE_BYTES_MIN, Opening},
     rows::Rows,
 };
 use crate::{bindings::sql::DatabaseError, resources::Revealed};
@@ -40,6 +42,9 @@ struct Spec {
 
 pub(super) struct File {
     path: PathBuf,
+    opening: Opening,
+    /// Whether it is noted that it is opened.
+    is_noted: AtomicBool,
     common: Arc<Common>,
     slots: Arc<Semaphore>,
     share: Arc<Share>,
@@ -51,6 +56,8 @@ pub(crate) struct Lease {
     open: Option<Open>,
     common: Arc<Common>,
     share: Arc<Share>,
+    /// The database may grow by what its workspace may keep, and not by what a database may have.
+    is_bound: bool,
     /// Of the database and of the workspace.
     _slots: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
@@ -61,7 +68,8 @@ struct Open {
 }
 
 impl File {
-    pub(super) fn new(workspace: WorkspaceId, revealed: &Revealed, common: Arc<Common>) -> Result<Arc<Self>, Error> {
+    /// For a resource of a workspace.
+    pub(super) fn new((workspace, path): (WorkspaceId, &ScriptPath), revealed: &Revealed, common: Arc<Common>) -> Result<Arc<Self>, Error> {
         let spec: Result<Spec, _> = revealed.value.read();
         let is_of_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         let name = match spec {
@@ -72,10 +80,11 @@ impl File {
                 ));
             }
         };
-        let path = common.options.sqlite_folder.join(workspace.to_string()).join(format!("{name}.db"));
+        let file = common.options.sqlite_folder.join(workspace.to_string()).join(format!("{name}.db"));
+        let opening = Opening { workspace, path: path.clone(), revision: revealed.revision, name };
         let slots = Arc::new(Semaphore::new(common.options.connections_max));
         let share = common.sqlite_share(workspace);
-        Ok(Arc::new(Self { path, common, slots, share }))
+        Ok(Arc::new(Self { path: file, opening, is_noted: AtomicBool::new(false), common, slots, share }))
     }
 
     pub(super) async fn once(self: &Arc<Self>, call: Call) -> Result<Answered, Error> {
@@ -105,15 +114,43 @@ impl File {
                 "the database's log is too long, since a transaction has been reading for long; try again once it has ended".to_owned(),
             ));
         }
-        let (path, bytes_max) = (self.path.clone(), options.sqlite_bytes_max);
+        self.note().await?;
+        let bytes_max = self.bytes_max(mode).await?;
+        let path = self.path.clone();
         let opened = tokio::task::spawn_blocking(move || guard::open(&path, mode, bytes_max)).await;
         let (connection, guard) = opened.map_err(|_| gone())?.map_err(|error| failure(&error))?;
         Ok(Lease {
             open: Some(Open { connection, guard }),
             common: Arc::clone(&self.common),
             share: Arc::clone(&self.share),
+            is_bound: bytes_max < options.sqlite_bytes_max,
             _slots: slots,
         })
+    }
+
+    /// Notes that it is opened, before there is a file.
+    async fn note(&self) -> Result<(), Error> {
+        let Some(files) = self.common.options.files.as_ref().filter(|_| !is_set(&self.is_noted)) else { return Ok(()) };
+        if !files.open(self.opening.clone()).await.map_err(Error::Unavailable)? {
+            return Err(Error::Unavailable("the resource was changed at this moment; try again".to_owned()));
+        }
+        self.is_noted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Bytes that the file may have: those that it has, and those that its workspace may keep beside all that it keeps.
+    async fn bytes_max(&self, mode: Mode) -> Result<u64, Error> {
+        let (options, workspace) = (&self.common.options, self.opening.workspace);
+        let present = fs::metadata(&self.path).map_or(0, |file| file.len());
+        // Who only reads makes the file, too.
+        let asks = mode == Mode::Write || present == 0;
+        let Some(files) = options.files.as_ref().filter(|_| asks) else { return Ok(options.sqlite_bytes_max) };
+        let Some(room) = files.room(workspace).await.map_err(Error::Unavailable)? else { return Ok(options.sqlite_bytes_max) };
+        let left = room.saturating_sub(options.sizes.bytes(workspace).await.map_err(Error::Unavailable)?);
+        if present == 0 && left < FILE_BYTES_MIN {
+            return Err(Error::TooLarge("the workspace keeps as many bytes as it may (stored_bytes)".to_owned()));
+        }
+        Ok(present.max(FILE_BYTES_MIN).saturating_add(left).min(options.sqlite_bytes_max))
     }
 }
 
@@ -165,10 +202,15 @@ impl Lease {
         });
         let (open, done) = done.await.map_err(|_| gone())?;
         drop(stop);
-        let is_late = Instant::now() >= deadline;
+        let (is_late, is_bound) = (Instant::now() >= deadline, self.is_bound);
         self.open = Some(open);
         done.map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) if is_late => Error::Timeout("the statement took too long and was stopped".to_owned()),
+            Some(ErrorCode::DiskFull) if is_bound => Error::TooLarge(
+                "the workspace keeps as many bytes as it may (stored_bytes), unless temporary tables or the disk are full; \
+                 what is deleted makes room in its own database"
+                    .to_owned(),
+            ),
             _ => failure(&error),
         })
     }

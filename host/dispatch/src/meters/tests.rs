@@ -46,28 +46,54 @@ async fn limits_hold_for_all_nodes_together_and_count_anew() {
     let (mut one, mut other) = (Node::new(&store, &clock, "one"), Node::new(&store, &clock, "other"));
     let quotas = Quotas { runs_per_minute: Some(3), runs_per_day: Some(4), ..Quotas::default() };
     for _ in 0..2 {
-        one.meters.admit(of, &quotas).await.unwrap();
+        one.meters.admit(of, &quotas, 0).await.unwrap();
     }
-    other.meters.admit(of, &quotas).await.unwrap();
+    other.meters.admit(of, &quotas, 0).await.unwrap();
     one.settle().await;
     other.settle().await;
     one.settle().await;
     for node in [&one, &other] {
-        let refused = node.meters.admit(of, &quotas).await.unwrap_err();
+        let refused = node.meters.admit(of, &quotas, 0).await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_s), (Code::QuotaExceeded, Some(61)));
         assert!(refused.detail.contains("runs_per_minute = 3"), "{}", refused.detail);
     }
     clock.0.fetch_add(60_000_000, Ordering::Relaxed);
-    one.meters.admit(of, &quotas).await.unwrap();
-    let refused = one.meters.admit(of, &quotas).await.unwrap_err();
+    one.meters.admit(of, &quotas, 0).await.unwrap();
+    let refused = one.meters.admit(of, &quotas, 0).await.unwrap_err();
     assert!(refused.detail.contains("runs_per_day = 4"), "{}", refused.detail);
-    one.meters.was_none(of);
-    one.meters.admit(of, &quotas).await.unwrap();
+    one.meters.was_none(of, 0);
+    one.meters.admit(of, &quotas, 0).await.unwrap();
     one.settle().await;
     one.settle().await;
-    assert!(one.meters.admit(of, &quotas).await.is_err(), "what was written is counted once");
+    assert!(one.meters.admit(of, &quotas, 0).await.is_err(), "what was written is counted once");
     clock.0.fetch_add(24 * 3600 * 1_000_000, Ordering::Relaxed);
-    one.meters.admit(of, &quotas).await.unwrap();
+    one.meters.admit(of, &quotas, 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_runs_are_given_counts_on_all_nodes_and_what_comes_to_nothing_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("test.db")).await;
+    let clock = Arc::new(Moved(AtomicI64::new(MORNING)));
+    let of = store.workspaces.ensure(WorkspaceId::new(clock.now()), "w", clock.now()).await.unwrap().id;
+    let (mut one, mut other) = (Node::new(&store, &clock, "one"), Node::new(&store, &clock, "other"));
+    let quotas = Quotas { run_bytes_per_day: Some(100), ..Quotas::default() };
+    one.meters.admit(of, &quotas, 60).await.unwrap();
+    one.meters.admit(of, &quotas, 1000).await.unwrap();
+    assert!(one.meters.admit(of, &quotas, 0).await.is_err());
+    one.meters.was_none(of, 1000);
+    one.meters.admit(of, &quotas, 0).await.unwrap();
+    one.settle().await;
+    other.meters.admit(of, &quotas, 40).await.unwrap();
+    other.settle().await;
+    one.settle().await;
+    for node in [&one, &other] {
+        let refused = node.meters.admit(of, &quotas, 0).await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_s), (Code::QuotaExceeded, Some(24 * 3600 + 1)));
+        assert!(refused.detail.contains("run_bytes_per_day = 100"), "{}", refused.detail);
+    }
+    clock.0.fetch_add(24 * 3600 * 1_000_000, Ordering::Relaxed);
+    one.meters.admit(of, &quotas, 0).await.unwrap();
 }
 
 #[tokio::test]
@@ -146,7 +172,7 @@ async fn what_waits_has_fuel_until_it_is_used_up() {
         node.settle().await;
         assert_eq!((node.meters.has_fuel(of), node.meters.has_fuel(other)), (has_fuel, true), "{fuel}");
         let quotas = Quotas { fuel_per_day: Some(fuel), ..Quotas::default() };
-        assert_eq!(node.meters.admit(of, &quotas).await.is_ok(), has_fuel, "{fuel}");
+        assert_eq!(node.meters.admit(of, &quotas, 0).await.is_ok(), has_fuel, "{fuel}");
     }
 }
 
@@ -164,7 +190,7 @@ async fn what_a_day_has_left_bounds_an_attempt() {
     let left = node.meters.left(of);
     assert_eq!(left, Left { fuel: Some(7), log_bytes: None });
     let quotas = Quotas { log_bytes_per_day: Some(9), ..Quotas::default() };
-    assert_eq!(node.meters.admit(of, &quotas).await, Ok(Left { fuel: None, log_bytes: Some(9) }));
+    assert_eq!(node.meters.admit(of, &quotas, 0).await, Ok(Left { fuel: None, log_bytes: Some(9) }));
     let own = Limits::default();
     assert_eq!(left.within(own), Limits { fuel: 7, ..own });
     assert_eq!(left.within(Limits { fuel: 5, ..own }).fuel, 5, "its own limit is less");

@@ -1,13 +1,14 @@
 //! Names of databases of the type `sqlite`. A database is a file that has its name and no path, so each name belongs to the path that had it
-//! first, and other paths have it only by leave of whoever may write there.
+//! first, and other paths have it only by leave of whoever may write there. A name whose database was opened stays, as the file does; one that
+//! no run ever opened goes with the last resource that has it.
 
-use sandmill_model::JsonText;
+use sandmill_model::{JsonText, ScriptPath, WorkspaceId};
 use serde_json::Value as Json;
 
 use super::{dialect::Conn, value::values};
 use crate::{
     StoreError,
-    resources::{DATABASE_NAMES_MAX, NewResource, Sharing, Unfit},
+    resources::{DATABASE_NAMES_MAX, NewResource, Opening, Sharing, Unfit},
 };
 
 /// The built-in type whose resources name a database.
@@ -27,7 +28,8 @@ pub(super) fn named_in(kind: &str, fields: &JsonText) -> Result<Option<String>, 
     Ok(named(kind, &fields).map(str::to_owned))
 }
 
-/// Takes the name for a resource that did not have it before, after its row is locked. None: somebody else took it meanwhile.
+/// Takes the name for a resource that did not have it before, after the workspace and the resource's row are locked. None: somebody else took
+/// it meanwhile.
 pub(super) async fn take(conn: &mut Conn<'_>, new: &NewResource, name: &str) -> Result<Option<Result<(), Unfit>>, StoreError> {
     let holder = conn
         .row("SELECT path FROM database_names WHERE workspace = $1 AND name = $2 {lock database_names}", values![new.workspace, name])
@@ -39,13 +41,14 @@ pub(super) async fn take(conn: &mut Conn<'_>, new: &NewResource, name: &str) -> 
         }
         let taken = conn
             .execute(
-                "INSERT INTO database_names (workspace, name, path) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                "INSERT INTO database_names (workspace, name, path, opened, uses) VALUES ($1, $2, $3, 0, 1) ON CONFLICT DO NOTHING",
                 values![new.workspace, name, &new.path],
             )
             .await?;
         return Ok((taken > 0).then_some(Ok(())));
     };
     if holder == new.path {
+        use_by(conn, new, name, &holder).await?;
         return Ok(Some(Ok(())));
     }
     let may = match &new.sharing {
@@ -63,9 +66,38 @@ pub(super) async fn take(conn: &mut Conn<'_>, new: &NewResource, name: &str) -> 
         Some(row) => named_in(row.text(0)?, &row.json(1)?)?,
         None => None,
     };
-    if used.as_deref() != Some(name) {
-        conn.execute("UPDATE database_names SET path = $3 WHERE workspace = $1 AND name = $2", values![new.workspace, name, &new.path])
-            .await?;
-    }
+    let belongs_to = if used.as_deref() == Some(name) { &holder } else { &new.path };
+    use_by(conn, new, name, belongs_to).await?;
     Ok(Some(Ok(())))
+}
+
+/// One more resource has the name, which belongs to `path`.
+async fn use_by(conn: &mut Conn<'_>, new: &NewResource, name: &str, path: &ScriptPath) -> Result<(), StoreError> {
+    const USE: &str = "UPDATE database_names SET path = $3, uses = uses + 1 WHERE workspace = $1 AND name = $2";
+    conn.execute(USE, values![new.workspace, name, path]).await.map(drop)
+}
+
+/// A resource that had the name has it no more. Where none has it, and its database was never opened, it is free again.
+pub(super) async fn give_back(conn: &mut Conn<'_>, workspace: WorkspaceId, name: &str) -> Result<(), StoreError> {
+    const LESS: &str = "UPDATE database_names SET uses = uses - 1 WHERE workspace = $1 AND name = $2";
+    const FREE: &str = "DELETE FROM database_names WHERE workspace = $1 AND name = $2 AND opened = 0 AND uses <= 0";
+    conn.execute(LESS, values![workspace, name]).await?;
+    conn.execute(FREE, values![workspace, name]).await.map(drop)
+}
+
+/// Whether the name is known to have been opened; None: the resource is not as it was, or the name belongs to nobody.
+pub(super) async fn was_opened(conn: &mut Conn<'_>, opening: &Opening) -> Result<Option<bool>, StoreError> {
+    const OPENED: &str = "SELECT opened FROM database_names WHERE workspace = $1 AND name = $2
+        AND EXISTS (SELECT 1 FROM resources WHERE workspace = $1 AND path = $3 AND revision = $4)";
+    let Opening { workspace, path, revision, name } = opening;
+    let row = conn.row(OPENED, values![*workspace, name.as_str(), path, *revision]).await?;
+    row.map(|row| Ok(row.int(0)? != 0)).transpose()
+}
+
+/// From now on the name stays. False as [`was_opened`] has none: whoever changes the resource at this moment is waited for, or waits.
+pub(super) async fn open(conn: &mut Conn<'_>, opening: &Opening) -> Result<bool, StoreError> {
+    const OPEN: &str = "UPDATE database_names SET opened = 1 WHERE workspace = $1 AND name = $2
+        AND EXISTS (SELECT 1 FROM resources WHERE workspace = $1 AND path = $3 AND revision = $4)";
+    let Opening { workspace, path, revision, name } = opening;
+    Ok(conn.execute(OPEN, values![*workspace, name.as_str(), path, *revision]).await? > 0)
 }

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = migrations![
     23 "homes" "0023_homes.sql",
     24 "list_kinds" "0024_list_kinds.sql",
     25 "running_places" "0025_running_places.sql",
+    26 "kept_bytes" "0026_kept_bytes.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

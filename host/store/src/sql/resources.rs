@@ -11,7 +11,7 @@ use sandmill_model::{
 use serde_json::Value as Json;
 
 use super::{
-    AFTER_ALL_PATHS, Sql,
+    AFTER_ALL_PATHS, Sql, claims,
     data_keys::{self, Sealed},
     database_names,
     dialect::Conn,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     StoreError,
-    resources::{DESCRIPTION_CHARS_MAX, NewResource, RESOURCES_MAX, Resource, ResourceSummary, Resources, Revealed, Unfit},
-    seal::{Place, SealedKind, Seals},
+    resources::{DESCRIPTION_CHARS_MAX, NewResource, Opening, RESOURCES_MAX, Resource, ResourceSummary, Resources, Revealed, Unfit},
+    seal::{DataKey, Place, SealedKind, Seals},
 };
 
 /// How often a value is checked again because its type or the resource changed meanwhile.
@@ -87,12 +87,35 @@ impl Resources for Sql {
     }
 
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.db.write((workspace, path.clone()), |(workspace, path), mut conn| {
-            Box::pin(async move {
-                Ok(conn.execute("DELETE FROM resources WHERE workspace = $1 AND path = $2", values![*workspace, path]).await? > 0)
-            })
-        }))
+        Box::pin(self.db.write((workspace, path.clone()), |(workspace, path), conn| Box::pin(delete(*workspace, path, conn))))
     }
+
+    fn open_database(&self, opening: Opening) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let known = self
+                .db
+                .read(opening.clone(), |opening, mut conn| Box::pin(async move { database_names::was_opened(&mut conn, opening).await }));
+            match known.await? {
+                Some(false) => {
+                    let open =
+                        self.db.write(opening, |opening, mut conn| Box::pin(async move { database_names::open(&mut conn, opening).await }));
+                    open.await
+                }
+                known => Ok(known.is_some()),
+            }
+        })
+    }
+}
+
+async fn delete(workspace: WorkspaceId, path: &ScriptPath, mut conn: Conn<'_>) -> Result<bool, StoreError> {
+    const FIND: &str = "SELECT kind, fields FROM resources WHERE workspace = $1 AND path = $2 {lock resources}";
+    let Some(row) = conn.row(FIND, values![workspace, path]).await? else { return Ok(false) };
+    let named = database_names::named_in(row.text(0)?, &row.json(1)?)?;
+    conn.execute("DELETE FROM resources WHERE workspace = $1 AND path = $2", values![workspace, path]).await?;
+    if let Some(name) = named {
+        database_names::give_back(&mut conn, workspace, &name).await?;
+    }
+    Ok(true)
 }
 
 pub(super) fn check_description(description: &str) -> Result<(), Unfit> {
@@ -175,6 +198,8 @@ struct Fitting {
     before: Option<i64>,
     /// Name of a database that it is to have, and that the resource had not before.
     takes: Option<String>,
+    /// One that it had before, and is not to have.
+    gives: Option<String>,
     seals: Option<Arc<Seals>>,
 }
 
@@ -212,9 +237,11 @@ impl Sql {
             Some(present) => database_names::named_in(&present.resource.kind, &present.resource.fields)?,
             None => None,
         };
-        let takes = database_names::named(new.kind.as_str(), &parts.fields).filter(|name| had.as_deref() != Some(*name)).map(str::to_owned);
+        let named = database_names::named(new.kind.as_str(), &parts.fields);
+        let takes = named.filter(|name| had.as_deref() != Some(*name)).map(str::to_owned);
+        let gives = had.filter(|had| named != Some(had.as_str()));
         let before = present.map(|present| present.resource.revision);
-        let fitting = Fitting { new: new.clone(), parts, kind, before, takes, seals: self.seals.clone() };
+        let fitting = Fitting { new: new.clone(), parts, kind, before, takes, gives, seals: self.seals.clone() };
         self.db.write(fitting, |fitting, mut conn| Box::pin(async move { fitting.write(&mut conn).await })).await
     }
 
@@ -241,9 +268,13 @@ fn fit(schema: &JsonText, value: &JsonText, kept: &Secrets) -> Result<Parts, Unf
 }
 
 impl Fitting {
-    /// None: something has changed meanwhile. The type comes first, then the key, then the row, then the name of its database.
+    /// None: something has changed meanwhile. The type comes first, then the key, then the row, then the name of its database; before all of them
+    /// the workspace, where a name is taken: so names are counted by one after the other.
     async fn write(&self, conn: &mut Conn<'_>) -> Result<Option<Result<Resource, Unfit>>, StoreError> {
         let new = &self.new;
+        if self.takes.is_some() {
+            claims::lock(conn, new.workspace).await?;
+        }
         if !resource_types::use_type(conn, new.workspace, &new.kind, &self.kind).await? {
             return Ok(None);
         }
@@ -265,7 +296,19 @@ impl Fitting {
             }
         }
         let resource = self.resource()?;
-        let sealed = match &key {
+        let is_written = self.write_row(conn, &resource, key.as_ref()).await?;
+        // Where it is not written, the name that was taken for it is not its own.
+        let gives = if is_written { &self.gives } else { &self.takes };
+        if let Some(name) = gives {
+            database_names::give_back(conn, new.workspace, name).await?;
+        }
+        Ok(is_written.then_some(Ok(resource)))
+    }
+
+    /// False: there is one meanwhile.
+    async fn write_row(&self, conn: &mut Conn<'_>, resource: &Resource, key: Option<&DataKey>) -> Result<bool, StoreError> {
+        let new = &self.new;
+        let sealed = match key {
             Some(key) => vec![
                 Value::from(key.number),
                 Value::from(key.seal(place(new.workspace, &new.path), to_json(&self.parts.secrets)?.as_bytes())?),
@@ -293,7 +336,7 @@ impl Fitting {
                 .await?
             }
         };
-        Ok((written > 0).then_some(Ok(resource)))
+        Ok(written > 0)
     }
 
     fn resource(&self) -> Result<Resource, StoreError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sandmill_model::{BoxFuture, LogEntry, Timestamp, WorkspaceId, run::FinishedRun};
+use sandmill_model::{BoxFuture, LogEntry, Output, RunError, Timestamp, WorkspaceId, run::FinishedRun};
 use uuid::Uuid;
 
 use super::{
@@ -41,11 +41,14 @@ const RUNS: Insert = Insert {
         ("wall_ns", Kind::Int),
         ("memory_kib_ms", Kind::Int),
         ("log_bytes", Kind::Int),
+        ("input_bytes", Kind::Int),
+        ("result_bytes", Kind::Int),
     ],
     on_conflict: "ON CONFLICT (workspace, day, outcome, part) DO UPDATE SET runs = usage_runs.runs + excluded.runs,
         attempts = usage_runs.attempts + excluded.attempts, fuel = usage_runs.fuel + excluded.fuel,
         cpu_ns = usage_runs.cpu_ns + excluded.cpu_ns, wall_ns = usage_runs.wall_ns + excluded.wall_ns,
-        memory_kib_ms = usage_runs.memory_kib_ms + excluded.memory_kib_ms, log_bytes = usage_runs.log_bytes + excluded.log_bytes",
+        memory_kib_ms = usage_runs.memory_kib_ms + excluded.memory_kib_ms, log_bytes = usage_runs.log_bytes + excluded.log_bytes,
+        input_bytes = usage_runs.input_bytes + excluded.input_bytes, result_bytes = usage_runs.result_bytes + excluded.result_bytes",
 };
 
 const COUNTS: Insert = Insert {
@@ -55,10 +58,12 @@ const COUNTS: Insert = Insert {
         ("span", Kind::Int),
         ("number", Kind::Int),
         ("runs", Kind::Int),
+        ("input_bytes", Kind::Int),
         ("bytes_up", Kind::Int),
         ("bytes_down", Kind::Int),
     ],
     on_conflict: "ON CONFLICT (workspace, span, number) DO UPDATE SET runs = usage_counts.runs + excluded.runs,
+        input_bytes = usage_counts.input_bytes + excluded.input_bytes,
         bytes_up = usage_counts.bytes_up + excluded.bytes_up, bytes_down = usage_counts.bytes_down + excluded.bytes_down",
 };
 
@@ -73,7 +78,7 @@ pub(super) struct Tally(BTreeMap<(WorkspaceId, i64, i64), Sums>);
 impl Tally {
     /// An attempt that ended its run.
     pub(super) fn ended(&mut self, done: &FinishedRun) {
-        self.add(done, Sums { runs: 1, ..used(done) });
+        self.add(done, Sums { runs: 1, ..kept(done, used(done)) });
     }
 
     /// An attempt that is followed by another.
@@ -83,7 +88,7 @@ impl Tally {
 
     /// A run that ended without an attempt.
     pub(super) fn never_tried(&mut self, done: &FinishedRun) {
-        self.add(done, Sums { runs: 1, ..Sums::default() });
+        self.add(done, Sums { runs: 1, ..kept(done, Sums::default()) });
     }
 
     fn add(&mut self, done: &FinishedRun, sums: Sums) {
@@ -97,9 +102,10 @@ impl Tally {
         }
         let mut rows: Vec<Value> = Vec::with_capacity(self.0.len() * RUNS.columns.len());
         for ((workspace, day, outcome), sums) in &self.0 {
-            let Sums { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes } = *sums;
+            let Sums { runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes, input_bytes, result_bytes } = *sums;
+            let all = [runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes, input_bytes, result_bytes];
             rows.extend(values![*workspace, *day, *outcome, part]);
-            rows.extend([runs, attempts, fuel, cpu_ns, wall_ns, memory_kib_ms, log_bytes].map(|sum| Value::from(big(sum))));
+            rows.extend(all.map(|sum| Value::from(big(sum))));
         }
         conn.insert(&RUNS, rows).await
     }
@@ -116,13 +122,33 @@ fn used(done: &FinishedRun) -> Sums {
         wall_ns: usage.wall_ns,
         memory_kib_ms: (usage.memory_peak_bytes / KIB).saturating_mul(usage.wall_ns / NS_PER_MS),
         log_bytes: log_bytes as u64,
+        ..Sums::default()
     }
+}
+
+/// `sums` with what the record of a run that ended keeps.
+fn kept(done: &FinishedRun, sums: Sums) -> Sums {
+    let (input, outcome) = (&done.run.input, &done.outcome);
+    let metadata = || input.metadata().map_or(0, |metadata| metadata.as_str().len());
+    let input_bytes = outcome.arguments.as_ref().map_or_else(|| input.len_bytes(), |arguments| arguments.as_str().len() + metadata());
+    let output_bytes = match &outcome.output {
+        Some(Output::Kept(kept)) => kept.bytes,
+        Some(output) => output.len_bytes() as u64,
+        None => 0,
+    };
+    let error_bytes = outcome.error.as_ref().map_or(0, |error| {
+        let RunError { name, message, stack, details } = error;
+        let details = details.as_ref().map_or(0, |details| details.as_str().len());
+        name.len() + message.len() + stack.as_ref().map_or(0, String::len) + details
+    });
+    Sums { input_bytes: input_bytes as u64, result_bytes: output_bytes.saturating_add(error_bytes as u64), ..sums }
 }
 
 impl UsageCounters for Sql {
     fn attempts(&self, workspace: WorkspaceId, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<OutcomeUsage>, StoreError>> {
         const ATTEMPTS: &str = "SELECT day, outcome, CAST(SUM(runs) AS BIGINT), CAST(SUM(attempts) AS BIGINT), CAST(SUM(fuel) AS BIGINT),
-                CAST(SUM(cpu_ns) AS BIGINT), CAST(SUM(wall_ns) AS BIGINT), CAST(SUM(memory_kib_ms) AS BIGINT), CAST(SUM(log_bytes) AS BIGINT)
+                CAST(SUM(cpu_ns) AS BIGINT), CAST(SUM(wall_ns) AS BIGINT), CAST(SUM(memory_kib_ms) AS BIGINT), CAST(SUM(log_bytes) AS BIGINT),
+                CAST(SUM(input_bytes) AS BIGINT), CAST(SUM(result_bytes) AS BIGINT)
             FROM usage_runs WHERE workspace = $1 AND day >= $2 AND day <= $3 GROUP BY day, outcome ORDER BY day, outcome";
         Box::pin(self.db.read((workspace, from, to), |(workspace, from, to), mut conn| {
             Box::pin(async move {
@@ -183,8 +209,18 @@ impl UsageCounters for Sql {
         })
     }
 
+    fn sample_objects(&self, workspace: WorkspaceId, day: i64, bytes: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        const SAMPLE: &str = "UPDATE usage_days SET object_samples = object_samples + 1, object_bytes_sum = object_bytes_sum + $3
+            WHERE workspace = $1 AND day = $2";
+        Box::pin(self.db.write((workspace, day, big(bytes)), |(workspace, day, bytes), mut conn| {
+            Box::pin(async move { conn.execute(SAMPLE, values![*workspace, *day, *bytes]).await.map(drop) })
+        }))
+    }
+
     fn kept(&self, workspace: WorkspaceId, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
-        const KEPT: &str = "SELECT day, plan, stored_bytes_sum / samples FROM usage_days
+        const KEPT: &str = "SELECT day, plan, stored_bytes_sum / samples,
+                CASE WHEN object_samples > 0 THEN object_bytes_sum / object_samples END
+            FROM usage_days
             WHERE workspace = $1 AND day >= $2 AND day <= $3 ORDER BY day";
         Box::pin(self.db.read((workspace, from, to), |(workspace, from, to), mut conn| {
             Box::pin(async move {
@@ -239,7 +275,8 @@ impl UsageCounters for Sql {
 }
 
 fn read_kept(row: &Row) -> Result<Kept, StoreError> {
-    Ok(Kept { day: row.int(0)?, plan: row.opt_text(1)?.map(Into::into), stored_bytes: row.count(2)? })
+    let object_bytes = row.opt_int(3)?.map(|bytes| u64::try_from(bytes).unwrap_or(0));
+    Ok(Kept { day: row.int(0)?, plan: row.opt_text(1)?.map(Into::into), stored_bytes: row.count(2)?, object_bytes })
 }
 
 fn read_deleted(row: &Row) -> Result<DeletedWorkspace, StoreError> {
@@ -255,6 +292,8 @@ fn read_attempts(row: &Row) -> Result<OutcomeUsage, StoreError> {
         wall_ns: row.count(6)?,
         memory_kib_ms: row.count(7)?,
         log_bytes: row.count(8)?,
+        input_bytes: row.count(9)?,
+        result_bytes: row.count(10)?,
     };
     Ok(OutcomeUsage { day: row.int(0)?, outcome: codes::read_outcome(row.int(1)?)?, sums })
 }
@@ -273,11 +312,11 @@ async fn add(addition: &Addition, mut conn: Conn<'_>) -> Result<(), StoreError> 
         return Ok(());
     }
     // Rows are locked in one order by all nodes, and none comes twice in one statement.
-    let mut sums: BTreeMap<(WorkspaceId, i64, i64), [u64; 3]> = BTreeMap::new();
-    for (workspace, Count { minute, day, runs, bytes_up, bytes_down }) in counts {
+    let mut sums: BTreeMap<(WorkspaceId, i64, i64), [u64; 4]> = BTreeMap::new();
+    for (workspace, Count { minute, day, runs, input_bytes, bytes_up, bytes_down }) in counts {
         for (span, number) in [(SPAN_MINUTE, *minute), (SPAN_DAY, *day)] {
             let sum = sums.entry((*workspace, span, number)).or_default();
-            *sum = [sum[0] + runs, sum[1] + bytes_up, sum[2] + bytes_down];
+            *sum = [sum[0] + runs, sum[1] + input_bytes, sum[2] + bytes_up, sum[3] + bytes_down];
         }
     }
     let mut rows: Vec<Value> = Vec::with_capacity(sums.len() * COUNTS.columns.len());
@@ -294,7 +333,9 @@ async fn all_used(of: &[WorkspaceId], at: Timestamp, mut conn: Conn<'_>) -> Resu
             (SELECT runs FROM usage_counts WHERE workspace = $1 AND span = 1 AND number = $3),
             (SELECT bytes_up + bytes_down FROM usage_counts WHERE workspace = $1 AND span = 1 AND number = $3),
             (SELECT CAST(SUM(fuel) AS BIGINT) FROM usage_runs WHERE workspace = $1 AND day = $3),
-            (SELECT CAST(SUM(log_bytes) AS BIGINT) FROM usage_runs WHERE workspace = $1 AND day = $3)
+            (SELECT CAST(SUM(log_bytes) AS BIGINT) FROM usage_runs WHERE workspace = $1 AND day = $3),
+            (SELECT input_bytes FROM usage_counts WHERE workspace = $1 AND span = 1 AND number = $3),
+            (SELECT CAST(SUM(result_bytes) AS BIGINT) FROM usage_runs WHERE workspace = $1 AND day = $3)
         FROM workspaces LEFT JOIN plans ON plans.name = workspaces.plan WHERE workspaces.id = $1";
     let mut all = Vec::with_capacity(of.len());
     for workspace in of {
@@ -309,6 +350,7 @@ async fn all_used(of: &[WorkspaceId], at: Timestamp, mut conn: Conn<'_>) -> Resu
             outbound_bytes_of_day: count(4)?,
             fuel_of_day: count(5)?,
             log_bytes_of_day: count(6)?,
+            run_bytes_of_day: count(7)?.saturating_add(count(8)?),
         });
     }
     Ok(all)

@@ -3,7 +3,7 @@
 use sandmill_model::{ScriptPath, WorkspaceId, resource_type::VALUE_BYTES_MAX};
 use sandmill_store::{
     Store, StoreError,
-    resources::{NewResource, Resource, Sharing, Unfit},
+    resources::{NewResource, Opening, Resource, Sharing, Unfit},
 };
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ on_both![
     many_change_one,
     a_database_belongs_to_the_path_that_named_it_first,
     a_database_outlives_its_resource,
+    a_name_that_was_never_opened_is_given_back,
     one_of_many_takes_a_name,
     a_sealed_row_opens_in_its_place_alone,
 ];
@@ -202,11 +203,18 @@ async fn a_database_belongs_to_the_path_that_named_it_first(database: Database) 
     assert_eq!(store.resources.put(new(own, "u/eve/y", "http", &json!({"origin": "https://a.test"}))).await.unwrap().map(drop), Ok(()));
 }
 
+/// As a run is about to open it.
+async fn open_database(store: &Store, workspace: WorkspaceId, at: &str, name: &str) -> bool {
+    let revision = store.resources.find(workspace, &path(at)).await.unwrap().map_or(0, |found| found.revision);
+    store.resources.open_database(Opening { workspace, path: path(at), revision, name: name.to_owned() }).await.unwrap()
+}
+
 async fn a_database_outlives_its_resource(database: Database) {
     let store = database.open().await;
     let own = workspace();
     let (first, with_first) = (path("f/billing/ledger"), || Sharing::With(path("f/billing/ledger")));
     name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await.unwrap();
+    assert!(open_database(&store, own, "f/billing/ledger", "ledger").await);
     assert!(store.resources.delete(own, &first).await.unwrap());
     assert_eq!(name(&store, own, "u/eve/x", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
     name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await.unwrap();
@@ -218,6 +226,50 @@ async fn a_database_outlives_its_resource(database: Database) {
     name(&store, own, "f/new/ledger", "ledger", with_first()).await.unwrap();
     assert_eq!(name(&store, own, "f/billing/ledger", "ledger", Sharing::None).await, Err(Unfit::NameTaken));
     name(&store, own, "f/third/ledger", "ledger", Sharing::With(path("f/new/ledger"))).await.unwrap();
+}
+
+async fn a_name_that_was_never_opened_is_given_back(database: Database) {
+    let store = database.open().await;
+    let (own, other) = (workspace(), workspace());
+    let free = async |of: WorkspaceId, text: &str| name(&store, of, "u/eve/x", text, Sharing::None).await;
+    // With its resource, and where that comes to have another name or another type.
+    for text in ["one", "two", "three"] {
+        name(&store, own, "f/a/x", text, Sharing::None).await.unwrap();
+        assert_eq!(free(own, text).await, Err(Unfit::NameTaken));
+    }
+    assert_eq!(free(own, "one").await, Ok(()));
+    assert_eq!(free(own, "two").await, Ok(()));
+    put(&store, new(own, "f/a/x", "http", &json!({"origin": "https://a.test"}))).await;
+    assert_eq!(free(own, "three").await, Ok(()));
+    name(&store, own, "f/a/x", "one", Sharing::None).await.unwrap();
+    assert!(store.resources.delete(own, &path("f/a/x")).await.unwrap());
+    assert_eq!(free(own, "one").await, Ok(()));
+    // Not as long as another shares it.
+    name(&store, own, "f/a/x", "shared", Sharing::None).await.unwrap();
+    name(&store, own, "f/b/x", "shared", Sharing::With(path("f/a/x"))).await.unwrap();
+    assert!(store.resources.delete(own, &path("f/a/x")).await.unwrap());
+    assert_eq!(free(own, "shared").await, Err(Unfit::NameTaken));
+    assert!(store.resources.delete(own, &path("f/b/x")).await.unwrap());
+    assert_eq!(free(own, "shared").await, Ok(()));
+    // Nor once it was opened, which nobody does for a resource that is not as it was.
+    name(&store, own, "f/a/x", "opened", Sharing::None).await.unwrap();
+    let before = store.resources.find(own, &path("f/a/x")).await.unwrap().unwrap();
+    let opening = |of: WorkspaceId, name: &str| Opening {
+        workspace: of,
+        path: before.path.clone(),
+        revision: before.revision,
+        name: name.to_owned(),
+    };
+    assert!(!store.resources.open_database(opening(other, "opened")).await.unwrap());
+    assert!(!store.resources.open_database(opening(own, "nobodys")).await.unwrap());
+    for _ in 0..2 {
+        assert!(store.resources.open_database(opening(own, "opened")).await.unwrap());
+    }
+    name(&store, own, "f/a/x", "again", Sharing::None).await.unwrap();
+    assert!(!store.resources.open_database(opening(own, "again")).await.unwrap(), "it has changed");
+    assert_eq!((free(own, "opened").await, free(own, "again").await), (Err(Unfit::NameTaken), Err(Unfit::NameTaken)));
+    assert!(store.resources.delete(own, &path("f/a/x")).await.unwrap());
+    assert_eq!((free(own, "opened").await, free(own, "again").await), (Err(Unfit::NameTaken), Ok(())));
 }
 
 async fn one_of_many_takes_a_name(database: Database) {

@@ -1,18 +1,28 @@
 //! What workspaces use.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use sandmill_model::{OutcomeKind, Quotas, Timestamp, WorkspaceId, run::FinishedRun};
+use bytes::Bytes;
+use sandmill_model::{
+    BoxFuture, Clock, Digest, JsonText, Language, OutcomeKind, Quotas, Timestamp, WorkspaceId,
+    run::FinishedRun,
+    version::{ComponentModel, Entry, ProgramSpec},
+};
 use sandmill_store::{
     Store,
     plans::Plan,
     queue::{Completion, Logged},
     removal::Step,
+    resources::{NewResource, Sharing},
+    state::StateScope,
+    upkeep::{self, Objects},
     usage::{Addition, Count, Kept, OutcomeUsage, SAMPLED_EVERY, Sums, Traffic, day_of, minute_of},
+    variables::NewVariable,
     workspaces::{Change, Status},
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Database, claim, complete, deployment, finished, join, line, new_run, on_both, tick, workspace};
+use crate::fixture::{Database, claim, complete, deployment, finished, join, json, line, new_run, on_both, path, tick, workspace};
 
 on_both![
     ends_are_counted_with_what_they_used,
@@ -23,6 +33,7 @@ on_both![
     minutes_are_forgotten_and_days_are_not,
     what_is_stored_is_measured,
     what_is_kept_is_sampled_with_the_plan_of_the_day,
+    objects_are_measured_with_all_else,
     usage_outlives_its_workspace,
 ];
 
@@ -30,10 +41,22 @@ async fn all(store: &Store, of: WorkspaceId) -> Vec<OutcomeUsage> {
     store.usage.attempts(of, 0, i64::MAX).await.unwrap()
 }
 
-fn used(runs: u64, attempts: u64) -> Sums {
+fn used(kind: OutcomeKind, runs: u64, attempts: u64) -> Sums {
     // Of the fixture's outcomes: 34 ns are no whole millisecond.
     let fuel = u64::from(u32::MAX) * 9 * attempts;
-    Sums { runs, attempts, fuel, cpu_ns: 12 * attempts, wall_ns: 34 * attempts, memory_kib_ms: 0, log_bytes: 0 }
+    // `{"name": "bob"}`; then `{"n": 1.50}`, or all texts of the error.
+    let (input_bytes, result_bytes) = (15, if kind == OutcomeKind::Ok { 11 } else { 53 });
+    Sums {
+        runs,
+        attempts,
+        fuel,
+        cpu_ns: 12 * attempts,
+        wall_ns: 34 * attempts,
+        memory_kib_ms: 0,
+        log_bytes: 0,
+        input_bytes: input_bytes * runs,
+        result_bytes: result_bytes * runs,
+    }
 }
 
 fn on(done: &FinishedRun, sums: Sums) -> OutcomeUsage {
@@ -50,8 +73,8 @@ async fn ends_are_counted_with_what_they_used(database: Database) {
     logged.outcome.usage.wall_ns = 2_000_000;
     store.history.append(vec![ok[0].clone(), logged.clone()]).await.unwrap();
     other.history.append(ok[1..].to_vec()).await.unwrap();
-    let error = Sums { memory_kib_ms: 6, log_bytes: 37, wall_ns: 2_000_000, ..used(1, 1) };
-    assert_eq!(all(&store, of).await, [on(&ok[0], used(3, 3)), on(&logged, error)]);
+    let error = Sums { memory_kib_ms: 6, log_bytes: 37, wall_ns: 2_000_000, ..used(OutcomeKind::Error, 1, 1) };
+    assert_eq!(all(&store, of).await, [on(&ok[0], used(OutcomeKind::Ok, 3, 3)), on(&logged, error)]);
     assert_eq!(all(&store, quiet).await, []);
     let day = day_of(ok[0].ended_at);
     assert_eq!(store.usage.attempts(of, day + 1, day + 9).await.unwrap(), []);
@@ -69,11 +92,11 @@ async fn an_attempt_that_is_followed_by_another_ends_no_run(database: Database) 
     let again = Completion { done: failed.clone(), again_at: Some(tick()), handler: None, logged: Logged::default() };
     assert_eq!(store.queue.complete(node, vec![again.clone()]).await.unwrap(), [run.id]);
     assert_eq!(store.queue.complete(node, vec![again]).await.unwrap(), [], "it is not held any more");
-    assert_eq!(all(&store, of).await, [on(&failed, used(0, 1))]);
+    assert_eq!(all(&store, of).await, [on(&failed, used(OutcomeKind::Timeout, 0, 1))]);
     assert_eq!(claim(&store, node, tick().plus(Duration::from_secs(60)), 1).await.len(), 1);
     let ended = FinishedRun { attempt: 2, ..finished(run.clone(), OutcomeKind::Timeout) };
     assert_eq!(complete(&store, node, vec![ended]).await, [run.id]);
-    assert_eq!(all(&store, of).await, [on(&failed, used(1, 2))]);
+    assert_eq!(all(&store, of).await, [on(&failed, used(OutcomeKind::Timeout, 1, 2))]);
 }
 
 async fn what_is_written_once_more_is_counted_once(database: Database) {
@@ -84,7 +107,7 @@ async fn what_is_written_once_more_is_counted_once(database: Database) {
     for _ in 0..2 {
         store.history.append_again(vec![first.clone(), second.clone()]).await.unwrap();
     }
-    assert_eq!(all(&store, of).await, [on(&first, used(2, 2))]);
+    assert_eq!(all(&store, of).await, [on(&first, used(OutcomeKind::Ok, 2, 2))]);
     assert!(store.history.run(of, second.run.id).await.unwrap().is_some());
 }
 
@@ -95,11 +118,14 @@ async fn what_was_cancelled_before_it_began_used_nothing(database: Database) {
     store.queue.enqueue(vec![run.clone()]).await.unwrap();
     store.queue.cancel(of, run.id, tick()).await.unwrap();
     let found = all(&store, of).await;
-    assert_eq!((found.len(), found[0].outcome, found[0].sums), (1, OutcomeKind::Cancelled, Sums { runs: 1, ..Sums::default() }));
+    let told = "cancelledthe run was cancelled before it started".len() as u64;
+    let sums = Sums { runs: 1, input_bytes: 15, result_bytes: told, ..Sums::default() };
+    assert_eq!((found.len(), found[0].outcome, found[0].sums), (1, OutcomeKind::Cancelled, sums));
 }
 
 fn addition(sender: &str, number: i64, at: Timestamp, counts: &[(WorkspaceId, u64)]) -> Addition {
-    let count = |runs: u64| Count { minute: minute_of(at), day: day_of(at), runs, bytes_up: runs * 10, bytes_down: runs * 100 };
+    let (minute, day) = (minute_of(at), day_of(at));
+    let count = |runs: u64| Count { minute, day, runs, input_bytes: runs * 1000, bytes_up: runs * 10, bytes_down: runs * 100 };
     Addition { sender: sender.into(), number, counts: counts.iter().map(|(of, runs)| (*of, count(*runs))).collect(), now: at }
 }
 
@@ -122,12 +148,15 @@ async fn counts_of_nodes_are_added_once(database: Database) {
     let counts: Vec<_> =
         used.iter().map(|used| (used.workspace, used.runs_of_minute, used.runs_of_day, used.outbound_bytes_of_day)).collect();
     assert_eq!(counts, [(of, 10, 10, 1100), (other, 1, 1, 110)]);
+    assert_eq!(used.iter().map(|used| used.run_bytes_of_day).collect::<Vec<_>>(), [10_000, 1_000]);
     assert!(used.iter().all(|used| used.quotas.is_unlimited()));
     let next = at.plus(Duration::from_secs(60));
     let used = store.usage.used(vec![of], next).await.unwrap();
     assert_eq!((used[0].runs_of_minute, used[0].fuel_of_day), (0, 0));
     store.history.append(vec![FinishedRun { ended_at: at, ..finished(new_run(of), OutcomeKind::Ok) }]).await.unwrap();
-    assert_eq!(store.usage.used(vec![of], at).await.unwrap()[0].fuel_of_day, u64::from(u32::MAX) * 9);
+    let used = store.usage.used(vec![of], at).await.unwrap();
+    assert_eq!(used[0].fuel_of_day, u64::from(u32::MAX) * 9);
+    assert_eq!(used[0].run_bytes_of_day, 10_011, "arguments are counted as they come, and once");
     assert_eq!(store.usage.traffic(of, 0, i64::MAX).await.unwrap(), [Traffic { day: day_of(at), bytes_up: 100, bytes_down: 1000 }]);
 }
 
@@ -158,14 +187,50 @@ async fn what_is_kept_is_sampled_with_the_plan_of_the_day(database: Database) {
     store.workspaces.allot(of, change).await.unwrap().unwrap();
     assert!(store.usage.sample(of, at.plus(SAMPLED_EVERY)).await.unwrap());
     let (day, stored) = (day_of(at), store.usage.stored_bytes(of).await.unwrap());
-    let first = Kept { day, plan: Some("small".into()), stored_bytes: stored / 2 };
+    for (day, bytes) in [(day, 100), (day, 51), (day + 9, 1)] {
+        store.usage.sample_objects(of, day, bytes).await.unwrap();
+    }
+    let first = Kept { day, plan: Some("small".into()), stored_bytes: stored / 2, object_bytes: Some(75) };
     assert_eq!(store.usage.kept(of, day, day).await.unwrap(), std::slice::from_ref(&first), "the average, and the last plan");
     let next = at.plus(SAMPLED_EVERY * 24);
     assert!(store.usage.sample(of, next).await.unwrap());
-    let second = Kept { day: day + 1, stored_bytes: stored, ..first.clone() };
+    let second = Kept { day: day + 1, stored_bytes: stored, object_bytes: None, ..first.clone() };
     assert_eq!(store.usage.kept(of, 0, i64::MAX).await.unwrap(), [first, second.clone()]);
     assert_eq!(store.usage.kept(of, day + 1, day + 1).await.unwrap(), [second]);
     assert!(!store.usage.sample(workspace(), at).await.unwrap(), "there is no such workspace");
+}
+
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// Seven bytes of this workspace, and nobody knows of the others.
+struct Seven(WorkspaceId);
+
+impl Objects for Seven {
+    fn bytes(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<u64, String>> {
+        Box::pin(std::future::ready(if workspace == self.0 { Ok(7) } else { Err("gone".to_owned()) }))
+    }
+}
+
+async fn objects_are_measured_with_all_else(database: Database) {
+    let store = database.open().await;
+    let at = tick();
+    let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
+    let other = store.workspaces.ensure(workspace(), "b", at).await.unwrap().id;
+    let options = upkeep::Options { node: "node".into(), retention_days: 0 };
+    let service = upkeep::Service::new(store.clone(), Arc::new(Still(at)), options).measuring(Arc::new(Seven(of)));
+    for _ in 0..2 {
+        service.look(&CancellationToken::new()).await.unwrap();
+    }
+    for (workspace, expected) in [(of, Some(7)), (other, None)] {
+        let kept = store.usage.kept(workspace, 0, i64::MAX).await.unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.object_bytes).collect::<Vec<_>>(), [expected]);
+    }
 }
 
 async fn usage_outlives_its_workspace(database: Database) {
@@ -201,13 +266,57 @@ async fn usage_outlives_its_workspace(database: Database) {
 }
 
 async fn what_is_stored_is_measured(database: Database) {
-    let store = database.open().await;
-    let of = workspace();
-    assert_eq!((store.usage.stored_bytes(of).await.unwrap(), store.usage.scripts(of).await.unwrap()), (0, 0));
+    let store = database.open_sealed().await;
+    let (of, now) = (workspace(), tick());
+    let stored = async || store.usage.stored_bytes(of).await.unwrap();
+    assert_eq!((stored().await, store.usage.scripts(of).await.unwrap()), (0, 0));
     store.scripts.deploy(deployment(of, "f/demo/a", &"x".repeat(1000))).await.unwrap();
-    let one = store.usage.stored_bytes(of).await.unwrap();
-    assert!(one > 1000, "{one}");
+    let mut before = stored().await;
+    assert!(before > 1000, "{before}");
     store.scripts.deploy(deployment(of, "f/demo/b", &"x".repeat(1000))).await.unwrap();
-    assert_eq!((store.usage.stored_bytes(of).await.unwrap(), store.usage.scripts(of).await.unwrap()), (one, 2), "the same version, once");
+    assert_eq!((stored().await, store.usage.scripts(of).await.unwrap()), (before, 2), "the same version, once");
+    // One of each kind: it grows by what is put there, and by little more where that is sealed or described.
+    let mut grew = async |what: &str, least: usize, most: usize| {
+        let now = stored().await;
+        let grown = usize::try_from(now - before).unwrap();
+        assert!((least..=most).contains(&grown), "{what}: {grown} of {least} to {most}");
+        before = now;
+    };
+    let bytes = Bytes::from(vec![7_u8; 100_000]);
+    let component = Digest::of(&bytes);
+    let mut new = deployment(of, "f/demo/c", "component");
+    new.version.language = Language::Component;
+    new.version.source = None;
+    new.version.program =
+        ProgramSpec::Component { component, entry: Entry::Script { has_preprocessor: false }, model: ComponentModel::Sync };
+    new.component = Some((component, bytes));
+    store.scripts.deploy(new).await.unwrap();
+    grew("a component", 100_000, 101_000).await;
+    let scope = StateScope { workspace: of, path: path("f/demo/a"), trigger: String::new() };
+    store.state.put(&scope, "key", None, Some(json("\"12345\"")), now).await.unwrap();
+    grew("state", 10, 10).await;
+    for (at, secret, most) in [("f/demo/plain", false, 2_000), ("f/demo/secret", true, 2_200)] {
+        let (text, by) = (Some("y".repeat(2_000)), "u/ann".into());
+        let new = NewVariable { workspace: of, path: path(at), secret, text, description: String::new(), by, now };
+        store.variables.put(new).await.unwrap().unwrap();
+        grew(at, 2_000, most).await;
+    }
+    let certificate = "c".repeat(3_000);
+    let value =
+        serde_json::json!({"host": "h", "database": "d", "user": "u", "password": "p".repeat(4_000), "root_certificate": certificate});
+    let new = NewResource {
+        workspace: of,
+        path: path("f/demo/db"),
+        kind: "postgresql".parse().unwrap(),
+        value: JsonText::of(&value).unwrap(),
+        description: String::new(),
+        sharing: Sharing::None,
+        by: "u/ann".into(),
+        now,
+    };
+    store.resources.put(new).await.unwrap().unwrap();
+    grew("a resource", 7_000, 7_400).await;
+    assert!(store.resources.delete(of, &path("f/demo/db")).await.unwrap());
+    assert!(stored().await <= before - 7_000, "what is deleted counts no more");
     assert_eq!(store.usage.stored_bytes(workspace()).await.unwrap(), 0);
 }

@@ -35,15 +35,15 @@ fn bytes(rooms: &Rooms) -> u64 {
 #[tokio::test]
 async fn what_open_writers_took_outlives_a_listing() {
     let rooms = rooms(Some(10));
-    let mut first = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+    let mut first = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
     first.take(6).unwrap();
     make_old(&rooms).await;
     // Its parts are in no listing.
-    let mut second = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+    let mut second = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
     assert!(is_full(second.take(5)));
     second.take(4).unwrap();
     make_old(&rooms).await;
-    assert!(is_full(rooms.of(workspace(1), ready(Ok(0))).await));
+    assert!(is_full(rooms.of(workspace(1), 0, ready(Ok(0))).await));
     drop((first, second));
     assert_eq!(bytes(&rooms), 0, "both were given up");
 }
@@ -52,25 +52,25 @@ async fn what_open_writers_took_outlives_a_listing() {
 async fn what_is_given_up_is_free_at_once_and_what_is_finished_is_not() {
     let rooms = rooms(Some(10));
     for _ in 0..5 {
-        let mut room = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+        let mut room = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
         room.take(8).unwrap();
     }
-    let mut room = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+    let mut room = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
     room.take(8).unwrap();
     room.set_finished(true);
     drop(room);
     assert_eq!(bytes(&rooms), 8);
-    assert!(is_full(rooms.of(workspace(1), ready(Ok(0))).await.unwrap().take(3)));
+    assert!(is_full(rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap().take(3)));
     assert_eq!(rooms.kept(workspace(1)).sums().freed, 1, "it may have replaced another: the next look is soon");
     make_old(&rooms).await;
-    drop(rooms.of(workspace(1), ready(Ok(8))).await.unwrap());
+    drop(rooms.of(workspace(1), 0, ready(Ok(8))).await.unwrap());
     assert_eq!(bytes(&rooms), 8, "and counts it once");
 }
 
 #[tokio::test]
 async fn what_is_finished_while_somebody_lists_is_counted() {
     let rooms = rooms(Some(10));
-    let mut writing = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+    let mut writing = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
     writing.take(7).unwrap();
     make_old(&rooms).await;
     let listing = async {
@@ -78,18 +78,36 @@ async fn what_is_finished_while_somebody_lists_is_counted() {
         drop(writing);
         Ok(0)
     };
-    let mut next = rooms.of(workspace(1), listing).await.unwrap();
+    let mut next = rooms.of(workspace(1), 0, listing).await.unwrap();
     assert!(is_full(next.take(4)));
     next.take(3).unwrap();
 }
 
 #[tokio::test]
+async fn an_object_without_bytes_takes_room() {
+    let rooms = rooms(Some(10));
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(rooms.of(workspace(1), 5, ready(Ok(0))).await.unwrap());
+    }
+    assert!(is_full(rooms.of(workspace(1), 5, ready(Ok(0))).await));
+    drop(open);
+    assert!(is_full(rooms.of(workspace(1), 11, ready(Ok(0))).await));
+    assert_eq!(rooms.bytes(workspace(1), ready(Ok(0))).await, 0);
+    make_old(&rooms).await;
+    assert_eq!(rooms.bytes(workspace(1), ready(Ok(7))).await, 7);
+    make_old(&rooms).await;
+    let failed = ready(Err(Error::Unavailable("gone".to_owned())));
+    assert_eq!(rooms.bytes(workspace(1), failed).await, 7, "as it was known before");
+}
+
+#[tokio::test]
 async fn a_listing_that_fails_changes_nothing() {
     let rooms = rooms(Some(10));
-    let mut room = rooms.of(workspace(1), ready(Ok(2))).await.unwrap();
+    let mut room = rooms.of(workspace(1), 0, ready(Ok(2))).await.unwrap();
     room.take(3).unwrap();
     make_old(&rooms).await;
-    let failed = rooms.of(workspace(1), ready(Err(Error::Unavailable("gone".to_owned())))).await;
+    let failed = rooms.of(workspace(1), 0, ready(Err(Error::Unavailable("gone".to_owned())))).await;
     assert!(matches!(failed, Err(Error::Unavailable(_))));
     assert_eq!(bytes(&rooms), 5);
 }
@@ -100,18 +118,18 @@ async fn a_workspace_writes_so_many_objects_at_once() {
     let never = || ready(Err(Error::Unavailable("nobody lists without a limit".to_owned())));
     let mut open = Vec::new();
     for _ in 0..WRITERS_MAX {
-        open.push(rooms.of(workspace(1), never()).await.unwrap());
+        open.push(rooms.of(workspace(1), 0, never()).await.unwrap());
     }
-    assert!(matches!(rooms.of(workspace(1), never()).await, Err(Error::Unavailable(_))));
-    assert!(rooms.of(workspace(2), never()).await.is_ok(), "another is in nobody's way");
+    assert!(matches!(rooms.of(workspace(1), 0, never()).await, Err(Error::Unavailable(_))));
+    assert!(rooms.of(workspace(2), 0, never()).await.is_ok(), "another is in nobody's way");
     drop(open.pop());
-    assert!(rooms.of(workspace(1), never()).await.is_ok());
+    assert!(rooms.of(workspace(1), 0, never()).await.is_ok());
 }
 
 #[tokio::test]
 async fn those_who_write_are_not_forgotten() {
     let rooms = rooms(Some(10));
-    let mut room = rooms.of(workspace(1), ready(Ok(0))).await.unwrap();
+    let mut room = rooms.of(workspace(1), 0, ready(Ok(0))).await.unwrap();
     room.take(9).unwrap();
     for number in 0..u32::try_from(WORKSPACES_MAX).unwrap() {
         rooms.kept(workspace(number + 2));

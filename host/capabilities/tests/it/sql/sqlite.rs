@@ -1,9 +1,14 @@
 use std::{
     fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use sandmill_model::OutcomeKind;
+use sandmill_capabilities::sql::{Databases, FilesPort, Opening};
+use sandmill_model::{BoxFuture, OutcomeKind, WorkspaceId};
 use serde_json::{Value, json};
 
 use super::{LITE, calls, calls_of, lite, quick, run, run_of};
@@ -260,11 +265,69 @@ async fn a_database_has_a_size() {
     let mut bed = lite();
     let mut options = sql_options(&bed.dir);
     options.sqlite_bytes_max = 1024 * 1024;
-    bed.databases = sandmill_capabilities::sql::Databases::new(options);
+    bed.databases = Databases::new(options);
     let results =
         calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], ["execute", 0, "INSERT INTO t VALUES (zeroblob(2000000))"]]))
             .await;
     assert_eq!(results[1]["database"], "13", "{results}");
+}
+
+/// What a workspace may keep, what was opened, and whether resources change as they are opened.
+#[derive(Default)]
+struct Files {
+    room: AtomicU64,
+    opened: Mutex<Vec<String>>,
+    changes: AtomicBool,
+}
+
+impl FilesPort for Files {
+    fn room(&self, _: WorkspaceId) -> BoxFuture<'_, Result<Option<u64>, String>> {
+        Box::pin(async move { Ok(Some(self.room.load(Ordering::SeqCst))) })
+    }
+
+    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<bool, String>> {
+        Box::pin(async move {
+            self.opened.lock().unwrap().push(opening.name);
+            Ok(!self.changes.load(Ordering::SeqCst))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_keeps_no_more_in_databases_than_it_may() {
+    const OTHER: &str = "f/test/other";
+    let (mut bed, files) = (lite(), Arc::new(Files::default()));
+    let mut options = sql_options(&bed.dir);
+    options.files = Some(files.clone());
+    bed.databases = Databases::new(options);
+    bed.grants.sql.push(format!("write {OTHER}").parse().unwrap());
+    bed.put_resource(workspace(1), OTHER, ("sqlite", 1, json!({ "name": "other" })));
+    files.room.store(1024 * 1024, Ordering::SeqCst);
+    let insert = |bytes: u32| json!(["execute", 0, format!("INSERT INTO t VALUES (zeroblob({bytes}))")]);
+    let is_full = |result: &Value| result["too_large"].as_str().is_some_and(|text| text.contains("stored_bytes"));
+    let results = calls(&bed, LITE, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], insert(2_000_000), insert(100_000)])).await;
+    assert!(is_full(&results[1]) && results[2] == 1, "{results}");
+    // Nothing more may be kept: what is there can be read, deleted and put in the place of what was deleted.
+    files.room.store(0, Ordering::SeqCst);
+    let count = json!(["query", 0, "SELECT count(*) AS n FROM t"]);
+    let results = calls(&bed, LITE, &json!([insert(500_000), count, ["execute", 0, "DELETE FROM t"], insert(50_000), count])).await;
+    assert!(is_full(&results[0]), "{results}");
+    assert_eq!((&results[1], &results[2], &results[3], &results[4]), (&json!([{"n": 1}]), &json!(1), &json!(1), &json!([{"n": 1}])));
+    // Nor is another database made, by whoever only reads either.
+    let file = bed.dir.path().join("sqlite").join(workspace(1).to_string()).join("other.db");
+    let results =
+        calls(&bed, OTHER, &json!([["execute", 0, "CREATE TABLE t (v BLOB)"], ["query", 0, "SELECT 1 AS v"], ["begin", 0]])).await;
+    assert!(results.as_array().unwrap().iter().all(is_full) && !file.exists(), "{results}");
+    assert_eq!(*files.opened.lock().unwrap(), ["main", "other"], "each once, and before there is a file");
+    // A resource that is changed as it is opened makes no file, which would be another's.
+    files.room.store(1024 * 1024, Ordering::SeqCst);
+    files.changes.store(true, Ordering::SeqCst);
+    bed.put_resource(workspace(1), OTHER, ("sqlite", 2, json!({ "name": "other" })));
+    let results = calls(&bed, OTHER, &json!([["query", 0, "SELECT 1 AS v"]])).await;
+    assert!(results[0]["unavailable"].is_string() && !file.exists(), "{results}");
+    files.changes.store(false, Ordering::SeqCst);
+    let results = calls(&bed, OTHER, &json!([["query", 0, "SELECT 1 AS v"]])).await;
+    assert_eq!(results, json!([[{"v": 1}]]));
 }
 
 /// A transaction that does nothing any more has them still.
