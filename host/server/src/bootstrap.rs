@@ -89,7 +89,7 @@ async fn keep_admin(store: &Store, hash: TokenHash, label: &str, now: Timestamp)
         return Ok(());
     }
     let shown = |principal: &Principal| {
-        let scopes: Vec<String> = principal.scopes.iter().map(ToString::to_string).collect();
+        let scopes: Vec<String> = principal.scopes.one_list().into_iter().flatten().map(ToString::to_string).collect();
         json!({"identity": &*principal.identity, "workspace": principal.workspace.map(|id| id.to_string()), "scopes": scopes, "label": label})
     };
     let record = Record {

@@ -222,7 +222,7 @@ async fn objects_are_measured_with_all_else(database: Database) {
     let at = tick();
     let of = store.workspaces.ensure(workspace(), "a", at).await.unwrap().id;
     let other = store.workspaces.ensure(workspace(), "b", at).await.unwrap().id;
-    let options = upkeep::Options { node: "node".into(), retention_days: 0 };
+    let options = upkeep::Options { node: "node".into(), retention_days: 0, audit_days: 365 };
     let service = upkeep::Service::new(store.clone(), Arc::new(Still(at)), options).measuring(Arc::new(Seven(of)));
     for _ in 0..2 {
         service.look(&CancellationToken::new()).await.unwrap();
