@@ -54,10 +54,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let single_sign_on = options.oidc.single_sign_on()?;
     bootstrap::data_folder(&options.places.data)?;
     let metrics = telemetry::metrics()?;
-    let name: Arc<str> = match &options.node {
-        Some(name) => name.as_str().into(),
-        None => bootstrap::node_name(&options.places.data)?,
-    };
+    let named = options.node.as_deref().map(|name| Ok(name.into()));
+    let name = named.unwrap_or_else(|| bootstrap::node_name(&options.places.data))?;
     let node = Node::compose(node_options(&options, Arc::clone(&name))?).await?;
     bootstrap::first_start(&node.store, &options.places.data, options.admin_token.as_deref(), node.clock.as_ref()).await?;
     node.runner.warm_up().await.map_err(anyhow::Error::msg).context("the language runtimes cannot be made ready")?;

@@ -143,7 +143,8 @@ async fn what_it_may_is_narrowed(database: Database) {
         let secret = format!("{kind:?}");
         let made = create(&store, NewToken { kind, access, scopes: scopes(), ..new(of, &secret) }).await;
         assert_eq!((made.kind, made.access, made.scopes), (kind, access, scopes()), "as it was asked for");
-        let may: Vec<String> = find(&store, &secret).await.unwrap().principal.scopes.one_list().into_iter().flatten().map(ToString::to_string).collect();
+        let may: Vec<String> =
+            find(&store, &secret).await.unwrap().principal.scopes.one_list().into_iter().flatten().map(ToString::to_string).collect();
         assert_eq!(may, expected, "{kind:?}");
     }
 }
