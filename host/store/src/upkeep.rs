@@ -137,20 +137,14 @@ impl Service {
         if matches!(let_go, Ok(false)) {
             return Ok(done);
         }
-        // It may take long, and all else is done by then.
+        // It may take long: nothing else waits for it.
         if let Err(error) = self.sample(&workspaces, shutdown).await {
             tracing::error!(%error, "what workspaces keep could not be measured; the next look goes on");
         }
-        let_go?;
-        let next_sweep = Timestamp::from_micros(self.swept_at.load(Ordering::Relaxed)).plus(SWEEP_INTERVAL);
-        if now >= next_sweep {
-            done.objects = self.store.objects.sweep(before(now, SWEPT_AFTER)).await?;
-            self.swept_at.store(now.micros(), Ordering::Relaxed);
-        }
-        Ok(done)
+        let_go.map(|_| done)
     }
 
-    /// Lets old runs go; false if there is no going on.
+    /// Lets old runs go, and objects that no run refers to; false if there is no going on.
     async fn let_go(&self, workspaces: &[Workspace], done: &mut Done, shutdown: &CancellationToken) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let kept: Vec<Kept> = workspaces.iter().map(|workspace| self.kept(workspace)).collect();
@@ -169,6 +163,11 @@ impl Service {
                 Some(runs) => done.runs += runs,
                 None => return Ok(false),
             }
+        }
+        let next_sweep = Timestamp::from_micros(self.swept_at.load(Ordering::Relaxed)).plus(SWEEP_INTERVAL);
+        if now >= next_sweep {
+            done.objects = self.store.objects.sweep(before(now, SWEPT_AFTER)).await?;
+            self.swept_at.store(now.micros(), Ordering::Relaxed);
         }
         Ok(true)
     }

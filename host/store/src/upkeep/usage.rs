@@ -23,6 +23,9 @@ const HOUR_MICROS: i64 = 3600 * 1_000_000;
 
 impl Service {
     pub(super) async fn sample(&self, workspaces: &[Workspace], shutdown: &CancellationToken) -> Result<(), StoreError> {
+        if !self.hold().await? {
+            return Ok(());
+        }
         let (mut signed, mut spent) = (Instant::now(), Duration::ZERO);
         for workspace in in_turn(workspaces, self.clock.now()) {
             let began = Instant::now();
