@@ -82,7 +82,7 @@ pub struct Service {
 
 /// How long a workspace keeps its runs.
 struct Kept {
-    workspace: Workspace,
+    workspace: WorkspaceId,
     /// None: for ever.
     days: Option<u32>,
 }
@@ -130,13 +130,24 @@ impl Service {
             return Ok(done);
         }
         let workspaces = self.store.workspaces.list().await?;
-        if let Err(error) = self.sample(&workspaces, shutdown).await {
-            tracing::error!(%error, "what workspaces keep could not be measured; the next look goes on");
-        }
         if let Err(error) = self.keep_audit(&workspaces, shutdown).await {
             tracing::error!(%error, "upkeep of the audit log failed; the next look goes on");
         }
-        let kept: Vec<Kept> = workspaces.into_iter().map(|workspace| self.kept(workspace)).collect();
+        let let_go = self.let_go(&workspaces, &mut done, shutdown).await;
+        if matches!(let_go, Ok(false)) {
+            return Ok(done);
+        }
+        // It may take long: nothing else waits for it.
+        if let Err(error) = self.sample(&workspaces, shutdown).await {
+            tracing::error!(%error, "what workspaces keep could not be measured; the next look goes on");
+        }
+        let_go.map(|_| done)
+    }
+
+    /// Lets old runs go, and objects that no run refers to; false if there is no going on.
+    async fn let_go(&self, workspaces: &[Workspace], done: &mut Done, shutdown: &CancellationToken) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let kept: Vec<Kept> = workspaces.iter().map(|workspace| self.kept(workspace)).collect();
         let longest = kept.iter().map(|each| each.days.unwrap_or(u32::MAX)).max().filter(|days| *days != u32::MAX);
         if let Some(days) = longest {
             done.partitions = unless_busy(self.store.retention.drop_before(days_before(now, days)).await)?;
@@ -147,10 +158,10 @@ impl Service {
             // Where whole partitions are dropped, steps only clear what these left.
             let is_dropped = longest == Some(days) && self.store.retention.has_partitions();
             let accepted_before = if is_dropped { day(ended_before) } else { ended_before };
-            let old = Old { workspace: workspace.id, accepted_before, ended_before };
+            let old = Old { workspace: *workspace, accepted_before, ended_before };
             match self.forget(old, shutdown).await? {
                 Some(runs) => done.runs += runs,
-                None => return Ok(done),
+                None => return Ok(false),
             }
         }
         let next_sweep = Timestamp::from_micros(self.swept_at.load(Ordering::Relaxed)).plus(SWEEP_INTERVAL);
@@ -158,12 +169,12 @@ impl Service {
             done.objects = self.store.objects.sweep(before(now, SWEPT_AFTER)).await?;
             self.swept_at.store(now.micros(), Ordering::Relaxed);
         }
-        Ok(done)
+        Ok(true)
     }
 
-    fn kept(&self, workspace: Workspace) -> Kept {
+    fn kept(&self, workspace: &Workspace) -> Kept {
         let days = workspace.settings.retention_days.unwrap_or(self.options.retention_days);
-        Kept { workspace, days: (days > 0).then_some(days) }
+        Kept { workspace: workspace.id, days: (days > 0).then_some(days) }
     }
 
     /// Whether the work is this node's for a while from now.

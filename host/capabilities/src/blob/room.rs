@@ -9,12 +9,17 @@ use std::{
 };
 
 use sandmill_model::{BoxFuture, WorkspaceId};
+use tokio::sync::OwnedMutexGuard;
 
 use super::Error;
 
 /// How long a sum is believed; shorter where something was deleted or replaced since.
 const BELIEVED: Duration = Duration::from_secs(600);
 const BELIEVED_FREED: Duration = Duration::from_secs(10);
+/// How long nobody who can do without a sum lists again after that failed.
+const FAILED: Duration = Duration::from_secs(10);
+/// How long whoever can do without a sum waits for the one who lists, from when that began.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// Listing takes so much of the time at most: one part of this many.
 const SHARE: u32 = 20;
 /// Workspaces that are remembered, beside those that write at present.
@@ -40,7 +45,7 @@ pub(super) struct Rooms {
 struct Kept {
     sums: Mutex<Sums>,
     /// Held while somebody lists.
-    listed: tokio::sync::Mutex<Option<Listed>>,
+    listed: Arc<tokio::sync::Mutex<Option<Listed>>>,
 }
 
 #[derive(Default)]
@@ -56,6 +61,9 @@ struct Sums {
     writers: usize,
     /// How often something was deleted, or may have been replaced.
     freed: u64,
+    /// When somebody last began to list; and when that last failed, if it did not succeed since.
+    began: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 struct Listed {
@@ -63,6 +71,12 @@ struct Listed {
     took: Duration,
     /// [`Sums::freed`] when it began.
     freed: u64,
+}
+
+/// For the one who lists next.
+pub(super) struct Look {
+    kept: Arc<Kept>,
+    listed: OwnedMutexGuard<Option<Listed>>,
 }
 
 /// For one object that is being written.
@@ -100,12 +114,29 @@ impl Rooms {
         Ok(room)
     }
 
-    /// Bytes of all that is there and all that is being written, as far as is known. If `sum` fails, what was known before holds.
-    pub(super) async fn bytes(&self, workspace: WorkspaceId, sum: impl Future<Output = Result<u64, Error>> + Send) -> u64 {
+    /// Bytes of all that is there and all that is being written, as far as is known.
+    pub(super) fn bytes(&self, workspace: WorkspaceId) -> u64 {
+        self.kept(workspace).sums().bytes()
+    }
+
+    /// Some if the last sum is too old, nobody lists, and that did not fail just now: then the caller has to.
+    pub(super) fn begin_look(&self, workspace: WorkspaceId) -> Option<Look> {
         let kept = self.kept(workspace);
-        // Why it failed is in the log.
-        let _ = kept.look(sum).await;
-        kept.sums().bytes()
+        let listed = Arc::clone(&kept.listed).try_lock_owned().ok()?;
+        let failed = kept.sums().failed;
+        if failed.is_some_and(|at| at.elapsed() < FAILED) || !kept.is_due(listed.as_ref()) {
+            return None;
+        }
+        kept.sums().began = Some(Instant::now());
+        Some(Look { kept, listed })
+    }
+
+    /// Waits for the one who lists, if there is one, until [`LOOK_LIMIT`] after that began.
+    pub(super) async fn looked(&self, workspace: WorkspaceId) {
+        let kept = self.kept(workspace);
+        let began = kept.sums().began;
+        let left = began.map_or(LOOK_LIMIT, |began| LOOK_LIMIT.saturating_sub(began.elapsed()));
+        drop(tokio::time::timeout(left, kept.listed.lock()).await);
     }
 
     /// Something was deleted.
@@ -134,21 +165,38 @@ impl Kept {
     /// Lists, if the last sum is too old.
     async fn look(&self, sum: impl Future<Output = Result<u64, Error>> + Send) -> Result<(), Error> {
         let mut listed = self.listed.lock().await;
+        if self.is_due(listed.as_ref()) { self.list(&mut listed, sum).await } else { Ok(()) }
+    }
+
+    fn is_due(&self, listed: Option<&Listed>) -> bool {
+        let freed = self.sums().freed;
+        listed.is_none_or(|listed| listed.is_old(freed))
+    }
+
+    async fn list(&self, listed: &mut Option<Listed>, sum: impl Future<Output = Result<u64, Error>> + Send) -> Result<(), Error> {
+        let began = Instant::now();
         let (freed, finished_before) = {
-            let sums = self.sums();
+            let mut sums = self.sums();
+            sums.began = Some(began);
             (sums.freed, sums.finished)
         };
-        if listed.as_ref().is_none_or(|listed| listed.is_old(freed)) {
-            let began = Instant::now();
-            let bytes = sum.await?;
-            {
-                let mut sums = self.sums();
-                sums.listed = bytes;
-                sums.finished_before = finished_before;
-            }
-            *listed = Some(Listed { at: Instant::now(), took: began.elapsed(), freed });
+        let summed = sum.await;
+        {
+            let mut sums = self.sums();
+            sums.failed = summed.is_err().then(Instant::now);
+            sums.listed = summed?;
+            sums.finished_before = finished_before;
         }
+        *listed = Some(Listed { at: Instant::now(), took: began.elapsed(), freed });
         Ok(())
+    }
+}
+
+impl Look {
+    /// Lists. If `sum` fails, what was known before holds.
+    pub(super) async fn run(mut self, sum: impl Future<Output = Result<u64, Error>> + Send) {
+        // Why it failed is in the log.
+        let _ = self.kept.list(&mut self.listed, sum).await;
     }
 }
 

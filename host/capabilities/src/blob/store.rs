@@ -137,7 +137,7 @@ impl Blobs {
         Self { rooms: Some(Arc::new(Rooms::new(port))), ..self }
     }
 
-    /// Waits until what was given up is removed.
+    /// Waits until what was given up is removed, and what is being added up is known.
     pub async fn settled(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -255,12 +255,16 @@ impl Blobs {
         Ok(first.into_values().collect())
     }
 
-    /// Bytes that the objects of a workspace count, as they were last added up, and with what is being written here.
+    /// Bytes that the objects of a workspace count, as they were last added up, and with what is being written here. Nobody waits long for
+    /// them to be added up: that goes on though the caller has gone, and until it is done what was known before holds.
     pub async fn bytes(&self, workspace: WorkspaceId) -> u64 {
-        match &self.rooms {
-            Some(rooms) => rooms.bytes(workspace, self.size(workspace)).await,
-            None => self.size(workspace).await.unwrap_or(0),
+        let Some(rooms) = &self.rooms else { return self.size(workspace).await.unwrap_or(0) };
+        if let Some(look) = rooms.begin_look(workspace) {
+            let blobs = self.clone();
+            self.tracker.spawn(async move { look.run(blobs.size(workspace)).await });
         }
+        rooms.looked(workspace).await;
+        rooms.bytes(workspace)
     }
 
     /// The same, added up now, without what is being written.
@@ -483,6 +487,11 @@ fn unavailable(error: &dyn std::error::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use object_store::{
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
+
     use super::*;
 
     #[tokio::test]
@@ -528,6 +537,22 @@ mod tests {
         assert!(removed.count == 0 && removed.failure.is_some());
         removed.follow(futures_util::stream::iter((0..10).map(|_| Ok(())))).await;
         assert_eq!(removed.count, 10, "whatever failed before");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_long_for_a_slow_listing_and_it_goes_on() {
+        let of: WorkspaceId = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+        let config = ThrottleConfig { wait_list_per_call: Duration::from_secs(4), ..ThrottleConfig::default() };
+        let store = ThrottledStore::new(InMemory::new(), config);
+        store.put(&place_of(of, "a"), "123".into()).await.unwrap();
+        let tracker = TaskTracker::new();
+        let blobs = Blobs { store: Arc::new(store), keeps_types: true, tracker, rooms: None }.within(Arc::new(Most(10_000)));
+        // Whoever began it has gone.
+        assert!(tokio::time::timeout(Duration::from_millis(10), blobs.bytes(of)).await.is_err());
+        assert_eq!(blobs.bytes(of).await, 0, "nothing is known yet");
+        assert_eq!(blobs.tracker.len(), 1, "it is listed once, and still");
+        blobs.settled().await;
+        assert_eq!(blobs.bytes(of).await, least_of("a") + 3);
     }
 
     /// So much for the workspace that ends in 1, and no limit for others.

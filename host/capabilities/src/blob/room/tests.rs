@@ -93,12 +93,27 @@ async fn an_object_without_bytes_takes_room() {
     assert!(is_full(rooms.of(workspace(1), 5, ready(Ok(0))).await));
     drop(open);
     assert!(is_full(rooms.of(workspace(1), 11, ready(Ok(0))).await));
-    assert_eq!(rooms.bytes(workspace(1), ready(Ok(0))).await, 0);
+    assert_eq!(rooms.bytes(workspace(1)), 0);
+}
+
+#[tokio::test]
+async fn one_looks_at_a_time_and_not_again_at_once_if_that_failed() {
+    let rooms = rooms(Some(10));
+    let look = rooms.begin_look(workspace(1)).unwrap();
+    assert!(rooms.begin_look(workspace(1)).is_none(), "somebody does");
+    look.run(ready(Ok(7))).await;
+    rooms.looked(workspace(1)).await;
+    assert_eq!(rooms.bytes(workspace(1)), 7);
+    assert!(rooms.begin_look(workspace(1)).is_none(), "it is believed");
     make_old(&rooms).await;
-    assert_eq!(rooms.bytes(workspace(1), ready(Ok(7))).await, 7);
+    rooms.begin_look(workspace(1)).unwrap().run(ready(Err(Error::Unavailable("gone".to_owned())))).await;
+    rooms.looked(workspace(1)).await;
+    assert_eq!(rooms.bytes(workspace(1)), 7, "as it was known before");
+    assert!(rooms.begin_look(workspace(1)).is_none(), "it failed just now");
+    drop(rooms.of(workspace(1), 0, ready(Ok(3))).await.unwrap());
     make_old(&rooms).await;
-    let failed = ready(Err(Error::Unavailable("gone".to_owned())));
-    assert_eq!(rooms.bytes(workspace(1), failed).await, 7, "as it was known before");
+    rooms.begin_look(workspace(1)).unwrap().run(ready(Ok(2))).await;
+    assert_eq!(rooms.bytes(workspace(1)), 2, "whoever needs it lists, and others may again");
 }
 
 #[tokio::test]
