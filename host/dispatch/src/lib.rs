@@ -155,6 +155,7 @@ struct Inner {
     dormitory: asleep::Dormitory,
     waking: asleep::Waking,
     families: families::Families,
+    users_acting: run_as::UsersActing,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     /// Those of every run whose script declares none.
@@ -281,6 +282,7 @@ impl Dispatch {
                 dormitory: asleep::Dormitory::default(),
                 waking: asleep::Waking::default(),
                 families: families::Families::default(),
+                users_acting: run_as::UsersActing::default(),
                 plain_policy: Arc::default(),
                 no_labels: Arc::default(),
                 tasks: TaskTracker::new(),
