@@ -237,6 +237,10 @@ impl App {
     /// By a look-up that began within `believed`: one for all who need it at the same time.
     async fn look_for_workspace(&self, name: &str, now: Timestamp, believed: Duration) -> Result<Option<Workspace>, Problem> {
         let began = (self.workspaces.moment(), self.unknown_workspaces.moment());
+        // None can be called so, and the name may be too long to be kept beside others.
+        if !is_name(name) {
+            return self.find_workspace(name, began, now).await;
+        }
         // Neither ever goes back, so no other two have this sum.
         let key: (Arc<str>, u64) = (name.into(), began.0.number() + began.1.number());
         self.workspace_look_ups.join(key, believed, || self.find_workspace(name, began, now)).await

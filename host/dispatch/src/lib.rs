@@ -73,10 +73,11 @@ pub const HEARTBEAT: Duration = Duration::from_secs(1);
 pub const CLAIM_RUNS_MAX: u32 = 256;
 /// How long the write-behind lane gathers before it writes.
 pub const WRITE_BEHIND_DELAY: Duration = Duration::from_millis(20);
-/// Records in the write-behind buffer; past it callers wait.
-pub const WRITE_BEHIND_RECORDS_MAX: usize = 10_000;
-/// Bytes in the write-behind buffer; past it callers wait.
-pub const WRITE_BEHIND_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Records in the write-behind buffer. A workspace takes at most half of what others leave free, so half of all where it is alone; past that
+/// its runs go by the queue.
+pub const WRITE_BEHIND_RECORDS_MAX: usize = 20_000;
+/// Bytes in the write-behind buffer; the same holds.
+pub const WRITE_BEHIND_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Records that are written in one commit.
 pub const WRITE_BEHIND_BATCH_MAX: usize = 1_000;
 /// How long a target that was looked up is believed; a deploy on this node is seen at once, one on another within this time.
@@ -154,6 +155,7 @@ struct Inner {
     dormitory: asleep::Dormitory,
     waking: asleep::Waking,
     families: families::Families,
+    users_acting: run_as::UsersActing,
     /// That of every run of whose dispatch nothing was said.
     plain_policy: Arc<Policy>,
     /// Those of every run whose script declares none.
@@ -280,6 +282,7 @@ impl Dispatch {
                 dormitory: asleep::Dormitory::default(),
                 waking: asleep::Waking::default(),
                 families: families::Families::default(),
+                users_acting: run_as::UsersActing::default(),
                 plain_policy: Arc::default(),
                 no_labels: Arc::default(),
                 tasks: TaskTracker::new(),

@@ -8,9 +8,12 @@ use sandmill_model::{
     Outcome, OutcomeKind, RunAs, RunError, RunId, ScriptPath, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
+    people::Name,
+    recent::Recent,
     run::NewRun,
     version::Target,
 };
+use sandmill_store::{StoreError, signals::Signal};
 
 use crate::{Dispatch, Inner, StartTerms, denied::DeniedRun, refuse};
 
@@ -19,6 +22,39 @@ const SOON: Duration = Duration::from_secs(60);
 /// A run of the fast lane gets its place among the live runs once it has waited for the first time.
 const PLACE_PAUSE: Duration = Duration::from_millis(1);
 const PLACE_TRIES: u32 = 1_000;
+
+/// How long it is believed that a user may act; a change on this node is seen at once, one on another within this time.
+const ACTING_TTL: Duration = Duration::from_secs(1);
+const ACTING_MAX: usize = 10_000;
+
+/// Users who may act in runs of a workspace, as was found a moment ago.
+pub(crate) struct UsersActing(Recent<(WorkspaceId, Arc<str>), ()>);
+
+impl Default for UsersActing {
+    fn default() -> Self {
+        Self(Recent::new(ACTING_MAX, ACTING_TTL).of_workspaces(|(workspace, _)| *workspace))
+    }
+}
+
+impl UsersActing {
+    /// What may have changed is not believed any more.
+    pub(crate) fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::People(users) => self.outdate_people(users),
+            Signal::Members(workspaces) => self.outdate_members(workspaces),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn outdate_people(&self, users: &[Name]) {
+        let is_one = |who: &str| users.iter().any(|user| who.strip_prefix("u/") == Some(user.as_str()));
+        self.0.outdate(|(_, who), ()| is_one(who));
+    }
+
+    pub(crate) fn outdate_members(&self, workspaces: &[WorkspaceId]) {
+        self.0.outdate(|(workspace, _), ()| workspaces.contains(workspace));
+    }
+}
 
 /// As whom a run acts.
 pub(crate) struct Acting {
@@ -108,9 +144,7 @@ impl Inner {
         let accounts = &self.store.service_accounts;
         let may_act = match (&identity, &run.answered_by) {
             (_, Some(who)) => accounts.may_use(run.workspace, &identity, who).await,
-            (RunAs::User(_), None) if self.clock.now() > run.created_at.plus(SOON) => {
-                accounts.may_use(run.workspace, &identity, &run.run_as).await
-            }
+            (RunAs::User(_), None) if self.clock.now() > run.created_at.plus(SOON) => self.user_may_act(run, &identity).await,
             (RunAs::User(_), None) => return None,
             // A token acts so by itself, or the run was accepted by a release that did not keep who answers.
             (RunAs::ServiceAccount(name), None) => accounts.find(run.workspace, name).await.map(|found| found.is_some()),
@@ -133,6 +167,21 @@ impl Inner {
                 Some(Outcome::host_fault("whether the run may act as it was to could not be read"))
             }
         }
+    }
+
+    /// Whether the user as whom a run acts may do so. Of many runs that waited long, few ask.
+    async fn user_may_act(&self, run: &NewRun, user: &RunAs) -> Result<bool, StoreError> {
+        let UsersActing(acting) = &self.users_acting;
+        let (key, now) = ((run.workspace, Arc::clone(&run.run_as)), self.clock.now());
+        if acting.get(&key, now).is_some() {
+            return Ok(true);
+        }
+        let began = acting.moment();
+        let may_act = self.store.service_accounts.may_use(run.workspace, user, &run.run_as).await?;
+        if may_act {
+            acting.put_of(began, key, (), now);
+        }
+        Ok(may_act)
     }
 
     /// What a run that acts as a service account starts, the account must allow, too: a grant of its script is not enough. The audit log

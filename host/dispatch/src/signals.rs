@@ -99,11 +99,13 @@ impl Inner {
 
     /// These users changed here, or sessions of theirs ended. Should this be lost, the others learn it when they look them up again.
     pub(crate) fn tell_people(&self, users: Vec<Name>) {
+        self.users_acting.outdate_people(&users);
         self.tell(|to_tell| users.into_iter().for_each(|user| add_one(&mut to_tell.people, user)));
     }
 
     /// A workspace changed here, or who may do what in it; the same holds.
     pub(crate) fn tell_members(&self, workspace: WorkspaceId) {
+        self.users_acting.outdate_members(&[workspace]);
         self.tell(|to_tell| add_one(&mut to_tell.members, workspace));
     }
 
@@ -179,6 +181,7 @@ impl Inner {
                         Some(Ok(Signal::Cancel(runs))) => runs.into_iter().for_each(|run| self.end_here_or_soon(run)),
                         Some(Ok(Signal::Beat { of, number })) => self.hearing.hear(of, number),
                         Some(Ok(signal @ (Signal::Revoked(_) | Signal::People(_) | Signal::Members(_)))) => {
+                            self.users_acting.hear(&signal);
                             if let Some(hear) = self.on_outdated.get() {
                                 hear(&signal);
                             }

@@ -76,8 +76,8 @@ impl Charge {
     }
 }
 
-/// How much of the buffer each workspace has. Nobody takes more than they leave free: one whose records come faster than they are written
-/// goes by the queue, and others keep the fast lane.
+/// How much of the buffer each workspace has. Nobody takes more than they leave free, so at most half: runs of one whose records come faster
+/// than they are written go by the queue, and others keep the fast lane.
 #[derive(Default)]
 struct Shares {
     all: Charge,

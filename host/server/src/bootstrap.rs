@@ -107,8 +107,9 @@ async fn keep_admin(store: &Store, hash: TokenHash, label: &str, now: Timestamp)
         after: audit::shown(&shown(&admin)),
     };
     store.audit.begin(record.clone(), now).await.context("the audit log cannot be written")?;
-    store.tokens.put(hash, &admin, label, now).await.context("the admin token cannot be kept")?;
-    let done = Record { outcome: AuditOutcome::Done, ..record };
+    let id = store.tokens.put(hash, &admin, label, now).await.context("the admin token cannot be kept")?;
+    // Another node may have made it, or it was revoked, since it was looked for.
+    let done = Record { outcome: AuditOutcome::Done, target: id.to_string(), ..record };
     store.audit.append(done, now).await.context("the audit log cannot be written").map(drop)
 }
 

@@ -63,6 +63,8 @@ pub struct NewFolder {
     pub name: Name,
     pub description: String,
     pub list: AccessList,
+    /// The list that must be there still, empty for none: by that it was decided whether this may be put. None: whatever is there.
+    pub present: Option<AccessList>,
     pub by: Arc<str>,
     pub now: Timestamp,
 }
@@ -86,6 +88,8 @@ pub enum AccessRefused {
     TooMany(String),
     /// No script, resource or variable is at the path.
     NothingThere,
+    /// Another list is there than was to be.
+    Changed,
 }
 
 pub trait Groups: Send + Sync + 'static {
@@ -114,12 +118,13 @@ pub trait Folders: Send + Sync + 'static {
     /// From then on roles alone govern what is in it; nothing in it is deleted. Returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Puts the list of a single path in the place of that which is there; an empty one is none.
+    /// Puts the list of a single path in the place of that which is there; an empty one is none. For `present` see [`NewFolder::present`].
     fn put_item<'a>(
         &'a self,
         workspace: WorkspaceId,
         path: &'a ScriptPath,
         list: ItemList,
+        present: Option<ItemList>,
     ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>>;
 
     /// Single paths that have lists, in their order, after `after`, at most `limit`.

@@ -111,14 +111,14 @@ pub enum TokenRefusal {
 
 pub trait Tokens: Send + Sync + 'static {
     /// Keeps a token that the operator gave. A hash that is there already keeps its row and gets this principal's identity, workspace and
-    /// scopes.
+    /// scopes. Returns the id that the token has: that of the principal, or of the row that was there.
     fn put<'a>(
         &'a self,
         hash: TokenHash,
         principal: &'a Principal,
         label: &'a str,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    ) -> BoxFuture<'a, Result<TokenId, StoreError>>;
 
     fn create(&self, new: NewToken) -> BoxFuture<'_, Result<Result<Token, TokenRefusal>, StoreError>>;
 

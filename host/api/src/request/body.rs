@@ -58,6 +58,10 @@ pub(crate) fn announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Pro
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
+    // With a transfer encoding, a length says nothing.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -97,11 +101,16 @@ async fn whole(bodies: &Bodies, whose: Whose, mut body: Body, length: Length) ->
         }
         if first.is_empty() && copied.is_empty() {
             first = data;
-            continue;
+        } else {
+            copied.extend_from_slice(&first);
+            copied.extend_from_slice(&data);
+            first = Bytes::new();
         }
-        copied.extend_from_slice(&first);
-        copied.extend_from_slice(&data);
-        first = Bytes::new();
+        // Nobody waits for the end of what is all there: who sends all of it and no end would have memory without room. More than was
+        // announced never comes: with a length, HTTP/1 ends there, and of HTTP/2 it is an error of the stream.
+        if is_whole {
+            break;
+        }
     }
     Ok((if copied.is_empty() { first } else { Bytes::from(copied) }, room))
 }
@@ -157,7 +166,8 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 mod tests {
     use std::{convert::Infallible, future::poll_fn, task::Poll};
 
-    use futures_util::stream;
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+    use http::HeaderValue;
     use sandmill_model::{Timestamp, WorkspaceId};
 
     use super::*;
@@ -187,6 +197,26 @@ mod tests {
         }
         let refused = whole(&bodies, whose, streamed(&[b"abc", b"defg"]), at_most(6)).await.unwrap_err();
         assert_eq!(refused.code(), Code::PayloadTooLarge);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_the_end_of_what_is_all_there() {
+        let (bodies, whose) = (bodies(), Whose::Workspace(WorkspaceId::new(Timestamp::from_micros(0))));
+        for (announced, is_whole) in [(Some(3), true), (Some(4), false), (None, false)] {
+            let pieces = [b"a".as_slice(), b"bc"].map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece)));
+            let body = Body::from_stream(stream::iter(pieces).chain(stream::pending()));
+            let read = whole(&bodies, whose, body, Length { announced, bytes_max: 100 }).now_or_never();
+            assert_eq!(read.map(|read| read.unwrap().0), is_whole.then(|| Bytes::from_static(b"abc")), "{announced:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_encoding_says_nothing() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+        assert_eq!(length(&headers), Some(3));
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        assert_eq!(length(&headers), None);
     }
 
     #[tokio::test]

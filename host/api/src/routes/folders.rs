@@ -139,6 +139,7 @@ pub(super) fn refused(why: AccessRefused) -> Problem {
         AccessRefused::Invalid(why) => Problem::new(Code::BadRequest, why),
         AccessRefused::NothingThere => Problem::new(Code::NotFound, "there is no script, resource or variable at this path"),
         AccessRefused::TooMany(why) => Problem::new(Code::Conflict, why),
+        AccessRefused::Changed => Problem::new(Code::Conflict, "somebody changed this list at the same moment: read it, and put it again"),
     }
 }
 
@@ -222,7 +223,8 @@ pub(crate) async fn put(
     let present = app.store.folders.find(caller.workspace.id, &name).await?.map(|(_, list)| list).unwrap_or_default();
     must_have(&caller, &path_of(&name), &raised(&present, &list, |_| None))?;
     let by = Arc::clone(&caller.principal.identity);
-    let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), by, now: app.clock.now() };
+    let present = Some(present);
+    let new = NewFolder { workspace: caller.workspace.id, name, description, list: list.clone(), present, by, now: app.clock.now() };
     let folder = app.store.folders.put(new).await?.map_err(refused)?;
     app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, folder = %folder.name, "the list of a folder was put");
@@ -285,7 +287,7 @@ pub(crate) async fn put_item(
     let list: ItemList = read([(Level::Reader, request.readers), (Level::Writer, request.writers), (Level::Owner, Vec::new())])?;
     let present = app.store.folders.item(caller.workspace.id, &path).await?;
     must_have(&caller, path.as_str(), &raised(&present, &list, |entry| entry.kind))?;
-    app.store.folders.put_item(caller.workspace.id, &path, list.clone()).await?.map_err(refused)?;
+    app.store.folders.put_item(caller.workspace.id, &path, list.clone(), Some(present)).await?.map_err(refused)?;
     app.outdate_members(caller.workspace.id);
     tracing::info!(by = &*caller.principal.identity, %path, "the list of a path was put");
     Ok(Json(ItemAccess { writers: of_level(&list, Level::Writer), readers: of_level(&list, Level::Reader) }))

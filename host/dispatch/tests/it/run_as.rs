@@ -196,6 +196,35 @@ async fn what_was_taken_away_while_a_run_waited_it_does_not_act_as() {
     bench.stop().await;
 }
 
+/// How a run ended that was accepted so long ago, to start so much later.
+async fn waited(bench: &Bench, who: &str, waited_s: i64, planned_s: u64) -> (OutcomeKind, String) {
+    let now = SystemClock.now();
+    let created_at = Timestamp::from_micros(now.micros() - waited_s * 1_000_000);
+    let run = NewRun {
+        id: RunId::new(now),
+        workspace: bench.workspace.id,
+        workspace_name: "default".into(),
+        path: PATH.parse().unwrap(),
+        number: 1,
+        version: bench.version,
+        input: arguments("{}"),
+        limits: Limits::default(),
+        run_as: who.into(),
+        answered_by: None,
+        created_at,
+        scheduled_for: created_at.plus(Duration::from_secs(planned_s)),
+        policy: Arc::default(),
+        dedup: None,
+        cause: None,
+        lineage: None,
+        trace: None,
+        labels: Arc::default(),
+    };
+    let id = run.id;
+    bench.store.queue.enqueue(vec![run]).await.unwrap();
+    outcome(bench, id).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_left_does_not_act_in_what_waited() {
     let bench = Bench::start(true).await;
@@ -217,32 +246,12 @@ async fn a_user_who_left_does_not_act_in_what_waited() {
         ("u/nobody", 120, 0, OutcomeKind::Ok),
         ("u/admin", 120, 0, OutcomeKind::Ok),
     ] {
-        let now = SystemClock.now();
-        let created_at = Timestamp::from_micros(now.micros() - waited_s * 1_000_000);
-        let run = NewRun {
-            id: RunId::new(now),
-            workspace: of,
-            workspace_name: "default".into(),
-            path: PATH.parse().unwrap(),
-            number: 1,
-            version: bench.version,
-            input: arguments("{}"),
-            limits: Limits::default(),
-            run_as: who.into(),
-            answered_by: None,
-            created_at,
-            scheduled_for: created_at.plus(Duration::from_secs(planned_s)),
-            policy: Arc::default(),
-            dedup: None,
-            cause: None,
-            lineage: None,
-            trace: None,
-            labels: Arc::default(),
-        };
-        let id = run.id;
-        bench.store.queue.enqueue(vec![run]).await.unwrap();
-        let (kind, message) = outcome(&bench, id).await;
+        let (kind, message) = waited(&bench, who, waited_s, planned_s).await;
         assert_eq!(kind, expected, "{who} after {waited_s} s, planned {planned_s} s: {message}");
     }
+    // What was found a moment ago is forgotten with what changes.
+    bench.store.members.remove(of, &"ann".parse().unwrap()).await.unwrap();
+    bench.dispatch.tell_members(of);
+    assert_eq!(waited(&bench, "u/ann", 120, 0).await.0, OutcomeKind::Denied);
     bench.stop().await;
 }

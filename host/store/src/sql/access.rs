@@ -7,7 +7,7 @@ use sandmill_model::{
 };
 
 use super::{
-    Sql,
+    Sql, claims,
     dialect::Conn,
     members::is_member,
     resources,
@@ -58,6 +58,7 @@ impl Folders for Sql {
     fn delete<'a>(&'a self, workspace: WorkspaceId, name: &'a Name) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(self.db.write((workspace, name.clone()), |(workspace, name), mut conn| {
             Box::pin(async move {
+                claims::lock(&mut conn, *workspace).await?;
                 let list = values![*workspace, format!("f/{name}")];
                 conn.execute("DELETE FROM access_lists WHERE workspace = $1 AND path = $2", list).await?;
                 let own = values![*workspace, name.as_str()];
@@ -71,9 +72,10 @@ impl Folders for Sql {
         workspace: WorkspaceId,
         path: &'a ScriptPath,
         list: ItemList,
+        present: Option<ItemList>,
     ) -> BoxFuture<'a, Result<Result<(), AccessRefused>, StoreError>> {
-        Box::pin(self.db.write((workspace, path.clone(), list), |(workspace, path, list), mut conn| {
-            Box::pin(async move { put_item(*workspace, path, list, &mut conn).await })
+        Box::pin(self.db.write((workspace, path.clone(), list, present), |(workspace, path, list, present), mut conn| {
+            Box::pin(async move { put_item(*workspace, path, list, present.as_ref(), &mut conn).await })
         }))
     }
 
@@ -113,22 +115,22 @@ impl Folders for Sql {
 
     fn item<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<ItemList, StoreError>> {
         Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {
-            Box::pin(async move {
-                let rows = conn
-                    .rows(
-                        "SELECT who, kind, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who, kind",
-                        values![*workspace, path.as_str()],
-                    )
-                    .await?;
-                rows.iter().map(|row| Ok((Entry { who: read_who(row, 0)?, kind: read_kind(row, 1)? }, read_level(row, 2)?))).collect()
-            })
+            Box::pin(async move { entries_of(*workspace, path, &mut conn).await })
         }))
     }
 }
 
+/// Lists of a workspace are put one after the other: so what is there is what it is replaced for, and two that are put at once are not both
+/// there.
 async fn put(new: &NewFolder, conn: &mut Conn<'_>) -> Result<Result<Folder, AccessRefused>, StoreError> {
     if let Err(refused) = check_description(&new.description) {
         return Ok(Err(refused));
+    }
+    claims::lock(conn, new.workspace).await?;
+    if let Some(present) = &new.present
+        && *present != list_of(new.workspace, &format!("f/{}", new.name), conn).await?
+    {
+        return Ok(Err(AccessRefused::Changed));
     }
     if let Some(refused) = refused(new.workspace, &new.list, conn).await? {
         return Ok(Err(refused));
@@ -155,10 +157,17 @@ async fn put_item(
     workspace: WorkspaceId,
     path: &ScriptPath,
     list: &ItemList,
+    present: Option<&ItemList>,
     conn: &mut Conn<'_>,
 ) -> Result<Result<(), AccessRefused>, StoreError> {
     if list.len() > LIST_MAX {
         return Ok(Err(AccessRefused::TooMany(format!("the list of a single path has at most {LIST_MAX} entries"))));
+    }
+    claims::lock(conn, workspace).await?;
+    if let Some(present) = present
+        && *present != entries_of(workspace, path, conn).await?
+    {
+        return Ok(Err(AccessRefused::Changed));
     }
     let named: AccessList = list.iter().map(|(entry, level)| (entry.who.clone(), *level)).collect();
     if let Some(refused) = refused(workspace, &named, conn).await? {
@@ -248,6 +257,16 @@ pub(super) async fn list_of(workspace: WorkspaceId, path: &str, conn: &mut Conn<
     let rows =
         conn.rows("SELECT who, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who", values![workspace, path]).await?;
     rows.iter().map(|row| Ok((read_who(row, 0)?, read_level(row, 1)?))).collect()
+}
+
+async fn entries_of(workspace: WorkspaceId, path: &ScriptPath, conn: &mut Conn<'_>) -> Result<ItemList, StoreError> {
+    let rows = conn
+        .rows(
+            "SELECT who, kind, level FROM access_lists WHERE workspace = $1 AND path = $2 ORDER BY who, kind",
+            values![workspace, path.as_str()],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((Entry { who: read_who(row, 0)?, kind: read_kind(row, 1)? }, read_level(row, 2)?))).collect()
 }
 
 fn read_who(row: &Row, column: usize) -> Result<Who, StoreError> {

@@ -54,26 +54,28 @@ impl Tokens for Sql {
         principal: &'a Principal,
         label: &'a str,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<TokenId, StoreError>> {
         let new = (hash, principal.clone(), label.to_owned(), now);
         Box::pin(self.db.write(new, |(hash, principal, label, now), mut conn| {
             Box::pin(async move {
-                conn.execute(
-                    "INSERT INTO tokens (hash, id, workspace, identity, scopes, label, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-                     ON CONFLICT (hash) DO UPDATE SET workspace = excluded.workspace, identity = excluded.identity,
-                         scopes = excluded.scopes, kind = 0, is_read_only = 0, expires_at = NULL",
-                    values![
-                        hash.0,
-                        principal.token,
-                        principal.workspace,
-                        &principal.identity,
-                        written(listed(principal)?)?,
-                        label.as_str(),
-                        *now
-                    ],
-                )
-                .await
-                .map(drop)
+                let row = conn
+                    .row(
+                        "INSERT INTO tokens (hash, id, workspace, identity, scopes, label, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+                         ON CONFLICT (hash) DO UPDATE SET workspace = excluded.workspace, identity = excluded.identity,
+                             scopes = excluded.scopes, kind = 0, is_read_only = 0, expires_at = NULL RETURNING id",
+                        values![
+                            hash.0,
+                            principal.token,
+                            principal.workspace,
+                            &principal.identity,
+                            written(listed(principal)?)?,
+                            label.as_str(),
+                            *now
+                        ],
+                    )
+                    .await?;
+                let row = row.ok_or_else(|| StoreError::Other("a token that was kept is not there".to_owned()))?;
+                Ok(TokenId(row.uuid(0)?))
             })
         }))
     }

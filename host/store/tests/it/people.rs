@@ -81,7 +81,7 @@ fn session(secret: &str, of: &str, now: Timestamp) -> NewSession {
     }
 }
 
-fn list(all: &[(&str, Level)]) -> AccessList {
+pub(crate) fn list(all: &[(&str, Level)]) -> AccessList {
     all.iter().map(|(who, level)| (who.parse().unwrap(), *level)).collect()
 }
 
@@ -90,7 +90,8 @@ pub(crate) fn items(all: &[(&str, Level)]) -> ItemList {
 }
 
 pub(crate) fn folder(workspace: WorkspaceId, called: &str, all: &[(&str, Level)]) -> NewFolder {
-    NewFolder { workspace, name: name(called), description: "for all ✓".to_owned(), list: list(all), by: "u/admin".into(), now: tick() }
+    let (name, description, list) = (name(called), "for all ✓".to_owned(), list(all));
+    NewFolder { workspace, name, description, list, present: None, by: "u/admin".into(), now: tick() }
 }
 
 pub(crate) fn group(workspace: WorkspaceId, called: &str, members: &[&str]) -> NewGroup {
@@ -401,7 +402,7 @@ async fn lists_say_what_a_member_may_do(database: Database) {
         store.folders.put(new).await.unwrap().unwrap();
     }
     store.scripts.deploy(deployment(own, "f/closed/shown", "x")).await.unwrap();
-    store.folders.put_item(own, &path("f/closed/shown"), items(&[("g/ops", Level::Reader)])).await.unwrap().unwrap();
+    store.folders.put_item(own, &path("f/closed/shown"), items(&[("g/ops", Level::Reader)]), None).await.unwrap().unwrap();
     let standing = async |of: &str| store.members.standing(own, &name(of)).await.unwrap().unwrap();
     let expected = Standing {
         role: Role::Developer,
@@ -444,7 +445,7 @@ async fn whoever_goes_is_on_no_list(database: Database) {
     member(&store, own, "bob", Role::Developer).await;
     for at in ["u/ann/x", "u/ann2/x"] {
         store.scripts.deploy(deployment(own, at, "x")).await.unwrap();
-        store.folders.put_item(own, &path(at), items(&[("u/bob", Level::Reader)])).await.unwrap().unwrap();
+        store.folders.put_item(own, &path(at), items(&[("u/bob", Level::Reader)]), None).await.unwrap().unwrap();
     }
     store.members.remove(own, &name("ann")).await.unwrap();
     assert_eq!(store.folders.item(own, &path("u/ann/x")).await.unwrap(), BTreeMap::new(), "what she lent");

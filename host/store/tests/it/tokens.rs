@@ -96,8 +96,11 @@ async fn a_hash_keeps_its_row(database: Database) {
     let store = database.open().await;
     let (first, second) =
         (principal(), Principal { workspace: None, identity: "u/bob".into(), scopes: [Scope::all()].into(), ..principal() });
-    store.tokens.put(TokenHash::of("one"), &first, "label", tick()).await.unwrap();
-    store.tokens.put(TokenHash::of("one"), &second, "label", tick()).await.unwrap();
+    assert_ne!(first.token, second.token);
+    for principal in [&first, &second] {
+        let id = store.tokens.put(TokenHash::of("one"), principal, "label", tick()).await.unwrap();
+        assert_eq!(id, first.token, "what is returned is what is kept");
+    }
     let kept = Principal { token: first.token, ..second };
     assert_eq!(find(&store, "one").await, Some(known(kept)));
 }
