@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::{Router, routing::get};
 use reqwest::Method;
 use sandmill_testkit::server::{Answer, Server};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     shared::{Database, on_both},
@@ -27,13 +27,19 @@ async fn ask(server: &Server, method: Method, path: &str, body: &Value) -> Answe
     Answer::read(server.request(method, path).json(body).send().await.unwrap()).await.unwrap()
 }
 
-/// Makes a workspace with a script and these limits.
-async fn workspace(server: &Server, name: &str, quotas: Value, source: &str) {
+/// Makes a workspace with a script and these limits; what its manifest asks for, `grant`, is given.
+async fn workspace(server: &Server, name: &str, quotas: Value, source: &str, grant: Option<(&str, String)>) {
     let made = ask(server, Method::POST, "/api/instance/workspaces", &json!({"name": name, "quotas": quotas})).await;
     assert_eq!(made.status, 201, "{made:?}");
-    let script = json!({"language": "typescript", "source": source});
+    let asked: Value = grant.iter().map(|(kind, text)| ((*kind).to_owned(), json!([text]))).collect::<Map<_, _>>().into();
+    let script = json!({"language": "typescript", "source": source, "manifest": {"grants": asked}});
     let deployed = ask(server, Method::PUT, &format!("/api/w/{name}/scripts/{PATH}"), &script).await;
     assert_eq!(deployed.status, 201, "{deployed:?}");
+    if let Some((kind, text)) = grant {
+        let give = json!({"give": [format!("{kind}:{text}")]});
+        let given = ask(server, Method::PATCH, &format!("/api/w/{name}/grants/{PATH}"), &give).await;
+        assert_eq!(given.status, 200, "{given:?}");
+    }
 }
 
 /// Takes all limits of a workspace away.
@@ -74,7 +80,7 @@ async fn what_runs_use_by_time_is_refused(database: Database) {
     for (limit, most) in limits {
         let name = limit.replace('_', "-");
         let name = name.as_str();
-        workspace(server, name, json!({limit: most}), source).await;
+        workspace(server, name, json!({limit: most}), source, None).await;
         let (accepted, refused) = until(server, name, |answer| answer.status == 429).await;
         must_be_refused(&refused, &format!("{limit} = {most}"));
         match limit {
@@ -104,10 +110,8 @@ async fn what_scripts_send_and_receive_is_refused(database: Database) {
         try { return (await (await fetch('$SITE/large')).text()).length; } catch (error) { return error.cause?.code ?? String(error); }
     }";
     for (name, quotas) in [("limited", json!({LIMIT: 25_000})), ("other", json!({}))] {
-        workspace(&server, name, quotas, &source.replace("$SITE", &site.origin)).await;
-        let give = json!({"give": [format!("http:GET {}/large", site.origin)]});
-        let given = ask(&server, Method::PATCH, &format!("/api/w/{name}/grants/{PATH}"), &give).await;
-        assert_eq!(given.status, 200, "{given:?}");
+        let grant = Some(("http", format!("GET {}/large", site.origin)));
+        workspace(&server, name, quotas, &source.replace("$SITE", &site.origin), grant).await;
     }
     // The last before breaks off where the limit is.
     let (received, denied) = until(&server, "limited", |answer| answer.text() == "\"HTTP-request-denied\"").await;
@@ -128,7 +132,7 @@ async fn what_scripts_keep_is_refused(database: Database) {
             if (n < 0) { state.delete('k0'); return 'deleted'; }
             try { state.set('k' + n, 'x'.repeat(50000)); return 'kept'; } catch (error: any) { return error.message; }
         }";
-    workspace(server, "keeps", json!({LIMIT: 200_000}), source).await;
+    workspace(server, "keeps", json!({LIMIT: 200_000}), source, None).await;
     let (kept, refused) = until(server, "keeps", |answer| answer.text() != "\"kept\"").await;
     assert!(kept >= 1, "what was not used up was refused");
     assert!(refused.status == 200 && refused.text().contains(LIMIT), "{refused:?}");
@@ -154,13 +158,11 @@ async fn what_databases_of_scripts_keep_is_refused(database: Database) {
                 return 'kept';
             } catch (error: any) { return error.code + ': ' + error.message; }
         }";
-    workspace(server, "keeps-lite", json!({LIMIT: 500_000}), source).await;
+    let grant = Some(("sql", "write f/quota/lite".to_owned()));
+    workspace(server, "keeps-lite", json!({LIMIT: 500_000}), source, grant).await;
     let resource = json!({"type": "sqlite", "value": {"name": "lite"}});
     let put = ask(server, Method::PUT, "/api/w/keeps-lite/resources/f/quota/lite", &resource).await;
     assert_eq!(put.status, 200, "{put:?}");
-    let give = json!({"give": ["sql:write f/quota/lite"]});
-    let given = ask(server, Method::PATCH, &format!("/api/w/keeps-lite/grants/{PATH}"), &give).await;
-    assert_eq!(given.status, 200, "{given:?}");
     let (kept, refused) = until(server, "keeps-lite", |answer| answer.text() != "\"kept\"").await;
     assert!(kept >= 1, "what was not used up was refused");
     assert!(refused.status == 200 && refused.text().contains("too-large") && refused.text().contains(LIMIT), "{refused:?}");
