@@ -153,7 +153,7 @@ impl App {
             endings: state.endings,
             allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
-            description: openapi(&state.endpoints).into(),
+            description: openapi(&state.kinds).into(),
         }
     }
 

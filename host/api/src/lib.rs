@@ -30,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sandmill_dispatch::Dispatch;
-use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::DynEndpoint, version::Version};
+use sandmill_model::{BoxFuture, Clock, WorkspaceId, build::Builder, code::Refusal, trigger::Kinds, version::Version};
 use sandmill_store::Store;
 
 pub use audit::{Denials, Endings};
@@ -47,8 +47,8 @@ pub struct ApiState {
     pub store: Store,
     pub dispatch: Dispatch,
     pub builder: Arc<dyn Builder>,
-    /// One for each kind that HTTP requests start.
-    pub endpoints: Vec<Arc<dyn DynEndpoint>>,
+    /// The kinds of trigger that there are.
+    pub kinds: Kinds,
     pub clock: Arc<dyn Clock>,
     pub options: ApiOptions,
     pub downloads: Arc<dyn Downloads>,

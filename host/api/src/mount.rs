@@ -11,12 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, LogPosition, Outcome, Output, RunId, RunStatus, ScriptPath,
+    Code, Input, JsonText, LogPosition, Outcome, Output, RequestId, RunId, RunStatus, ScriptPath,
     auth::{Action, Domain},
-    trigger::{Address, DynEndpoint, Reply},
+    trigger::{Address, Configured, DynEndpoint, Head, Incoming, Reception, Reply, To},
 };
 
 use crate::{
@@ -71,12 +71,28 @@ impl Mount {
         if let Some(host) = &app.options.routes_host {
             host.check(Side::Routes, &parts.headers, &parts.uri)?;
         }
-        let Address { workspace, path, selector, reply } = self.address(&parts.method, parts.uri.path())?;
+        let Address { workspace, to } = self.address(&parts.method, parts.uri.path(), &parts.headers)?;
+        // No stored trigger is asked yet, so there is none.
+        let nothing = || Problem::new(Code::NotFound, "there is nothing here");
+        let To::Script { path, selector, reply } = to else { return Err(nothing()) };
+        let configured = self.endpoint.plain().ok_or_else(nothing)?;
         let caller = Caller::of(&parts, workspace, app).await?;
         caller.must(Domain::Runs, Action::Start, path.as_str())?;
         let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
         let (body, _) = body::read_of(app, &parts, body, app.options.body_bytes_max, Whose::Workspace(caller.workspace.id)).await?;
-        let event = self.endpoint.receive(http::Request::from_parts(parts, body))?;
+        let now = app.clock.now();
+        let incoming = Incoming {
+            request: http::Request::from_parts(parts, body),
+            params: Vec::new(),
+            route: None,
+            caller: Some(Arc::clone(&caller.principal.identity)),
+            id: RequestId::new(now),
+            now,
+        };
+        let event = match configured.receive(incoming)? {
+            Reception::Event(received) => received.event.of(self.endpoint.plain_trigger()),
+            Reception::Answer(answer) => return Ok(answer.map(Body::from)),
+        };
         let Caller { principal, workspace, shown: _ } = caller.clone();
         let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
         match reply {
@@ -85,7 +101,7 @@ impl Mount {
                 observe::note_run(accepted.run);
                 Ok(answers::accepted(&caller.workspace.name, accepted))
             }
-            Reply::Result => self.wait(&caller, request).await,
+            Reply::Result | Reply::Raw => self.wait(&caller, request, &*configured).await,
             Reply::Events => self.stream(caller, request, last_event).await,
         }
     }
@@ -111,7 +127,7 @@ impl Mount {
         Ok(answers::of(accepted, events::answer(follower, View { app: Arc::clone(&self.app), caller, path, run, from })))
     }
 
-    async fn wait(&self, caller: &Caller, request: StartRequest) -> Result<Response, Problem> {
+    async fn wait(&self, caller: &Caller, request: StartRequest, configured: &dyn Configured) -> Result<Response, Problem> {
         let path = request.path.clone();
         let (accepted, outcome) = match self.app.dispatch.run(request, self.app.options.wait_limit).await? {
             Waited::Ended { run, is_repetition, outcome } => (Accepted { run, is_repetition }, outcome),
@@ -121,39 +137,52 @@ impl Mount {
             }
         };
         observe::note_run(accepted.run);
-        let response = self.tell(caller, &path, accepted.run, &outcome).unwrap_or_else(IntoResponse::into_response);
+        let told = Told { caller, path: &path, run: accepted.run, configured };
+        let response = told.tell(&outcome).unwrap_or_else(IntoResponse::into_response);
         Ok(answers::of(accepted, response))
     }
 
-    fn tell(&self, caller: &Caller, path: &ScriptPath, run: RunId, outcome: &Outcome) -> Result<Response, Problem> {
-        if Code::of_outcome(outcome.kind).is_some() {
-            return Err(answers::failure(caller, path, run, outcome.kind, outcome.error.as_ref()));
-        }
-        let answer = match &outcome.output {
-            Some(output) => self.endpoint.answer(output),
-            None => self.endpoint.answer(&Output::Json(JsonText::null())),
-        };
-        let mut response = answer.map_err(|refusal| answers::unanswerable(refusal, run))?.map(Body::from);
-        answers::name_run(response.headers_mut(), run);
-        Ok(response)
-    }
-
-    fn address<'a>(&self, method: &Method, path: &'a str) -> Result<Address<'a>, Problem> {
+    fn address<'a>(&self, method: &'a Method, path: &'a str, headers: &'a HeaderMap) -> Result<Address<'a>, Problem> {
         // The router has matched `/PREFIX/` and something behind it.
         let rest = path.get(self.endpoint.prefix().len() + 2..).unwrap_or_default();
-        self.endpoint.address(method, rest).map_err(|refusal| {
+        self.endpoint.address(Head { method, rest, headers }).map_err(|refusal| {
             let wrong_method = refusal.code == Code::MethodNotAllowed;
             let problem = Problem::from(refusal);
-            if wrong_method { problem.allow(self.methods(rest)) } else { problem }
+            if wrong_method { problem.allow(self.methods(rest, headers)) } else { problem }
         })
     }
 
     /// The methods that the kind takes at this URL, found by asking it.
-    fn methods(&self, rest: &str) -> HeaderValue {
+    fn methods(&self, rest: &str, headers: &HeaderMap) -> HeaderValue {
         let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-        let taken =
-            |method: &Method| !matches!(self.endpoint.address(method, rest), Err(refusal) if refusal.code == Code::MethodNotAllowed);
+        let taken = |method: &Method| {
+            !matches!(self.endpoint.address(Head { method, rest, headers }), Err(refusal) if refusal.code == Code::MethodNotAllowed)
+        };
         let names: Vec<String> = all.into_iter().filter(taken).map(|method| method.to_string()).collect();
         HeaderValue::from_maybe_shared(names.join(",")).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Of whom and to whom an outcome is told.
+struct Told<'a> {
+    caller: &'a Caller,
+    path: &'a ScriptPath,
+    run: RunId,
+    configured: &'a dyn Configured,
+}
+
+impl Told<'_> {
+    fn tell(&self, outcome: &Outcome) -> Result<Response, Problem> {
+        let Self { caller, path, run, configured } = *self;
+        if Code::of_outcome(outcome.kind).is_some() {
+            return Err(answers::failure(caller, path, run, outcome.kind, outcome.error.as_ref()));
+        }
+        let answer = match &outcome.output {
+            Some(output) => configured.answer(output),
+            None => configured.answer(&Output::Json(JsonText::null())),
+        };
+        let mut response = answer.map_err(|refusal| answers::unanswerable(refusal, run))?.map(Body::from);
+        answers::name_run(response.headers_mut(), run);
+        Ok(response)
     }
 }

@@ -3,9 +3,7 @@
 mod endpoints;
 mod grammar;
 
-use std::sync::Arc;
-
-use sandmill_model::trigger::DynEndpoint;
+use sandmill_model::trigger::Kinds;
 use utoipa::{
     OpenApi,
     openapi::{
@@ -243,9 +241,9 @@ fn fails(operation: &mut Operation, statuses: &[&str]) {
 
 /// OpenAPI 3.1 as JSON, as it is checked in and served; with what these kinds of trigger answer.
 #[must_use]
-pub fn openapi(endpoints: &[Arc<dyn DynEndpoint>]) -> String {
+pub fn openapi(kinds: &Kinds) -> String {
     let mut description = Description::openapi();
-    endpoints::add(&mut description, endpoints);
+    endpoints::add(&mut description, kinds);
     complete(&mut description);
     let mut text = description.to_pretty_json().unwrap_or_default();
     text.push('\n');

@@ -27,7 +27,7 @@ const SURFACE: &str = "api";
 
 /// All of HTTP.
 pub fn router(state: ApiState) -> Router {
-    let endpoints = state.endpoints.clone();
+    let kinds = state.kinds.clone();
     let app = Arc::new(App::new(state));
     app.dispatch.on_outdated({
         // Weakly: dispatch would hold what holds it.
@@ -57,7 +57,7 @@ pub fn router(state: ApiState) -> Router {
 
     let observer = Observer { app: Arc::clone(&app), surface: Arc::new(Surface::new(SURFACE)) };
     let routes = routes.layer(middleware::from_fn_with_state(observer, observe::layer)).with_state(Arc::clone(&app));
-    endpoints.into_iter().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, endpoint)))
+    kinds.endpoints().fold(routes, |routes, endpoint| routes.merge(mount::router(&app, Arc::clone(endpoint))))
 }
 
 /// Of one workspace each.

@@ -82,7 +82,9 @@ impl Retry {
         Self { attempts: HOST_FAULT_ATTEMPTS, outcomes: vec![OutcomeKind::HostFault], ..Self::default() }
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// # Errors
+    /// What is wrong with it, for its author.
+    pub(crate) fn check(&self) -> Result<(), String> {
         if !(1..=ATTEMPTS_MAX).contains(&self.attempts) {
             return Err(format!("retry.attempts is from 1 to {ATTEMPTS_MAX}"));
         }

@@ -54,7 +54,7 @@ fn client(command: sandmill_cli::ClientCommand) -> ExitCode {
 
 fn generated(what: Generated) -> String {
     match what {
-        Generated::Openapi => sandmill_api::openapi(&sandmill_triggers::endpoints()),
+        Generated::Openapi => sandmill_api::openapi(&sandmill_triggers::kinds()),
         Generated::Cli => sandmill_cli::reference(&Cli::command()),
         Generated::ManifestSchema => format!("{:#}\n", schemars::schema_for!(sandmill_model::Manifest).as_value()),
     }

@@ -146,7 +146,7 @@ impl Node {
             store: self.store.clone(),
             dispatch: self.dispatch.clone(),
             builder: Arc::new(self.runner.clone()),
-            endpoints: sandmill_triggers::endpoints(),
+            kinds: sandmill_triggers::kinds(),
             clock: Arc::clone(&self.clock),
             options,
             downloads: Arc::new(crate::downloads::BuiltDownloads { store: self.store.clone(), compiler: self.compiler.clone() }),

@@ -3,28 +3,36 @@
 mod web;
 mod webhook;
 
-use std::sync::Arc;
+use sandmill_model::trigger::{Kind, Kinds, Mounted};
 
-use sandmill_model::trigger::{DynEndpoint, Mounted};
-
-/// Kinds that HTTP requests start. A new kind is a folder, a `mod` line and a row here.
+/// The registry. A new kind is a folder, a `mod` line and a row here.
 #[must_use]
-pub fn endpoints() -> Vec<Arc<dyn DynEndpoint>> {
-    vec![Arc::new(Mounted::<webhook::Webhook>::default())]
+pub fn kinds() -> Kinds {
+    Kinds::from_iter([
+        Kind::endpoint(Mounted::<webhook::Webhook>::shared()),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use http::HeaderMap;
+    use sandmill_model::trigger::{Head, To};
+
     #[test]
     fn each_kind_takes_what_it_says() {
-        for endpoint in super::endpoints() {
+        for endpoint in super::kinds().endpoints() {
+            assert_eq!(endpoint.plain().is_some(), endpoint.info().is_of_every_script, "{}", endpoint.kind());
             assert!(!endpoint.operations().is_empty(), "{}", endpoint.kind());
             for operation in endpoint.operations() {
                 let rest = operation.path.replace("{workspace}", "w").replace("{path}", "f/a/b");
-                let address = endpoint.address(&operation.method.parse().unwrap(), &rest).unwrap();
-                assert_eq!(address.reply, operation.reply, "{operation:?}");
+                let method = operation.method.parse().unwrap();
+                let address = endpoint.address(Head { method: &method, rest: &rest, headers: &HeaderMap::new() }).unwrap();
+                match address.to {
+                    To::Script { reply, .. } => assert_eq!(reply, operation.reply, "{operation:?}"),
+                    To::Stored { path, .. } => assert!(path.starts_with('/'), "{operation:?}"),
+                }
                 assert!(operation.summary.ends_with('.') && operation.summary.chars().count() <= 100, "{operation:?}");
             }
         }
@@ -32,10 +40,10 @@ mod tests {
 
     #[test]
     fn kinds_and_prefixes_are_unique_and_fit_a_url() {
-        let endpoints = super::endpoints();
-        let kinds: HashSet<_> = endpoints.iter().map(|endpoint| endpoint.kind()).collect();
-        let prefixes: HashSet<_> = endpoints.iter().map(|endpoint| endpoint.prefix()).collect();
-        assert_eq!((kinds.len(), prefixes.len()), (endpoints.len(), endpoints.len()));
+        let kinds = super::kinds();
+        let names: HashSet<_> = kinds.all().iter().map(|kind| kind.info.name).collect();
+        let prefixes: HashSet<_> = kinds.endpoints().map(|endpoint| endpoint.prefix()).collect();
+        assert_eq!((names.len(), prefixes.len()), (kinds.all().len(), kinds.endpoints().count()));
         for prefix in prefixes {
             assert!(!prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_lowercase()), "{prefix}");
             assert!(!["api", "errors", "health", "ready", "metrics"].contains(&prefix), "{prefix} is the host's own");

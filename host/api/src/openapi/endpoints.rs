@@ -1,8 +1,6 @@
 //! Endpoints of trigger kinds. A kind says which URLs it has and which bodies it takes; all else is the same for all, for the host does it.
 
-use std::sync::Arc;
-
-use sandmill_model::trigger::{DynEndpoint, Operation as Said, Reply};
+use sandmill_model::trigger::{Kinds, Operation as Said, Reply};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -21,8 +19,8 @@ use crate::{answers::RunReceipt, events::EventData};
 const TAG: &str = "triggers";
 
 /// Adds what all of them say.
-pub(super) fn add(openapi: &mut OpenApi, endpoints: &[Arc<dyn DynEndpoint>]) {
-    for endpoint in endpoints {
+pub(super) fn add(openapi: &mut OpenApi, kinds: &Kinds) {
+    for endpoint in kinds.endpoints() {
         for said in endpoint.operations() {
             // No kind has another method; one that had would be missed by the test of its operations.
             let Some(method) = method(said.method) else { continue };
@@ -54,14 +52,14 @@ fn operation(said: &Said) -> Operation {
     // No endpoint looks at a cookie.
     let operation = operation.security(SecurityRequirement::new("token", Vec::<String>::new()));
     let mut operation = match said.reply {
-        Reply::Result => operation.response("200", result()).response("202", receipt("Still running at the wait limit")),
+        Reply::Result | Reply::Raw => operation.response("200", result()).response("202", receipt("Still running at the wait limit")),
         Reply::Receipt => operation.response("202", receipt("The run is durable")),
         Reply::Events => operation.response("200", events()).response("204", empty("The end was the last event that was seen")),
     }
     .build();
     fails(&mut operation, &CHANGING);
     fails(&mut operation, &GUARDED);
-    if said.reply == Reply::Result {
+    if matches!(said.reply, Reply::Result | Reply::Raw) {
         fails(&mut operation, &RESULT);
     }
     operation

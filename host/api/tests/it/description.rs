@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, delete, endpoints, get, patch, post, put};
+use crate::support::{Api, delete, get, kinds, patch, post, put};
 
 /// Only its freshness is looked at: all other tests read what the code says, so that a stale file hides no operation.
 const CHECKED_IN: &str = include_str!("../../openapi.json");
@@ -18,7 +18,7 @@ async fn is_fresh_and_served() {
     assert!(own == kept, "host/api/openapi.json is not fresh: run `cargo xtask codegen`");
     let api = Api::new().await;
     let served = get("/openapi.json").no_token().to(&api).await;
-    assert_eq!((served.text(), served.header("content-type")), (&*sandmill_api::openapi(&endpoints()), Some("application/json")));
+    assert_eq!((served.text(), served.header("content-type")), (&*sandmill_api::openapi(&kinds()), Some("application/json")));
     api.stop().await;
 }
 
@@ -32,7 +32,7 @@ fn operations(description: &Value) -> BTreeSet<String> {
 #[test]
 fn operations_of_kinds_are_described() {
     let own: Value = serde_json::from_str(&sandmill_api::openapi(&[])).unwrap();
-    let all: Value = serde_json::from_str(&sandmill_api::openapi(&endpoints())).unwrap();
+    let all: Value = serde_json::from_str(&sandmill_api::openapi(&kinds())).unwrap();
     let added: Vec<String> = operations(&all).difference(&operations(&own)).cloned().collect();
     let (run, start, stream) = ("/probe/{workspace}/run/{path}", "/probe/{workspace}/start/{path}", "/probe/{workspace}/stream/{path}");
     assert_eq!(added, [format!("get {run}"), format!("post {run}"), format!("post {start}"), format!("post {stream}")]);
@@ -63,7 +63,7 @@ fn operations_of_kinds_are_described() {
 #[tokio::test]
 async fn every_operation_is_routed() {
     let api = Api::new().await;
-    let description: Value = serde_json::from_str(&sandmill_api::openapi(&endpoints())).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi(&kinds())).unwrap();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{method} {path} has no sentence");

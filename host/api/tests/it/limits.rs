@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::support::{ADMIN, Api, endpoints, post, put};
+use crate::support::{ADMIN, Api, kinds, post, put};
 
 const BODY_BYTES_MAX: usize = 1_000;
 const COMPONENT_BYTES_MAX: usize = 2_000;
@@ -154,7 +154,7 @@ const CHUNK_BYTES: usize = 1024;
 #[tokio::test]
 async fn no_operation_reads_a_body_without_end() {
     let api = api().await;
-    let description: Value = serde_json::from_str(&sandmill_api::openapi(&endpoints())).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi(&kinds())).unwrap();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/null").replace("{name}", "http").replace("{code}", "error");

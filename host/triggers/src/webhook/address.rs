@@ -4,14 +4,15 @@ use http::Method;
 use sandmill_model::{
     Code,
     code::Refusal,
-    trigger::{Address, Reply},
+    trigger::{Address, Head, Reply, To},
     version::Selector,
 };
 
 /// The second segment of a URL, and what its caller waits for.
 pub(super) const VERBS: [(&str, Reply); 3] = [("run", Reply::Result), ("start", Reply::Receipt), ("stream", Reply::Events)];
 
-pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
+pub(super) fn parse(head: Head<'_>) -> Result<Address<'_>, Refusal> {
+    let Head { method, rest, headers: _ } = head;
     let shape = || {
         Refusal::new(
             Code::NotFound,
@@ -26,5 +27,5 @@ pub(super) fn parse<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, R
         return Err(Refusal::new(Code::MethodNotAllowed, format!("{method} does not go with `{verb}`")));
     }
     let (path, selector) = Selector::from_url(target).map_err(|error| Refusal::new(Code::InvalidPath, error.to_string()))?;
-    Ok(Address { workspace, path, selector, reply })
+    Ok(Address { workspace, to: To::Script { path, selector, reply } })
 }

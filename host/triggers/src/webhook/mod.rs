@@ -8,11 +8,11 @@ mod config;
 mod receive;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Response;
 use sandmill_model::{
-    Event, Output,
+    Output, ScriptPath,
     code::Refusal,
-    trigger::{Address, Endpoint, Operation, Reply},
+    trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, Operation, Reception, Reply},
 };
 
 use crate::web::response;
@@ -28,6 +28,7 @@ pub(crate) struct Webhook;
 
 impl Endpoint for Webhook {
     const KIND: &'static str = "webhook";
+    const SUMMARY: &'static str = "A URL that every script has.";
     const PREFIX: &'static str = "hooks";
     const OPERATIONS: &'static [Operation] = &[
         Operation::new("GET", RUN, Reply::Result, "Starts a run with the arguments of the query, and waits for its result."),
@@ -36,17 +37,28 @@ impl Endpoint for Webhook {
             .with_body(BODY),
         Operation::new("POST", STREAM, Reply::Events, "Starts a run with what is sent, and tells what happens in it.").with_body(BODY),
     ];
+    const IS_OF_EVERY_SCRIPT: bool = true;
     type Config = config::Config;
+    type Event = config::Event;
+    type Ready = config::Config;
 
-    fn address<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
-        address::parse(method, rest)
+    fn prepare(config: config::Config) -> Result<config::Config, ConfigError> {
+        Ok(config)
     }
 
-    fn receive(_config: &Self::Config, request: Request<Bytes>) -> Result<Event, Refusal> {
-        receive::event(request)
+    fn keys(_ready: &config::Config, target: &ScriptPath) -> Vec<EndpointKey> {
+        vec![EndpointKey::Script(target.clone())]
     }
 
-    fn answer(_config: &Self::Config, output: &Output) -> Result<Response<Bytes>, Refusal> {
+    fn address(head: Head<'_>) -> Result<Address<'_>, Refusal> {
+        address::parse(head)
+    }
+
+    fn receive(_ready: &config::Config, incoming: Incoming) -> Result<Reception, Refusal> {
+        receive::event(incoming.request).map(Reception::from)
+    }
+
+    fn answer(_ready: &config::Config, output: &Output) -> Result<Response<Bytes>, Refusal> {
         response::of_output(output)
     }
 }

@@ -1,6 +1,7 @@
+use http::{HeaderMap, Method, Request};
 use sandmill_model::{
-    Code, Digest,
-    trigger::{DynEndpoint, Mounted},
+    Code, Digest, Event, RequestId, Timestamp,
+    trigger::{DynEndpoint, Mounted, To},
     version::Selector,
 };
 
@@ -8,11 +9,12 @@ use super::*;
 
 fn address(method: &Method, rest: &str) -> Result<(String, String, Selector, Reply), Code> {
     let hook = Mounted::<Webhook>::default();
-    let found = hook.address(method, rest).map_err(|refusal| {
+    let found = hook.address(Head { method, rest, headers: &HeaderMap::new() }).map_err(|refusal| {
         assert!(!refusal.detail.is_empty());
         refusal.code
     })?;
-    Ok((found.workspace.to_owned(), found.path.to_string(), found.selector, found.reply))
+    let To::Script { path, selector, reply } = found.to else { panic!("{found:?}") };
+    Ok((found.workspace.to_owned(), path.to_string(), selector, reply))
 }
 
 #[test]
@@ -72,7 +74,14 @@ fn addresses_that_mean_nothing() {
 }
 
 fn receive(request: http::request::Builder, body: &'static [u8]) -> Result<Event, Code> {
-    Mounted::<Webhook>::default().receive(request.body(Bytes::from_static(body)).unwrap()).map_err(|refusal| refusal.code)
+    let hook = Mounted::<Webhook>::default();
+    let now = Timestamp::from_micros(0);
+    let request = request.body(Bytes::from_static(body)).unwrap();
+    let incoming = Incoming { request, params: Vec::new(), route: None, caller: None, id: RequestId::new(now), now };
+    match hook.plain().unwrap().receive(incoming).map_err(|refusal| refusal.code)? {
+        Reception::Event(received) => Ok(received.event.of(hook.plain_trigger())),
+        Reception::Answer(answer) => panic!("{answer:?}"),
+    }
 }
 
 #[test]

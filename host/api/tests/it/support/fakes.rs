@@ -1,16 +1,15 @@
 //! What the API works with, played: an executor that does what the path says, a builder that does what the source says, a kind of trigger.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use sandmill_api::{DownloadForm, Downloads};
 use sandmill_model::{
-    Attempt, BoxFuture, Code, Digest, Event, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind,
-    Output, RunError, RunId, Timestamp, Usage, WorkspaceId,
+    Attempt, BoxFuture, Code, Digest, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind,
+    Output, RunError, RunId, ScriptPath, Timestamp, Usage, WorkspaceId,
     build::{BuildError, BuildRequest, Builder, Built, Diagnostic},
     code::Refusal,
-    event::TriggerRef,
     idempotency,
-    trigger::{Address, Endpoint, Operation, Reply},
+    trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, NewEvent, Operation, Reception, Reply, To},
     version::{ComponentModel, Entry, HostedModule, ProgramSpec, Selector, Version},
 };
 use std::sync::Mutex;
@@ -204,9 +203,22 @@ impl Endpoint for Probe {
         Operation::new("POST", "{workspace}/start/{path}", Reply::Receipt, "Runs.").with_body(&["application/json"]),
         Operation::new("POST", "{workspace}/stream/{path}", Reply::Events, "Runs, and tells.").with_body(&["application/json"]),
     ];
+    const SUMMARY: &'static str = "For tests.";
+    const IS_OF_EVERY_SCRIPT: bool = true;
     type Config = ProbeConfig;
+    type Event = ProbeConfig;
+    type Ready = ProbeConfig;
 
-    fn address<'a>(method: &Method, rest: &'a str) -> Result<Address<'a>, Refusal> {
+    fn prepare(config: ProbeConfig) -> Result<ProbeConfig, ConfigError> {
+        Ok(config)
+    }
+
+    fn keys(_: &ProbeConfig, target: &ScriptPath) -> Vec<EndpointKey> {
+        vec![EndpointKey::Script(target.clone())]
+    }
+
+    fn address(head: Head<'_>) -> Result<Address<'_>, Refusal> {
+        let Head { method, rest, headers: _ } = head;
         let mut parts = rest.splitn(3, '/');
         let (Some(workspace), Some(verb), Some(target)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Refusal::new(Code::NotFound, "not the shape of a probe"));
@@ -220,17 +232,17 @@ impl Endpoint for Probe {
             return Err(Refusal::new(Code::MethodNotAllowed, "not with this method"));
         }
         let (path, selector) = Selector::from_url(target).map_err(|error| Refusal::new(Code::InvalidPath, error.to_string()))?;
-        Ok(Address { workspace, path, selector, reply })
+        Ok(Address { workspace, to: To::Script { path, selector, reply } })
     }
 
-    fn receive(_: &ProbeConfig, request: Request<Bytes>) -> Result<Event, Refusal> {
+    fn receive(_: &ProbeConfig, incoming: Incoming) -> Result<Reception, Refusal> {
+        let request = incoming.request;
         let dedup_key = idempotency::key(request.headers())?;
         let payload = request.into_body();
         if payload.starts_with(b"refuse") {
             return Err(Refusal::new(Code::InvalidJson, "the probe refuses this"));
         }
-        let trigger = TriggerRef { kind: "probe".into(), path: None };
-        Ok(Event { trigger, metadata: JsonText::empty_object(), payload, dedup_key, ordering_key: None })
+        Ok(NewEvent { dedup_key, ..NewEvent::new(JsonText::empty_object(), payload) }.into())
     }
 
     fn answer(_: &ProbeConfig, output: &Output) -> Result<Response<Bytes>, Refusal> {

@@ -18,7 +18,7 @@ use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
-    trigger::{DynEndpoint, Mounted},
+    trigger::{Kind, Kinds, Mounted},
 };
 use sandmill_store::{
     Durability, Store,
@@ -63,8 +63,8 @@ pub(crate) struct Api {
 }
 
 /// The kinds of trigger that there are here.
-pub(crate) fn endpoints() -> Vec<Arc<dyn DynEndpoint>> {
-    vec![Arc::new(Mounted::<Probe>::default())]
+pub(crate) fn kinds() -> Kinds {
+    Kinds::from_iter([Kind::endpoint(Mounted::<Probe>::shared())])
 }
 
 /// A token for everything.
@@ -106,7 +106,7 @@ impl Api {
             store: store.clone(),
             dispatch,
             builder: stage.clone(),
-            endpoints: endpoints(),
+            kinds: kinds(),
             clock: clock.clone(),
             options,
             downloads: stage.clone(),
