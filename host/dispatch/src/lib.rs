@@ -37,6 +37,7 @@ mod service;
 mod signals;
 mod targets;
 pub mod trace;
+mod triggers;
 mod waiters;
 mod worker;
 mod write_behind;
@@ -54,7 +55,7 @@ use sandmill_model::{
     people::Name,
     version::Selector,
 };
-use sandmill_store::{Store, StoreError, nodes::Node, signals::Signal, workspaces::Workspace};
+use sandmill_store::{Store, StoreError, nodes::Node, signals::Signal, triggers::Trigger, workspaces::Workspace};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
@@ -64,6 +65,9 @@ pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
+pub use triggers::{
+    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL, TriggerStatus,
+};
 
 /// How long a claimed run stays ours without a sign of life.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -167,6 +171,7 @@ struct Inner {
     farewell: CancellationToken,
     metrics: metering::Metrics,
     finished: worker::Finished,
+    armoury: triggers::Armoury,
 }
 
 /// A request to start a run.
@@ -217,6 +222,8 @@ pub struct StartTerms {
     pub child_of: Option<ChildOf>,
     /// A run that executes here asked for it as anybody else asks: it stands below that one as its children do, and is none of them.
     pub asked_by: Option<RunId>,
+    /// The stored trigger whose event starts it: its options hold before the manifest's.
+    pub trigger: Option<Arc<Trigger>>,
 }
 
 /// How a run is done again.
@@ -290,6 +297,7 @@ impl Dispatch {
                 farewell: CancellationToken::new(),
                 metrics: metering::Metrics::default(),
                 finished: worker::Finished::default(),
+                armoury: triggers::Armoury::default(),
             }),
         };
         // Weakly: it is the executor that holds `live`.

@@ -53,6 +53,7 @@ struct ToTell {
     revoked: Vec<TokenId>,
     people: Vec<Name>,
     members: Vec<WorkspaceId>,
+    triggers: Vec<WorkspaceId>,
 }
 
 fn add_one<T: PartialEq>(all: &mut Vec<T>, one: T) {
@@ -109,6 +110,11 @@ impl Inner {
         self.tell(|to_tell| add_one(&mut to_tell.members, workspace));
     }
 
+    /// Triggers of a workspace changed here, or what they refer to. Should this be lost, the others learn it when they look them up again.
+    pub(crate) fn tell_triggers(&self, workspace: WorkspaceId) {
+        self.tell(|to_tell| add_one(&mut to_tell.triggers, workspace));
+    }
+
     fn tell(&self, add: impl FnOnce(&mut ToTell)) {
         if self.store.signals.reach_others() {
             add(&mut self.outbox.to_tell());
@@ -123,7 +129,7 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, logged, cancelled, revoked, people, members } = std::mem::take(&mut *self.outbox.to_tell());
+            let ToTell { ready, ended, logged, cancelled, revoked, people, members, triggers } = std::mem::take(&mut *self.outbox.to_tell());
             if !revoked.is_empty() {
                 self.send(Signal::Revoked(revoked)).await;
             }
@@ -132,6 +138,9 @@ impl Inner {
             }
             if !members.is_empty() {
                 self.send(Signal::Members(members)).await;
+            }
+            if !triggers.is_empty() {
+                self.send(Signal::Triggers(triggers)).await;
             }
             if !cancelled.is_empty() {
                 self.send(Signal::Cancel(cancelled)).await;
@@ -186,6 +195,7 @@ impl Inner {
                                 hear(&signal);
                             }
                         }
+                        Some(Ok(Signal::Triggers(workspaces))) => self.triggers_changed(&workspaces),
                         Some(Err(_)) | None => break,
                     },
                     () = stop.cancelled() => return self.hearing.end(),

@@ -84,6 +84,15 @@ id! {
 }
 
 id! {
+    /// One trigger that is configured. Immutable, unlike what it does; a later one at the same path has another.
+    TriggerId
+}
+id! {
+    /// An event of a trigger that started no run.
+    TriggerEventId
+}
+
+id! {
     /// One HTTP request, in logs and problem details.
     RequestId
 }

@@ -45,7 +45,7 @@ pub use code::Code;
 pub use digest::Digest;
 pub use event::Event;
 pub use grants::{Grant, Grants};
-pub use ids::{AuditId, ListenerId, RequestId, RunId, TokenId, WorkspaceId};
+pub use ids::{AuditId, ListenerId, RequestId, RunId, TokenId, TriggerEventId, TriggerId, WorkspaceId};
 pub use json::JsonText;
 pub use label::Labels;
 pub use language::Language;

@@ -22,6 +22,7 @@ pub mod resources;
 pub mod retention;
 pub mod scripts;
 pub mod seal;
+pub mod seats;
 pub mod service_accounts;
 pub mod signals;
 mod sql;
@@ -29,6 +30,7 @@ pub mod state;
 pub mod subjects;
 pub mod token_upkeep;
 pub mod tokens;
+pub mod triggers;
 pub mod upkeep;
 pub mod usage;
 pub mod users;
@@ -73,6 +75,8 @@ pub struct Store {
     pub service_accounts: Arc<dyn service_accounts::ServiceAccounts>,
     pub audit: Arc<dyn audit::Audit>,
     pub shown: Arc<dyn audit::Shown>,
+    pub triggers: Arc<dyn triggers::Triggers>,
+    pub seats: Arc<dyn seats::Seats>,
     /// Whether the database answers.
     pub health: Arc<dyn Health>,
 }

@@ -22,6 +22,8 @@ pub enum Signal {
     People(Vec<Name>),
     /// Who may do what in these workspaces changed.
     Members(Vec<WorkspaceId>),
+    /// Triggers of these workspaces changed, or what they refer to.
+    Triggers(Vec<WorkspaceId>),
     /// Somebody listens: who sent this and hears it has heard all that was sent before.
     Beat { of: ListenerId, number: u64 },
 }

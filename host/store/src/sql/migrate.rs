@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = migrations![
     24 "list_kinds" "0024_list_kinds.sql",
     25 "running_places" "0025_running_places.sql",
     26 "kept_bytes" "0026_kept_bytes.sql",
+    27 "triggers" "0027_triggers.sql",
 ];
 
 /// Any number that no other program takes locks by: "sandmill" in ASCII.

@@ -36,6 +36,7 @@ mod resources;
 mod retention;
 mod rotation;
 mod scripts;
+mod seats;
 mod service_accounts;
 mod sessions;
 mod shown;
@@ -45,6 +46,7 @@ mod state;
 mod subjects;
 mod token_uses;
 mod tokens;
+mod triggers;
 mod turns;
 mod usage;
 mod users;
@@ -158,6 +160,8 @@ async fn open(options: &Options, objects: Option<&crate::objects::Options>, seal
         service_accounts: sql.clone(),
         audit: sql.clone(),
         shown: sql.clone(),
+        triggers: sql.clone(),
+        seats: sql.clone(),
         health: sql,
     })
 }

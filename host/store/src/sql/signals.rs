@@ -49,6 +49,7 @@ fn payloads(signal: &Signal) -> Vec<String> {
             names.chunks(NAMES_MAX).map(|names| names.iter().fold("people".to_owned(), |text, name| format!("{text} {name}"))).collect()
         }
         Signal::Members(workspaces) => with_ids("members", workspaces, |workspace| workspace.0),
+        Signal::Triggers(workspaces) => with_ids("triggers", workspaces, |workspace| workspace.0),
         Signal::Beat { of, number } => vec![format!("beat {} {number}", of.0.simple())],
     }
 }
@@ -77,6 +78,7 @@ fn read(payload: &str) -> Option<Signal> {
         "logged" => ids.map(runs).map(Signal::Logged),
         "cancel" => ids.map(runs).map(Signal::Cancel),
         "revoked" => ids.map(|ids| Signal::Revoked(ids.into_iter().map(TokenId).collect())),
+        "triggers" => ids.map(|ids| Signal::Triggers(ids.into_iter().map(WorkspaceId).collect())),
         "members" => ids.map(|ids| Signal::Members(ids.into_iter().map(WorkspaceId).collect())),
         _ => None,
     }
