@@ -83,6 +83,7 @@ impl RunSubmission {
             replay_of: None,
             child_of: None,
             asked_by: None,
+            trigger: None,
         })
     }
 }
