@@ -155,9 +155,7 @@ impl Mount {
     /// The methods that the kind takes at this URL, found by asking it.
     fn methods(&self, rest: &str, headers: &HeaderMap) -> HeaderValue {
         let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-        let taken = |method: &Method| {
-            !matches!(self.endpoint.address(Head { method, rest, headers }), Err(refusal) if refusal.code == Code::MethodNotAllowed)
-        };
+        let taken = |method: &Method| !matches!(self.endpoint.address(Head { method, rest, headers }), Err(refusal) if refusal.code == Code::MethodNotAllowed);
         let names: Vec<String> = all.into_iter().filter(taken).map(|method| method.to_string()).collect();
         HeaderValue::from_maybe_shared(names.join(",")).unwrap_or(HeaderValue::from_static(""))
     }

@@ -60,7 +60,11 @@ pub struct Armed {
 
 /// What takes a request.
 pub enum Routed {
-    Match { armed: Arc<Armed>, route: Arc<str>, params: Vec<(Arc<str>, String)> },
+    Match {
+        armed: Arc<Armed>,
+        route: Arc<str>,
+        params: Vec<(Arc<str>, String)>,
+    },
     /// The path is there, for these methods.
     WrongMethod(Vec<http::Method>),
     Nothing,

@@ -14,7 +14,9 @@ mod pattern;
 mod publisher;
 mod status;
 
-pub use endpoint::{Access, Address, Configured, DynEndpoint, Endpoint, Head, Incoming, Mounted, Operation, Received, Reception, Reply, To};
+pub use endpoint::{
+    Access, Address, Configured, DynEndpoint, Endpoint, Head, Incoming, Mounted, Operation, Received, Reception, Reply, To,
+};
 pub use event::{File, NewEvent, Overlap};
 pub use inbox::{Answered, Ask, Cursor, Delivery, Host, Inbox, Receipt, Shutdown};
 pub use kind::{Config, ConfigError, Kind, KindInfo, Kinds, ListenError, ResourceKind};

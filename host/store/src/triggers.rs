@@ -156,8 +156,9 @@ pub enum DeliveryAnswer {
 pub struct KeptEvent {
     pub id: TriggerEventId,
     pub event: Event,
-    /// None: its payload was too large to be kept, and the one of `event` is empty.
+    /// Of the payload as it came.
     pub payload_bytes: u64,
+    /// False: it was too large to be kept, and that of `event` is empty.
     pub has_payload: bool,
     pub kept_as: KeptAs,
 }
@@ -236,7 +237,12 @@ pub trait Triggers: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<KeptEvent>, StoreError>>;
 
     /// Forgets one. False if it was none.
-    fn discard_event<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath, id: TriggerEventId) -> BoxFuture<'a, Result<bool, StoreError>>;
+    fn discard_event<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        path: &'a ScriptPath,
+        id: TriggerEventId,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Forgets kept events from before `before`, and staged state of runs from before it; some hundreds at most; returns how many.
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

@@ -8,9 +8,7 @@ use sandmill_model::trigger::{Kind, Kinds, Mounted};
 /// The registry. A new kind is a folder, a `mod` line and a row here.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::from_iter([
-        Kind::endpoint(Mounted::<webhook::Webhook>::shared()),
-    ])
+    Kinds::from_iter([Kind::endpoint(Mounted::<webhook::Webhook>::shared())])
 }
 
 #[cfg(test)]
@@ -27,8 +25,8 @@ mod tests {
             assert!(!endpoint.operations().is_empty(), "{}", endpoint.kind());
             for operation in endpoint.operations() {
                 let rest = operation.path.replace("{workspace}", "w").replace("{path}", "f/a/b");
-                let method = operation.method.parse().unwrap();
-                let address = endpoint.address(Head { method: &method, rest: &rest, headers: &HeaderMap::new() }).unwrap();
+                let (method, headers) = (operation.method.parse().unwrap(), HeaderMap::new());
+                let address = endpoint.address(Head { method: &method, rest: &rest, headers: &headers }).unwrap();
                 match address.to {
                     To::Script { reply, .. } => assert_eq!(reply, operation.reply, "{operation:?}"),
                     To::Stored { path, .. } => assert!(path.starts_with('/'), "{operation:?}"),

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{Config, ConfigError, EndpointKey, File, KindInfo, NewEvent, ResourceKind};
 use crate::{
-    clock::Timestamp, code::Refusal, event::TriggerRef, ids::RequestId, json::JsonText, outcome::Output, path::ScriptPath, version::Selector,
+    clock::Timestamp, code::Refusal, event::TriggerRef, ids::RequestId, json::JsonText, outcome::Output, path::ScriptPath,
+    version::Selector,
 };
 
 /// What the caller of an endpoint waits for.

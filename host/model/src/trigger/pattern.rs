@@ -65,7 +65,9 @@ impl FromStr for Pattern {
 
 fn segment(part: &str) -> Result<Segment, InvalidPattern> {
     let is_name = |name: &str| {
-        !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !name.is_empty()
+            && !name.starts_with(|first: char| first.is_ascii_digit())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     match part.strip_prefix(':').map(|name| (name, false)).or_else(|| part.strip_prefix('*').map(|name| (name, true))) {
         Some((name, _)) if !is_name(name) => {
@@ -75,10 +77,15 @@ fn segment(part: &str) -> Result<Segment, InvalidPattern> {
         Some((name, false)) => Ok(Segment::Parameter(name.into())),
         None if part.is_empty() || part == "." || part == ".." => Err(InvalidPattern("a segment is empty, `.` or `..`".to_owned())),
         // As it is compared: what is encoded in a request is decoded before.
-        None if part.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#' | b':' | b'*' | b'{' | b'}' | b'\\')) => {
+        None if part
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#' | b':' | b'*' | b'{' | b'}' | b'\\')) =>
+        {
             Ok(Segment::Literal(part.into()))
         }
-        None => Err(InvalidPattern(format!("`{part}` has a character that no pattern has: they are visible ASCII without % ? # : * {{ }} \\"))),
+        None => {
+            Err(InvalidPattern(format!("`{part}` has a character that no pattern has: they are visible ASCII without % ? # : * {{ }} \\")))
+        }
     }
 }
 
@@ -146,7 +153,11 @@ impl EndpointKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<'t, T> {
     /// With the values of parameters, decoded.
-    Match { value: &'t T, pattern: &'t Pattern, params: Vec<(Arc<str>, String)> },
+    Match {
+        value: &'t T,
+        pattern: &'t Pattern,
+        params: Vec<(Arc<str>, String)>,
+    },
     /// The path is there, for these methods.
     WrongMethod(Vec<Method>),
     Nothing,
@@ -307,7 +318,9 @@ mod tests {
     #[test]
     fn wrong_patterns_are_told() {
         let long = format!("/{}", "x/".repeat(300));
-        for wrong in ["", "a", "//", "/a/", "/a//b", "/../a", "/*rest/a", "/:", "/:1", "/:a-b", "/:a/:a", "/a b", "/%41", "/{x}", "/a:b", "/ü", &long] {
+        for wrong in [
+            "", "a", "//", "/a/", "/a//b", "/../a", "/*rest/a", "/:", "/:1", "/:a-b", "/:a/:a", "/a b", "/%41", "/{x}", "/a:b", "/ü", &long,
+        ] {
             assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
         }
         assert_eq!("/a/:x/*y".parse::<Pattern>().unwrap().described(), "/a/{x}/{y}");

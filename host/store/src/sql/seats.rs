@@ -30,7 +30,11 @@ impl Seats for Sql {
         todo!("package S")
     }
 
-    fn statuses<'a>(&'a self, _workspace: WorkspaceId, _path: &'a ScriptPath) -> BoxFuture<'a, Result<Vec<(u32, Option<String>, SeatStatus)>, StoreError>> {
+    fn statuses<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _path: &'a ScriptPath,
+    ) -> BoxFuture<'a, Result<Vec<(u32, Option<String>, SeatStatus)>, StoreError>> {
         todo!("package S")
     }
 }

@@ -18,7 +18,13 @@ impl Triggers for Sql {
         todo!("package S")
     }
 
-    fn list<'a>(&'a self, _workspace: WorkspaceId, _filter: &'a TriggerFilter, _after: Option<&'a ScriptPath>, _limit: u32) -> BoxFuture<'a, Result<Vec<Trigger>, StoreError>> {
+    fn list<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _filter: &'a TriggerFilter,
+        _after: Option<&'a ScriptPath>,
+        _limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Trigger>, StoreError>> {
         todo!("package S")
     }
 
@@ -42,19 +48,41 @@ impl Triggers for Sql {
         todo!("package S")
     }
 
-    fn held<'a>(&'a self, _workspace: WorkspaceId, _path: &'a ScriptPath, _after: Option<RunId>, _limit: u32) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>> {
+    fn held<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _path: &'a ScriptPath,
+        _after: Option<RunId>,
+        _limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<RunId>, StoreError>> {
         todo!("package S")
     }
 
-    fn events<'a>(&'a self, _workspace: WorkspaceId, _path: &'a ScriptPath, _before: Option<TriggerEventId>, _limit: u32) -> BoxFuture<'a, Result<Vec<KeptSummary>, StoreError>> {
+    fn events<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _path: &'a ScriptPath,
+        _before: Option<TriggerEventId>,
+        _limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<KeptSummary>, StoreError>> {
         todo!("package S")
     }
 
-    fn event<'a>(&'a self, _workspace: WorkspaceId, _path: &'a ScriptPath, _id: TriggerEventId) -> BoxFuture<'a, Result<Option<KeptEvent>, StoreError>> {
+    fn event<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _path: &'a ScriptPath,
+        _id: TriggerEventId,
+    ) -> BoxFuture<'a, Result<Option<KeptEvent>, StoreError>> {
         todo!("package S")
     }
 
-    fn discard_event<'a>(&'a self, _workspace: WorkspaceId, _path: &'a ScriptPath, _id: TriggerEventId) -> BoxFuture<'a, Result<bool, StoreError>> {
+    fn discard_event<'a>(
+        &'a self,
+        _workspace: WorkspaceId,
+        _path: &'a ScriptPath,
+        _id: TriggerEventId,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
         todo!("package S")
     }
 

@@ -9,7 +9,8 @@ use super::*;
 
 fn address(method: &Method, rest: &str) -> Result<(String, String, Selector, Reply), Code> {
     let hook = Mounted::<Webhook>::default();
-    let found = hook.address(Head { method, rest, headers: &HeaderMap::new() }).map_err(|refusal| {
+    let headers = HeaderMap::new();
+    let found = hook.address(Head { method, rest, headers: &headers }).map_err(|refusal| {
         assert!(!refusal.detail.is_empty());
         refusal.code
     })?;

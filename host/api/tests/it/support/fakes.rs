@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{Method, Response};
 use sandmill_api::{DownloadForm, Downloads};
 use sandmill_model::{
-    Attempt, BoxFuture, Code, Digest, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind,
-    Output, RunError, RunId, ScriptPath, Timestamp, Usage, WorkspaceId,
+    Attempt, BoxFuture, Code, Digest, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, Output,
+    RunError, RunId, ScriptPath, Timestamp, Usage, WorkspaceId,
     build::{BuildError, BuildRequest, Builder, Built, Diagnostic},
     code::Refusal,
     idempotency,
