@@ -26,7 +26,7 @@ use wasmtime::{Result, component::Resource};
 use self::error::Error;
 pub use self::{
     databases::{Allows, Databases, Options},
-    room::{FilesPort, Opening, Sizes},
+    room::{FilesPort, Sizes},
 };
 use crate::{
     Host,

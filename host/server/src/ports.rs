@@ -8,12 +8,12 @@ use sandmill_capabilities::{
     blob::{Blobs, RoomPort},
     http::{ApiAccess, ApiPort, TrafficPort},
     resources::{ResourceView, Revealed},
-    sql::{FilesPort, Opening, Sizes},
+    sql::{FilesPort, Sizes},
 };
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
-    BoxFuture, Clock, Digest, Grant, JsonText, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, grants::PathPattern, recent::Recent,
-    version::Version,
+    BoxFuture, Clock, Digest, Grant, JsonText, Opening, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, grants::PathPattern,
+    recent::Recent, version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -136,11 +136,7 @@ impl FilesPort for StoredFiles {
     }
 
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<bool, String>> {
-        Box::pin(async move {
-            let Opening { workspace, path, revision, name } = opening;
-            let opening = sandmill_store::resources::Opening { workspace, path, revision, name };
-            self.store.resources.open_database(opening).await.map_err(|error| at_present(&error))
-        })
+        Box::pin(async move { self.store.resources.open_database(opening).await.map_err(|error| at_present(&error)) })
     }
 }
 

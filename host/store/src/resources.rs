@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandmill_model::{BoxFuture, JsonText, ScriptPath, Timestamp, TypeName, WorkspaceId, schema::Fault};
+use sandmill_model::{BoxFuture, JsonText, Opening, ScriptPath, Timestamp, TypeName, WorkspaceId, schema::Fault};
 
 use crate::StoreError;
 
@@ -75,16 +75,6 @@ pub struct Revealed {
     /// Pointers of its secrets.
     pub secrets: Vec<String>,
     pub revision: i64,
-}
-
-/// A database of the type `sqlite` that a run is about to open.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    pub workspace: WorkspaceId,
-    /// Of the resource, as it was revealed.
-    pub path: ScriptPath,
-    pub revision: i64,
-    pub name: String,
 }
 
 /// Why something is not put.

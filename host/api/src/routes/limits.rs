@@ -70,78 +70,40 @@ fn settings(about: &str) -> ObjectBuilder {
         .property("audit_days", number("Days for which entries of the audit log are kept; 0: for ever.", 0, days))
 }
 
-impl PartialSchema for Held {
-    fn schema() -> RefOr<Schema> {
-        quotas("Limits by name; null is without limit.").into()
-    }
+fn changed_quotas() -> ObjectBuilder {
+    let all = ObjectBuilder::new().schema_type(Type::Object).description(Some("Limits by name; what is left out stays."));
+    let property = |about: &str| {
+        let plan = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["plan"]));
+        OneOfBuilder::new().item(number(about, 0, QUOTA_MAX)).item(plan.description(Some("That of the plan again.")))
+    };
+    Quotas::DESCRIBED.iter().fold(all, |all, (name, about)| all.property(*name, property(about)))
 }
 
-impl ToSchema for Held {
-    fn name() -> Cow<'static, str> {
-        "Quotas".into()
-    }
+/// What each is called in the description, and its schema.
+macro_rules! described {
+    ($($type:ident, $name:literal, $schema:expr;)*) => {$(
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
 }
 
-impl PartialSchema for Kept {
-    fn schema() -> RefOr<Schema> {
-        quotas("Limits by name, but for those that the plan has; null is without limit.").into()
-    }
+described! {
+    Held, "Quotas", quotas("Limits by name; null is without limit.");
+    Kept, "QuotasKept", quotas("Limits by name, but for those that the plan has; null is without limit.");
+    Given, "QuotasGiven", closed(quotas("Limits by name; null is without limit."));
+    Changed, "QuotasChange", closed(changed_quotas());
+    Set, "WorkspaceSettings", settings("All settings; null is as the installation says.");
+    SettingsChange, "SettingsChange", closed(settings("Settings by name; null takes one back, and what is left out stays."));
 }
-
-impl ToSchema for Kept {
-    fn name() -> Cow<'static, str> {
-        "QuotasKept".into()
-    }
-}
-
-impl PartialSchema for Given {
-    fn schema() -> RefOr<Schema> {
-        closed(quotas("Limits by name; null is without limit.")).into()
-    }
-}
-
-impl ToSchema for Given {
-    fn name() -> Cow<'static, str> {
-        "QuotasGiven".into()
-    }
-}
-
-impl PartialSchema for Changed {
-    fn schema() -> RefOr<Schema> {
-        let all = ObjectBuilder::new().schema_type(Type::Object).description(Some("Limits by name; what is left out stays."));
-        let property = |about: &str| {
-            let plan = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["plan"]));
-            OneOfBuilder::new().item(number(about, 0, QUOTA_MAX)).item(plan.description(Some("That of the plan again.")))
-        };
-        closed(Quotas::DESCRIBED.iter().fold(all, |all, (name, about)| all.property(*name, property(about)))).into()
-    }
-}
-
-impl ToSchema for Changed {
-    fn name() -> Cow<'static, str> {
-        "QuotasChange".into()
-    }
-}
-
-impl PartialSchema for Set {
-    fn schema() -> RefOr<Schema> {
-        settings("All settings; null is as the installation says.").into()
-    }
-}
-
-impl ToSchema for Set {
-    fn name() -> Cow<'static, str> {
-        "WorkspaceSettings".into()
-    }
-}
-
-impl PartialSchema for SettingsChange {
-    fn schema() -> RefOr<Schema> {
-        closed(settings("Settings by name; null takes one back, and what is left out stays.")).into()
-    }
-}
-
-impl ToSchema for SettingsChange {}
 
 #[cfg(test)]
 mod tests {

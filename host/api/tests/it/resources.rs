@@ -85,7 +85,7 @@ async fn nobody_names_a_database_of_a_path_where_they_may_not_write() {
     assert_eq!(put("/api/w/w/resources/f/billing/gone").json(named("gone")).to(&api).await.status, 200);
     let gone = api.store.resources.find(api.workspace, &"f/billing/gone".parse().unwrap()).await.unwrap().unwrap();
     let (path, revision, name) = (gone.path, gone.revision, "gone".to_owned());
-    let opening = sandmill_store::resources::Opening { workspace: api.workspace, path, revision, name };
+    let opening = sandmill_model::Opening { workspace: api.workspace, path, revision, name };
     assert!(api.store.resources.open_database(opening).await.unwrap(), "its file stays");
     assert_eq!(delete("/api/w/w/resources/f/billing/gone").to(&api).await.status, 204);
     // What is there, what was there, and whatever she says of it: one answer.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandmill_model::{BoxFuture, ScriptPath, WorkspaceId};
+use sandmill_model::{BoxFuture, Opening, WorkspaceId};
 
 /// How long a sum is believed at most.
 const BELIEVED_MAX: Duration = Duration::from_secs(10);
@@ -33,16 +33,6 @@ pub trait FilesPort: Send + Sync + 'static {
     /// # Errors
     /// Why that could not be noted.
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<bool, String>>;
-}
-
-/// A database that is about to be opened.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    pub workspace: WorkspaceId,
-    /// Of the resource, as it was revealed.
-    pub path: ScriptPath,
-    pub revision: i64,
-    pub name: String,
 }
 
 /// Bytes of the files of workspaces. Cheap to clone.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, Statement, TransactionBehavior};
-use sandmill_model::{ScriptPath, WorkspaceId, grants::Mode};
+use sandmill_model::{Opening, ScriptPath, WorkspaceId, grants::Mode};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,7 +25,7 @@ use self::guard::Guard;
 use super::{
     Answered, Call, Error, PARAMETERS_MAX, Wants,
     databases::{Common, Share},
-    room::{FILE_BYTES_MIN, Opening},
+    room::FILE_BYTES_MIN,
     rows::Rows,
 };
 use crate::{bindings::sql::DatabaseError, resources::Revealed};

@@ -2,13 +2,13 @@
 //! first, and other paths have it only by leave of whoever may write there. A name whose database was opened stays, as the file does; one that
 //! no run ever opened goes with the last resource that has it.
 
-use sandmill_model::{JsonText, ScriptPath, WorkspaceId};
+use sandmill_model::{JsonText, Opening, ScriptPath, WorkspaceId};
 use serde_json::Value as Json;
 
 use super::{dialect::Conn, value::values};
 use crate::{
     StoreError,
-    resources::{DATABASE_NAMES_MAX, NewResource, Opening, Sharing, Unfit},
+    resources::{DATABASE_NAMES_MAX, NewResource, Sharing, Unfit},
 };
 
 /// The built-in type whose resources name a database.

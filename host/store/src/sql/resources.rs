@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sandmill_model::{
-    BoxFuture, JsonText, ResourceType, ScriptPath, Timestamp, WorkspaceId,
+    BoxFuture, JsonText, Opening, ResourceType, ScriptPath, Timestamp, WorkspaceId,
     resource_type::{self, Parts, VALUE_BYTES_MAX},
     schema::Fault,
 };
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    resources::{DESCRIPTION_CHARS_MAX, NewResource, Opening, RESOURCES_MAX, Resource, ResourceSummary, Resources, Revealed, Unfit},
+    resources::{DESCRIPTION_CHARS_MAX, NewResource, RESOURCES_MAX, Resource, ResourceSummary, Resources, Revealed, Unfit},
     seal::{DataKey, Place, SealedKind, Seals},
 };
 

@@ -1,9 +1,9 @@
 //! Resources: taken apart and put together, checked, kept apart.
 
-use sandmill_model::{ScriptPath, WorkspaceId, resource_type::VALUE_BYTES_MAX};
+use sandmill_model::{Opening, ScriptPath, WorkspaceId, resource_type::VALUE_BYTES_MAX};
 use sandmill_store::{
     Store, StoreError,
-    resources::{NewResource, Opening, Resource, Sharing, Unfit},
+    resources::{NewResource, Resource, Sharing, Unfit},
 };
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandmill_capabilities::sql::{Databases, FilesPort, Opening};
-use sandmill_model::{BoxFuture, OutcomeKind, WorkspaceId};
+use sandmill_capabilities::sql::{Databases, FilesPort};
+use sandmill_model::{BoxFuture, Opening, OutcomeKind, WorkspaceId};
 use serde_json::{Value, json};
 
 use super::{LITE, calls, calls_of, lite, quick, run, run_of};
