@@ -43,7 +43,7 @@ impl Dispatch {
         if self.may_use_fast_lane(&run) {
             let seat = if limits.is_counted { self.inner.seat(&run).await } else { None };
             if seat.is_some() || !limits.is_counted {
-                let left = self.admit(&run, &limits).await?;
+                let left = self.count(&run, &limits).await?;
                 return self.run_in_fast_lane(run, left, seat, wait_limit).await;
             }
         }
@@ -135,7 +135,7 @@ impl Dispatch {
     }
 
     /// Counts one more run of a workspace that has limits; returns what it may use.
-    async fn admit(&self, run: &NewRun, limits: &Limits) -> Result<Left, Refusal> {
+    async fn count(&self, run: &NewRun, limits: &Limits) -> Result<Left, Refusal> {
         match &limits.allotted {
             Some(allotted) => self.inner.meters.admit(run.workspace, &allotted.quotas, run.input.len_bytes() as u64).await,
             None => Ok(Left::default()),
@@ -149,7 +149,7 @@ impl Dispatch {
         let (id, is_delayed) = (run.id, run.scheduled_for > run.created_at || has_rates);
         let (workspace, input_bytes) = (run.workspace, run.input.len_bytes() as u64);
         inner.backlogs.admit(inner.store.queue.as_ref(), workspace, limits.backlog_max).await?;
-        self.admit(&run, &limits).await.inspect_err(|_| inner.backlogs.was_none(workspace))?;
+        self.count(&run, &limits).await.inspect_err(|_| inner.backlogs.was_none(workspace))?;
         let vacancy = inner.vacancy(&run, limits.is_counted);
         let enqueued = inner.enqueue_or_begin(run, vacancy).await.map_err(|error| refuse(&error));
         if !matches!(enqueued, Ok(Some(Enqueued::New | Enqueued::Begun))) {

@@ -207,7 +207,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see
 /// [`whoever_logs_in_leaves_entries_without_secrets`].
 pub(crate) fn operations() -> Vec<String> {
-    let description: Value = serde_json::from_str(&sandmill_api::openapi(&[])).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
     let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
         let is_open = path.starts_with("/api/auth/");
