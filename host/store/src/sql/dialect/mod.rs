@@ -5,6 +5,7 @@
 //! - `{lock present t}`: rows that are read cannot be deleted until the transaction ends.
 //! - `{path like $n}`: whether the column is like a glob, where `*` stands for any characters and nothing else for another.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
+//! - `{any $n}`: after a column, whether it is one of the bytes in a bound [`Value::List`].
 
 pub(super) mod at_once;
 pub(super) mod postgres;
