@@ -287,3 +287,6 @@ fn skipped(run: &NewRun, other: RunId, delivery: &TriggerDelivery) -> FinishedRu
         outcome: Outcome::failed(OutcomeKind::Skipped, RunError::new("skipped", reason)),
     }
 }
+
+#[cfg(test)]
+mod tests;

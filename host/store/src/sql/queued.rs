@@ -174,7 +174,7 @@ async fn is_alive(conn: &mut Conn<'_>, node: Incarnation, known: &mut HashMap<In
 pub(super) async fn accept(conn: &mut Conn<'_>, runs: &[(&NewRun, bool)]) -> Result<(), StoreError> {
     let mut rows = Vec::with_capacity(runs.len());
     for (run, is_held) in runs {
-        let standing = match is_held {
+        let standing = match *is_held {
             true => Standing { state: State::Held, ..Standing::default() },
             false => standing(conn, run, run.created_at).await?,
         };

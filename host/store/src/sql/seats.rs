@@ -47,7 +47,7 @@ impl Seats for Sql {
     fn give_back(&self, node: Incarnation, mut seats: Vec<Seat>) -> BoxFuture<'_, Result<(), StoreError>> {
         const GIVE_BACK: &str = "UPDATE seats SET node = NULL, state = 0
             WHERE workspace = $1 AND path = $2 AND number = $3 AND node = $4 AND fence = $5";
-        seats.sort_by(|one, other| one.key.cmp(&other.key));
+        seats.sort_by_cached_key(|seat| seat.key.clone());
         Box::pin(self.db.write((node, seats), |(node, seats), mut conn| {
             Box::pin(async move {
                 for Seat { key, fence, .. } in seats {
@@ -59,7 +59,7 @@ impl Seats for Sql {
     }
 
     fn report(&self, node: Incarnation, mut statuses: Vec<(Seat, SeatStatus)>) -> BoxFuture<'_, Result<(), StoreError>> {
-        statuses.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        statuses.sort_by_cached_key(|(seat, _)| seat.key.clone());
         Box::pin(self.db.write((node, statuses), |(node, statuses), conn| Box::pin(report(*node, statuses, conn))))
     }
 
