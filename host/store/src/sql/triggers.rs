@@ -75,7 +75,7 @@ impl Triggers for Sql {
     ) -> BoxFuture<'a, Result<Vec<Trigger>, StoreError>> {
         let after = after.map_or_else(String::new, ToString::to_string);
         Box::pin(self.db.read((workspace, filter.clone(), after, limit), |(workspace, filter, after, limit), conn| {
-            Box::pin(list(*workspace, filter, (after, *limit), conn))
+            Box::pin(list(*workspace, filter, (after.as_str(), *limit), conn))
         }))
     }
 

@@ -17,7 +17,7 @@ use sandmill_store::{
 };
 
 use crate::{
-    fixture::{Database, claim, complete, finished, ids, join, json, line, on_both, path, tick, workspace},
+    fixture::{Database, claim, complete, finished, ids, join, json, on_both, path, tick, workspace},
     triggers::{AT, deliver, delivery, item, put, run, status, trigger},
 };
 

@@ -156,10 +156,10 @@ async fn seats_are_free_once_a_life_ends(database: Database) {
         assert_eq!(take(&store, node, 1).await.len(), 1, "{end}");
         assert_eq!(free().await, 0);
         match end {
-            "bury" => drop(store.nodes.bury(now.plus(LEASE * 2)).await.unwrap()),
-            "leave" => drop(store.nodes.leave(node).await.unwrap()),
+            "bury" => assert_eq!(store.nodes.bury(now.plus(LEASE * 2)).await.unwrap(), 0),
+            "leave" => assert_eq!(store.nodes.leave(node).await.unwrap(), 0),
             // The same node, started anew.
-            _ => drop(join(&store, "node", tick()).await),
+            _ => assert!(join(&store, "node", tick()).await > node),
         }
         assert_eq!((free().await, store.seats.held(node).await.unwrap()), (1, vec![]), "{end}");
     }
