@@ -18,6 +18,9 @@ use crate::{
 /// Events that are forgotten at once, and rows of what was staged: each may be large.
 const FORGOTTEN_MAX: u32 = 200;
 
+/// Characters of a reason that are kept.
+const REASON_CHARS_MAX: usize = 1_000;
+
 const CAPTURED: i64 = 0;
 const DEAD: i64 = 1;
 
@@ -51,7 +54,10 @@ pub(super) async fn insert(conn: &mut Conn<'_>, events: &[((WorkspaceId, &str), 
         let (state, reason) = match kept_as {
             KeptAs::Captured => (CAPTURED, None),
             // Whatever a source says: what cannot be kept would be delivered again for ever.
-            KeptAs::Dead(reason) => (DEAD, Some(reason.replace('\0', "\u{fffd}"))),
+            KeptAs::Dead(reason) => {
+                let shown = |character| if character == '\0' { char::REPLACEMENT_CHARACTER } else { character };
+                (DEAD, Some(reason.chars().take(REASON_CHARS_MAX).map(shown).collect::<String>()))
+            }
         };
         rows.extend(values![*workspace, *path, id.0, state, big(*payload_bytes), reason]);
         let mut values = queued::event_values(event)?;
