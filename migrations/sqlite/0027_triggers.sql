@@ -45,7 +45,7 @@ CREATE TABLE seats (
     number INTEGER NOT NULL,
     -- of the trigger, as it was saved last: whoever listens by another begins anew
     revision INTEGER NOT NULL,
-    -- its incarnation: the lease ends with that life; NULL: free
+    -- its incarnation: the lease ends with that life; NULL: free; 0: shut, because the trigger is off
     node INTEGER,
     -- grows with each time that it is taken
     fence INTEGER NOT NULL,
@@ -84,6 +84,9 @@ CREATE INDEX trigger_events_by_age ON trigger_events (id);
 CREATE TABLE staged_state (
     workspace BLOB NOT NULL,
     run BLOB NOT NULL,
+    -- whose state it is to be: a script's, for a trigger
+    path TEXT NOT NULL,
+    trigger TEXT NOT NULL,
     key BLOB NOT NULL,
     value TEXT,
     PRIMARY KEY (workspace, run, key)

@@ -301,6 +301,7 @@ impl LiveRun {
             status: if self.is_asleep { RunStatus::Suspended } else { RunStatus::Running },
             outcome: None,
             trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
+            trigger_path: run.input.trigger().and_then(|trigger| trigger.path.clone()),
             attempt: self.start.attempt,
             run_as: run.run_as.to_string(),
             created_at: run.created_at,

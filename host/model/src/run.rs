@@ -222,6 +222,8 @@ pub struct RunSummary {
     pub status: RunStatus,
     pub outcome: Option<OutcomeKind>,
     pub trigger_kind: Option<String>,
+    /// Of a trigger that is configured.
+    pub trigger_path: Option<Arc<str>>,
     pub attempt: u32,
     pub run_as: String,
     pub created_at: Timestamp,

@@ -24,6 +24,8 @@ pub struct RunFilter {
     pub status: Option<RunStatus>,
     pub outcome: Option<OutcomeKind>,
     pub trigger_kind: Option<String>,
+    /// Of a trigger that is configured.
+    pub trigger_path: Option<ScriptPath>,
     pub tag: Option<String>,
     pub run_as: Option<String>,
     pub cause: Option<Cause>,
@@ -41,14 +43,15 @@ impl RunFilter {
     /// Whether a run that is in no table yet is looked for.
     #[must_use]
     pub fn fits(&self, run: &RunSummary) -> bool {
-        let Self { path, within, phase, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, created_from, created_before } =
-            self;
+        let Self { path, within, phase, status, outcome, trigger_kind, trigger_path, .. } = self;
+        let Self { tag, run_as, cause, label, is_dead, created_from, created_before, .. } = self;
         path.as_ref().is_none_or(|path| *path == run.path)
             && within.iter().all(|reaches| reaches.iter().any(|reach| auth::reaches(reach, run.path.as_str())))
             && phase.is_none_or(|phase| run.status.has_ended() == (phase == Phase::Ended))
             && status.is_none_or(|status| status == run.status)
             && outcome.is_none_or(|outcome| run.outcome == Some(outcome))
             && trigger_kind.as_ref().is_none_or(|kind| run.trigger_kind.as_ref() == Some(kind))
+            && trigger_path.as_ref().is_none_or(|path| run.trigger_path.as_deref() == Some(path.as_str()))
             && tag.as_ref().is_none_or(|tag| **tag == *run.tag)
             && run_as.as_ref().is_none_or(|identity| *identity == run.run_as)
             && cause.is_none_or(|cause| run.cause == Some(cause))

@@ -1,6 +1,6 @@
 //! State: JSON that a script keeps from one run to the next, per script and trigger.
 
-use sandmill_model::{BoxFuture, JsonText, ScriptPath, Timestamp, WorkspaceId};
+use sandmill_model::{BoxFuture, JsonText, RunId, ScriptPath, Timestamp, WorkspaceId};
 
 use crate::StoreError;
 
@@ -16,13 +16,24 @@ pub struct StateScope {
 /// Keys in one scope.
 pub const KEYS_MAX: u32 = 10_000;
 
+/// Keys that one run stages.
+pub const STAGED_KEYS_MAX: u32 = 1_000;
+
+/// A run whose writes are kept apart: they become the state of `scope` with the delivery that
+/// [adopts](crate::triggers::TriggerDelivery::adopts_state_of) them, or are forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Staging {
+    pub scope: StateScope,
+    pub run: RunId,
+}
+
 /// What came of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Yes,
     /// Compare-and-swap found something else.
     No,
-    /// The scope has `KEYS_MAX` keys already and this would be one more.
+    /// The scope has `KEYS_MAX` keys already and this would be one more; of what a run stages, it has `STAGED_KEYS_MAX`.
     TooManyKeys,
 }
 
@@ -48,6 +59,27 @@ pub trait State: Send + Sync + 'static {
     fn keys<'a>(
         &'a self,
         scope: &'a StateScope,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
+
+    /// As the run sees it: what it staged, else what is stored.
+    fn get_staged<'a>(&'a self, of: &'a Staging, key: &'a str) -> BoxFuture<'a, Result<Option<JsonText>, StoreError>>;
+
+    /// As [`State::put`], but what is expected is what the run sees, and what is written only that run sees until it is adopted.
+    fn stage<'a>(
+        &'a self,
+        of: &'a Staging,
+        key: &'a str,
+        expected: Option<Expected>,
+        value: Option<JsonText>,
+    ) -> BoxFuture<'a, Result<Written, StoreError>>;
+
+    /// As [`State::keys`], as the run sees them.
+    fn keys_staged<'a>(
+        &'a self,
+        of: &'a Staging,
         prefix: &'a str,
         after: Option<&'a str>,
         limit: u32,

@@ -1,6 +1,6 @@
 //! Triggers that are configured: what they are, what becomes of their events.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sandmill_model::{
@@ -15,8 +15,14 @@ use crate::{StoreError, nodes::Incarnation, seats::SeatKey};
 pub const TRIGGERS_MAX: u32 = 10_000;
 /// Bytes of a config as JSON.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
-/// Captured events, and dead ones, that are kept of one trigger; the oldest go first.
+/// Captured events that are kept of one trigger, and as many dead ones; the oldest go first.
 pub const EVENTS_KEPT_MAX: u32 = 1_000;
+/// Bytes of a kept event's payload that lists show.
+pub const PAYLOAD_START_BYTES: u32 = 1_024;
+/// How long kept events stay.
+pub const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long what runs staged stays that nobody adopts: longer than anybody waits for their result.
+pub const STAGED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A trigger as it is stored. The config has references in the place of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +103,7 @@ pub enum Delivered {
         is_held: bool,
         overlap: Overlap,
     },
-    /// With the outcome `skipped`; its `run.dedup` is kept, so it is recorded once.
+    /// With the outcome `skipped`, and the reason as its error; its `run.dedup` is kept, so it is recorded once.
     Skipped(Box<FinishedRun>),
     /// It starts no run.
     Kept(Box<KeptEvent>),
@@ -111,7 +117,9 @@ pub struct TriggerDelivery {
     /// None: a request, which nobody fences.
     pub lease: Option<SeatLease>,
     pub items: Vec<Delivered>,
+    /// Not kept while an item is answered with [`ItemReceipt::Repeats`]: give it once more with what is made of that item.
     pub cursor: Option<Cursor>,
+    /// As the cursor.
     pub adopts_state_of: Option<RunId>,
     pub now: Timestamp,
 }
@@ -132,7 +140,7 @@ pub enum ItemReceipt {
     Duplicate(RunId),
     /// Of a batch: these keys (0: `run.dedup`, then `also`) are those of other runs. Nothing was written for this item: make it again without them.
     Repeats(Vec<(usize, RunId)>),
-    /// Because of its overlap it was recorded as skipped; these other runs have not ended.
+    /// Because of its overlap it was recorded as skipped; this other run has not ended.
     Overlaps(RunId),
     Kept,
 }
@@ -175,7 +183,7 @@ pub enum KeptAs {
 pub struct KeptSummary {
     pub id: TriggerEventId,
     pub metadata: JsonText,
-    /// The first bytes.
+    /// The first [`PAYLOAD_START_BYTES`].
     pub payload_start: Bytes,
     pub payload_bytes: u64,
     pub kept_as: KeptAs,
@@ -244,8 +252,9 @@ pub trait Triggers: Send + Sync + 'static {
         id: TriggerEventId,
     ) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Forgets kept events from before `before`, and staged state of runs from before it; some hundreds at most; returns how many.
-    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Forgets kept events that are older than [`EVENTS_KEPT`], and staged state of runs that are older than [`STAGED_KEPT`]; some hundreds at most;
+    /// returns how many.
+    fn forget(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Cursor of a seat.
     fn cursor(&self, seat: SeatKey) -> BoxFuture<'_, Result<Option<Cursor>, StoreError>>;

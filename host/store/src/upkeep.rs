@@ -29,6 +29,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Steps by which one look forgets what was deleted long ago; what is left is for the next.
 const FORGET_STEPS_MAX: usize = 10_000;
+/// The same for old events of triggers; within the time that the work is a node's without a sign.
+const EVENT_STEPS_MAX: usize = 50;
 /// How often objects are looked through: each of them is.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// An object this old is there for good: its run's record is written within moments, or the object is written again.
@@ -126,6 +128,7 @@ impl Service {
             return Ok(done);
         }
         self.store.usage.forget(now).await?;
+        self.forget_events(now, shutdown).await?;
         if !self.forget_deleted(before(now, USAGE_KEPT), shutdown).await? {
             return Ok(done);
         }
@@ -181,6 +184,18 @@ impl Service {
     async fn hold(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         self.store.retention.hold(DUTY, Arc::clone(&self.options.node), now, now.plus(HOLD)).await
+    }
+
+    /// Forgets old events of triggers, in small steps.
+    async fn forget_events(&self, now: Timestamp, shutdown: &CancellationToken) -> Result<(), StoreError> {
+        for _ in 0..EVENT_STEPS_MAX {
+            let began = Instant::now();
+            if self.store.triggers.forget(now).await? == 0 || shutdown.is_cancelled() {
+                break;
+            }
+            tokio::time::sleep(began.elapsed().clamp(PAUSE_MIN, PAUSE_MAX)).await;
+        }
+        Ok(())
     }
 
     /// Forgets workspaces that were deleted long ago, in small steps, and as many as one look may; false if there is no going on.

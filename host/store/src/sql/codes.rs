@@ -96,6 +96,7 @@ mod tests {
     #[test]
     fn statements_name_the_codes_that_are_written() {
         // In the statements of history and in the migrations' partial indexes.
+        assert_eq!(status(RunStatus::Held), 0);
         assert_eq!(status(RunStatus::Queued), 1);
         assert_eq!(status(RunStatus::Running), 3);
         assert_eq!(status(RunStatus::Succeeded), 5);

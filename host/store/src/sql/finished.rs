@@ -45,6 +45,7 @@ const RUNS: Insert = Insert {
         ("labels", Kind::Text),
         ("kept_digest", Kind::Bytes),
         ("kept_bytes", Kind::Int),
+        ("trigger_path", Kind::Text),
     ],
     on_conflict: "ON CONFLICT DO NOTHING",
 };
@@ -106,6 +107,7 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         labels::column(&run.labels)?.into(),
         kept.map(|kept| kept.digest).into(),
         kept.map(|kept| big(kept.bytes)).into(),
+        run.input.trigger().and_then(|trigger| trigger.path.as_ref()).into(),
     ]);
     Ok(())
 }

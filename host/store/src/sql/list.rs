@@ -23,13 +23,13 @@ const SHORT_STRETCH: i64 = 500;
 
 /// Of a [`RunSummary`], in the order of [`read_summary`], as an ended run and as a queued one has them. Numbers: codes.rs.
 pub(super) const ENDED: &str = "id, path, number, version, status, outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
-    started_at, ended_at, tag, cause_kind, cause, labels";
+    started_at, ended_at, tag, cause_kind, cause, labels, trigger_path";
 const QUEUED: &str = "id, path, number, version,
-    CAST(CASE state WHEN 3 THEN CASE asleep WHEN 0 THEN 3 ELSE 4 END WHEN 2 THEN 2 ELSE 1 END AS BIGINT) AS status,
+    CAST(CASE state WHEN 3 THEN CASE asleep WHEN 0 THEN 3 ELSE 4 END WHEN 2 THEN 2 WHEN 4 THEN 0 ELSE 1 END AS BIGINT) AS status,
     CAST(NULL AS BIGINT) AS outcome, trigger_kind, attempt, run_as, created_at, scheduled_for,
-    started_at, CAST(NULL AS BIGINT) AS ended_at, tag, cause_kind, cause, labels";
+    started_at, CAST(NULL AS BIGINT) AS ended_at, tag, cause_kind, cause, labels, trigger_path";
 /// Columns in a summary.
-pub(super) const SUMMARY_COLUMNS: usize = 17;
+pub(super) const SUMMARY_COLUMNS: usize = 18;
 
 pub(super) fn read_summary(row: &Row) -> Result<RunSummary, StoreError> {
     Ok(RunSummary {
@@ -40,6 +40,7 @@ pub(super) fn read_summary(row: &Row) -> Result<RunSummary, StoreError> {
         status: codes::read_status(row.int(4)?)?,
         outcome: row.opt_int(5)?.map(codes::read_outcome).transpose()?,
         trigger_kind: row.opt_text(6)?.map(str::to_owned),
+        trigger_path: row.opt_text(17)?.map(Into::into),
         attempt: row.small_count(7)?,
         run_as: row.text(8)?.to_owned(),
         created_at: row.time(9)?,
@@ -97,17 +98,21 @@ pub(super) async fn list(
     Ok(page)
 }
 
-/// Whether one index of the queue finds what fits: that of all, of what runs, or of causes.
+/// Whether one index of the queue finds what fits: that of all, of what runs, of triggers, or of causes.
 fn is_indexed_in_queue(filter: &RunFilter) -> bool {
-    let RunFilter { path, within, phase: _, status, outcome: _, trigger_kind, tag, run_as, cause: _, label, is_dead: _, .. } = filter;
+    let RunFilter { path, within, phase: _, status, outcome: _, trigger_kind, trigger_path, .. } = filter;
+    let RunFilter { tag, run_as, cause, label, is_dead: _, .. } = filter;
     let unserved = [path.is_some(), !within.is_empty(), trigger_kind.is_some(), tag.is_some(), run_as.is_some(), label.is_some()];
-    matches!(status, None | Some(RunStatus::Running | RunStatus::Suspended)) && unserved.iter().all(|given| !given)
+    // Of triggers there is an index that serves nothing beside them.
+    let is_of_trigger = trigger_path.is_some() && (status.is_some() || cause.is_some());
+    matches!(status, None | Some(RunStatus::Running | RunStatus::Suspended)) && !is_of_trigger && unserved.iter().all(|given| !given)
 }
 
 /// Whether one index of history finds what fits.
 fn is_indexed(filter: &RunFilter) -> bool {
-    let RunFilter { path, within, phase: _, status, outcome, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
-    if !within.is_empty() || outcome.is_some() || trigger_kind.is_some() || run_as.is_some() {
+    let RunFilter { path, within, phase: _, status, outcome, trigger_kind, trigger_path, .. } = filter;
+    let RunFilter { tag, run_as, cause, label, is_dead, .. } = filter;
+    if !within.is_empty() || outcome.is_some() || trigger_kind.is_some() || trigger_path.is_some() || run_as.is_some() {
         return false;
     }
     let is_unusual = status.is_some_and(|status| status.has_ended() && status != RunStatus::Succeeded);
@@ -126,6 +131,7 @@ fn is_indexed(filter: &RunFilter) -> bool {
 fn tables(filter: &RunFilter) -> (Option<&'static str>, bool) {
     let (queued, ended) = match filter.status {
         None => (Some(""), true),
+        Some(RunStatus::Held) => (Some(" AND state = 4"), false),
         Some(RunStatus::Queued) => (Some(" AND state IN (0, 1)"), false),
         Some(RunStatus::Parked) => (Some(" AND state = 2"), false),
         Some(RunStatus::Running) => (Some(" AND state = 3 AND asleep = 0"), false),
@@ -161,7 +167,8 @@ struct Statements {
 
 impl Statements {
     fn new(workspace: WorkspaceId, filter: &RunFilter, before: RunId, lowest: Option<RunId>, limit: u32) -> Self {
-        let RunFilter { path, within, phase: _, status: _, outcome: _, trigger_kind, tag, run_as, cause, label, is_dead, .. } = filter;
+        let RunFilter { path, within, phase: _, status: _, outcome: _, trigger_kind, trigger_path, .. } = filter;
+        let RunFilter { tag, run_as, cause, label, is_dead, .. } = filter;
         let values = values![workspace, before, i64::from(limit) + 1];
         let mut statements = Self { values, lowest: None, label: None, is_dead: *is_dead, conditions: String::new() };
         statements.lowest = lowest.map(|lowest| statements.bind(lowest));
@@ -176,6 +183,9 @@ impl Statements {
         }
         if let Some(kind) = trigger_kind {
             statements.and("trigger_kind", kind.as_str());
+        }
+        if let Some(path) = trigger_path {
+            statements.and("trigger_path", path);
         }
         if let Some(tag) = tag {
             statements.and("tag", tag.as_str());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandmill_model::{BoxFuture, WorkspaceId};
 
-use super::{Sql, claims, dialect::Conn, nodes, value::values, workspaces};
+use super::{Sql, claims, dialect::Conn, nodes, seats, value::values, workspaces};
 use crate::{
     StoreError,
     nodes::Incarnation,
@@ -124,9 +124,8 @@ pub(super) async fn ask(conn: &mut Conn<'_>, of: WorkspaceId, node: Incarnation)
     conn.execute(ASK, values![of, node.0]).await.map(drop)
 }
 
-/// Forgets the places of a life that ends; those of which nobody lives any more, too.
+/// Forgets the places of a life that ends, and frees its seats; those of which nobody lives any more, too.
 pub(super) async fn end(conn: &mut Conn<'_>, node: Incarnation) -> Result<(), StoreError> {
-    conn.execute("DELETE FROM running_places WHERE node = $1 OR node NOT IN (SELECT incarnation FROM nodes)", values![node.0])
-        .await
-        .map(drop)
+    conn.execute("DELETE FROM running_places WHERE node = $1 OR node NOT IN (SELECT incarnation FROM nodes)", values![node.0]).await?;
+    seats::end(conn, node).await
 }

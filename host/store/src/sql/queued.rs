@@ -12,7 +12,8 @@ use sandmill_model::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codes, dedup,
+    codes,
+    dedup::{self, Repeated, Wanted},
     dialect::{Conn, Insert},
     keys::Holder,
     labels, nodes,
@@ -29,6 +30,8 @@ pub(super) enum State {
     Delayed = 1,
     Parked = 2,
     Running = 3,
+    /// It waits for its release, and holds and takes nothing until then.
+    Held = 4,
 }
 
 impl State {
@@ -37,11 +40,12 @@ impl State {
             Self::Ready | Self::Delayed => RunStatus::Queued,
             Self::Parked => RunStatus::Parked,
             Self::Running => RunStatus::Running,
+            Self::Held => RunStatus::Held,
         }
     }
 
     fn read(code: i64) -> Result<Self, StoreError> {
-        [Self::Ready, Self::Delayed, Self::Parked, Self::Running]
+        [Self::Ready, Self::Delayed, Self::Parked, Self::Running, Self::Held]
             .into_iter()
             .find(|state| *state as i64 == code)
             .ok_or_else(|| StoreError::Corrupt(format!("a queued run's state {code}")))
@@ -84,6 +88,7 @@ const QUEUE: Insert = Insert {
         ("event", Kind::Text),
         ("origin", Kind::Text),
         ("payload", Kind::Bytes),
+        ("trigger_path", Kind::Text),
     ],
     on_conflict: "",
 };
@@ -133,13 +138,12 @@ pub(super) async fn enqueue(conn: &mut Conn<'_>, runs: &[(&NewRun, Option<Incarn
     let mut rows = Vec::with_capacity(runs.len());
     // Nodes that were asked for, and whether each may take leases.
     let mut alive: HashMap<Incarnation, bool> = HashMap::new();
-    for (run, node) in runs {
-        let mut answer = match &run.dedup {
-            Some(key) => dedup::claim(conn, run, key).await?,
-            None => Enqueued::New,
-        };
+    let wanted: Vec<Wanted<'_>> = runs.iter().map(|(run, _)| Wanted { run, also: &[] }).collect();
+    let repeated = dedup::claim(conn, &wanted).await?;
+    for ((run, node), repeated) in runs.iter().zip(repeated) {
+        let mut answer = repeated.first().map_or(Enqueued::New, Repeated::as_answer);
         if answer == Enqueued::New {
-            let mut standing = standing(conn, run).await?;
+            let mut standing = standing(conn, run, run.created_at).await?;
             let node = node.filter(|_| standing.state == State::Ready);
             if let Some(node) = node
                 && is_alive(conn, node, &mut alive).await?
@@ -166,12 +170,51 @@ async fn is_alive(conn: &mut Conn<'_>, node: Incarnation, known: &mut HashMap<In
     Ok(is_alive)
 }
 
-async fn standing(conn: &mut Conn<'_>, run: &NewRun) -> Result<Standing, StoreError> {
-    if run.scheduled_for > run.created_at {
+/// Writes runs that are new, and whether each waits for its release.
+pub(super) async fn accept(conn: &mut Conn<'_>, runs: &[(&NewRun, bool)]) -> Result<(), StoreError> {
+    let mut rows = Vec::with_capacity(runs.len());
+    for (run, is_held) in runs {
+        let standing = match *is_held {
+            true => Standing { state: State::Held, ..Standing::default() },
+            false => standing(conn, run, run.created_at).await?,
+        };
+        rows.push((*run, standing, None));
+    }
+    insert(conn, &rows).await
+}
+
+/// Lets a held run go that the transaction has locked: it stands as if it were accepted now, and so long as it was held its time did not run.
+pub(super) async fn release(conn: &mut Conn<'_>, held: Queued, now: Timestamp) -> Result<(), StoreError> {
+    let run = held.run;
+    let Standing { state, keys_held, waits_for, has_place, due_at } = standing(conn, &run, now).await?;
+    let ends_by = run.policy.ends_by.map(|end| end.plus(now.since(run.created_at)));
+    let due_at = due_at.unwrap_or_else(|| run.scheduled_for.max(now));
+    let run = NewRun { policy: Arc::new(Policy { ends_by, ..Policy::clone(&run.policy) }), ..run };
+    conn.execute(
+        "UPDATE queue SET state = $3, keys_held = $4, waits_for = $5, has_place = $6, due_at = $7, ends_by = $8, policy = $9
+         WHERE workspace = $1 AND id = $2",
+        values![
+            run.workspace,
+            run.id,
+            state as i64,
+            keys_held as i64,
+            waits_for,
+            i64::from(has_place),
+            due_at,
+            ends_by,
+            Terms::column(&run)?
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn standing(conn: &mut Conn<'_>, run: &NewRun, now: Timestamp) -> Result<Standing, StoreError> {
+    if run.scheduled_for > now {
         return Ok(Standing { state: State::Delayed, ..Standing::default() });
     }
     let (keys, rates) = (&*run.policy.keys, &*run.policy.rates);
-    Lacking { workspace: run.workspace, keys, rates, keys_held: 0, has_place: false }.take(conn, run.created_at).await
+    Lacking { workspace: run.workspace, keys, rates, keys_held: 0, has_place: false }.take(conn, now).await
 }
 
 /// Writes a run that a node executes already.
@@ -214,7 +257,8 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing, Option<Lease>)]
             run.cause.map(|cause| cause.run),
             labels::column(&run.labels)?,
             i64::from(standing.has_place),
-            run.policy.ends_by,
+            // What is held is never overdue.
+            run.policy.ends_by.filter(|_| standing.state != State::Held),
         ]);
         let input = input_values(&run.input)?;
         if input.iter().map(Value::len_bytes).sum::<usize>() <= INPUT_BYTES_INLINE_MAX {
@@ -226,6 +270,7 @@ async fn insert(conn: &mut Conn<'_>, runs: &[(&NewRun, Standing, Option<Lease>)]
             inputs.extend(values![run.workspace, run.id]);
             inputs.extend(input);
         }
+        queue.push(run.input.trigger().and_then(|trigger| trigger.path.as_ref()).into());
     }
     conn.insert(&QUEUE, queue).await?;
     if !inputs.is_empty() {
@@ -453,6 +498,10 @@ pub(super) async fn lock(conn: &mut Conn<'_>, workspace: WorkspaceId, id: RunId)
 }
 
 impl Queued {
+    pub(super) fn is_held(&self) -> bool {
+        self.state == State::Held
+    }
+
     /// The keys that it holds.
     pub(super) fn holder(&self) -> Holder {
         let keys = self.run.policy.keys.iter().take(self.keys_held).cloned().collect();
@@ -474,6 +523,7 @@ impl Queued {
                 status: if self.state == State::Running && self.is_asleep { RunStatus::Suspended } else { self.state.status() },
                 outcome: None,
                 trigger_kind: run.input.trigger().map(|trigger| trigger.kind.to_string()),
+                trigger_path: run.input.trigger().and_then(|trigger| trigger.path.clone()),
                 attempt: self.attempt,
                 run_as: run.run_as.to_string(),
                 created_at: run.created_at,

@@ -17,7 +17,7 @@ use crate::{
     workspaces::Workspaces as _,
 };
 
-fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
+pub(super) fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
     let now = SystemClock.now();
     NewRun {
         id: RunId::new(now),

@@ -1,12 +1,16 @@
 //! Transactions that take keys, rates, dedup keys or state of many runs take turns first, each for all that it knows of: locking the rows themselves in
-//! the order of the runs, two of them could wait for each other.
+//! the order of the runs, two of them could wait for each other. After its turns a transaction locks triggers, nodes, and seats, each in
+//! their order, and then all else.
 //!
 //! A turn is of a bucket, not of a key: the database's table of locks is bounded. What is handed on to runs with further keys is not known
 //! beforehand; where that still makes two wait for each other, the database ends one, which is tried again.
 
 use std::collections::BTreeSet;
 
-use sandmill_model::{Digest, WorkspaceId, run::NewRun};
+use sandmill_model::{
+    Digest, ScriptPath, WorkspaceId,
+    run::{Dedup, NewRun},
+};
 
 use super::{dialect::Conn, value::values};
 use crate::{StoreError, state::StateScope};
@@ -27,12 +31,22 @@ impl Turns {
     /// What accepting `run` needs.
     pub(super) fn accepts(&mut self, run: &NewRun) {
         if let Some(dedup) = &run.dedup {
-            self.add(run.workspace, &[b"dedup", dedup.scope.as_bytes(), dedup.key.as_bytes()]);
+            self.claims(run.workspace, dedup);
         }
         for rate in &run.policy.rates {
             self.add(run.workspace, &[b"rate", rate.name.as_bytes()]);
         }
         self.ends(run);
+    }
+
+    /// What claiming a dedup key needs.
+    pub(super) fn claims(&mut self, workspace: WorkspaceId, dedup: &Dedup) {
+        self.add(workspace, &[b"dedup", dedup.scope.as_bytes(), dedup.key.as_bytes()]);
+    }
+
+    /// What looking needs whether runs of a trigger have ended.
+    pub(super) fn overlaps(&mut self, workspace: WorkspaceId, trigger: &ScriptPath) {
+        self.add(workspace, &[b"overlap", trigger.as_str().as_bytes()]);
     }
 
     /// What writing state needs.

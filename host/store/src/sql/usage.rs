@@ -177,6 +177,11 @@ impl UsageCounters for Sql {
             + (SELECT COALESCE(SUM(octet_length(key) + octet_length(value)), 0) FROM state WHERE workspace = $1)
             + (SELECT COALESCE(SUM(octet_length(fields) + COALESCE(octet_length(sealed), 0)), 0) FROM resources WHERE workspace = $1)
             + (SELECT COALESCE(SUM(COALESCE(octet_length(text), 0) + COALESCE(octet_length(sealed), 0)), 0) FROM variables WHERE workspace = $1)
+            + (SELECT COALESCE(SUM(octet_length(config) + octet_length(options) + octet_length(description)), 0) FROM triggers WHERE workspace = $1)
+            + (SELECT COALESCE(SUM(octet_length(event) + octet_length(origin) + COALESCE(octet_length(payload), 0)), 0)
+                FROM trigger_events WHERE workspace = $1)
+            + (SELECT COALESCE(SUM(COALESCE(octet_length(cursor), 0)), 0) FROM seats WHERE workspace = $1)
+            + (SELECT COALESCE(SUM(octet_length(key) + COALESCE(octet_length(value), 0)), 0) FROM staged_state WHERE workspace = $1)
             AS BIGINT)";
         Box::pin(self.db.read(workspace, |workspace, mut conn| {
             Box::pin(async move { conn.row(STORED, values![*workspace]).await?.map_or(Ok(0), |row| row.count(0)) })

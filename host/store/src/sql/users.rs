@@ -148,7 +148,8 @@ pub(super) async fn is_free(name: &Name, conn: &mut Conn<'_>) -> Result<bool, St
         .row(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM scripts WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)
                  OR EXISTS (SELECT 1 FROM resources WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)
-                 OR EXISTS (SELECT 1 FROM variables WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)",
+                 OR EXISTS (SELECT 1 FROM variables WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)
+                 OR EXISTS (SELECT 1 FROM triggers WHERE substr(path, 1, 2) = 'u/' AND path >= $1 AND path < $2)",
             values![format!("u/{name}/"), format!("u/{name}0")],
         )
         .await?;

@@ -26,6 +26,8 @@ pub(super) enum Value {
     Bytes(Option<Vec<u8>>),
     /// Keys of runs, for `{keys $n}` in a statement.
     Keys(Vec<RunKey>),
+    /// Any bytes, for `{any $n}` in a statement.
+    List(Vec<Vec<u8>>),
 }
 
 /// Workspace and run id, one after the other.
@@ -46,6 +48,7 @@ impl Value {
             Self::Text(text) => text.as_ref().map_or(0, |text| text.len()),
             Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
             Self::Keys(keys) => keys.len() * 32,
+            Self::List(list) => list.iter().map(Vec::len).sum(),
         }
     }
 

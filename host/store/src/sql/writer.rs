@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     db::Work,
-    dead_letters,
+    dead_letters, deliveries,
     dialect::{self, Conn},
     finished, keys, queue, queued, removal,
     turns::Turns,
@@ -29,6 +29,7 @@ use crate::{
     StoreError,
     nodes::Incarnation,
     queue::{Completion, Enqueued, Logged},
+    triggers::{DeliveryAnswer, TriggerDelivery},
 };
 
 /// Operations in one transaction.
@@ -54,6 +55,7 @@ enum Command {
         runs: Vec<Completion>,
         reply: Reply<Vec<RunId>>,
     },
+    Deliver(Box<TriggerDelivery>, Turns, Reply<DeliveryAnswer>),
     Call(Box<dyn Operation>, Turns),
 }
 
@@ -92,6 +94,8 @@ impl<D: Send + Sync, T: Send> Operation for Call<D, T> {
 struct Done {
     /// For each run that was to be enqueued, in order.
     enqueued: std::vec::IntoIter<Enqueued>,
+    /// For each delivery, in order.
+    delivered: std::vec::IntoIter<DeliveryAnswer>,
     /// Runs whose completion counted.
     moved: HashSet<RunKey>,
 }
@@ -105,6 +109,10 @@ impl Command {
                 let ids = runs.iter().map(|each| &each.done.run).filter(|run| all.moved.remove(&run_key(run.workspace, run.id)));
                 ids.map(|run| run.id).collect()
             }))),
+            Self::Deliver(_, _, reply) => {
+                let unanswered = || StoreError::Other("a delivery without an answer".to_owned());
+                let _ = reply.send(result.and_then(|done| done.delivered.next().ok_or_else(unanswered)));
+            }
             Self::Call(operation, _) => operation.answer(result.map(drop)),
         }
     }
@@ -151,6 +159,11 @@ impl Writer {
 
     pub(super) async fn complete(&self, lease: Incarnation, runs: Vec<Completion>) -> Result<Vec<RunId>, StoreError> {
         self.send(|reply| Command::Complete { lease, runs, reply }).await
+    }
+
+    /// `turns`: for all that the delivery may need.
+    pub(super) async fn deliver(&self, delivery: TriggerDelivery, turns: Turns) -> Result<DeliveryAnswer, StoreError> {
+        self.send(|reply| Command::Deliver(Box::new(delivery), turns, reply)).await
     }
 
     pub(super) async fn call<D, T>(&self, data: D, turns: Turns, work: Work<D, T>) -> Result<T, StoreError>
@@ -282,7 +295,7 @@ async fn begin(conn: &mut Conn<'_>) -> Result<(), StoreError> {
 /// `part`: of counters, the one that nobody else writes at the same time.
 async fn apply(conn: &mut Conn<'_>, commands: &mut [Command], part: i64) -> Result<Done, StoreError> {
     turns(commands).wait(conn).await?;
-    let (mut enqueued, mut appended) = (Vec::new(), Vec::new());
+    let (mut enqueued, mut appended, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
     let mut completed: Vec<(Incarnation, Completed<'_>)> = Vec::new();
     for command in commands.iter() {
         match command {
@@ -295,16 +308,20 @@ async fn apply(conn: &mut Conn<'_>, commands: &mut [Command], part: i64) -> Resu
                 });
                 completed[index].1.add(runs);
             }
+            Command::Deliver(delivery, ..) => deliveries.push(&**delivery),
             Command::Call(..) => {}
         }
     }
+    // First, for it locks seats.
+    let delivered = deliveries::write(conn, &deliveries, part).await?.into_iter();
     // A run of the fast lane may end after its workspace: what is written of it would be there for ever.
     let of: BTreeSet<WorkspaceId> = appended.iter().map(|(done, _): &(&FinishedRun, Logged)| done.run.workspace).collect();
     let gone = removal::gone(conn, of).await?;
     if !gone.is_empty() {
         appended.retain(|(done, _)| !gone.contains(&done.run.workspace));
     }
-    let mut done = Done { enqueued: queued::enqueue(conn, &enqueued).await?.into_iter(), moved: HashSet::new() };
+    let enqueued = queued::enqueue(conn, &enqueued).await?.into_iter();
+    let mut done = Done { enqueued, delivered, moved: HashSet::new() };
     let mut holders = Vec::new();
     let mut tally = Tally::default();
     let (mut failed, mut handlers) = (Vec::new(), Vec::new());
@@ -361,7 +378,7 @@ fn turns(commands: &[Command]) -> Turns {
                     }
                 }
             }
-            Command::Call(_, own) => turns.join(own),
+            Command::Deliver(_, own, _) | Command::Call(_, own) => turns.join(own),
             Command::Append(..) => {}
         }
     }

@@ -57,6 +57,7 @@ impl FilterQuery {
                 OutcomeKind::ALL.map(OutcomeKind::name).join(", ")
             })?,
             trigger_kind: plain("trigger", self.trigger.as_ref())?,
+            trigger_path: None,
             tag: plain("tag", self.tag.as_ref())?,
             run_as: plain("run_as", self.run_as.as_ref())?,
             cause: self.cause()?,

@@ -102,7 +102,7 @@ fn value(value: &Value) -> Option<types::Value> {
         Value::Text(Some(text)) => types::Value::Text(text.to_string()),
         Value::Bytes(Some(bytes)) => types::Value::Blob(bytes.clone()),
         Value::Int(None) | Value::Text(None) | Value::Bytes(None) => types::Value::Null,
-        Value::Keys(_) => return None,
+        Value::Keys(_) | Value::List(_) => return None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! - `{lock present t}`: rows that are read cannot be deleted until the transaction ends.
 //! - `{path like $n}`: whether the column is like a glob, where `*` stands for any characters and nothing else for another.
 //! - `{keys $n}`: a table of (workspace, run id) from one bound [`Value::Keys`].
+//! - `{any $n}`: after a column, whether it is one of the bytes in a bound [`Value::List`].
 
 pub(super) mod at_once;
 pub(super) mod postgres;
@@ -45,6 +46,18 @@ impl Insert {
     }
 }
 
+#[cfg(test)]
+tokio::task_local! {
+    /// Statements of a test's own task; rows that are inserted together are one.
+    pub(in crate::sql) static STATEMENTS: std::cell::Cell<usize>;
+}
+
+/// Counts a statement, in tests.
+fn note_statement() {
+    #[cfg(test)]
+    let _ = STATEMENTS.try_with(|statements| statements.set(statements.get() + 1));
+}
+
 impl Conn<'_> {
     /// The same connection, lent on.
     pub(super) fn reborrow(&mut self) -> Conn<'_> {
@@ -64,6 +77,7 @@ impl Conn<'_> {
 
     /// Runs a statement; returns how many rows it changed.
     pub(super) async fn execute(&mut self, template: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        note_statement();
         match self {
             Self::Sqlite(conn) => sqlite::execute(conn, expand(template, sqlite::word), values).await,
             Self::Postgres(conn) => postgres::execute(conn, expand(template, postgres::word), values).await,
@@ -71,6 +85,7 @@ impl Conn<'_> {
     }
 
     pub(super) async fn rows(&mut self, template: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        note_statement();
         match self {
             Self::Sqlite(conn) => sqlite::rows(conn, expand(template, sqlite::word), values).await,
             Self::Postgres(conn) => postgres::rows(conn, expand(template, postgres::word), values).await,
@@ -84,6 +99,7 @@ impl Conn<'_> {
 
     /// Inserts rows; `values` holds them one after the other, each with a value for every column.
     pub(super) async fn insert(&mut self, insert: &Insert, values: Vec<Value>) -> Result<(), StoreError> {
+        note_statement();
         debug_assert_eq!(values.len() % insert.columns.len(), 0, "rows of {}", insert.table);
         match self {
             Self::Sqlite(conn) => sqlite::insert(conn, insert, values).await,

@@ -113,6 +113,8 @@ pub(in crate::sql) async fn listen(pool: &PgPool, channel: &str) -> Result<BoxSt
 pub(super) fn word(name: &str) -> String {
     if let Some(bind) = name.strip_prefix("keys ") {
         format!("(SELECT substring(key FROM 1 FOR 16), substring(key FROM 17) FROM unnest({bind}::bytea[]) AS keys (key))")
+    } else if let Some(bind) = name.strip_prefix("any ") {
+        format!("= ANY({bind}::bytea[])")
     } else if let Some((column, bind)) = name.split_once(" like ") {
         format!(r"{column} LIKE replace(replace(replace(replace({bind}, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')")
     } else if let Some(table) = name.strip_prefix("lock free ") {
@@ -137,6 +139,7 @@ fn bound<'q>(sql: SqlStr, values: Vec<Value>) -> Result<Bound<'q>, StoreError> {
             Value::Text(value) => query.bind(value),
             Value::Bytes(value) => query.bind(value),
             Value::Keys(keys) => query.bind(keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>()),
+            Value::List(list) => query.bind(list),
         };
     }
     Ok(query)

@@ -12,7 +12,7 @@ use crate::{
     StoreError,
     sql::{
         Durability,
-        value::{Row, RunKey, Value},
+        value::{Row, Value},
     },
 };
 
@@ -62,6 +62,8 @@ pub(in crate::sql) fn options(file: Option<&Path>, durability: Durability) -> Sq
 pub(super) fn word(name: &str) -> String {
     if let Some(bind) = name.strip_prefix("keys ") {
         format!("(SELECT unhex(substr(value, 1, 32)), unhex(substr(value, 33)) FROM json_each({bind}))")
+    } else if let Some(bind) = name.strip_prefix("any ") {
+        format!("IN (SELECT unhex(value) FROM json_each({bind}))")
     } else if let Some((column, bind)) = name.split_once(" like ") {
         // Not LIKE, to which `a` and `A` are the same.
         format!("{column} GLOB replace(replace({bind}, '[', '[[]'), '?', '[?]')")
@@ -77,6 +79,7 @@ fn bind(arguments: &mut SqliteArguments, value: Value) -> Result<(), StoreError>
         Value::Text(value) => arguments.add(value),
         Value::Bytes(value) => arguments.add(value),
         Value::Keys(keys) => arguments.add(hex_array(&keys)),
+        Value::List(list) => arguments.add(hex_array(&list)),
     }
     .map_err(|error| StoreError::Other(error.to_string()))
 }
@@ -90,12 +93,12 @@ fn arguments(values: impl ExactSizeIterator<Item = Value>) -> Result<SqliteArgum
     Ok(arguments)
 }
 
-fn hex_array(keys: &[RunKey]) -> String {
-    let mut text = String::with_capacity(keys.len() * 67 + 2);
+fn hex_array<K: AsRef<[u8]>>(keys: &[K]) -> String {
+    let mut text = String::with_capacity(keys.iter().map(|key| key.as_ref().len() * 2 + 3).sum::<usize>() + 2);
     text.push('[');
     for (index, key) in keys.iter().enumerate() {
         text.push_str(if index > 0 { ",\"" } else { "\"" });
-        for byte in key {
+        for byte in key.as_ref() {
             // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
