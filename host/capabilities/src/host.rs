@@ -181,6 +181,7 @@ mod tests {
             limits: Limits::default(),
             started_at: now,
             run_as: "u/somebody".into(),
+            stages_state: false,
         };
         let asked = Arc::new(Grants { api: vec!["runs:start:f/*".parse().unwrap()], ..Grants::default() });
         let run = RunFacts::of(attempt, Arc::clone(&asked));

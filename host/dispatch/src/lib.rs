@@ -224,6 +224,8 @@ pub struct StartTerms {
     pub asked_by: Option<RunId>,
     /// The stored trigger whose event starts it: its options hold before the manifest's.
     pub trigger: Option<Arc<Trigger>>,
+    /// See [`NewRun::stages_state`](sandmill_model::run::NewRun::stages_state).
+    pub stages_state: bool,
 }
 
 /// How a run is done again.
