@@ -46,7 +46,6 @@ pub(super) struct Terms {
     pub(super) stages_state: bool,
 }
 
-
 impl Terms {
     /// What the column `policy` holds: NULL where nothing was said.
     pub(super) fn column(run: &NewRun) -> Result<Option<String>, StoreError> {
