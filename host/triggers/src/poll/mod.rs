@@ -8,6 +8,7 @@ mod items;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sandmill_model::{
     BoxFuture, JsonText, ScriptPath, Timestamp,
     predicate::check_pointer,
@@ -58,8 +59,12 @@ impl Listener for Poll {
 }
 
 fn timing(config: &Config) -> Result<Timing, ConfigError> {
-    check_pointer(&config.items).map_err(|fault| ConfigError::new("/items", fault))?;
-    config.id.as_deref().map_or(Ok(()), check_pointer).map_err(|fault| ConfigError::new("/id", fault))?;
+    for (name, pointer) in [("/items", Some(&config.items)), ("/id", config.id.as_ref())] {
+        // What is wrong with it would be told with what it is, which may come from a secret.
+        if pointer.is_some_and(|pointer| check_pointer(pointer).is_err()) {
+            return Err(ConfigError::new(name, "no JSON pointer: it starts with `/`, e.g. `/customer/id`, and has at most 256 characters"));
+        }
+    }
     Timing::of(&When {
         cron: &config.cron,
         time_zone: &config.time_zone,
@@ -105,7 +110,7 @@ impl Polled {
     /// An event of the instant, without an item.
     fn bare(&self, decision: &Decision) -> Result<NewEvent, ListenError> {
         let event = Event { instant: self.timing.facts(decision), polled_by: None, index: None, item_id: None };
-        Ok(decision.event(json(&event)?, Vec::new()))
+        Ok(decision.event(json(&event)?, Bytes::new()))
     }
 
     async fn ask(&self, decision: &Decision, inbox: &Inbox) -> Result<Answered, ListenError> {
@@ -130,7 +135,7 @@ impl Polled {
         }
         let instant = self.timing.facts(decision);
         let mut event = Event { instant, polled_by: Some(answered.run.to_string()), index: None, item_id: None };
-        let of_item = |(index, item): (usize, JsonText)| {
+        let of_item = |(index, item): (usize, JsonText)| -> Result<NewEvent, ListenError> {
             event.index = Some(index);
             event.item_id = self.config.id.as_deref().and_then(|pointer| items::id(&item, pointer));
             let dedup_key = event.item_id.as_ref().map(|id| format!("item {id}"));

@@ -117,15 +117,8 @@ fn parse(expression: &str) -> Result<Cron, String> {
     let cron = CronParser::new().parse(expression).map_err(|_| what_is_wrong(expression))?;
     // A field like `,` is read as one without values, and is looked for second by second until the year 5000.
     let pattern = &cron.pattern;
-    let fields = [
-        &pattern.seconds,
-        &pattern.minutes,
-        &pattern.hours,
-        &pattern.days,
-        &pattern.months,
-        &pattern.days_of_week,
-        &pattern.years,
-    ];
+    let fields =
+        [&pattern.seconds, &pattern.minutes, &pattern.hours, &pattern.days, &pattern.months, &pattern.days_of_week, &pattern.years];
     let is_empty = |field: &CronComponent| field.values().is_empty() && !field.has_modifiers();
     if fields.into_iter().any(is_empty) {
         return Err("a field of the cron expression has no value".to_owned());

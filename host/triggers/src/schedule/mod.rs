@@ -64,7 +64,10 @@ fn timing(config: &Config) -> Result<Timing, ConfigError> {
         return Err(ConfigError::new("/catch_up_max", format!("it is from 1 to {RECORDS_MAX}")));
     }
     if config.misfire == Misfire::All && matches!(config.overlap, Overlap::Skip | Overlap::CancelPrevious) {
-        return Err(ConfigError::new("/overlap", "with the misfire policy `all` it is `queue` or `allow`: else only one of those would run"));
+        return Err(ConfigError::new(
+            "/overlap",
+            "with the misfire policy `all` it is `queue` or `allow`: else only one of those would run",
+        ));
     }
     Timing::of(&When {
         cron: &config.cron,

@@ -208,6 +208,3 @@ fn time(text: Option<&str>, pointer: &str) -> Result<Option<Timestamp>, ConfigEr
     let parsed = text.map(str::parse::<Timestamp>).transpose();
     parsed.map_err(|fault| ConfigError::new(pointer, fault.to_string()))
 }
-
-#[cfg(test)]
-mod tests;
