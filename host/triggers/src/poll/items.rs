@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// Items that are found at once: more are not taken.
 pub(super) const ITEMS_MAX: usize = 10_000;
-/// Bytes of what an item is known by; of what is longer, the digest is taken.
+/// Bytes of what an item is known by; of what is longer, or has a NUL, which not every database holds, the digest is taken.
 const ID_BYTES_MAX: usize = 200;
 
 /// The list at `pointer`; null, or nothing there, is an empty one.
@@ -32,7 +32,7 @@ pub(super) fn id(item: &JsonText, pointer: &str) -> Option<String> {
         return None;
     }
     let id = serde_json::from_str::<String>(found).unwrap_or_else(|_| found.to_owned());
-    Some(if id.len() > ID_BYTES_MAX { Digest::of(id.as_bytes()).to_string() } else { id })
+    Some(if id.len() > ID_BYTES_MAX || id.contains('\0') { Digest::of(id.as_bytes()).to_string() } else { id })
 }
 
 /// The text of what is at an RFC 6901 pointer.
@@ -83,6 +83,7 @@ mod tests {
         assert_eq!(id("{}", "/id"), None);
         let long = id(&format!("\"{}\"", "x".repeat(ID_BYTES_MAX + 1)), "").unwrap();
         assert!(long.starts_with("sha256:"));
+        assert!(id(r#""a\u0000b""#, "").unwrap().starts_with("sha256:"));
         assert_eq!(id(&format!("\"{}\"", "x".repeat(ID_BYTES_MAX)), "").unwrap().len(), ID_BYTES_MAX);
     }
 }

@@ -69,7 +69,9 @@ fn many_items_are_several_deliveries_and_the_state_moves_with_the_last() {
     // The second of three fails: nothing is adopted, and what is delivered again is known.
     host.kept.lock().unwrap().fail_after = Some(2);
     assert!(matches!(host.listen::<Poll>(&config, "2026-01-01T01:30:00Z"), Some(Err(ListenError::Transient(_)))));
-    assert_eq!((host.kept.lock().unwrap().events.len(), host.kept.lock().unwrap().adopted.len()), (500, 0));
+    let kept = host.kept.lock().unwrap();
+    assert_eq!((kept.events.len(), kept.adopted.len()), (500, 0));
+    drop(kept);
     assert_eq!(host.listen::<Poll>(&config, "2026-01-01T01:30:00Z"), None);
     let kept = host.kept.lock().unwrap();
     assert_eq!((kept.events.len(), kept.asked.len()), (1_100, 2));

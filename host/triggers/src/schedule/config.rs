@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What becomes of an instant while a run of an earlier one has not ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Overlap {
     /// It is recorded as skipped.
@@ -32,7 +32,7 @@ impl From<Overlap> for trigger::Overlap {
 }
 
 /// What becomes of instants that came while nothing could be started. Those for which no run starts are recorded as skipped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Misfire {
     /// None is made up for.
@@ -45,7 +45,7 @@ pub(crate) enum Misfire {
 }
 
 /// Between which moments it holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Window {
     /// RFC 3339. An instant at this moment is the first.
@@ -60,7 +60,8 @@ pub(crate) struct Config {
     /// Five fields (minutes, hours, days of the month, months, weekdays), six with seconds before them, or seven with years after them. `L`, `W`,
     /// `#`, names of months and weekdays, and `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly` are known.
     pub(crate) cron: String,
-    /// Of the IANA database, such as `Europe/Zurich`.
+    /// Of the IANA database, such as `Europe/Zurich`. Where its clock leaves out an hour or shows one twice, an expression that fires in every hour follows
+    /// real time. Any other fires once for each time on the clock: at the end of what is left out, in the first of what comes twice.
     #[serde(default = "utc")]
     pub(crate) time_zone: String,
     /// Each run starts up to so much later than its instant, always equally much for the same instant, and before the next one. At most a day.
@@ -75,7 +76,8 @@ pub(crate) struct Config {
     pub(crate) overlap: Overlap,
     #[serde(default)]
     pub(crate) misfire: Misfire,
-    /// From 1 to 1000.
+    /// From 1 to 1000. An instant is missed if nothing could be started for a minute after it was due; of those that are older than the last
+    /// thousand there is one record for all.
     #[serde(default = "catch_up_max")]
     pub(crate) catch_up_max: usize,
     /// What the script is started with. The texts `$scheduled_for`, `$local_time`, `$local_date`, `$previous` and `$next` stand for what is so called.
