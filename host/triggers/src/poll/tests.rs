@@ -109,3 +109,15 @@ fn after_a_pause_it_looks_once() {
     assert_eq!(skipped, [true, true, true, true, false]);
     assert_eq!(host.kept.lock().unwrap().asked.len(), 1);
 }
+
+#[test]
+fn a_script_that_takes_longer_than_its_interval_is_not_asked_for_each_instant() {
+    let mut config = config();
+    config["cron"] = json!("* * * * * *");
+    let host = Jumping::new("2026-01-01T00:00:00.5Z");
+    host.kept.lock().unwrap().answers.push_back(Answer::Json("null"));
+    host.listen::<Poll>(&config, "2026-01-01T00:00:00.6Z");
+    host.pass("2026-01-01T00:00:10.5Z");
+    host.listen::<Poll>(&config, "2026-01-01T00:00:10.6Z");
+    assert_eq!((host.decided().len(), host.kept.lock().unwrap().asked.len()), (10, 1));
+}

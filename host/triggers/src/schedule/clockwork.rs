@@ -9,11 +9,11 @@ use sandmill_model::{
     trigger::{Answered, Delivery, Inbox, ListenError, NewEvent, Receipt, Shutdown},
 };
 
-use super::timing::{Decision, MadeUp, Timing};
+use super::timing::{Decision, Lateness, Timing};
 
 /// What a kind makes of instants.
 pub(crate) trait Work: Send + Sync {
-    fn made_up(&self) -> MadeUp;
+    fn lateness(&self) -> Lateness;
 
     /// Instants of which one delivery is made, at most.
     fn at_once(&self, inbox: &Inbox) -> usize;
@@ -62,7 +62,7 @@ pub(crate) async fn run(timing: &Timing, work: &dyn Work, inbox: &Inbox, stop: &
             }
             continue;
         };
-        let mut decisions = timing.decide((through, now), &inbox.id, work.made_up());
+        let mut decisions = timing.decide((through, now), &inbox.id, work.lateness());
         if decisions.is_empty() {
             decisions.push(Decision::run(next));
         }

@@ -80,7 +80,7 @@ pub(crate) struct Config {
     /// thousand there is one record for all.
     #[serde(default = "catch_up_max")]
     pub(crate) catch_up_max: usize,
-    /// What the script is started with. The texts `$scheduled_for`, `$local_time`, `$local_date`, `$previous` and `$next` stand for what is so called.
+    /// What the script is started with; it is kept with each run, so no secret belongs there. The texts `$scheduled_for`, `$local_time`, `$local_date`, `$previous` and `$next` stand for what is so called.
     #[serde(default)]
     pub(crate) arguments: Map<String, Value>,
     /// Path of a script that is asked for the arguments of each run, with `arguments` as its own. It returns an object, or null: then the

@@ -21,8 +21,12 @@ use sandmill_model::{
 
 use clockwork::{Made, Returned, Work};
 use config::{Config, Event, Misfire, Overlap};
-use timing::{Decision, MadeUp, RECORDS_MAX, Timing, When};
+use timing::{Decision, Lateness, RECORDS_MAX, Timing, When};
 
+/// A run that starts later than this after it was due is a misfire. A node that takes over is there much sooner.
+const MISSED_AFTER: Duration = Duration::from_secs(60);
+/// Bytes of arguments that one delivery has.
+const DELIVERY_BYTES: usize = 4 * 1024 * 1024;
 /// How long a script that is asked for arguments may take, with what it waits for.
 const ASK_MAX: Duration = Duration::from_secs(10 * 60);
 
@@ -45,7 +49,8 @@ impl Listener for Schedule {
 
     fn listen(config: Config, inbox: Inbox, stop: Shutdown) -> BoxFuture<'static, Result<(), ListenError>> {
         Box::pin(async move {
-            let scheduled = Scheduled { timing: timing(&config)?, config };
+            let arguments_bytes = json(&config.arguments)?.as_str().len();
+            let scheduled = Scheduled { timing: timing(&config)?, config, arguments_bytes };
             clockwork::run(&scheduled.timing, &scheduled, &inbox, &stop).await
         })
     }
@@ -81,20 +86,23 @@ fn timing(config: &Config) -> Result<Timing, ConfigError> {
 struct Scheduled {
     timing: Timing,
     config: Config,
+    /// As JSON.
+    arguments_bytes: usize,
 }
 
 impl Work for Scheduled {
-    fn made_up(&self) -> MadeUp {
-        MadeUp(match self.config.misfire {
+    fn lateness(&self) -> Lateness {
+        let made_up = match self.config.misfire {
             Misfire::Skip => 0,
             Misfire::Once => 1,
             Misfire::All => self.config.catch_up_max,
-        })
+        };
+        Lateness { missed_after: MISSED_AFTER, made_up }
     }
 
     fn at_once(&self, inbox: &Inbox) -> usize {
         // What a script answered is kept before it is asked again.
-        if self.config.arguments_from.is_some() { 1 } else { inbox.events_max }
+        if self.config.arguments_from.is_some() { 1 } else { inbox.events_max.min(DELIVERY_BYTES / self.arguments_bytes.max(1)) }
     }
 
     fn make<'a>(&'a self, decisions: &'a [Decision], inbox: &'a Inbox) -> BoxFuture<'a, Result<Made, ListenError>> {

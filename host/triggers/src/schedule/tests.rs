@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{
     testing::{Answer, Jumping, at},
-    timing::MISSED_AFTER,
     *,
 };
 

@@ -15,8 +15,6 @@ use super::{
 
 /// The longest jitter.
 const JITTER_MAX: Duration = Duration::from_secs(24 * 3600);
-/// An instant for which nothing was started so long after it was due is missed. A node that takes over is there much sooner.
-pub(crate) const MISSED_AFTER: Duration = Duration::from_secs(60);
 /// Instants that are decided one by one after a time in which nobody did; those before them are one record.
 pub(crate) const RECORDS_MAX: usize = 1_000;
 /// A cursor that is further ahead was written by a clock that went wrong.
@@ -41,9 +39,14 @@ pub(crate) struct Timing {
     name: String,
 }
 
-/// How many missed instants run, the last ones.
+/// What becomes of instants that are late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MadeUp(pub(crate) usize);
+pub(crate) struct Lateness {
+    /// An instant for which nothing was started so long after it was due is missed.
+    pub(crate) missed_after: Duration,
+    /// So many of those run, the last ones.
+    pub(crate) made_up: usize,
+}
 
 /// What becomes of an instant that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +118,7 @@ impl Timing {
     }
 
     /// What becomes of all that came after `through` and is due by `now`, in their order. None is left out.
-    pub(crate) fn decide(&self, (through, now): (Timestamp, Timestamp), id: &str, made_up: MadeUp) -> Vec<Decision> {
+    pub(crate) fn decide(&self, (through, now): (Timestamp, Timestamp), id: &str, lateness: Lateness) -> Vec<Decision> {
         let (mut latest, mut older) = (Vec::new(), None);
         let mut at = now.plus(Duration::from_micros(1));
         while let Some(instant) = self.before(at).filter(|instant| *instant > through) {
@@ -131,8 +134,8 @@ impl Timing {
         }
         latest.reverse();
         let is_paused = |instant: Timestamp| self.pause_until.is_some_and(|until| instant < until);
-        let is_missed = |(instant, due): (Timestamp, Timestamp)| !is_paused(instant) && now.since(due) > MISSED_AFTER;
-        let mut given_up = latest.iter().filter(|one| is_missed(**one)).count().saturating_sub(made_up.0);
+        let is_missed = |(instant, due): (Timestamp, Timestamp)| !is_paused(instant) && now.since(due) > lateness.missed_after;
+        let mut given_up = latest.iter().filter(|one| is_missed(**one)).count().saturating_sub(lateness.made_up);
         let mut decisions = Vec::with_capacity(latest.len() + 1);
         if let Some(last) = older {
             let first = self.after(through).unwrap_or(last);
