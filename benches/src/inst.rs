@@ -174,6 +174,7 @@ impl Bare {
             limits,
             started_at: SystemClock.now(),
             run_as: "u/bench".into(),
+            stages_state: false,
         };
         let host = Host::new(Arc::new(RunFacts::of(attempt, Arc::default())), self.ports.clone());
         let (program, module) = (Arc::clone(program), module.cloned());

@@ -96,8 +96,9 @@ impl RunFacts {
     /// State is kept per script and trigger.
     #[must_use]
     pub fn state_scope(&self) -> StateScope {
-        let trigger = self.attempt.input.trigger().and_then(|trigger| trigger.path.as_deref());
-        StateScope { workspace: self.attempt.workspace, path: self.attempt.path.clone(), trigger: trigger.unwrap_or_default().to_owned() }
+        let Attempt { run, workspace, path, input, stages_state, .. } = &self.attempt;
+        let trigger = input.trigger().and_then(|trigger| trigger.path.as_deref()).unwrap_or_default();
+        StateScope { workspace: *workspace, path: path.clone(), trigger: trigger.to_owned(), staged_by: stages_state.then_some(*run) }
     }
 
     /// One for each transaction on a database.
@@ -181,6 +182,7 @@ mod tests {
             limits: Limits::default(),
             started_at: now,
             run_as: "u/somebody".into(),
+            stages_state: false,
         };
         let asked = Arc::new(Grants { api: vec!["runs:start:f/*".parse().unwrap()], ..Grants::default() });
         let run = RunFacts::of(attempt, Arc::clone(&asked));

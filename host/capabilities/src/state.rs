@@ -1,7 +1,7 @@
 //! `sandmill:state`: JSON that a script keeps from one run to the next.
 
 use sandmill_model::{
-    BoxFuture, JsonText, ScriptPath, WorkspaceId,
+    BoxFuture, JsonText, RunId, ScriptPath, WorkspaceId,
     limits::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX},
 };
 use sandmill_sandbox::Guest;
@@ -20,6 +20,9 @@ pub struct StateScope {
     pub path: ScriptPath,
     /// Path of the trigger; empty for runs that no configured trigger started.
     pub trigger: String,
+    /// What is written is seen by this run alone, until a delivery of its trigger adopts it; the run sees it before what is there.
+    #[serde(default)]
+    pub staged_by: Option<RunId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ pub trait StatePort: Send + Sync + 'static {
 
     /// Writes `value` (none deletes) if `expected` is none or what is there (some none: nothing), compared as JSON values.
     /// Durable when it returns. Returns whether it wrote.
+    /// A scope that is staged compares with what its run sees.
     fn put(
         &self,
         scope: StateScope,

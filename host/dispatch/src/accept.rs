@@ -223,7 +223,7 @@ impl Dispatch {
         };
         let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, acting };
         let run = self.inner.assemble(parts, now)?;
-        Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, ..run })
+        Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, stages_state: terms.stages_state, ..run })
     }
 }
 
@@ -271,6 +271,7 @@ impl Inner {
             limits: target.limits,
             run_as: acting.run_as,
             answered_by: acting.answered_by,
+            stages_state: false,
             created_at: now,
             scheduled_for: now,
             policy: Arc::clone(&self.plain_policy),

@@ -114,7 +114,19 @@ pub(crate) fn dedup(path: &ScriptPath, selector: Selector, input: &Input, terms:
 
 /// What tells one request from another under the same key.
 fn asked_for(input: &[u8], selector: Selector, terms: &StartTerms) -> Digest {
-    let StartTerms { due, priority, tag, run_as, idempotency_key: _, cause: _, replay_of: _, child_of: _, asked_by: _, trigger: _ } = terms;
+    let StartTerms {
+        due,
+        priority,
+        tag,
+        run_as,
+        idempotency_key: _,
+        cause: _,
+        replay_of: _,
+        child_of: _,
+        asked_by: _,
+        trigger: _,
+        stages_state: _,
+    } = terms;
     if selector == Selector::Newest && due.is_none() && priority.is_none() && tag.is_none() && run_as.is_none() {
         return Digest::of(input);
     }

@@ -78,6 +78,9 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// Who it acts as, e.g. `u/admin`.
     pub run_as: Arc<str>,
+    /// What it writes to its state is seen by this run alone, until a delivery of its trigger adopts it.
+    #[serde(default)]
+    pub stages_state: bool,
 }
 
 /// Executes attempts. It never fails: what goes wrong on our side is an outcome too.

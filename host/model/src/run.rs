@@ -98,6 +98,9 @@ pub struct NewRun {
     /// whoever started it, or nobody is known who answers for it.
     #[serde(default)]
     pub answered_by: Option<Arc<str>>,
+    /// What it writes to its state is kept apart until a delivery of its trigger adopts it.
+    #[serde(default)]
+    pub stages_state: bool,
     pub created_at: Timestamp,
     pub scheduled_for: Timestamp,
     pub policy: Arc<Policy>,
@@ -176,6 +179,7 @@ impl NewRun {
             limits: self.limits,
             started_at,
             run_as: Arc::clone(&self.run_as),
+            stages_state: self.stages_state,
         }
     }
 }

@@ -18,7 +18,7 @@ use sandmill_model::{
 use sandmill_runner::Versions;
 use sandmill_store::{
     Store, StoreError,
-    state::{Expected, KEYS_MAX, Written},
+    state::{Expected, KEYS_MAX, STAGED_KEYS_MAX, Staging, Written},
 };
 
 /// The runner's view of the store.
@@ -43,7 +43,13 @@ pub(crate) struct StoredState {
 
 impl StatePort for StoredState {
     fn get(&self, scope: StateScope, key: String) -> BoxFuture<'_, Result<Option<JsonText>, StateError>> {
-        Box::pin(async move { self.store.state.get(&stored(scope), &key).await.map_err(unavailable) })
+        Box::pin(async move {
+            let found = match stored(scope) {
+                Kept::Here(scope) => self.store.state.get(&scope, &key).await,
+                Kept::Apart(staging) => self.store.state.get_staged(&staging, &key).await,
+            };
+            found.map_err(unavailable)
+        })
     }
 
     fn put(
@@ -57,22 +63,47 @@ impl StatePort for StoredState {
             if value.is_some() {
                 self.live.may_keep(scope.workspace).map_err(StateError::TooLarge)?;
             }
-            let expected = expected.map(Expected);
-            match self.store.state.put(&stored(scope), &key, expected, value, self.clock.now()).await.map_err(unavailable)? {
+            let (expected, is_apart) = (expected.map(Expected), scope.staged_by.is_some());
+            let written = match stored(scope) {
+                Kept::Here(scope) => self.store.state.put(&scope, &key, expected, value, self.clock.now()).await,
+                Kept::Apart(staging) => self.store.state.stage(&staging, &key, expected, value).await,
+            };
+            match written.map_err(unavailable)? {
                 Written::Yes => Ok(true),
                 Written::No => Ok(false),
+                Written::TooManyKeys if is_apart => {
+                    Err(StateError::TooLarge(format!("a run whose state is kept apart writes at most {STAGED_KEYS_MAX} keys of it")))
+                }
                 Written::TooManyKeys => Err(StateError::TooLarge(format!("a script keeps at most {KEYS_MAX} keys of state"))),
             }
         })
     }
 
     fn keys(&self, scope: StateScope, prefix: String, after: Option<String>, limit: u32) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
-        Box::pin(async move { self.store.state.keys(&stored(scope), &prefix, after.as_deref(), limit).await.map_err(unavailable) })
+        Box::pin(async move {
+            let after = after.as_deref();
+            let keys = match stored(scope) {
+                Kept::Here(scope) => self.store.state.keys(&scope, &prefix, after, limit).await,
+                Kept::Apart(staging) => self.store.state.keys_staged(&staging, &prefix, after, limit).await,
+            };
+            keys.map_err(unavailable)
+        })
     }
 }
 
-fn stored(scope: StateScope) -> sandmill_store::state::StateScope {
-    sandmill_store::state::StateScope { workspace: scope.workspace, path: scope.path, trigger: scope.trigger }
+/// Where what a run writes to its state goes.
+enum Kept {
+    Here(sandmill_store::state::StateScope),
+    Apart(Staging),
+}
+
+fn stored(scope: StateScope) -> Kept {
+    let StateScope { workspace, path, trigger, staged_by } = scope;
+    let scope = sandmill_store::state::StateScope { workspace, path, trigger };
+    match staged_by {
+        None => Kept::Here(scope),
+        Some(run) => Kept::Apart(Staging { scope, run }),
+    }
 }
 
 fn unavailable(error: StoreError) -> StateError {

@@ -125,6 +125,7 @@ fn new_run(workspace: WorkspaceId) -> NewRun {
         limits: Limits::default(),
         run_as: "u/admin".into(),
         answered_by: None,
+        stages_state: false,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

@@ -1,6 +1,6 @@
 use sandmill_capabilities::StateError;
 use sandmill_model::limits::STATE_VALUE_BYTES_MAX;
-use sandmill_model::{Input, JsonText, Limits, OutcomeKind};
+use sandmill_model::{Attempt, Input, JsonText, Limits, OutcomeKind};
 use serde_json::json;
 
 use crate::testing::{Testbed, attempt, event, json, testbed};
@@ -44,6 +44,21 @@ async fn each_trigger_has_its_own() {
     }
     let scopes: Vec<String> = bed.ports.state.lock().unwrap().keys().map(|(scope, _)| scope.trigger.clone()).collect();
     assert_eq!(scopes.len(), 3, "{scopes:?}");
+}
+
+#[tokio::test]
+async fn what_a_run_stages_is_of_this_run() {
+    let bed = bed();
+    let staging = Attempt { stages_state: true, ..attempt(event(Some("f/test/one"), b"")) };
+    let (run, next) = (staging.run, Attempt { stages_state: true, ..attempt(event(Some("f/test/one"), b"")) });
+    let outcome = bed.attempt(staging, r#"[["set","k","1"],["get","k"]]"#).await;
+    assert_eq!(json(&outcome), json!(["ok", "1"]));
+    for other in [next, attempt(event(Some("f/test/one"), b""))] {
+        let outcome = bed.attempt(other, r#"[["get","k"]]"#).await;
+        assert_eq!(json(&outcome), json!([null]), "nobody has adopted it");
+    }
+    let staged: Vec<_> = bed.ports.state.lock().unwrap().keys().map(|(scope, _)| scope.staged_by).collect();
+    assert_eq!(staged, [Some(run)]);
 }
 
 #[tokio::test]

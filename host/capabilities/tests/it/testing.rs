@@ -269,6 +269,7 @@ pub(crate) fn attempt(input: Input) -> Attempt {
         limits: Limits::default(),
         started_at: now,
         run_as: "u/somebody".into(),
+        stages_state: false,
     }
 }
 

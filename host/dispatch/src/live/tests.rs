@@ -21,6 +21,7 @@ pub(crate) fn run() -> NewRun {
         limits: Limits::default(),
         run_as: "u/test".into(),
         answered_by: None,
+        stages_state: false,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

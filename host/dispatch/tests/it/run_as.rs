@@ -211,6 +211,7 @@ async fn waited(bench: &Bench, who: &str, waited_s: i64, planned_s: u64) -> (Out
         limits: Limits::default(),
         run_as: who.into(),
         answered_by: None,
+        stages_state: false,
         created_at,
         scheduled_for: created_at.plus(Duration::from_secs(planned_s)),
         policy: Arc::default(),

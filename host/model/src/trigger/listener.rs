@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use serde_json::Value;
 
 use super::{Config, ConfigError, Inbox, KindInfo, ListenError, ResourceKind, Shutdown};
-use crate::{BoxFuture, json::JsonText};
+use crate::{BoxFuture, json::JsonText, path::ScriptPath};
 
 /// A kind that listens. One node has each of its seats at a time.
 pub trait Listener: Send + Sync + 'static {
@@ -40,6 +40,11 @@ pub trait Listener: Send + Sync + 'static {
     fn preview(_config: &Self::Config, _after: crate::Timestamp, _limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError> {
         Ok(Vec::new())
     }
+
+    /// Scripts that it [asks](super::Host::ask): whoever saves the trigger must be allowed to start them, as its target. Pure.
+    fn asks(_config: &Self::Config) -> Vec<ScriptPath> {
+        Vec::new()
+    }
 }
 
 /// A listener with its config.
@@ -49,6 +54,10 @@ pub trait Ready: Send + Sync {
     /// # Errors
     /// As [`Listener::preview`].
     fn preview(&self, after: crate::Timestamp, limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError>;
+    /// As [`Listener::asks`].
+    fn asks(&self) -> Vec<ScriptPath> {
+        Vec::new()
+    }
 }
 
 /// A listener kind behind a pointer, for the registry.
@@ -107,5 +116,9 @@ impl<L: Listener> Ready for WithConfig<L> {
 
     fn preview(&self, after: crate::Timestamp, limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError> {
         L::preview(&self.0, after, limit)
+    }
+
+    fn asks(&self) -> Vec<ScriptPath> {
+        L::asks(&self.0)
     }
 }

@@ -430,7 +430,7 @@ pub(super) async fn read_all(conn: &mut Conn<'_>, rows: &[Row]) -> Result<Vec<Qu
 }
 
 fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
-    let Terms { retry, ends_by, keys, rates, error_handler, lineage, trace, answered_by } = Terms::read(row, 19)?;
+    let Terms { retry, ends_by, keys, rates, error_handler, lineage, trace, answered_by, stages_state } = Terms::read(row, 19)?;
     let priority = i32::try_from(row.int(17)?).map_err(|_| StoreError::Corrupt("a priority out of range".to_owned()))?;
     let run = NewRun {
         id: RunId(row.uuid(1)?),
@@ -443,6 +443,7 @@ fn read_with(row: &Row, input: Input) -> Result<Queued, StoreError> {
         limits: row.parsed(6)?,
         run_as: row.text(7)?.into(),
         answered_by,
+        stages_state,
         created_at: row.time(8)?,
         scheduled_for: row.time(9)?,
         policy: Arc::new(Policy { priority, tag: row.text(18)?.into(), retry, ends_by, keys, rates, error_handler }),

@@ -30,6 +30,7 @@ pub(super) fn run(workspace: WorkspaceId, arguments_bytes: usize) -> NewRun {
         limits: Limits::default(),
         run_as: "u/admin".into(),
         answered_by: None,
+        stages_state: false,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

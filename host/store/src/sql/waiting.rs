@@ -22,8 +22,8 @@ use super::{
 };
 use crate::StoreError;
 
-/// What is kept of a policy beside priority and tag, which are columns; of a child, where it stands; where its spans belong; and who
-/// answers for whom it acts as.
+/// What is kept of a policy beside priority and tag, which are columns; of a child, where it stands; where its spans belong; who
+/// answers for whom it acts as; and where its state goes.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +42,8 @@ pub(super) struct Terms {
     pub(super) trace: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) answered_by: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) stages_state: bool,
 }
 
 impl Terms {
@@ -50,7 +52,7 @@ impl Terms {
         // All of it is named, so that nothing that is added is forgotten here.
         let Policy { priority: _, tag: _, retry, ends_by, keys, rates, error_handler } = &*run.policy;
         let is_plain = retry.is_none() && ends_by.is_none() && keys.is_empty() && rates.is_empty() && error_handler.is_none();
-        if is_plain && run.lineage.is_none() && run.trace.is_none() && run.answered_by.is_none() {
+        if is_plain && run.lineage.is_none() && run.trace.is_none() && run.answered_by.is_none() && !run.stages_state {
             return Ok(None);
         }
         let terms = Self {
@@ -62,6 +64,7 @@ impl Terms {
             lineage: run.lineage,
             trace: run.trace.clone(),
             answered_by: run.answered_by.clone(),
+            stages_state: run.stages_state,
         };
         to_json(&terms).map(Some)
     }

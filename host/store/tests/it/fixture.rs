@@ -285,6 +285,7 @@ pub(crate) fn run_of(workspace: WorkspaceId, at: &str) -> NewRun {
         limits: Limits { fuel: 7, ..Limits::default() },
         run_as: "u/admin".into(),
         answered_by: None,
+        stages_state: false,
         created_at: now,
         scheduled_for: now,
         policy: Arc::default(),

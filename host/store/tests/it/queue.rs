@@ -67,7 +67,8 @@ async fn what_is_enqueued_is_claimed_unaltered(database: Database) {
     };
     with_terms.policy = Arc::new(policy.policy("f/demo/hello", &serde_json::Value::Null, tick()));
     let answered_for = NewRun { run_as: "s/nightly".into(), answered_by: Some("u/ann".into()), ..new_run(of) };
-    let runs = vec![plain, by_event, binary, odd, with_terms, answered_for];
+    let staging = NewRun { stages_state: true, ..new_run(of) };
+    let runs = vec![plain, by_event, binary, odd, with_terms, answered_for, staging];
     enqueue(&store, &runs).await;
     enqueue(&store, &[]).await;
     let node = join(&store, "node", tick()).await;
