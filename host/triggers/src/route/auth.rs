@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
-    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use sandmill_model::{
     Code, ScriptPath,
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Fields that mean something else, or that are never read.
-const NO_KEYS: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING];
+const NO_KEYS: [&str; 6] = ["connection", "content-length", "content-type", "cookie", "host", "transfer-encoding"];
 
 pub(super) enum Auth {
     None,
@@ -37,7 +37,7 @@ impl Auth {
             config::Auth::Token {} => Self::Token,
             config::Auth::ApiKey(config::ApiKey { header, key, other_keys }) => {
                 let header = header_name(&header, "/auth/header")?;
-                if NO_KEYS.contains(&header) {
+                if NO_KEYS.contains(&header.as_str()) {
                     return Err(ConfigError::new("/auth/header", "this field cannot carry a key"));
                 }
                 let keys = secret::all((&key, "/auth/key"), (&other_keys, "/auth/other_keys"))?;

@@ -1,0 +1,105 @@
+//! A route's request as an event.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use sandmill_model::{
+    Code, JsonText,
+    code::Refusal,
+    trigger::{Incoming, NewEvent, Received, Reception},
+};
+use serde_json::{Map, Value};
+
+use super::{ready::Ready, signature::Checked};
+use crate::web::{
+    body, json_text,
+    metadata::{self, METADATA_BYTES_MAX},
+    push_json_string,
+    query::Query,
+};
+
+type Params = [(std::sync::Arc<str>, String)];
+
+pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception, Refusal> {
+    let method = incoming.request.method();
+    if *method == Method::OPTIONS {
+        // Whatever it asks, it starts nothing.
+        let answer = ready.preflight(method, incoming.request.headers());
+        return answer.map(Reception::Answer).ok_or_else(|| wrong_method(&Method::OPTIONS));
+    }
+    let checked = ready.auth.check(&mut incoming)?;
+    let Checked { dedup_key, occurred_at, answer } = checked;
+    if let Some(answer) = answer {
+        return Ok(Reception::Answer(answer));
+    }
+    let Incoming { request, params, route, .. } = incoming;
+    let method = request.method();
+    // A route that only answers whether it is there takes no `GET`.
+    if !ready.methods.contains(if *method == Method::HEAD { &Method::GET } else { method }) {
+        return Err(wrong_method(method));
+    }
+    let event = event(request, &params, route.as_deref().unwrap_or(ready.pattern.as_str()))?;
+    let received = Received::from(NewEvent { dedup_key, occurred_at, ..event });
+    Ok(Reception::Event(Box::new(Received { wait_max: ready.wait_max, ..received })))
+}
+
+fn event(request: Request<Bytes>, params: &Params, route: &str) -> Result<NewEvent, Refusal> {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query())?;
+    let has_body = !body.is_empty() && parts.method != Method::GET && parts.method != Method::HEAD;
+    let payload = if has_body { body::payload(&parts.headers, body)? } else { arguments(&query, params)? };
+    let metadata = metadata::of_request(&parts.method, &parts.uri, &query, &parts.headers)?;
+    Ok(NewEvent::new(with_route(&metadata, params, route)?, payload))
+}
+
+/// Of a request without a body: its query, and the parameters of its path, which nobody can take the place of by the query.
+fn arguments(query: &Query<'_>, params: &Params) -> Result<Bytes, Refusal> {
+    let mut out = Vec::new();
+    query.push_json(&mut out);
+    if params.is_empty() {
+        return Ok(out.into());
+    }
+    let unreadable = |error: serde_json::Error| Refusal::new(Code::Internal, error.to_string());
+    let mut members: Map<String, Value> = serde_json::from_slice(&out).map_err(unreadable)?;
+    members.extend(params.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))));
+    serde_json::to_vec(&members).map(Bytes::from).map_err(unreadable)
+}
+
+/// The same with `params` and `route`.
+fn with_route(metadata: &JsonText, params: &Params, route: &str) -> Result<JsonText, Refusal> {
+    let mut out = metadata.as_str().as_bytes().to_vec();
+    // The brace that ends it; there are members before it.
+    out.pop();
+    out.extend_from_slice(b",\"params\":{");
+    for (at, (name, value)) in params.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_json_string(&mut out, name);
+        out.push(b':');
+        push_json_string(&mut out, value);
+    }
+    out.extend_from_slice(b"},\"route\":");
+    push_json_string(&mut out, route);
+    out.push(b'}');
+    if out.len() > METADATA_BYTES_MAX {
+        return Err(Refusal::new(Code::BadRequest, format!("URL and headers together are longer than {METADATA_BYTES_MAX} bytes")));
+    }
+    Ok(json_text(out))
+}
+
+fn wrong_method(method: &Method) -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, format!("{method} does not go with this route"))
+}
+
+/// 200 without a body.
+pub(super) fn nothing() -> Response<Bytes> {
+    Response::new(Bytes::new())
+}
+
+/// 200 with a body.
+pub(super) fn answer(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
