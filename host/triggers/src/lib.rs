@@ -1,5 +1,6 @@
 //! The kinds of trigger: one folder each, one row each in the registry. Nothing outside this crate names a kind.
 
+mod route;
 mod web;
 mod webhook;
 
@@ -8,7 +9,7 @@ use sandmill_model::trigger::{Kind, Kinds, Mounted};
 /// The registry. A new kind is a folder, a `mod` line and a row here.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::from_iter([Kind::endpoint(Mounted::<webhook::Webhook>::shared())])
+    Kinds::from_iter([Kind::endpoint(Mounted::<webhook::Webhook>::shared()), Kind::endpoint(Mounted::<route::Route>::shared())])
 }
 
 #[cfg(test)]

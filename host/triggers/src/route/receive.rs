@@ -1,7 +1,7 @@
 //! A route's request as an event.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use sandmill_model::{
     Code, JsonText,
     code::Refusal,
@@ -34,7 +34,8 @@ pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception
     let Incoming { request, params, route, .. } = incoming;
     let method = request.method();
     // A route that only answers whether it is there takes no `GET`.
-    if !ready.methods.contains(if *method == Method::HEAD { &Method::GET } else { method }) {
+    let is_taken = |taken: &Method| taken == method || *taken == Method::GET && *method == Method::HEAD;
+    if !ready.methods.iter().any(is_taken) {
         return Err(wrong_method(method));
     }
     let event = event(request, &params, route.as_deref().unwrap_or(ready.pattern.as_str()))?;
@@ -99,7 +100,6 @@ pub(super) fn nothing() -> Response<Bytes> {
 /// 200 with a body.
 pub(super) fn answer(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
-    *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

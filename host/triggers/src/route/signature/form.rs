@@ -91,7 +91,8 @@ fn sorted(body: &Bytes) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
 
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('+') {
-        return percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()));
+        let spaced = text.replace('+', " ");
+        return Some(Cow::Owned(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned()));
     }
     percent_decode_str(text).decode_utf8().ok()
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use self::{
     challenge::Challenge,
-    config::{Hmac, Preset, TimeForm},
+    config::{Hmac, TimeForm},
     form::PublicUrl,
     scheme::{Delivery, Layout, Part, Scheme, Signed, Time},
 };
@@ -97,7 +97,7 @@ impl Signature {
     pub(super) fn check(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Checked, Refusal> {
         let shown = self.shown(request.headers())?;
         let message = self.message(request, &shown)?;
-        let parts: Vec<&[u8]> = message.iter().map(AsRef::as_ref).collect();
+        let parts: Vec<&[u8]> = message.iter().map(|part| &**part).collect();
         let key = self.key_of(&parts, &shown.signatures).ok_or_else(|| unauthorized("the signature is not right"))?;
         let occurred_at = self.scheme.time.as_ref().map(|time| in_time(time, shown.time, now)).transpose()?;
         let answer = self.scheme.challenge.and_then(|challenge| challenge.answer(request, key));
@@ -151,7 +151,7 @@ impl Signature {
             (Signed::UrlAndForm, None) => return Err(unauthorized("the URL is signed, and nobody knows it")),
         };
         let missing = |what: &str| unauthorized(&format!("the {what} that was signed is missing"));
-        let bytes = |part: &'r Part| {
+        let bytes = |part: &'r Part| -> Result<Cow<'r, [u8]>, Refusal> {
             Ok(Cow::Borrowed(match part {
                 Part::Text(text) => text.as_bytes(),
                 Part::Body => &request.body()[..],
