@@ -142,7 +142,8 @@ mod tests {
     fn nothing_is_lost_under_one_name() {
         let (one, rest) = (paths("/f/{x}", "get", &["x"]), paths("/f/{x}", "get", &["x"]));
         let all = [("f/t/one", &one), ("f/t/rest", &rest)];
-        let all = all.map(|(trigger, paths)| Described { trigger, target: "f/t/s", description: "Files.\nAll of them.", paths, arguments: None });
+        let all =
+            all.map(|(trigger, paths)| Described { trigger, target: "f/t/s", description: "Files.\nAll of them.", paths, arguments: None });
         let document = document("w", "/r/w", all);
         assert_eq!(document["paths"]["/f/{x}"]["get"]["x-trigger"], "f/t/one");
         let other = &document["paths"]["/f/{x_}"]["get"];

@@ -55,7 +55,8 @@ fn in_path(name: &str) -> Value {
 }
 
 fn responses(reply: Reply) -> Value {
-    let problem = json!({"description": "Problem details (RFC 9457)", "content": {"application/problem+json": {"schema": {"type": "object"}}}});
+    let problem =
+        json!({"description": "Problem details (RFC 9457)", "content": {"application/problem+json": {"schema": {"type": "object"}}}});
     let receipt = json!({
         "description": "The run is durable",
         "content": {"application/json": {"schema": {"type": "object", "properties": {"run_id": {"type": "string", "format": "uuid"}}}}},
