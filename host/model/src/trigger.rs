@@ -4,7 +4,6 @@
 //! A kind implements [`Endpoint`] (HTTP requests start its runs) or [`Listener`] (it reaches out to a broker, a clock, a database), and may
 //! bring a [`Publisher`]. The registry holds each as a [`Kind`].
 
-pub mod description;
 mod endpoint;
 mod event;
 mod inbox;

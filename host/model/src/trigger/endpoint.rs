@@ -192,12 +192,6 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Adds fields that every response has, of whatever status; `origin` is the request's.
     fn dress(_ready: &Self::Ready, _origin: Option<&HeaderValue>, _headers: &mut HeaderMap) {}
 
-    /// The answer to a request that shows no credentials and starts nothing: a preflight. Asked before [`access`](Self::access) and before the body is read;
-    /// none: the request goes its way.
-    fn preflight(_ready: &Self::Ready, _head: Head<'_>) -> Option<Response<Bytes>> {
-        None
-    }
-
     /// What a stored trigger takes and answers, as OpenAPI writes it: `{"paths": {…}, "components": {"securitySchemes": {…}}}`, with paths below
     /// `/PREFIX/{workspace}`. No secrets. None: it is not described.
     fn described(_ready: &Self::Ready) -> Option<Value> {
@@ -217,10 +211,6 @@ pub trait Configured: Send + Sync + 'static {
     /// As [`Endpoint::answer`].
     fn answer(&self, output: &Output) -> Result<Response<Bytes>, Refusal>;
     fn dress(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap);
-    /// See [`Endpoint::preflight`].
-    fn preflight(&self, _head: Head<'_>) -> Option<Response<Bytes>> {
-        None
-    }
     /// See [`Endpoint::described`].
     fn described(&self) -> Option<Value> {
         None
@@ -340,10 +330,6 @@ impl<E: Endpoint> Configured for Prepared<E> {
 
     fn dress(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         E::dress(&self.0, origin, headers);
-    }
-
-    fn preflight(&self, head: Head<'_>) -> Option<Response<Bytes>> {
-        E::preflight(&self.0, head)
     }
 
     fn described(&self) -> Option<Value> {

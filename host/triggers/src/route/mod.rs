@@ -78,10 +78,6 @@ impl Endpoint for Route {
         }
     }
 
-    fn preflight(ready: &ready::Ready, head: Head<'_>) -> Option<Response<Bytes>> {
-        ready.preflight(head.method, head.headers)
-    }
-
     fn described(ready: &ready::Ready) -> Option<Value> {
         Some(describe::describe(ready))
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::Method;
 use sandmill_model::trigger::{ConfigError, EndpointKey, Pattern, Reply};
 
 use super::{
@@ -49,10 +48,6 @@ impl Ready {
         let asked = self.auth.is_looked_for().then_some(Method::GET).filter(|method| !self.methods.contains(method));
         let methods = self.methods.iter().cloned().chain(asked);
         methods.map(|method| EndpointKey::Route { method, pattern: self.pattern.clone() }).collect()
-    }
-
-    pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Bytes>> {
-        self.cors.as_ref().filter(|_| *method == Method::OPTIONS).map(|cors| cors.preflight(headers))
     }
 }
 

@@ -1,11 +1,13 @@
 //! A route's request as an event.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use sandmill_model::{
-    Code, JsonText,
+    Code, JsonText, RequestId,
     code::Refusal,
-    trigger::{Incoming, NewEvent, Received, Reception},
+    trigger::{File, Incoming, NewEvent, Received, Reception},
 };
 use serde_json::{Map, Value};
 
@@ -17,13 +19,10 @@ use crate::web::{
     query::Query,
 };
 
-type Params = [(std::sync::Arc<str>, String)];
-
 pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception, Refusal> {
-    let method = incoming.request.method();
-    if *method == Method::OPTIONS {
-        // Whatever it asks, it starts nothing.
-        let answer = ready.preflight(method, incoming.request.headers());
+    if *incoming.request.method() == Method::OPTIONS {
+        // A browser asks, and shows nothing yet by which its page could be known. Whatever it asks, it starts nothing.
+        let answer = ready.cors.as_ref().map(|cors| cors.preflight(incoming.request.headers()));
         return answer.map(Reception::Answer).ok_or_else(|| wrong_method(&Method::OPTIONS));
     }
     let checked = ready.auth.check(&mut incoming)?;
@@ -31,29 +30,42 @@ pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception
     if let Some(answer) = answer {
         return Ok(Reception::Answer(answer));
     }
-    let Incoming { request, params, route, .. } = incoming;
+    let Incoming { request, params, route, id, .. } = incoming;
     let method = request.method();
     // A route that only answers whether it is there takes no `GET`.
     let is_taken = |taken: &Method| taken == method || *taken == Method::GET && *method == Method::HEAD;
     if !ready.methods.iter().any(is_taken) {
         return Err(wrong_method(method));
     }
-    let event = event(request, &params, route.as_deref().unwrap_or(ready.pattern.as_str()))?;
-    let received = Received::from(NewEvent { dedup_key, occurred_at, ..event });
-    Ok(Reception::Event(Box::new(Received { wait_max: ready.wait_max, ..received })))
+    let of_url = OfUrl { params, route: route.unwrap_or_else(|| Arc::clone(ready.pattern.as_str())) };
+    let received = event(request, &of_url, id)?;
+    let event = NewEvent { dedup_key, occurred_at, ..received.event };
+    Ok(Reception::Event(Box::new(Received { event, wait_max: ready.wait_max, ..received })))
 }
 
-fn event(request: Request<Bytes>, params: &Params, route: &str) -> Result<NewEvent, Refusal> {
+/// What the path of a request says.
+struct OfUrl {
+    params: Vec<(Arc<str>, String)>,
+    /// The pattern.
+    route: Arc<str>,
+}
+
+fn event(request: Request<Bytes>, of_url: &OfUrl, id: RequestId) -> Result<Received, Refusal> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query())?;
     let has_body = !body.is_empty() && parts.method != Method::GET && parts.method != Method::HEAD;
-    let payload = if has_body { body::payload(&parts.headers, body)? } else { arguments(&query, params)? };
+    let (payload, files) = if has_body { read(&parts.headers, body, id)? } else { (arguments(&query, &of_url.params)?, Vec::new()) };
     let metadata = metadata::of_request(&parts.method, &parts.uri, &query, &parts.headers)?;
-    Ok(NewEvent::new(with_route(&metadata, params, route)?, payload))
+    Ok(Received { files, ..NewEvent::new(with_route(&metadata, of_url)?, payload).into() })
+}
+
+/// A body by its media type, with the files that are in it.
+fn read(headers: &HeaderMap, body: Bytes, _id: RequestId) -> Result<(Bytes, Vec<File>), Refusal> {
+    Ok((body::payload(headers, body)?, Vec::new()))
 }
 
 /// Of a request without a body: its query, and the parameters of its path, which nobody can take the place of by the query.
-fn arguments(query: &Query<'_>, params: &Params) -> Result<Bytes, Refusal> {
+fn arguments(query: &Query<'_>, params: &[(Arc<str>, String)]) -> Result<Bytes, Refusal> {
     let mut out = Vec::new();
     query.push_json(&mut out);
     if params.is_empty() {
@@ -66,7 +78,7 @@ fn arguments(query: &Query<'_>, params: &Params) -> Result<Bytes, Refusal> {
 }
 
 /// The same with `params` and `route`.
-fn with_route(metadata: &JsonText, params: &Params, route: &str) -> Result<JsonText, Refusal> {
+fn with_route(metadata: &JsonText, OfUrl { params, route }: &OfUrl) -> Result<JsonText, Refusal> {
     let mut out = metadata.as_str().as_bytes().to_vec();
     // The brace that ends it; there are members before it.
     out.pop();
