@@ -56,7 +56,7 @@ fn event(request: Request<Bytes>, of_url: &OfUrl, id: RequestId) -> Result<Recei
     let has_body = !body.is_empty() && parts.method != Method::GET && parts.method != Method::HEAD;
     let (payload, files) = if has_body { read(&parts.headers, body, id)? } else { (arguments(&query, &of_url.params)?, Vec::new()) };
     let metadata = metadata::of_request(&parts.method, &parts.uri, &query, &parts.headers)?;
-    Ok(Received { files, ..NewEvent::new(with_route(&metadata, of_url)?, payload).into() })
+    Ok(Received { files, ..Received::from(NewEvent::new(with_route(&metadata, of_url)?, payload)) })
 }
 
 /// A body by its media type, with the files that are in it.
