@@ -38,6 +38,7 @@ mod read_only;
 mod resources;
 mod restart;
 mod results;
+mod routes;
 mod run_as;
 mod schemathesis;
 mod scripts;

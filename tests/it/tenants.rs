@@ -182,6 +182,11 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("GET /hooks/{workspace}/run/{path}", &[("", "")]),
     ("POST /hooks/{workspace}/start/{path}", &[("", "{}")]),
     ("POST /hooks/{workspace}/stream/{path}", &[("", "{}")]),
+    ("GET /r/{workspace}/{path}", &[("", "")]),
+    ("POST /r/{workspace}/{path}", &[("", "{}")]),
+    ("PUT /r/{workspace}/{path}", &[("", "{}")]),
+    ("PATCH /r/{workspace}/{path}", &[("", "{}")]),
+    ("DELETE /r/{workspace}/{path}", &[("", "")]),
 ];
 
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 mod poll;
 mod schedule;
+mod route;
 mod web;
 mod webhook;
 
@@ -12,6 +13,7 @@ use sandmill_model::trigger::{Kind, Kinds, Listening, Mounted};
 pub fn kinds() -> Kinds {
     Kinds::from_iter([
         Kind::endpoint(Mounted::<webhook::Webhook>::shared()),
+        Kind::endpoint(Mounted::<route::Route>::shared()),
         Kind::listener(Listening::<schedule::Schedule>::shared()),
         Kind::listener(Listening::<poll::Poll>::shared()),
     ])
