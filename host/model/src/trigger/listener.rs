@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, Inbox, KindInfo, ListenError, ResourceKind, Shutdown};
+use super::{Config, ConfigError, Inbox, KindInfo, ListenError, Network, ResourceKind, Shutdown};
 use crate::{BoxFuture, json::JsonText};
 
 /// A kind that listens. One node has each of its seats at a time.
@@ -40,6 +40,11 @@ pub trait Listener: Send + Sync + 'static {
     fn preview(_config: &Self::Config, _after: crate::Timestamp, _limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError> {
         Ok(Vec::new())
     }
+
+    /// [`Listener::probe`] of a kind that connects: only to what `network` gives it. While it listens, that is [`Host::network`](super::Host::network).
+    fn probe_by(config: Self::Config, _network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        Self::probe(config)
+    }
 }
 
 /// A listener with its config.
@@ -49,6 +54,10 @@ pub trait Ready: Send + Sync {
     /// # Errors
     /// As [`Listener::preview`].
     fn preview(&self, after: crate::Timestamp, limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError>;
+    /// See [`Listener::probe_by`].
+    fn probe_by(self: Box<Self>, _network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        self.probe()
+    }
 }
 
 /// A listener kind behind a pointer, for the registry.
@@ -107,5 +116,9 @@ impl<L: Listener> Ready for WithConfig<L> {
 
     fn preview(&self, after: crate::Timestamp, limit: usize) -> Result<Vec<crate::Timestamp>, ConfigError> {
         L::preview(&self.0, after, limit)
+    }
+
+    fn probe_by(self: Box<Self>, network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        L::probe_by(self.0, network)
     }
 }
