@@ -1,14 +1,18 @@
 //! The kinds of trigger: one folder each, one row each in the registry. Nothing outside this crate names a kind.
 
+mod nats;
 mod web;
 mod webhook;
 
-use sandmill_model::trigger::{Kind, Kinds, Mounted};
+use sandmill_model::trigger::{Kind, Kinds, Listening, Mounted, publisher};
 
 /// The registry. A new kind is a folder, a `mod` line and a row here.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::from_iter([Kind::endpoint(Mounted::<webhook::Webhook>::shared())])
+    Kinds::from_iter([
+        Kind::endpoint(Mounted::<webhook::Webhook>::shared()),
+        Kind::listener(Listening::<nats::Nats>::shared()).with_publisher(publisher::<nats::Nats>()),
+    ])
 }
 
 #[cfg(test)]

@@ -253,7 +253,9 @@ impl Config {
         match &self.jetstream {
             None if self.subject.is_none() => Err(ConfigError::new("/subject", "core NATS needs a subject")),
             None => Ok(()),
-            Some(_) if self.queue.is_some() => Err(ConfigError::new("/queue", "those who listen to a stream share a consumer, not a queue group")),
+            Some(_) if self.queue.is_some() => {
+                Err(ConfigError::new("/queue", "those who listen to a stream share a consumer, not a queue group"))
+            }
             Some(jetstream) if jetstream.consumer.is_some() && self.subject.is_some() => {
                 Err(ConfigError::new("/subject", "a consumer that is there has its own subject"))
             }

@@ -97,13 +97,8 @@ mod tests {
 
     #[test]
     fn where_a_message_comes_from() {
-        let expected = Origin {
-            stream: "ORDERS",
-            delivered: 2,
-            sequence: 100,
-            published: Timestamp::from_micros(1_790_230_470_084_404),
-            pending: 42,
-        };
+        let expected =
+            Origin { stream: "ORDERS", delivered: 2, sequence: 100, published: Timestamp::from_micros(1_790_230_470_084_404), pending: 42 };
         for reply in [
             "$JS.ACK.ORDERS.c.2.100.7.1790230470084404000.42",
             "$JS.ACK._.szMpdrwD.ORDERS.c.2.100.7.1790230470084404000.42",

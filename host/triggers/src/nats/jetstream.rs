@@ -121,7 +121,9 @@ impl Consumer {
         };
         let ConsumerInfo { num_pending, config: known } = consumer;
         if known.deliver_subject.is_some() || known.ack_policy != "explicit" {
-            return Err(ConfigError::new("/jetstream/consumer", "the consumer must be a pull consumer with explicit acknowledgements").into());
+            return Err(
+                ConfigError::new("/jetstream/consumer", "the consumer must be a pull consumer with explicit acknowledgements").into()
+            );
         }
         let most = |limit: u64, own: u64| if limit == 0 { own } else { own.min(limit) };
         Ok(Self {

@@ -107,7 +107,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_without_showing_it() {
-        for wrong in [json!({"nkey_seed": "SUhunter2"}), json!({"credentials": "hunter2"}), json!({"credentials": "---BEGIN\nhunter2\n---END\n"})] {
+        for wrong in
+            [json!({"nkey_seed": "SUhunter2"}), json!({"credentials": "hunter2"}), json!({"credentials": "---BEGIN\nhunter2\n---END\n"})]
+        {
             let fault = said(wrong).unwrap_err().to_string();
             assert!(!fault.contains("hunter2"), "{fault}");
         }

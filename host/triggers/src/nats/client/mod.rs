@@ -33,8 +33,13 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// The subscription of answers.
+/// What a server takes that does not say.
+const PAYLOAD_BYTES_DEFAULT: usize = 1024 * 1024;
+/// The subscription of answers, and that of what is listened to.
 const ANSWERS: u64 = 1;
+pub(crate) const SUBJECT: u64 = 2;
+/// Messages that are kept while the server says whether it may be listened to.
+const EARLY_MAX: usize = 1_000;
 /// Status of a message that nobody listens to.
 pub(crate) const NO_RESPONDERS: u16 = 503;
 
@@ -97,7 +102,7 @@ impl From<Fault> for PublishError {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Info {
-    pub(crate) max_payload: usize,
+    max_payload: usize,
     tls_required: bool,
     tls_available: bool,
     nonce: String,
@@ -193,13 +198,23 @@ impl Client {
 
     /// Until the server has dealt with all that was sent.
     pub(crate) async fn settle(&mut self) -> Result<(), Fault> {
+        self.settled().await.map(drop)
+    }
+
+    /// The same; what came meanwhile is given back.
+    pub(crate) async fn settled(&mut self) -> Result<Vec<Message>, Fault> {
         self.ping();
         let settled = timeout(REQUEST_MAX, async {
+            let mut early = Vec::new();
             loop {
                 match self.next().await? {
-                    Frame::Pong => return Ok(()),
+                    Frame::Pong => return Ok(early),
                     Frame::Complaint(text) => return Err(Fault::complaint(&text)),
-                    Frame::Message(_) | Frame::Info(_) | Frame::Ping | Frame::Ok => {}
+                    Frame::Message(message) => early.push(message),
+                    Frame::Info(_) | Frame::Ping | Frame::Ok => {}
+                }
+                if early.len() >= EARLY_MAX {
+                    return Ok(early);
                 }
             }
         });
@@ -234,7 +249,12 @@ impl Client {
     }
 
     /// The answer to a request. What else comes meanwhile is lost: nobody else may be listened to.
-    pub(crate) async fn request(&mut self, subject: &str, headers: &[(Cow<'_, str>, Cow<'_, str>)], payload: &[u8]) -> Result<Message, Fault> {
+    pub(crate) async fn request(
+        &mut self,
+        subject: &str,
+        headers: &[(Cow<'_, str>, Cow<'_, str>)],
+        payload: &[u8],
+    ) -> Result<Message, Fault> {
         let reply = self.answer_to();
         self.publish(subject, Some(&reply), headers, payload);
         let answered = timeout(REQUEST_MAX, async {
@@ -251,7 +271,17 @@ impl Client {
 
     /// Bytes of a payload that the server takes.
     pub(crate) fn payload_bytes_max(&self) -> usize {
-        self.info.max_payload
+        if self.info.max_payload == 0 { PAYLOAD_BYTES_DEFAULT } else { self.info.max_payload }
+    }
+
+    /// What the server itself says of a request, rather than a message of a stream.
+    pub(crate) fn is_answer(&self, message: &Message) -> bool {
+        message.sid == ANSWERS && message.subject.starts_with(self.inbox.as_str())
+    }
+
+    /// Answers are listened to no more.
+    pub(crate) fn unsubscribe_answers(&mut self) {
+        self.unsubscribe(ANSWERS);
     }
 
     /// The next frame that has come already. Whatever answers a ping is sent later.

@@ -52,7 +52,8 @@ fn config(connection: &Connection, authorities: Option<&[u8]>) -> Result<ClientC
     };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
     let chain = chain.map_err(|_| Fault::Config("`client_certificate` is no PEM of a certificate".to_owned()))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| Fault::Config("`client_key` is no PEM of a private key".to_owned()))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| Fault::Config("`client_key` is no PEM of a private key".to_owned()))?;
     builder.with_client_auth_cert(chain, key).map_err(|_| Fault::Config("`client_certificate` and `client_key` do not fit".to_owned()))
 }
 

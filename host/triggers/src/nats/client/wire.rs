@@ -244,7 +244,11 @@ impl Writer {
             line.push_str(reply);
         }
         // A text takes whatever is written.
-        let _ = if block.is_empty() { write!(line, " {}", payload.len()) } else { write!(line, " {} {}", block.len(), block.len() + payload.len()) };
+        let _ = if block.is_empty() {
+            write!(line, " {}", payload.len())
+        } else {
+            write!(line, " {} {}", block.len(), block.len() + payload.len())
+        };
         self.line(&line);
         self.buffer.extend_from_slice(block.as_bytes());
         self.buffer.extend_from_slice(payload);

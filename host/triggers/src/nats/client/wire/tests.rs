@@ -18,7 +18,8 @@ fn message(frame: &Frame) -> &Message {
 
 #[test]
 fn what_a_server_says() {
-    let said = b"INFO {\"a\":1} \r\nPING\r\nPONG\r\n+OK\r\n-ERR 'Authorization Violation'\r\nMSG a.b 7 5\r\nhello\r\nMSG a 8 _INBOX.x 0\r\n\r\n";
+    let said =
+        b"INFO {\"a\":1} \r\nPING\r\nPONG\r\n+OK\r\n-ERR 'Authorization Violation'\r\nMSG a.b 7 5\r\nhello\r\nMSG a 8 _INBOX.x 0\r\n\r\n";
     let frames = frames(100, said);
     assert!(matches!(&frames[0], Frame::Info(json) if json.as_ref() == b" {\"a\":1} "));
     assert_eq!(frames[1..4], [Frame::Ping, Frame::Pong, Frame::Ok]);
