@@ -40,7 +40,7 @@ async fn against(first: &str, connection: serde_json::Value, answers: fn(&str) -
             }
         }
     };
-    let tasks = tokio::task::JoinSet::from_iter([server]);
+    let mut tasks = tokio::task::JoinSet::from_iter([server]);
     tasks.detach_all();
     let mut whole = json!({"servers": [format!("nats://broker:{port}")]});
     whole.as_object_mut().unwrap().extend(connection.as_object().unwrap().clone());
