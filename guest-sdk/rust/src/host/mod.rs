@@ -19,7 +19,7 @@ pub(crate) mod bindings {
     wit_bindgen::generate!({
         path: [
             "wit/script", "wit/context", "wit/log", "wit/output", "wit/state", "wit/runs", "wit/resources", "wit/variables", "wit/sql",
-            "wit/blob", "wit/guest",
+            "wit/blob", "wit/publish", "wit/guest",
         ],
         world: "sandmill:guest/imports",
         generate_all,
