@@ -114,11 +114,9 @@ impl Grant {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Runs(pattern)
-            | Self::Resources(pattern)
-            | Self::Variables(pattern)
-            | Self::Secrets(pattern)
-            | Self::Publish(pattern) => pattern.to_string(),
+            Self::Runs(pattern) | Self::Resources(pattern) | Self::Variables(pattern) | Self::Secrets(pattern) | Self::Publish(pattern) => {
+                pattern.to_string()
+            }
             Self::Sql(access) => access.to_string(),
             Self::Blob(access) => access.to_string(),
             Self::Http(grant) => grant.to_string(),

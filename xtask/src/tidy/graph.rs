@@ -74,7 +74,7 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
         "HTTP serving is the API's; a kind implements `Endpoint` and sees `http` types only",
     ),
     (
-        &["rdkafka", "async-nats", "nkeys", "rumqttc", "aws-sdk-", "lapin", "tokio-tungstenite", "google-cloud-", "pgwire-", "pg_walstream"],
+        &["rdkafka", "async-nats", "rumqttc", "aws-sdk-", "lapin", "tokio-tungstenite", "google-cloud-", "pgwire-", "pg_walstream"],
         &["sandmill-triggers"],
         "broker clients are for trigger kinds; reach a broker through a port that a kind's `Publisher` implements",
     ),

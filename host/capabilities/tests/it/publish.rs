@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use sandmill_capabilities::Publishers;
 use sandmill_model::{
     Attempt, BoxFuture, Input, JsonText,
-    trigger::{DynListener, Kind, KindInfo, Kinds, Message, Network, Nowhere, PublishError, Published, Publisher, Ready, ResourceKind, publisher},
+    trigger::{
+        DynListener, Kind, KindInfo, Kinds, Message, Network, Nowhere, PublishError, Published, Publisher, Ready, ResourceKind, publisher,
+    },
 };
 use serde_json::{Value, json};
 
@@ -101,7 +103,8 @@ fn run(wall_ms: u64) -> Attempt {
 #[tokio::test]
 async fn a_message_arrives_as_it_is() {
     let bed = with("whole");
-    let (results, _) = bed.calls(&json!([["publish", BROKER, "a.b", "hellö", {"x": "1"}, "id-1", true], ["publish", BROKER, "c", ""]]).to_string()).await;
+    let (results, _) =
+        bed.calls(&json!([["publish", BROKER, "a.b", "hellö", {"x": "1"}, "id-1", true], ["publish", BROKER, "c", ""]]).to_string()).await;
     assert_eq!(results, json!([{"flown": true}, {"flown": true}]));
     let sent = sent("whole");
     let headers = vec![("x".to_owned(), "1".to_owned())];
@@ -159,7 +162,8 @@ async fn limits() {
     let (results, _) = bed.calls(&json!([["bytes", BROKER, most], ["bytes", BROKER, most + 1]]).to_string()).await;
     assert_eq!(results[0], json!({"flown": true}));
     assert!(results[1]["too_large"].is_string(), "{results}");
-    let (results, _) = bed.calls(&json!([["publish", BROKER, "x".repeat(64 * 1024 + 1), ""], ["publish", BROKER, "a", "", {}, ""]]).to_string()).await;
+    let (results, _) =
+        bed.calls(&json!([["publish", BROKER, "x".repeat(64 * 1024 + 1), ""], ["publish", BROKER, "a", "", {}, ""]]).to_string()).await;
     assert!(results[0]["too_large"].is_string() && results[1]["invalid"].is_string(), "{results}");
     let outcome = bed.attempt(run(2_000), &json!([["publish", BROKER, "never", ""]]).to_string()).await;
     assert!(json(&outcome)[0]["unavailable"].is_string(), "{outcome:?}");

@@ -26,8 +26,8 @@ bindgen!({
 });
 
 use sandmill::{
-    blob::blob, context::context, log::log, output::output, publish::publish, resources::resources, runs::runs, script::types, sql::sql, state::state,
-    variables::variables,
+    blob::blob, context::context, log::log, output::output, publish::publish, resources::resources, runs::runs, script::types, sql::sql,
+    state::state, variables::variables,
 };
 use wasi::{config::store as config, keyvalue::store as keyvalue};
 
