@@ -81,8 +81,7 @@ async fn ended(server: &Server, count: usize) -> Vec<Value> {
 }
 
 async fn result(server: &Server, run: &Value) -> Value {
-    let run = server.ended_run(run["id"].as_str().unwrap()).await.unwrap();
-    run["result"].clone()
+    server.get_json(&format!("/api/w/default/runs/{}/result", run["id"].as_str().unwrap())).await.unwrap()
 }
 
 /// A trigger listens by this connection, and a message that a script sends by it comes back.
