@@ -55,7 +55,7 @@ impl<'a> Origin<'a> {
             9.. => &tokens[2..9],
             _ => return None,
         };
-        let [stream, _consumer, delivered, sequence, _own, nanos, pending] = tokens else { return None };
+        let &[stream, _consumer, delivered, sequence, _own, nanos, pending] = tokens else { return None };
         Some(Self {
             stream,
             delivered: delivered.parse().ok()?,

@@ -1,6 +1,6 @@
 //! A stream: its consumer is found or made, and asked for messages in portions, so that no more come than there is room for.
 
-use std::{borrow::Cow, collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use sandmill_model::trigger::{ConfigError, ListenError};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -32,9 +32,8 @@ enum Answer<T> {
     Done(T),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Refusal {
     code: u16,
     err_code: u32,
@@ -224,8 +223,7 @@ fn wanted(config: &JetStream, subject: Option<&str>, name: &str) -> Value {
 }
 
 async fn ask<T: DeserializeOwned>(client: &mut Client, subject: &str, request: &Value) -> Result<T, ListenError> {
-    const NONE: &[(Cow<'_, str>, Cow<'_, str>)] = &[];
-    let message = client.request(subject, NONE, request.to_string().as_bytes()).await?;
+    let message = client.request(subject, &[], request.to_string().as_bytes()).await?;
     if message.headers.status == Some(NO_RESPONDERS) {
         return Err(ListenError::Transient("JetStream does not answer: it is not enabled, or restarts".to_owned()));
     }

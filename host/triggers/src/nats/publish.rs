@@ -63,9 +63,8 @@ impl Link {
 }
 
 /// What a stream answers.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Kept {
     stream: String,
     seq: u64,
