@@ -312,6 +312,10 @@ impl<'a> Loop<'a> {
                     Frame::Message(message) if !self.client.is_answer(&message) => self.take(&message)?,
                     Frame::Message(_) | Frame::Info(_) | Frame::Complaint(_) | Frame::Ping | Frame::Ok => {}
                 }
+                // Whoever goes on sending is not waited for.
+                if self.bytes >= TAKEN_BYTES_MAX {
+                    return Ok(());
+                }
             }
         });
         // Whoever says nothing more has nothing more.

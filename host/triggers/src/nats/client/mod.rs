@@ -40,6 +40,7 @@ const ANSWERS: u64 = 1;
 pub(crate) const SUBJECT: u64 = 2;
 /// Messages that are kept while the server says whether it may be listened to.
 const EARLY_MAX: usize = 1_000;
+const EARLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Status of a message that nobody listens to.
 pub(crate) const NO_RESPONDERS: u16 = 503;
 
@@ -205,15 +206,18 @@ impl Client {
     pub(crate) async fn settled(&mut self) -> Result<Vec<Message>, Fault> {
         self.ping();
         let settled = timeout(REQUEST_MAX, async {
-            let mut early = Vec::new();
+            let (mut early, mut bytes) = (Vec::new(), 0);
             loop {
                 match self.next().await? {
                     Frame::Pong => return Ok(early),
                     Frame::Complaint(text) => return Err(Fault::complaint(&text)),
-                    Frame::Message(message) => early.push(message),
+                    Frame::Message(message) => {
+                        bytes += message.payload.len();
+                        early.push(message);
+                    }
                     Frame::Info(_) | Frame::Ping | Frame::Ok => {}
                 }
-                if early.len() >= EARLY_MAX {
+                if early.len() >= EARLY_MAX || bytes >= EARLY_BYTES_MAX {
                     return Ok(early);
                 }
             }
