@@ -127,6 +127,7 @@ impl Bare {
             variables: Arc::new(Nothing),
             sql: Databases::new(sandmill_capabilities::sql::Options::new(folder.path().join("sqlite"), Arc::new(|_| false))),
             blob: Blobs::open(&Place::Folder(folder.path().join("blobs")))?,
+            publish: sandmill_capabilities::Publishers::none(),
         };
         Ok(Self { sandbox, compiler, ports, _folder: folder })
     }

@@ -10,7 +10,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// Each after those that it uses.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("script.wit", include_str!("../../wit/script/script.wit")),
     ("context.wit", include_str!("../../wit/context/context.wit")),
     ("log.wit", include_str!("../../wit/log/log.wit")),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 11] = [
     ("variables.wit", include_str!("../../wit/variables/variables.wit")),
     ("sql.wit", include_str!("../../wit/sql/sql.wit")),
     ("blob.wit", include_str!("../../wit/blob/blob.wit")),
+    ("publish.wit", include_str!("../../wit/publish/publish.wit")),
     ("guest.wit", include_str!("../../wit/guest/guest.wit")),
 ];
 /// Interfaces of scripts; a module exports their functions as `sandmill:script/main@0.1.0#run`.

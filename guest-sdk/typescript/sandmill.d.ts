@@ -60,7 +60,7 @@ declare module "sandmill" {
   /** Resources: typed objects at paths. Granted by path: `[grants] resources = ["f/demo/*"]`. */
   export const resource: { open<Fields = any>(path: string): Resource<Fields> };
 
-  /** Thrown by `resource`, and by `sql` where a database cannot be opened. */
+  /** Thrown by `resource`, and by `sql` and `publish` where a database or a broker cannot be opened. */
   export class ResourceError extends Error {
     readonly name: "ResourceError";
     /** `unavailable` may go away if the call is tried again. */
@@ -101,6 +101,34 @@ declare module "sandmill" {
     readonly code: "denied" | "invalid" | "database" | "too-large" | "timeout" | "unavailable";
     /** With `database`: what the database said. `code` is the SQLSTATE of PostgreSQL, the extended result code of SQLite; `position` counts from 1. */
     readonly database?: { code: string; message: string; detail?: string; hint?: string; constraint?: string; position?: number };
+  }
+
+  export interface PublishOptions {
+    /** A list is a header several times. */
+    headers?: Record<string, string | readonly string[]>;
+    /** By it the broker knows a repetition; only a broker that keeps messages does. */
+    id?: string;
+    /** Returns only once the broker says that it keeps the message, and throws if nothing there does. */
+    kept?: boolean;
+  }
+
+  /**
+   * Sends a message over a resource of a broker, e.g. of the type `nats`. Granted by the resource's path: `[grants] publish = ["f/demo/broker"]`. Text
+   * and bytes go as they are, anything else as JSON. Nothing is awaited: it returns once the broker has the message, as far as it says so.
+   * @returns what the broker said, e.g. `{stream, sequence, duplicate}`
+   */
+  export function publish<Said = any>(
+    resource: Resource | string,
+    to: string,
+    payload: string | ArrayBuffer | ArrayBufferView | Json | object,
+    options?: PublishOptions,
+  ): Said;
+
+  /** Thrown by `publish`. */
+  export class PublishError extends Error {
+    readonly name: "PublishError";
+    /** `unavailable` may go away if the call is tried again; the message may have arrived. */
+    readonly code: "denied" | "invalid" | "too-large" | "unavailable";
   }
 
   export interface BlobInfo {
@@ -270,6 +298,7 @@ declare module "sandmill" {
     variable: typeof variable; secret: typeof secret; VariableError: typeof VariableError;
     resource: typeof resource; ResourceError: typeof ResourceError;
     sql: typeof sql; SqlError: typeof SqlError;
+    publish: typeof publish; PublishError: typeof PublishError;
     blob: typeof blob; BlobError: typeof BlobError;
   };
   export default sandmill;

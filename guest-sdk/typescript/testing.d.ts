@@ -20,6 +20,17 @@ export type SqlHandler = (statement: string, parameters: any[]) => object[] | nu
 /** Thrown by a `SqlHandler`, it is what the database says: a `SqlError` with the code `database`. */
 export function databaseError(code: string, message: string, more?: { detail?: string; hint?: string; constraint?: string; position?: number }): never;
 
+/** What a script sends over a broker. */
+export interface SentMessage {
+  readonly path: string;
+  readonly to: string;
+  readonly payload: Uint8Array;
+  readonly text: string;
+  readonly headers: Record<string, string[]>;
+  readonly id?: string;
+  readonly kept: boolean;
+}
+
 export interface World {
   /** Texts by path; `null` for one that is not found. */
   variables?: Record<string, string | null>;
@@ -31,6 +42,8 @@ export interface World {
   resources?: Record<string, FakeResource | object | null>;
   /** By path of the resource. */
   sql?: Record<string, SqlHandler>;
+  /** By path of the resource: what the broker answers. */
+  brokers?: Record<string, (message: SentMessage) => object | undefined>;
   /** All requests, or those of `"GET https://host/path"`: a handler, or what it would return. */
   http?: Handler | Record<string, unknown>;
   /**
@@ -130,6 +143,8 @@ export class Fakes {
   readonly runs: readonly StartedRun[];
   /** Those that databases got. */
   readonly statements: readonly Statement[];
+  /** What was sent over brokers, in its order. */
+  readonly messages: readonly SentMessage[];
   readonly now: Date;
   /** Sets the clock on. */
   advance(ms: number): void;

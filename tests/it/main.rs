@@ -27,6 +27,7 @@ mod foreign;
 mod grants;
 mod hostile;
 mod isolation;
+mod nats;
 mod network;
 mod nodes;
 mod oci;

@@ -21,6 +21,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 pub fn run(strictness: Strictness) -> Result<()> {
     wasm_target(strictness)?;
     postgres(strictness)?;
+    broker(strictness)?;
     systemd(strictness)
 }
 
@@ -72,6 +73,22 @@ pub fn postgres(strictness: Strictness) -> Result<()> {
 /// On PATH, or where Debian keeps the servers of all its versions.
 fn has_postgres() -> bool {
     answers("postgres", "--version") || fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some())
+}
+
+/// # Errors
+/// If there is no server of NATS, none can be installed, and that is a failure here.
+pub fn broker(strictness: Strictness) -> Result<()> {
+    let is_there = || answers("nats-server", "--version") || answers("/usr/sbin/nats-server", "--version");
+    if is_there() {
+        return Ok(());
+    }
+    eprintln!("installing nats-server: triggers are tested against the real one");
+    let installed = install("nats-server");
+    if is_there() {
+        return Ok(());
+    }
+    let why = installed.err().map_or_else(|| "the package brought no server".to_owned(), |error| format!("{error:#}"));
+    missing(strictness, &format!("triggers of NATS: no server here ({why}); install the package nats-server"))
 }
 
 /// # Errors

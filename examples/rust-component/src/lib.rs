@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 wit_bindgen::generate!({
-    path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/runs", "../../wit/resources", "../../wit/variables", "../../wit/sql", "../../wit/blob", "../../wit/guest"],
+    path: ["../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/runs", "../../wit/resources", "../../wit/variables", "../../wit/sql", "../../wit/blob", "../../wit/publish", "../../wit/guest"],
     inline: "
         package example:words;
 

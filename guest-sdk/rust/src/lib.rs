@@ -15,6 +15,7 @@ pub mod json;
 pub mod log;
 mod outcome;
 pub mod output;
+pub mod publish;
 pub mod resources;
 pub mod runs;
 mod schema;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const COPIED = ["arguments", "errors", "state", "variables", "resources", "runs", "sql", "objects", "readable-json", "describe", "sandmill"];
+const COPIED = ["arguments", "errors", "state", "variables", "resources", "runs", "sql", "publish", "objects", "readable-json", "describe", "sandmill"];
 
 test("the module is that of the runtime", () => {
   for (const name of COPIED) {

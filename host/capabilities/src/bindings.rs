@@ -33,13 +33,14 @@ pub(crate) use self::{
 /// Interfaces whose handles are the host's own types.
 mod held {
     wasmtime::component::bindgen!({
-        path: ["../../wit/script", "../../wit/resources", "../../wit/sql", "../../wit/blob"],
+        path: ["../../wit/script", "../../wit/resources", "../../wit/sql", "../../wit/blob", "../../wit/publish"],
         inline: "
             package sandmill:held;
             world imports {
                 import sandmill:resources/resources@0.1.0;
                 import sandmill:sql/sql@0.1.0;
                 import sandmill:blob/blob@0.1.0;
+                import sandmill:publish/publish@0.1.0;
             }
         ",
         world: "sandmill:held/imports",
@@ -54,4 +55,4 @@ mod held {
     });
 }
 
-pub(crate) use self::held::sandmill::{blob::blob, resources::resources, sql::sql};
+pub(crate) use self::held::sandmill::{blob::blob, publish::publish, resources::resources, sql::sql};

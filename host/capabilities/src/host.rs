@@ -13,7 +13,7 @@ use sandmill_model::{Attempt, Grant, Grants, Input, auth::SharedScopes, children
 use tokio::sync::Semaphore;
 
 use crate::{
-    GrantsPort, OutputPort, Placeholders, ResourcesPort, StatePort, StateScope, VariablesPort, blob,
+    GrantsPort, OutputPort, Placeholders, Publishers, ResourcesPort, StatePort, StateScope, VariablesPort, blob,
     http::{CredentialsPort, HttpState, Outbound},
     sql,
 };
@@ -50,6 +50,7 @@ pub struct Ports {
     pub resources: Arc<dyn ResourcesPort>,
     pub sql: sql::Databases,
     pub blob: blob::Blobs,
+    pub publish: Publishers,
 }
 
 /// What is known of a run.

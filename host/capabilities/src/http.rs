@@ -13,6 +13,7 @@ mod fault;
 mod host;
 pub mod incoming;
 mod limits;
+mod network;
 mod paced;
 mod resolve;
 mod stand_in;

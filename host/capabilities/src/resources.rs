@@ -86,13 +86,18 @@ async fn open(host: &Host, path: &str) -> Result<OpenResource, Error> {
 async fn allowed(host: &Host, path: &ScriptPath) -> Result<(), Error> {
     let (granted, path) = (host.granted().await?, PathPattern::from(path));
     let fields = Grant::Resources(path.clone());
+    let broker = Grant::Publish(path.clone());
     let database = Grant::Sql(Access { mode: Mode::Read, of: path });
     // What may be used may be opened.
-    if granted.covers(&fields) || granted.covers(&database) {
+    if granted.covers(&fields) || granted.covers(&database) || granted.covers(&broker) {
         return Ok(());
     }
-    // Where the manifest asks for the database, that grant is what is missing: it opens the resource, too.
-    let text = if host.run.asked.cover(&database) { host.denial(&[database]) } else { host.denial(&[fields, database]) };
+    // Where the manifest asks for the database or the broker, that grant is what is missing: it opens the resource, too.
+    let asked = [&database, &broker].into_iter().find(|grant| host.run.asked.cover(grant)).cloned();
+    let text = match asked {
+        Some(asked) => host.denial(&[asked]),
+        None => host.denial(&[fields, database]),
+    };
     Err(Error::Denied(text))
 }
 

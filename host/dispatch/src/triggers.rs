@@ -17,7 +17,7 @@ use sandmill_model::{
     BoxFuture, Event, RunId, ScriptPath, Timestamp, TriggerEventId, WorkspaceId,
     auth::Principal,
     code::Refusal,
-    trigger::{Configured, File, Kinds, Mode, NewEvent, SeatStatus, TriggerOptions},
+    trigger::{Configured, File, Kinds, Mode, Network, NewEvent, Nowhere, SeatStatus, TriggerOptions},
 };
 use sandmill_store::{triggers::Trigger, workspaces::Workspace};
 
@@ -47,6 +47,7 @@ pub trait Files: Send + Sync + 'static {
 pub(crate) struct Armoury {
     kinds: OnceLock<Kinds>,
     files: OnceLock<Arc<dyn Files>>,
+    network: OnceLock<Arc<dyn Network>>,
     book: book::Book,
     /// Poked when triggers changed.
     changed: tokio::sync::Notify,
@@ -109,6 +110,11 @@ impl Dispatch {
     pub fn arm(&self, kinds: Kinds, files: Arc<dyn Files>) {
         let _ = self.inner.armoury.kinds.set(kinds);
         let _ = self.inner.armoury.files.set(files);
+    }
+
+    /// Listeners and tests of connections reach what `network` gives them; before that is said, nothing.
+    pub fn reach_by(&self, network: Arc<dyn Network>) {
+        let _ = self.inner.armoury.network.set(network);
     }
 
     /// The stored trigger of a kind that takes a request. Without a query, unless something changed.
@@ -228,6 +234,12 @@ impl Dispatch {
 }
 
 impl Inner {
+    /// For [`Host::network`](sandmill_model::trigger::Host::network) and [`Ready::probe_by`](sandmill_model::trigger::Ready::probe_by).
+    #[expect(dead_code, reason = "listeners and probes will reach by it")]
+    pub(crate) fn network(&self) -> Arc<dyn Network> {
+        self.armoury.network.get().map_or_else(Nowhere::shared, Arc::clone)
+    }
+
     /// Here or on another node.
     pub(crate) fn triggers_changed(&self, workspaces: &[WorkspaceId]) {
         self.armoury.book.outdate(workspaces);

@@ -68,6 +68,10 @@ pub struct Grants {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub api: Vec<ApiGrant>,
+    /// Paths of resources over which it may send messages to brokers, e.g. `f/demo/broker`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub publish: Vec<PathPattern>,
 }
 
 /// One grant. As text it is `kind:what`, e.g. `runs:f/demo/*` or `sql:read f/demo/database`.
@@ -81,6 +85,7 @@ pub enum Grant {
     Blob(Access<KeyPrefix>),
     Http(HttpGrant),
     Api(ApiGrant),
+    Publish(PathPattern),
 }
 
 /// Why a text is no grant.
@@ -101,6 +106,7 @@ impl Grant {
             Self::Blob(_) => "blob",
             Self::Http(_) => "http",
             Self::Api(_) => "api",
+            Self::Publish(_) => "publish",
         }
     }
 
@@ -108,7 +114,9 @@ impl Grant {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Runs(pattern) | Self::Resources(pattern) | Self::Variables(pattern) | Self::Secrets(pattern) => pattern.to_string(),
+            Self::Runs(pattern) | Self::Resources(pattern) | Self::Variables(pattern) | Self::Secrets(pattern) | Self::Publish(pattern) => {
+                pattern.to_string()
+            }
             Self::Sql(access) => access.to_string(),
             Self::Blob(access) => access.to_string(),
             Self::Http(grant) => grant.to_string(),
@@ -123,7 +131,8 @@ impl Grant {
             (Self::Runs(own), Self::Runs(other))
             | (Self::Resources(own), Self::Resources(other))
             | (Self::Variables(own), Self::Variables(other))
-            | (Self::Secrets(own), Self::Secrets(other)) => own.covers(other),
+            | (Self::Secrets(own), Self::Secrets(other))
+            | (Self::Publish(own), Self::Publish(other)) => own.covers(other),
             (Self::Sql(own), Self::Sql(other)) => own.covers(other),
             (Self::Blob(own), Self::Blob(other)) => own.covers(other),
             (Self::Http(own), Self::Http(other)) => own.covers_grant(other),
@@ -149,6 +158,7 @@ impl Grant {
             // Who may give it depends on the credentials alone, which are those that are asked for.
             (Self::Http(own), Self::Http(given)) if own.overlaps(given) => vec![self.clone()],
             (Self::Api(own), Self::Api(given)) => all(own.shared(given), Self::Api),
+            (Self::Publish(own), Self::Publish(given)) => all(own.shared(given), Self::Publish),
             _ => Vec::new(),
         }
     }
@@ -179,6 +189,8 @@ impl Grant {
                 grant.resource().map(both).into_iter().flatten().collect()
             }
             Self::Api(grant) => vec![grant.need()],
+            // As for SQL that writes: what is behind the resource is changed.
+            Self::Publish(pattern) => need(Domain::Resources, Action::Write, pattern.to_string()),
         }
     }
 }
@@ -214,7 +226,8 @@ impl FromStr for Grant {
             "blob" => what.parse().map(Self::Blob),
             "http" => what.parse().map(Self::Http).map_err(|error: http::InvalidGrant| InvalidGrant(error.to_string())),
             "api" => what.parse().map(Self::Api),
-            _ => Err(InvalidGrant("the kinds are runs, resources, variables, secrets, sql, blob, http and api".to_owned())),
+            "publish" => what.parse().map(Self::Publish),
+            _ => Err(InvalidGrant("the kinds are runs, resources, variables, secrets, sql, blob, http, api and publish".to_owned())),
         };
         grant.map_err(|InvalidGrant(fault)| invalid(&fault))
     }
@@ -230,7 +243,7 @@ impl Grants {
 
     /// Each of them, by kind and in the manifest's order.
     pub fn iter(&self) -> impl Iterator<Item = Grant> {
-        let Self { runs, resources, variables, secrets, sql, blob, http, api } = self;
+        let Self { runs, resources, variables, secrets, sql, blob, http, api, publish } = self;
         let runs = runs.iter().cloned().map(Grant::Runs);
         let resources = resources.iter().cloned().map(Grant::Resources);
         let variables = variables.iter().cloned().map(Grant::Variables);
@@ -239,15 +252,17 @@ impl Grants {
         let blob = blob.iter().cloned().map(Grant::Blob);
         let http = http.iter().cloned().map(Grant::Http);
         let api = api.iter().cloned().map(Grant::Api);
-        runs.chain(resources).chain(variables).chain(secrets).chain(sql).chain(blob).chain(http).chain(api)
+        let publish = publish.iter().cloned().map(Grant::Publish);
+        runs.chain(resources).chain(variables).chain(secrets).chain(sql).chain(blob).chain(http).chain(api).chain(publish)
     }
 
     /// # Errors
     /// What is wrong with it, for the script's author.
     pub fn check(&self) -> Result<(), String> {
-        let Self { runs, resources, variables, secrets, sql, blob, http, api } = self;
-        let lengths = [runs.len(), resources.len(), variables.len(), secrets.len(), sql.len(), blob.len(), http.len(), api.len()];
-        match lengths.iter().any(|length| *length > GRANTS_MAX) {
+        let Self { runs, resources, variables, secrets, sql, blob, http, api, publish } = self;
+        let paths = [runs.len(), resources.len(), variables.len(), secrets.len(), publish.len()];
+        let lengths = [sql.len(), blob.len(), http.len(), api.len()];
+        match paths.iter().chain(&lengths).any(|length| *length > GRANTS_MAX) {
             true => Err(format!("a manifest asks for at most {GRANTS_MAX} of each kind")),
             false => Ok(()),
         }
@@ -279,6 +294,7 @@ impl FromIterator<Grant> for Grants {
                 Grant::Blob(access) => all.blob.push(access),
                 Grant::Http(grant) => all.http.push(grant),
                 Grant::Api(grant) => all.api.push(grant),
+                Grant::Publish(pattern) => all.publish.push(pattern),
             }
         }
         all

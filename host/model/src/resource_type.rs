@@ -12,7 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
-pub use builtin::{BUILT_IN, BuiltIn, built_in};
+pub use builtin::{BUILT_IN, BuiltIn, all_built_in, built_in, register};
 pub use name::{InvalidName, TypeName};
 pub use parts::{Parts, join, keep, split};
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use sandmill_api::{ApiOptions, ApiState, Denials, Endings};
 use sandmill_capabilities::{
-    Ports,
+    Ports, Publishers,
     blob::{Blobs, Place},
     http::{Outbound, OutboundOptions},
     sql::Databases,
@@ -76,6 +76,9 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn compose(options: NodeOptions) -> anyhow::Result<Self> {
+        let kinds = sandmill_triggers::kinds();
+        // Before anything is looked up.
+        sandmill_model::resource_type::register(&kinds.resource_types());
         let clock = SystemClock::shared();
         let store = match options.sealing {
             Some(sealing) => sandmill_store::connect_sealed(&options.store, options.objects.as_ref(), sealing).await,
@@ -117,6 +120,7 @@ impl Node {
             resources: Arc::new(StoredResources(store.clone())),
             sql: Databases::new(sql),
             blob: blobs,
+            publish: Publishers::new(&kinds, outbound.brokers()),
         };
         let runner_options = sandmill_runner::Options {
             snapshot_after_runs: options.snapshot_after_runs,
@@ -134,6 +138,7 @@ impl Node {
             backlog_max: options.backlog_max,
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
+        dispatch.reach_by(outbound.brokers());
         let service = dispatch.service();
         let kept =
             Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });

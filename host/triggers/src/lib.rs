@@ -1,12 +1,13 @@
 //! The kinds of trigger: one folder each, one row each in the registry. Nothing outside this crate names a kind.
 
+mod nats;
 mod poll;
-mod schedule;
 mod route;
+mod schedule;
 mod web;
 mod webhook;
 
-use sandmill_model::trigger::{Kind, Kinds, Listening, Mounted};
+use sandmill_model::trigger::{Kind, Kinds, Listening, Mounted, publisher};
 
 /// The registry. A new kind is a folder, a `mod` line and a row here.
 #[must_use]
@@ -16,6 +17,7 @@ pub fn kinds() -> Kinds {
         Kind::endpoint(Mounted::<route::Route>::shared()),
         Kind::listener(Listening::<schedule::Schedule>::shared()),
         Kind::listener(Listening::<poll::Poll>::shared()),
+        Kind::listener(Listening::<nats::Nats>::shared()).with_publisher(publisher::<nats::Nats>()),
     ])
 }
 

@@ -23,6 +23,7 @@ mod bindings {
             "../../wit/variables",
             "../../wit/sql",
             "../../wit/blob",
+            "../../wit/publish",
             "../../wit/guest",
             "../javascript/wit",
         ],

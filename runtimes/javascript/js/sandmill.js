@@ -3,6 +3,7 @@ import { toBytes } from "./bytes.js";
 import { inspect } from "./inspect.js";
 import { native } from "./native.js";
 import { blob, BlobError } from "./objects.js";
+import { publish, PublishError } from "./publish.js";
 import { readableJson } from "./readable-json.js";
 import { resource, ResourceError } from "./resources.js";
 import { ChildError, runs, RunsError } from "./runs.js";
@@ -38,7 +39,7 @@ Object.defineProperty(context, "deadline", {
   get: () => new Date((info ??= native.context("context.deadline")).deadlineMs),
 });
 
-const values = { blob, context, log, output, resource, runs, secret, sql, state, variable };
-const errors = { BlobError, ChildError, ResourceError, RunsError, SqlError, StateError, VariableError };
+const values = { blob, context, log, output, publish, resource, runs, secret, sql, state, variable };
+const errors = { BlobError, ChildError, PublishError, ResourceError, RunsError, SqlError, StateError, VariableError };
 
 export const sandmill = { ...values, ...errors };

@@ -12,6 +12,7 @@ wit_bindgen::generate!({
         "../../wit/variables",
         "../../wit/sql",
         "../../wit/blob",
+        "../../wit/publish",
         "../../wit/guest",
         "wit",
     ],

@@ -6,6 +6,7 @@ mod clock;
 mod digest;
 mod held;
 mod http;
+mod publish;
 mod random;
 mod resources;
 mod runs;
@@ -36,5 +37,6 @@ pub fn object<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     variables::add(ctx, &native)?;
     sql::add(ctx, &native)?;
     blob::add(ctx, &native)?;
+    publish::add(ctx, &native)?;
     Ok(native)
 }

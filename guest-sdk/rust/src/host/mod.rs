@@ -6,6 +6,7 @@ pub mod exports;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod output;
+pub(crate) mod publish;
 pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod sql;
@@ -19,7 +20,7 @@ pub(crate) mod bindings {
     wit_bindgen::generate!({
         path: [
             "wit/script", "wit/context", "wit/log", "wit/output", "wit/state", "wit/runs", "wit/resources", "wit/variables", "wit/sql",
-            "wit/blob", "wit/guest",
+            "wit/blob", "wit/publish", "wit/guest",
         ],
         world: "sandmill:guest/imports",
         generate_all,

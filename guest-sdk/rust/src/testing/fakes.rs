@@ -29,6 +29,7 @@ pub struct Fakes {
     pub(super) secrets: Vec<String>,
     pub(super) resources: BTreeMap<String, FakeResource>,
     pub(super) databases: BTreeMap<String, Database>,
+    pub(super) brokers: BTreeMap<String, Value>,
     pub(super) children: BTreeMap<String, Child>,
     pub(super) server: Option<Server>,
     pub(super) blob_prefixes: Vec<String>,
@@ -59,6 +60,7 @@ impl Default for Fakes {
             secrets: Vec::new(),
             resources: BTreeMap::new(),
             databases: BTreeMap::new(),
+            brokers: BTreeMap::new(),
             children: BTreeMap::new(),
             server: None,
             blob_prefixes: Vec::new(),
@@ -106,6 +108,13 @@ impl Fakes {
     pub fn sql(mut self, path: &str, answer: impl Fn(&str, &[Value]) -> Result<Value> + 'static) -> Self {
         self.databases.insert(path.to_owned(), Rc::new(answer));
         self.resource(path, "postgresql", Value::Object(serde_json::Map::new()), &["/password"])
+    }
+
+    /// A broker, and its resource: what it says of each message. [`World::messages`] tells what was sent.
+    #[must_use]
+    pub fn broker(mut self, path: &str, said: Value) -> Self {
+        self.brokers.insert(path.to_owned(), said);
+        if self.resources.contains_key(path) { self } else { self.resource(path, "nats", Value::Object(serde_json::Map::new()), &[]) }
     }
 
     /// The keys that begin with a prefix may be read and written; `""` is all of them.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fakes::Fakes;
-use crate::{Error, Result, http::Request, log::Level, runs::Ending};
+use crate::{Error, Result, http::Request, log::Level, publish::Message, runs::Ending};
 
 thread_local! {
     static WORLD: RefCell<Option<Rc<Fakes>>> = const { RefCell::new(None) };
@@ -38,6 +38,7 @@ pub(super) struct Recorded {
     pub(super) output: Vec<u8>,
     pub(super) requests: Vec<Request>,
     pub(super) statements: Vec<String>,
+    pub(super) messages: Vec<(String, Message)>,
     pub(super) started: Vec<(String, Value)>,
     pub(super) endings: BTreeMap<String, Ending>,
     pub(super) keys: BTreeMap<String, String>,
@@ -96,6 +97,12 @@ impl World {
     #[must_use]
     pub fn statements(&self) -> Vec<String> {
         self.0.recorded.borrow().statements.clone()
+    }
+
+    /// What was sent over brokers, in its order: the resource's path and the message.
+    #[must_use]
+    pub fn messages(&self) -> Vec<(String, Message)> {
+        self.0.recorded.borrow().messages.clone()
     }
 
     /// The children that were started: path and arguments.

@@ -25,6 +25,7 @@ const ASKED = {
     sqlCommit: "commit",
     sqlRollback: "rollback",
   },
+  brokers: { publish: "publish" },
   blob: { blobGet: "get", blobRead: "read", blobPut: "put", blobWrite: "write", blobFinish: "finish", blobStat: "stat", blobDelete: "delete", blobList: "list" },
 };
 
@@ -37,7 +38,7 @@ export const native = {
   payload: () => here("context.payload").payload,
   encode: (text) => new TextEncoder().encode(text),
   decode: (bytes, isStrict) => new TextDecoder("utf-8", { fatal: isStrict, ignoreBOM: true }).decode(bytes),
-  resourceOpen: (what, path) => answered(() => here(what).vault.resourceOpen(path, what === "sql")),
+  resourceOpen: (what, path) => answered(() => here(what).vault.resourceOpen(path, what)),
   resourceType: (handle) => handle.type,
   resourceFields: (handle) => structuredClone(handle.fields),
   // They were read, or written, to their end.

@@ -7,6 +7,7 @@
 // What was not faked is denied, and the message says how to fake it: as on the platform, where nothing works that was not granted. State, log,
 // output and context need no grant, and are always there.
 import { Objects } from "./blob.js";
+import { Brokers } from "./brokers.js";
 import { InvalidArguments, call } from "./call.js";
 import { Http } from "./http.js";
 import { PENDING, Runs } from "./runs.js";
@@ -41,7 +42,7 @@ function known(what, given, names) {
 }
 
 const NAMES = [
-  "variables", "secrets", "readableSecrets", "resources", "sql", "http", "runs", "blob", "state", "context", "payload", "clock",
+  "variables", "secrets", "readableSecrets", "resources", "sql", "brokers", "http", "runs", "blob", "state", "context", "payload", "clock",
 ];
 
 // One world: what natives ask of it.
@@ -55,7 +56,8 @@ class World {
     this.began = this.now.getTime();
     this.state = new State(given.state ?? {});
     this.sql = new Sql(given.sql ?? {});
-    this.vault = new Vault(given, (path) => this.sql.has(path));
+    this.brokers = new Brokers(given.brokers ?? {});
+    this.vault = new Vault(given, (what, path) => (what === "sql" ? this.sql : this.brokers).has(path));
     this.http = new Http(given.http, this.vault);
     this.runs = new Runs(given.runs ?? {});
     this.blob = new Objects(given.blob, () => this.now);
@@ -137,6 +139,10 @@ export class Fakes {
 
   get statements() {
     return this.#world.sql.statements;
+  }
+
+  get messages() {
+    return this.#world.brokers.messages;
   }
 
   get now() {

@@ -16,6 +16,12 @@ export class FakeResource {
   }
 }
 
+// What is opened by using it, without being faked as a resource: what it is, how it is faked, and of which type it is.
+const USED = {
+  sql: ["database", (path) => `sql: { "${path}": (statement, parameters) => … }`, "postgresql"],
+  publish: ["broker", (path) => `brokers: { "${path}": (message) => ({}) }`, "nats"],
+};
+
 const asResource = (given) => (given === null || given instanceof FakeResource ? given : new FakeResource("object", given));
 
 export class Vault {
@@ -23,14 +29,14 @@ export class Vault {
   #secrets;
   #isReadable;
   #resources;
-  #isDatabase;
+  #isFaked;
 
-  constructor({ variables = {}, secrets = {}, readableSecrets = false, resources = {} }, isDatabase) {
+  constructor({ variables = {}, secrets = {}, readableSecrets = false, resources = {} }, isFaked) {
     this.#variables = new Map(Object.entries(variables));
     this.#secrets = new Map(Object.entries(secrets));
     this.#isReadable = readableSecrets;
     this.#resources = new Map(Object.entries(resources).map(([path, given]) => [path, asResource(given)]));
-    this.#isDatabase = isDatabase;
+    this.#isFaked = isFaked;
   }
 
   // Secrets, by what stands for them.
@@ -58,11 +64,12 @@ export class Vault {
     fail("invalid", `the variable ${path} is not secret`);
   }
 
-  resourceOpen(path, isForSql) {
-    const isOpen = this.#resources.has(path) || (isForSql && this.#isDatabase(path));
-    if (!isOpen && isForSql) denied(`the database ${path}`, `sql: { "${path}": (statement, parameters) => … }`);
+  resourceOpen(path, what) {
+    const [name, how, type] = USED[what] ?? [];
+    const isOpen = this.#resources.has(path) || (name !== undefined && this.#isFaked(what, path));
+    if (!isOpen && name !== undefined) denied(`the ${name} ${path}`, how(path));
     if (!isOpen) denied(`the resource ${path}`, `resources: { "${path}": { … } }`);
-    const found = this.#resources.has(path) ? this.#resources.get(path) : new FakeResource("postgresql");
+    const found = this.#resources.has(path) ? this.#resources.get(path) : new FakeResource(type);
     if (found === null) fail("not-found", `there is no resource at ${path}`);
     const fields = JSON.parse(JSON.stringify(found.fields));
     return { path, type: found.type, fields, secrets: found.secrets };

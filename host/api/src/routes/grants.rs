@@ -63,7 +63,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller, WholePath(
 /// Gives grants to the script at a path, or takes them away; what is in both lists is given.
 ///
 /// Needs `scripts:write` of the path and, to give, what the grant allows: nobody grants what they may not do themselves. `runs:P` needs `runs:start:P`,
-/// `resources:P` and `sql:read P` `resources:read:P`, `sql:write P` `resources:write:P`, `variables:P` `variables:read:P`, `secrets:P` `variables:write:P`, `blob:read P` `blobs:read:P*` and
+/// `resources:P` and `sql:read P` `resources:read:P`, `publish:P` and `sql:write P` `resources:write:P`, `variables:P` `variables:read:P`, `secrets:P` `variables:write:P`, `blob:read P` `blobs:read:P*` and
 /// `blob:write P` `blobs:write:P*`, `http:… with P` `resources:write:P` and `variables:write:P`, `api:S` the scope `S`. It works for the newest deployment
 /// and those after it; a path may be granted something before anything is deployed there. What is taken away works no longer a second later,
 /// also in runs that are under way.

@@ -14,7 +14,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
-use sandmill_model::WorkspaceId;
+use sandmill_model::{
+    WorkspaceId,
+    trigger::{Network, Nowhere},
+};
 use tokio::{
     sync::Semaphore,
     time::{sleep, sleep_until},
@@ -30,6 +33,7 @@ use super::{
         API_CONNECTIONS_MAX, API_CONNECTIONS_OF_ALL_MAX, CLIENTS_MAX, CONNECTION_WINDOW_BYTES, HttpLimits, IDLE_CONNECTION,
         IDLE_CONNECTIONS_PER_ORIGIN, WAIT_FOR_CONNECTION, WINDOW_BYTES,
     },
+    network::Brokers,
     resolve::{Resolver, SystemResolver},
     stand_in::StandIn,
     tls::{self, InvalidAuthorities},
@@ -68,6 +72,7 @@ pub struct Outbound {
     limits: HttpLimits,
     stand_in: Option<StandIn>,
     pub(crate) traffic: Arc<dyn TrafficPort>,
+    brokers: Arc<dyn Network>,
     api: OnceLock<Arc<dyn ApiPort>>,
     /// Connections to the API that no workspace has.
     api_connections: Arc<Semaphore>,
@@ -86,7 +91,19 @@ impl Outbound {
         let OutboundOptions { policy, authorities, limits, resolver, stand_in, traffic } = options;
         let tls = tls::config(authorities.as_deref())?;
         let api_connections = Arc::new(Semaphore::new(API_CONNECTIONS_OF_ALL_MAX));
-        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, api: OnceLock::new(), api_connections, clients: Mutex::default() })
+        let brokers: Arc<dyn Network> = match stand_in {
+            // In tests of scripts nothing but the stand-in is reached.
+            Some(_) => Nowhere::shared(),
+            None => Arc::new(Brokers::new(policy.clone(), Arc::clone(&resolver), authorities.as_deref())),
+        };
+        let (api, clients) = (OnceLock::new(), Mutex::default());
+        Ok(Self { policy, resolver, tls, limits, stand_in, traffic, brokers, api, api_connections, clients })
+    }
+
+    /// What trigger kinds may reach: what requests of scripts may.
+    #[must_use]
+    pub fn brokers(&self) -> Arc<dyn Network> {
+        Arc::clone(&self.brokers)
     }
 
     /// From now on runs reach the API. It is said once the node listens; only the first who says so is heard.

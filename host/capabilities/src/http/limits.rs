@@ -21,6 +21,8 @@ pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(10);
 pub(super) const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(30);
 /// Names of one workspace that are looked up at once: each takes a thread.
 pub(super) const LOOKUPS_PER_WORKSPACE: usize = 16;
+/// Names of brokers, of all workspaces, that are looked up at once.
+pub(super) const LOOKUPS_OF_BROKERS: usize = 16;
 /// Addresses of one name that are tried.
 pub(super) const ADDRESSES_TRIED: usize = 4;
 /// Addresses of one name that are looked at; a name with more is refused.

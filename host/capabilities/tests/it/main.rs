@@ -12,6 +12,7 @@ mod incoming_async;
 mod keyvalue;
 mod log;
 mod output;
+mod publish;
 mod resources;
 mod runs;
 mod sql;

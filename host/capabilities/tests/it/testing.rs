@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use sandmill_capabilities::{
-    GrantsPort, Host, OutputPort, Ports, ResourcesPort, RunFacts, StateError, StatePort, StateScope, Variable, VariablesPort,
+    GrantsPort, Host, OutputPort, Ports, Publishers, ResourcesPort, RunFacts, StateError, StatePort, StateScope, Variable, VariablesPort,
     blob::{Blobs, Place},
     http::{CredentialsPort, NoCredentials, Outbound, OutboundOptions},
     resources::{ResourceView, Revealed},
@@ -41,6 +41,7 @@ pub(crate) struct Testbed {
     credentials: Arc<dyn CredentialsPort>,
     pub(crate) databases: Databases,
     pub(crate) blobs: Blobs,
+    pub(crate) publishers: Publishers,
     /// What the script asks for.
     pub(crate) grants: Grants,
     pub(crate) dir: TempDir,
@@ -232,7 +233,8 @@ pub(crate) fn testbed_with(guest: &'static str, outbound: OutboundOptions, crede
     let databases = Databases::new(sql_options(&dir));
     let blobs = Blobs::open(&Place::Folder(dir.path().join("blobs"))).unwrap();
     let grants = ASKED.iter().map(|grant| grant.parse::<Grant>().unwrap()).collect();
-    Testbed { guest, sandbox, ports: Arc::default(), outbound, credentials, databases, blobs, grants, dir }
+    let publishers = Publishers::none();
+    Testbed { guest, sandbox, ports: Arc::default(), outbound, credentials, databases, blobs, publishers, grants, dir }
 }
 
 /// Every address may be connected to.
@@ -307,9 +309,9 @@ impl Testbed {
         let variables: Arc<dyn VariablesPort> = Arc::<Fake>::clone(&self.ports);
         let resources: Arc<dyn ResourcesPort> = Arc::<Fake>::clone(&self.ports);
         let (http, credentials) = (Arc::clone(&self.outbound), Arc::clone(&self.credentials));
-        let (sql, blob) = (self.databases.clone(), self.blobs.clone());
+        let (sql, blob, publish) = (self.databases.clone(), self.blobs.clone(), self.publishers.clone());
         *self.ports.asked.lock().unwrap() = facts.asked.iter().collect();
-        Host::new(facts, Ports { grants, state, output, runs, variables, http, credentials, resources, sql, blob })
+        Host::new(facts, Ports { grants, state, output, runs, variables, http, credentials, resources, sql, blob, publish })
     }
 
     /// Runs the guest program with the requests, as the run of these facts; all that it asks for is given.

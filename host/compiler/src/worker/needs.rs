@@ -4,13 +4,14 @@ use sandmill_model::{Grants, build::Diagnostic};
 use wasmtime::component::Component;
 
 /// Interfaces whose functions are denied without grants, the kinds that give them, and what such a grant looks like.
-const NEEDS: [(&str, &[&str], &str); 8] = [
+const NEEDS: [(&str, &[&str], &str); 9] = [
     ("wasi:http/outgoing-handler@", &["http"], r#"http = ["GET https://api.example.com"]"#),
     ("wasi:http/client@", &["http"], r#"http = ["GET https://api.example.com"]"#),
     ("sandmill:sql/sql@", &["sql"], r#"sql = ["read f/demo/database"]"#),
     ("sandmill:blob/blob@", &["blob"], r#"blob = ["read reports/"]"#),
     ("sandmill:runs/runs@", &["runs"], r#"runs = ["f/demo/*"]"#),
-    ("sandmill:resources/resources@", &["resources", "sql", "http"], r#"resources = ["f/demo/account"]"#),
+    ("sandmill:publish/publish@", &["publish"], r#"publish = ["f/demo/broker"]"#),
+    ("sandmill:resources/resources@", &["resources", "sql", "http", "publish"], r#"resources = ["f/demo/account"]"#),
     ("sandmill:variables/variables@", &["variables", "secrets"], r#"variables = ["f/demo/*"]"#),
     ("wasi:config/store@", &["variables", "secrets"], r#"variables = ["f/demo/*"]"#),
 ];
@@ -34,6 +35,7 @@ fn asks_for(asked: &Grants, kind: &str) -> bool {
         "resources" => !asked.resources.is_empty(),
         "variables" => !asked.variables.is_empty(),
         "secrets" => !asked.secrets.is_empty(),
+        "publish" => !asked.publish.is_empty(),
         _ => false,
     }
 }

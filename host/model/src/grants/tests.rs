@@ -28,6 +28,10 @@ fn texts_and_what_they_cover() {
     check("sql:read f/db/*", "sql:write f/db/main", false);
     check("sql:write f/db/main", "sql:read f/db/main", true);
     check("sql:write f/db/main", "sql:read f/db/other", false);
+    check("publish:f/brokers/*", "publish:f/brokers/main", true);
+    check("publish:f/brokers/main", "publish:f/brokers/*", false);
+    check("publish:f/brokers/main", "resources:f/brokers/main", false);
+    check("resources:f/brokers/main", "publish:f/brokers/main", false);
     check("blob:read reports/", "blob:read reports/a/b", true);
     check("blob:read reports/", "blob:read reports", false);
     check("blob:read reports/", "blob:read reportsx/a", false);

@@ -128,6 +128,14 @@ fn what_is_built_in_is_sound() {
 }
 
 #[test]
+fn trigger_kinds_bring_types() {
+    register(&[crate::trigger::ResourceKind { name: "brought", schema: r#"{"type": "object"}"# }]);
+    register(&[crate::trigger::ResourceKind { name: "late", schema: r#"{"type": "object"}"# }]);
+    assert!(built_in("brought").is_some() && built_in("http").is_some() && built_in("late").is_none());
+    assert_eq!(all_built_in().count(), BUILT_IN.len() + 1);
+}
+
+#[test]
 fn values_of_what_is_built_in() {
     let check = |name: &str, value: Value, pointers: &[&str]| {
         let kind = ResourceType::compile(&JsonText::trusted(built_in(name).unwrap().schema)).unwrap();

@@ -7,7 +7,7 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 
-use super::{File, ListenError, NewEvent};
+use super::{File, ListenError, Network, NewEvent, Nowhere};
 use crate::{clock::Timestamp, ids::RunId, json::JsonText, outcome::Outcome, path::ScriptPath};
 
 /// Where a listener goes on after a restart, or on another node. Kept in the transaction that makes the events durable which it stands behind.
@@ -106,6 +106,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// Until it is `at`, by the clock of [`Host::now`].
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
+
+    /// Whereto it may connect.
+    fn network(&self) -> Arc<dyn Network> {
+        Nowhere::shared()
+    }
 }
 
 /// A listener's hold on the host. Cheap to clone.

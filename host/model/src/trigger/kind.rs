@@ -137,6 +137,25 @@ impl Kinds {
         self.0.iter().find(|kind| kind.info.name == name)
     }
 
+    /// Types of resources that the kinds bring, each once.
+    #[must_use]
+    pub fn resource_types(&self) -> Vec<ResourceKind> {
+        let mut types: Vec<ResourceKind> = Vec::new();
+        let listened = self.0.iter().flat_map(|kind| kind.info.resource_types.iter().copied());
+        let published = self.0.iter().filter_map(|kind| kind.publisher.as_ref()).map(|publisher| publisher.resource());
+        for one in listened.chain(published) {
+            if types.iter().all(|other| other.name != one.name) {
+                types.push(one);
+            }
+        }
+        types
+    }
+
+    /// By which scripts send.
+    pub fn publishers(&self) -> impl Iterator<Item = &Arc<dyn DynPublisher>> {
+        self.0.iter().filter_map(|kind| kind.publisher.as_ref())
+    }
+
     /// What is mounted.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<dyn DynEndpoint>> {
         self.0.iter().filter_map(|kind| kind.endpoint.as_ref())

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Config, ConfigError, Inbox, KindInfo, ListenError, ResourceKind, Shutdown};
+use super::{Config, ConfigError, Inbox, KindInfo, ListenError, Network, ResourceKind, Shutdown};
 use crate::{BoxFuture, json::JsonText, path::ScriptPath};
 
 /// A kind that listens. One node has each of its seats at a time.
@@ -45,6 +45,11 @@ pub trait Listener: Send + Sync + 'static {
     fn asks(_config: &Self::Config) -> Vec<ScriptPath> {
         Vec::new()
     }
+
+    /// [`Listener::probe`] of a kind that connects: only to what `network` gives it. While it listens, that is [`Host::network`](super::Host::network).
+    fn probe_by(config: Self::Config, _network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        Self::probe(config)
+    }
 }
 
 /// A listener with its config.
@@ -57,6 +62,11 @@ pub trait Ready: Send + Sync {
     /// As [`Listener::asks`].
     fn asks(&self) -> Vec<ScriptPath> {
         Vec::new()
+    }
+
+    /// See [`Listener::probe_by`].
+    fn probe_by(self: Box<Self>, _network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        self.probe()
     }
 }
 
@@ -120,5 +130,9 @@ impl<L: Listener> Ready for WithConfig<L> {
 
     fn asks(&self) -> Vec<ScriptPath> {
         L::asks(&self.0)
+    }
+
+    fn probe_by(self: Box<Self>, network: Arc<dyn Network>) -> BoxFuture<'static, Result<(), ListenError>> {
+        L::probe_by(self.0, network)
     }
 }

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Config, ConfigError, kind::ResourceKind};
+use super::{Config, ConfigError, Network, kind::ResourceKind};
 use crate::{BoxFuture, json::JsonText};
 
 /// What a script sends.
@@ -17,6 +17,8 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// By it the broker knows a repetition, if it can.
     pub id: Option<String>,
+    /// It is sent only once the broker says that it keeps it; one that cannot say so refuses.
+    pub is_kept: bool,
 }
 
 /// What the broker said; a JSON object that the kind documents.
@@ -41,7 +43,8 @@ pub trait Publisher: Send + Sync + 'static {
     /// An open connection. The host keeps some for each workspace and resource revision, and drops those that nobody uses.
     type Link: Send + Sync + 'static;
 
-    fn connect(connection: Self::Connection) -> BoxFuture<'static, Result<Self::Link, PublishError>>;
+    /// What `network` does not give is not connected to, also later.
+    fn connect(connection: Self::Connection, network: Arc<dyn Network>) -> BoxFuture<'static, Result<Self::Link, PublishError>>;
 
     /// Answers once the broker has the message, as far as it says so.
     fn publish(link: &Self::Link, message: Message) -> BoxFuture<'_, Result<Published, PublishError>>;
@@ -55,7 +58,7 @@ pub trait Publishing: Send + Sync + 'static {
 /// A publisher behind a pointer, for the registry.
 pub trait DynPublisher: Send + Sync + 'static {
     fn resource(&self) -> ResourceKind;
-    fn connect(&self, connection: &JsonText) -> BoxFuture<'static, Result<Arc<dyn Publishing>, PublishError>>;
+    fn connect(&self, connection: &JsonText, network: Arc<dyn Network>) -> BoxFuture<'static, Result<Arc<dyn Publishing>, PublishError>>;
 }
 
 struct Kept<P>(PhantomData<fn() -> P>);
@@ -73,11 +76,11 @@ impl<P: Publisher> DynPublisher for Kept<P> {
         P::RESOURCE
     }
 
-    fn connect(&self, connection: &JsonText) -> BoxFuture<'static, Result<Arc<dyn Publishing>, PublishError>> {
+    fn connect(&self, connection: &JsonText, network: Arc<dyn Network>) -> BoxFuture<'static, Result<Arc<dyn Publishing>, PublishError>> {
         let parsed = ConfigError::parse::<P::Connection>(connection);
         Box::pin(async move {
             let connection = parsed.map_err(|error| PublishError::Invalid(error.message))?;
-            Ok(Arc::new(Open::<P>(P::connect(connection).await?)) as Arc<dyn Publishing>)
+            Ok(Arc::new(Open::<P>(P::connect(connection, network).await?)) as Arc<dyn Publishing>)
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sandmill_model::{
     BoxFuture, JsonText, ResourceType, ScriptPath, TypeName, WorkspaceId,
-    resource_type::{BUILT_IN, BuiltIn, built_in, split},
+    resource_type::{BuiltIn, all_built_in, built_in, split},
 };
 use serde_json::Value as Json;
 
@@ -250,7 +250,7 @@ impl ResourceTypes for Sql {
     ) -> BoxFuture<'a, Result<Vec<TypeRecord>, StoreError>> {
         let after = after.map_or_else(String::new, ToString::to_string);
         Box::pin(async move {
-            let mut all: Vec<TypeRecord> = BUILT_IN.iter().filter(|own| *own.name > *after).map(read_built_in).collect::<Result<_, _>>()?;
+            let mut all: Vec<TypeRecord> = all_built_in().filter(|own| *own.name > *after).map(read_built_in).collect::<Result<_, _>>()?;
             let own = self.db.read((workspace, after, limit), |(workspace, after, limit), mut conn| {
                 Box::pin(async move {
                     let rows = conn

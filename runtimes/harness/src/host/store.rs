@@ -9,6 +9,7 @@ use super::{
     bindings::sandmill::{
         blob::blob,
         resources::resources,
+        publish::publish,
         sql::sql::{self, Answer, Column, DatabaseError},
         variables::variables,
     },
@@ -119,6 +120,18 @@ fn answer(statement: &str, parameters: &str) -> Result<Answer, sql::Error> {
             let column = |name: &str| Column { name: name.to_owned(), kind: "text".to_owned() };
             let rows = serde_json::json!([{ "statement": statement, "parameters": parameters }]).to_string();
             Ok(Answer { columns: vec![column("statement"), column("parameters")], rows })
+        }
+    }
+}
+
+impl publish::Host for Host {
+    fn publish(&mut self, via: Resource<Handle>, message: publish::Message) -> Result<String, publish::Error> {
+        match self.table.get(&via).map(|handle| handle.0.as_str()) {
+            Ok("f/demo/broker") => {
+                let publish::Message { to, payload, headers, id, kept } = message;
+                Ok(serde_json::json!({ "to": to, "payload": payload, "headers": headers, "id": id, "kept": kept }).to_string())
+            }
+            _ => Err(publish::Error::Invalid("the resource is no broker".to_owned())),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 wit_bindgen::generate!({
-    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/runs", "../../../wit/resources", "../../../wit/variables", "../../../wit/sql", "../../../wit/blob", "../../../wit/guest"],
+    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/runs", "../../../wit/resources", "../../../wit/variables", "../../../wit/sql", "../../../wit/blob", "../../../wit/publish", "../../../wit/guest"],
     world: "sandmill:guest/script",
     generate_all,
 });

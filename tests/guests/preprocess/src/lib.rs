@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 wit_bindgen::generate!({
-    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/runs", "../../../wit/resources", "../../../wit/variables", "../../../wit/sql", "../../../wit/blob", "../../../wit/guest"],
+    path: ["../../../wit/script", "../../../wit/context", "../../../wit/log", "../../../wit/output", "../../../wit/state", "../../../wit/runs", "../../../wit/resources", "../../../wit/variables", "../../../wit/sql", "../../../wit/blob", "../../../wit/publish", "../../../wit/guest"],
     world: "sandmill:guest/script-full",
     generate_all,
 });

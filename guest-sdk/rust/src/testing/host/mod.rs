@@ -5,6 +5,7 @@ pub(crate) mod context;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod output;
+pub(crate) mod publish;
 pub(crate) mod resources;
 pub(crate) mod runs;
 pub(crate) mod sql;

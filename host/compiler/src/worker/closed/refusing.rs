@@ -10,7 +10,7 @@ use super::Closed;
 bindgen!({
     path: [
         "../../wit/script", "../../wit/context", "../../wit/log", "../../wit/output", "../../wit/state", "../../wit/runs", "../../wit/resources",
-        "../../wit/variables", "../../wit/sql", "../../wit/blob", "../../wit/keyvalue", "../../wit/config", "../../wit/guest",
+        "../../wit/variables", "../../wit/sql", "../../wit/blob", "../../wit/publish", "../../wit/keyvalue", "../../wit/config", "../../wit/guest",
     ],
     inline: "
         package sandmill:closed;
@@ -26,8 +26,8 @@ bindgen!({
 });
 
 use sandmill::{
-    blob::blob, context::context, log::log, output::output, resources::resources, runs::runs, script::types, sql::sql, state::state,
-    variables::variables,
+    blob::blob, context::context, log::log, output::output, publish::publish, resources::resources, runs::runs, script::types, sql::sql,
+    state::state, variables::variables,
 };
 use wasi::{config::store as config, keyvalue::store as keyvalue};
 
@@ -108,6 +108,10 @@ refuse!("resources", resources::HostHandle {
     fn fields(Resource<resources::Handle>) -> Result<String>;
     fn placeholder(Resource<resources::Handle>, String) -> Answer<String, resources::Error>;
     fn drop(Resource<resources::Handle>) -> Result<()>;
+});
+
+refuse!("publish", publish::Host {
+    fn publish(Resource<resources::Handle>, publish::Message) -> Answer<String, publish::Error>;
 });
 
 refuse!("sql", sql::Host {

@@ -1,0 +1,2 @@
+import { publish } from "sandmill";
+export const main = () => publish("f/demo/db", "orders.new", "");
