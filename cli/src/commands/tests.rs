@@ -376,7 +376,7 @@ async fn a_file_runs_without_a_server() {
     let file = file.to_str().unwrap();
     let ok = Local(|request| {
         assert_eq!(
-            (request.language, request.source.as_slice(), request.arguments.as_str()),
+            (request.language, request.source.as_slice(), request.input.arguments().as_str()),
             (Language::TypeScript, &b"source"[..], "{\"n\":1}")
         );
         Ok(Outcome {
@@ -404,7 +404,7 @@ async fn a_server_that_is_not_there() {
     drop(listener);
     let globals = crate::Globals { server: Some(server), token: Some("sm_test".into()), workspace: None, ca: None, json: false };
     let (arguments, terms) = (JsonText::empty_object(), crate::client::Terms::default());
-    let order = crate::client::Order { target: "f/a/b", arguments: &arguments, terms: &terms };
+    let order = crate::client::Order { target: "f/a/b", arguments: &arguments, event: None, terms: &terms };
     let error = crate::client::Server::of(&globals).unwrap().start(&order).await.unwrap_err();
     assert_eq!(error.exit() as u8, 3);
 }
