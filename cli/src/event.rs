@@ -19,17 +19,17 @@ pub(crate) struct WrittenEvent {
     #[serde(default)]
     metadata: Map<String, Value>,
     #[serde(default, deserialize_with = "given")]
-    payload: Option<Value>,
+    payload: Option<JsonText>,
     #[serde(default, deserialize_with = "given")]
-    body: Option<Value>,
+    body: Option<JsonText>,
     payload_base64: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
 }
 
 /// Null is a value, too.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<JsonText>, D::Error> {
+    JsonText::deserialize(deserializer).map(Some)
 }
 
 impl WrittenEvent {
@@ -52,10 +52,10 @@ impl WrittenEvent {
         }
         let payload = match (payload, body, payload_base64) {
             (None, None, None) => Vec::new(),
-            (Some(value), None, None) | (None, Some(value), None) => match value {
-                Value::String(text) => text.into_bytes(),
-                value => value.to_string().into_bytes(),
-            },
+            // What is no text is sent as it is written: no number loses a digit.
+            (Some(value), None, None) | (None, Some(value), None) => {
+                value.read::<String>().unwrap_or_else(|_| value.as_str().to_owned()).into_bytes()
+            }
             (None, None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("event: `payload_base64`: {error}"))?,
             _ => return Err("event: `payload`, `body` and `payload_base64` are the same; write one".to_owned()),
         };
@@ -91,7 +91,7 @@ mod tests {
     fn payloads_are_exact() {
         for (text, expected) in [
             (r#"{"payload": "text"}"#, &b"text"[..]),
-            (r#"{"body": {"a": 1}}"#, b"{\"a\":1}"),
+            (r#"{"body": {"a": 1.50}}"#, b"{\"a\": 1.50}"),
             (r#"{"body": null}"#, b"null"),
             (r#"{"payload_base64": "/wA="}"#, b"\xff\0"),
             ("{}", b""),

@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(metadata, json!({"headers": {"x-a": "1"}, "method": "POST", "query": {}}));
         let cases = parse(r#"{"event": {"kind": "kafka", "metadata": {"topic": "t"}, "payload": {"a": 1}}}"#).unwrap();
         let Input::Event(event) = &cases[0].input else { panic!("an event") };
-        assert_eq!((&event.payload[..], event.metadata.as_str()), (&br#"{"a":1}"#[..], r#"{"topic":"t"}"#));
+        assert_eq!((&event.payload[..], event.metadata.as_str()), (&br#"{"a": 1}"#[..], r#"{"topic":"t"}"#));
     }
 
     #[test]
