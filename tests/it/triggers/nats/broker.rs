@@ -1,0 +1,121 @@
+//! A nats-server, and as much of its protocol as a publisher needs: text lines, of which a test writes and reads a few.
+
+use std::time::Duration;
+
+use sandmill_testkit::{nats::Nats, server::Server};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// How long the server may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Where answers come.
+const INBOX: &str = "_INBOX.tests";
+
+pub(super) struct Broker(Nats);
+
+impl Broker {
+    /// One with streams on disk. None, with a loud line, where there is no nats-server.
+    pub(super) fn start() -> Option<Self> {
+        Nats::start(&["-js"]).map(Self)
+    }
+
+    /// `127.0.0.1:PORT`, which stays the same.
+    fn address(&self) -> String {
+        self.0.address()
+    }
+
+    /// It is killed, and comes back with what it had on its disk.
+    pub(super) fn restart(&mut self) {
+        self.0.restart();
+    }
+
+    /// Keeps how it is reached as a resource, and returns the reference to it.
+    pub(super) async fn resource(&self, server: &Server, name: &str) -> String {
+        connection(server, name, &format!("nats://{}", self.address())).await
+    }
+
+    pub(super) async fn client(&self) -> Client {
+        Client::connect(&self.address()).await
+    }
+}
+
+/// A resource of whatever is at `url`.
+pub(super) async fn connection(server: &Server, name: &str, url: &str) -> String {
+    let path = format!("f/triggers/{name}");
+    let request = server.request(reqwest::Method::PUT, &format!("/api/w/default/resources/{path}"));
+    let put = request.json(&json!({"type": "nats", "value": {"servers": [url]}})).send().await.unwrap();
+    assert!(put.status().is_success(), "{put:?}");
+    format!("$res:{path}")
+}
+
+pub(super) struct Client {
+    lines: BufReader<OwnedReadHalf>,
+    out: OwnedWriteHalf,
+}
+
+impl Client {
+    async fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (lines, out) = stream.into_split();
+        let mut client = Self { lines: BufReader::new(lines), out };
+        assert!(client.line().await.starts_with("INFO "));
+        client.write(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await;
+        client.write(format!("SUB {INBOX} 1\r\n").as_bytes()).await;
+        client.flush().await;
+        client
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).await.unwrap();
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.lines.read_line(&mut line)).await.expect("the server answers in time");
+        assert!(read.unwrap() > 0, "the server hung up");
+        line.trim_end().to_owned()
+    }
+
+    /// Until the server has had all that was written.
+    pub(super) async fn flush(&mut self) {
+        self.write(b"PING\r\n").await;
+        while self.line().await != "PONG" {}
+    }
+
+    /// Core NATS: whoever listens hears it.
+    pub(super) async fn publish(&mut self, subject: &str, payload: &[u8]) {
+        self.write(format!("PUB {subject} {}\r\n", payload.len()).as_bytes()).await;
+        self.write(payload).await;
+        self.write(b"\r\n").await;
+    }
+
+    /// A request, and what is answered. A server that has just started answers once its streams are there.
+    pub(super) async fn request(&mut self, subject: &str, payload: &[u8]) -> Value {
+        self.write(format!("PUB {subject} {INBOX} {}\r\n", payload.len()).as_bytes()).await;
+        self.write(payload).await;
+        self.write(b"\r\n").await;
+        loop {
+            let line = self.line().await;
+            match line.split_once(' ') {
+                Some(("MSG", rest)) => return self.message(rest).await,
+                Some(("HMSG", rest)) => panic!("nobody takes {subject}: {rest}"),
+                Some(("-ERR", error)) => panic!("{error}"),
+                _ if line == "PING" => self.write(b"PONG\r\n").await,
+                _ => {}
+            }
+        }
+    }
+
+    async fn message(&mut self, rest: &str) -> Value {
+        let bytes: usize = rest.rsplit(' ').next().unwrap().parse().unwrap();
+        let mut body = vec![0; bytes + 2];
+        self.lines.read_exact(&mut body).await.unwrap();
+        serde_json::from_slice(&body[..bytes]).unwrap()
+    }
+}

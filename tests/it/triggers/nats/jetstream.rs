@@ -1,0 +1,75 @@
+//! A stream: what is published is kept until it is acknowledged, and delivered again where it is not.
+
+use sandmill_testkit::server::Server;
+use serde_json::{Value, json};
+
+use super::broker::{Broker, connection};
+use crate::triggers::rig::{Rig, conforms};
+
+struct JetStream(Broker);
+
+fn stream(name: &str) -> String {
+    format!("S_{name}")
+}
+
+fn subject(name: &str) -> String {
+    format!("tests.{name}")
+}
+
+impl Rig for JetStream {
+    const KIND: &'static str = "nats";
+
+    async fn start() -> Option<Self> {
+        Broker::start().map(Self)
+    }
+
+    async fn config(&self, server: &Server, name: &str) -> Value {
+        let (stream, subjects) = (stream(name), [subject(name)]);
+        let made = json!({"name": stream, "subjects": subjects, "storage": "file", "duplicate_window": 0});
+        let answer = self.0.client().await.request(&format!("$JS.API.STREAM.CREATE.{stream}"), made.to_string().as_bytes()).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        let connection = self.0.resource(server, &format!("{name}_broker")).await;
+        // What a node that was killed had not acknowledged comes again soon.
+        json!({"connection": connection, "subject": subject(name), "jetstream": {"stream": stream, "ack_wait_ms": 2_000}})
+    }
+
+    fn wrong(&self) -> (Value, &'static str) {
+        (json!({"connection": {"servers": ["http://127.0.0.1"]}, "jetstream": {"stream": "S"}}), "nats://")
+    }
+
+    async fn unreachable(&self, server: &Server, name: &str) -> Option<Value> {
+        // Nothing ever listens there.
+        let connection = connection(server, &format!("{name}_nowhere"), "nats://127.0.0.1:1").await;
+        Some(json!({"connection": connection, "jetstream": {"stream": stream(name)}}))
+    }
+
+    async fn send(&self, _server: &Server, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut client = self.0.client().await;
+        for payload in payloads {
+            let kept = client.request(&subject(name), payload).await;
+            assert!(kept["seq"].is_u64(), "{kept}");
+        }
+        Vec::new()
+    }
+
+    /// A message that is delivered again is the same by its sequence: here the consumer is set back to the first.
+    async fn repeat(&self, _server: &Server, name: &str, _payload: &[u8]) {
+        let mut client = self.0.client().await;
+        let stream = stream(name);
+        let names = client.request(&format!("$JS.API.CONSUMER.NAMES.{stream}"), b"").await;
+        let consumer = names["consumers"][0].as_str().unwrap_or_else(|| panic!("{names}"));
+        // It is gone with all that it knows, and the listener makes it again, from the stream's first message on.
+        let gone = client.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"), b"").await;
+        assert_eq!(gone["success"], true, "{gone}");
+    }
+
+    async fn restart(&mut self) {
+        self.0.restart();
+    }
+}
+
+conforms!(
+    JetStream: delivers_one, delivers_a_burst, knows_a_repetition_after_a_restart, keeps_what_is_too_large_apart,
+    acknowledges_only_what_is_durable, outlives_its_source, says_what_is_wrong_with_its_config, stops_in_time, alters_no_payload,
+    says_where_it_comes_from, is_listened_to_by_one_node, tells_what_a_probe_finds,
+);

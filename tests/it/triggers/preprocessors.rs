@@ -1,0 +1,1 @@
+//! `preprocessor(event)`, in sources and in components: what it makes are the arguments, what it refuses never reaches `main`.
