@@ -1,5 +1,5 @@
 //! NATS: what a stream keeps until it is acknowledged, and what whoever listens hears.
 
 mod broker;
-mod core;
 mod jetstream;
+mod subjects;

@@ -30,6 +30,8 @@ pub(crate) enum TooLarge {
 /// The other side of a kind, and how it is made to send.
 pub(crate) trait Rig: Sized {
     const KIND: &'static str;
+    /// In the names of its triggers; rigs of one kind have names of their own.
+    const NAME: &'static str = Self::KIND;
     const CARRIES: Carries = Carries::Bytes;
     const TOO_LARGE: TooLarge = TooLarge::Kept;
     /// Events of a burst.

@@ -18,7 +18,7 @@ use crate::{
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 fn named<R: Rig>(case: &str) -> String {
-    format!("{}_{case}", R::KIND)
+    format!("{}_{case}", R::NAME)
 }
 
 pub(crate) async fn delivers_one<R: Rig>(database: Database) {

@@ -16,7 +16,7 @@ use crate::{
 const FAILS_WITHIN: Duration = Duration::from_secs(30);
 
 fn named<R: Rig>(case: &str) -> String {
-    format!("{}_{case}", R::KIND)
+    format!("{}_{case}", R::NAME)
 }
 
 pub(crate) async fn says_what_is_wrong_with_its_config<R: Rig>(database: Database) {

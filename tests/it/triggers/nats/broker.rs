@@ -1,6 +1,6 @@
 //! A nats-server, and as much of its protocol as a publisher needs: text lines, of which a test writes and reads a few.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandmill_testkit::{nats::Nats, server::Server};
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use tokio::{
 
 /// How long the server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Where answers come.
 const INBOX: &str = "_INBOX.tests";
 
@@ -54,6 +56,13 @@ pub(super) async fn connection(server: &Server, name: &str, url: &str) -> String
     format!("$res:{path}")
 }
 
+/// What comes to the inbox.
+#[derive(PartialEq, Eq)]
+enum Answer {
+    Message(Vec<u8>),
+    Nobody,
+}
+
 pub(super) struct Client {
     lines: BufReader<OwnedReadHalf>,
     out: OwnedWriteHalf,
@@ -65,9 +74,9 @@ impl Client {
         let (lines, out) = stream.into_split();
         let mut client = Self { lines: BufReader::new(lines), out };
         assert!(client.line().await.starts_with("INFO "));
-        client.write(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await;
+        client.write(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n").await;
         client.write(format!("SUB {INBOX} 1\r\n").as_bytes()).await;
-        client.flush().await;
+        assert!(client.answers().await.is_empty());
         client
     }
 
@@ -82,40 +91,82 @@ impl Client {
         line.trim_end().to_owned()
     }
 
-    /// Until the server has had all that was written.
-    pub(super) async fn flush(&mut self) {
-        self.write(b"PING\r\n").await;
-        while self.line().await != "PONG" {}
-    }
-
-    /// Core NATS: whoever listens hears it.
-    pub(super) async fn publish(&mut self, subject: &str, payload: &[u8]) {
-        self.write(format!("PUB {subject} {}\r\n", payload.len()).as_bytes()).await;
+    async fn send(&mut self, subject: &str, payload: &[u8]) {
+        self.write(format!("PUB {subject} {INBOX} {}\r\n", payload.len()).as_bytes()).await;
         self.write(payload).await;
         self.write(b"\r\n").await;
+    }
+
+    /// What comes until the server has had all that was written.
+    async fn answers(&mut self) -> Vec<Answer> {
+        self.write(b"PING\r\n").await;
+        let mut answers = Vec::new();
+        loop {
+            let line = self.line().await;
+            if line == "PONG" {
+                return answers;
+            }
+            answers.extend(self.answer(&line).await);
+        }
+    }
+
+    async fn answer(&mut self, line: &str) -> Option<Answer> {
+        match line.split_once(' ') {
+            Some(("MSG", rest)) => Some(Answer::Message(self.body(rest).await)),
+            // A head without a body: there is nobody.
+            Some(("HMSG", rest)) => {
+                self.body(rest).await;
+                Some(Answer::Nobody)
+            }
+            Some(("-ERR", error)) => panic!("{error}"),
+            _ if line == "PING" => {
+                self.write(b"PONG\r\n").await;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    async fn body(&mut self, rest: &str) -> Vec<u8> {
+        let bytes: usize = rest.rsplit(' ').next().unwrap().parse().unwrap();
+        let mut body = vec![0; bytes + 2];
+        self.lines.read_exact(&mut body).await.unwrap();
+        body.truncate(bytes);
+        body
+    }
+
+    /// Core NATS: until whoever listens has heard it, once.
+    pub(super) async fn publish_until_heard(&mut self, subject: &str, payload: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.send(subject, payload).await;
+            if !self.answers().await.contains(&Answer::Nobody) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nobody listens to {subject}");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// A request, and what is answered. A server that has just started answers once its streams are there.
     pub(super) async fn request(&mut self, subject: &str, payload: &[u8]) -> Value {
-        self.write(format!("PUB {subject} {INBOX} {}\r\n", payload.len()).as_bytes()).await;
-        self.write(payload).await;
-        self.write(b"\r\n").await;
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = self.line().await;
-            match line.split_once(' ') {
-                Some(("MSG", rest)) => return self.message(rest).await,
-                Some(("HMSG", rest)) => panic!("nobody takes {subject}: {rest}"),
-                Some(("-ERR", error)) => panic!("{error}"),
-                _ if line == "PING" => self.write(b"PONG\r\n").await,
-                _ => {}
+            self.send(subject, payload).await;
+            let answer = loop {
+                let line = self.line().await;
+                if let Some(answer) = self.answer(&line).await {
+                    break answer;
+                }
+            };
+            if let Answer::Message(body) = answer {
+                let value: Value = serde_json::from_slice(&body).unwrap();
+                if value["error"]["code"] != 503 {
+                    return value;
+                }
             }
+            assert!(Instant::now() < deadline, "nobody answers {subject}");
+            tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    async fn message(&mut self, rest: &str) -> Value {
-        let bytes: usize = rest.rsplit(' ').next().unwrap().parse().unwrap();
-        let mut body = vec![0; bytes + 2];
-        self.lines.read_exact(&mut body).await.unwrap();
-        serde_json::from_slice(&body[..bytes]).unwrap()
     }
 }

@@ -14,6 +14,7 @@ fn subject(name: &str) -> String {
 
 impl Rig for Core {
     const KIND: &'static str = "nats";
+    const NAME: &'static str = "nats_core";
 
     async fn start() -> Option<Self> {
         Broker::start().map(Self)
@@ -36,9 +37,9 @@ impl Rig for Core {
     async fn send(&self, _server: &Server, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut client = self.0.client().await;
         for payload in payloads {
-            client.publish(&subject(name), payload).await;
+            // Until somebody listens, who may have to find back after the server went away.
+            client.publish_until_heard(&subject(name), payload).await;
         }
-        client.flush().await;
         Vec::new()
     }
 
