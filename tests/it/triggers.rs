@@ -3,6 +3,7 @@
 //! [`rig::Rig`] is what a new kind brings; its file lists by [`rig::conforms`] the cases that it keeps, and says of the others why they mean
 //! nothing for it.
 
+pub(crate) mod broker;
 mod cases;
 mod http;
 mod preprocessors;

@@ -3,8 +3,10 @@
 use sandmill_testkit::server::Server;
 use serde_json::{Value, json};
 
-use super::broker::{Broker, connection};
-use crate::triggers::rig::{Rig, conforms};
+use crate::triggers::{
+    broker::{Broker, connection},
+    rig::{Rig, conforms},
+};
 
 struct JetStream(Broker);
 

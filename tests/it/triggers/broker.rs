@@ -19,11 +19,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Where answers come.
 const INBOX: &str = "_INBOX.tests";
 
-pub(super) struct Broker(Nats);
+pub(crate) struct Broker(Nats);
 
 impl Broker {
     /// One with streams on disk. None, with a loud line, where there is no nats-server.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Nats::start(&["-js"]).map(Self)
     }
 
@@ -33,22 +33,27 @@ impl Broker {
     }
 
     /// It is killed, and comes back with what it had on its disk.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.0.restart();
     }
 
-    /// Keeps how it is reached as a resource, and returns the reference to it.
-    pub(super) async fn resource(&self, server: &Server, name: &str) -> String {
-        connection(server, name, &format!("nats://{}", self.address())).await
+    /// As a connection has it.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://{}", self.address())
     }
 
-    pub(super) async fn client(&self) -> Client {
+    /// Keeps how it is reached as a resource, and returns the reference to it.
+    pub(crate) async fn resource(&self, server: &Server, name: &str) -> String {
+        connection(server, name, &self.url()).await
+    }
+
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.address()).await
     }
 }
 
 /// A resource of whatever is at `url`.
-pub(super) async fn connection(server: &Server, name: &str, url: &str) -> String {
+pub(crate) async fn connection(server: &Server, name: &str, url: &str) -> String {
     let path = format!("f/triggers/{name}");
     let request = server.request(reqwest::Method::PUT, &format!("/api/w/default/resources/{path}"));
     let put = request.json(&json!({"type": "nats", "value": {"servers": [url]}})).send().await.unwrap();
@@ -63,7 +68,7 @@ enum Answer {
     Nobody,
 }
 
-pub(super) struct Client {
+pub(crate) struct Client {
     lines: BufReader<OwnedReadHalf>,
     out: OwnedWriteHalf,
 }
@@ -136,7 +141,7 @@ impl Client {
     }
 
     /// Core NATS: until whoever listens has heard it, once.
-    pub(super) async fn publish_until_heard(&mut self, subject: &str, payload: &[u8]) {
+    pub(crate) async fn publish_until_heard(&mut self, subject: &str, payload: &[u8]) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.send(subject, payload).await;
@@ -149,7 +154,7 @@ impl Client {
     }
 
     /// A request, and what is answered. A server that has just started answers once its streams are there.
-    pub(super) async fn request(&mut self, subject: &str, payload: &[u8]) -> Value {
+    pub(crate) async fn request(&mut self, subject: &str, payload: &[u8]) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.send(subject, payload).await;
