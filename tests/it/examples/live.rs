@@ -10,7 +10,7 @@ use reqwest::Method;
 use sandmill_testkit::server::{Answer, Server};
 use serde_json::{Value, json};
 
-use crate::triggers::broker::Broker;
+use crate::triggers::broker::{self, Broker};
 
 /// Within which all has come of what happened.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,13 +51,10 @@ async fn ask(server: &Server, request: &Value, step: &Value) {
 }
 
 async fn publish(broker: &Broker, stream: &Value, messages: &Value) {
+    broker.make_stream(stream["name"].as_str().unwrap(), &stream["subjects"]).await;
     let mut client = broker.client().await;
-    let name = stream["name"].as_str().unwrap();
-    let made = client.request(&format!("$JS.API.STREAM.CREATE.{name}"), stream.to_string().as_bytes()).await;
-    assert!(made["error"].is_null(), "{made}");
     for message in messages.as_array().unwrap() {
-        let kept = client.request(message[0].as_str().unwrap(), message[1].to_string().as_bytes()).await;
-        assert!(kept["seq"].is_u64(), "{kept}");
+        broker::publish(&mut client, message[0].as_str().unwrap(), message[1].to_string().as_bytes()).await;
     }
 }
 

@@ -4,7 +4,7 @@ use sandmill_testkit::server::Server;
 use serde_json::{Value, json};
 
 use crate::triggers::{
-    broker::{Broker, connection},
+    broker::{self, Broker, connection},
     rig::{Rig, conforms},
 };
 
@@ -26,10 +26,8 @@ impl Rig for JetStream {
     }
 
     async fn config(&self, server: &Server, name: &str) -> Value {
-        let (stream, subjects) = (stream(name), [subject(name)]);
-        let made = json!({"name": stream, "subjects": subjects, "storage": "file", "duplicate_window": 0});
-        let answer = self.0.client().await.request(&format!("$JS.API.STREAM.CREATE.{stream}"), made.to_string().as_bytes()).await;
-        assert!(answer["error"].is_null(), "{answer}");
+        let stream = stream(name);
+        self.0.make_stream(&stream, &json!([subject(name)])).await;
         let connection = self.0.resource(server, &format!("{name}_broker")).await;
         // What a node that was killed had not acknowledged comes again soon.
         json!({"connection": connection, "subject": subject(name), "jetstream": {"stream": stream, "ack_wait_ms": 2_000}})
@@ -48,8 +46,7 @@ impl Rig for JetStream {
     async fn send(&self, _server: &Server, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut client = self.0.client().await;
         for payload in payloads {
-            let kept = client.request(&subject(name), payload).await;
-            assert!(kept["seq"].is_u64(), "{kept}");
+            broker::publish(&mut client, &subject(name), payload).await;
         }
         Vec::new()
     }
@@ -58,10 +55,10 @@ impl Rig for JetStream {
     async fn repeat(&self, _server: &Server, name: &str, _payload: &[u8]) {
         let mut client = self.0.client().await;
         let stream = stream(name);
-        let names = client.request(&format!("$JS.API.CONSUMER.NAMES.{stream}"), b"").await;
+        let names = client.request(&format!("$JS.API.CONSUMER.NAMES.{stream}"), b"").await.unwrap();
         let consumer = names["consumers"][0].as_str().unwrap_or_else(|| panic!("{names}"));
         // It is gone with all that it knows, and the listener makes it again, from the stream's first message on.
-        let gone = client.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"), b"").await;
+        let gone = client.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"), b"").await.unwrap();
         assert_eq!(gone["success"], true, "{gone}");
     }
 

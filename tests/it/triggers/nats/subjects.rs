@@ -40,7 +40,7 @@ impl Rig for Core {
         let mut client = self.0.client().await;
         for payload in payloads {
             // Until somebody listens, who may have to find back after the server went away.
-            client.publish_until_heard(&subject(name), payload).await;
+            client.publish_until_heard(&subject(name), payload).await.unwrap();
         }
         Vec::new()
     }
