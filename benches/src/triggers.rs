@@ -123,7 +123,7 @@ async fn fill(client: &mut Client, options: &Options) -> anyhow::Result<()> {
     let made = client.request(&format!("$JS.API.STREAM.CREATE.{STREAM}"), stream.as_bytes()).await?;
     ensure!(made["error"].is_null(), "{made}");
     let text = "x".repeat(options.payload_bytes);
-    client.publish_all(SUBJECT, (0..options.events).map(|n| json!({"n": n, "text": text}).to_string().into_bytes())).await?;
+    client.fill(SUBJECT, (0..options.events).map(|n| json!({"n": n, "text": text}).to_string().into_bytes())).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let info = client.request(&format!("$JS.API.STREAM.INFO.{STREAM}"), b"").await?;

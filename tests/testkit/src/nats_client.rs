@@ -16,6 +16,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Messages to a stream of which it has not said that it keeps them.
+const UNDER_WAY_MAX: usize = 500;
 /// Where answers come.
 const INBOX: &str = "_INBOX.sandmill-testkit";
 const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
@@ -111,12 +113,31 @@ impl Client {
         }
     }
 
-    /// Publishes all, and waits until the server has had them; whether a stream keeps them it does not say.
-    pub async fn publish_all(&mut self, subject: &str, payloads: impl Iterator<Item = Vec<u8>>) -> anyhow::Result<()> {
+    /// Publishes all to a stream, which says of each that it keeps it.
+    pub async fn fill(&mut self, subject: &str, payloads: impl Iterator<Item = Vec<u8>>) -> anyhow::Result<()> {
+        let mut under_way = 0;
         for payload in payloads {
-            self.publish(subject, "", &payload).await?;
+            self.publish(subject, INBOX, &payload).await?;
+            under_way += 1;
+            if under_way == UNDER_WAY_MAX {
+                self.kept(under_way).await?;
+                under_way = 0;
+            }
         }
-        self.answers().await.map(drop)
+        self.kept(under_way).await
+    }
+
+    async fn kept(&mut self, count: usize) -> anyhow::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let line = self.line().await?;
+            match self.answer(&line).await? {
+                None => {}
+                Some(Answer::Message(body)) if serde_json::from_slice::<Value>(&body)?["seq"].is_u64() => left -= 1,
+                Some(_) => bail!("no stream keeps it"),
+            }
+        }
+        Ok(())
     }
 
     /// A request, and what is answered. A server that has just started answers once its streams are there.
