@@ -73,7 +73,7 @@ pub(crate) async fn probe(server: &Server, name: &str, mut body: Value) -> Answe
     body["path"] = path(name).into();
     if let Some(body) = body.as_object_mut() {
         // It is about what is connected to, and how.
-        body.retain(|key, _| ["path", "kind", "target", "config"].contains(&key.as_str()));
+        body.retain(|key, _| ["path", "kind", "config"].contains(&key.as_str()));
     }
     send(server, Method::POST, "trigger-probes", Some(&body)).await
 }
@@ -184,10 +184,16 @@ pub(crate) fn as_an_event_has_it(payload: &[u8]) -> Value {
     }
 }
 
-/// How many runs have ended well, at least. 0 if nobody answers.
-pub(crate) async fn runs_so_far(server: &Server, name: &str) -> usize {
-    tokio::time::sleep(LOOK / 10).await;
-    let path = path(name);
-    let page = server.get_json(&format!("/api/w/default/runs?trigger_path={path}&path={path}&status=succeeded&limit={PAGE}")).await;
-    page.map_or(0, |page| page["items"].as_array().map_or(0, Vec::len))
+/// Waits until so many runs have ended well, at least; no more than a page has.
+pub(crate) async fn until_runs<R: Rig>(server: &Server, name: &str, count: usize) {
+    let (deadline, path) = (Instant::now() + R::PATIENCE, path(name));
+    let list = format!("/api/w/default/runs?trigger_path={path}&path={path}&status=succeeded&limit={PAGE}");
+    loop {
+        let found = server.get_json(&list).await.map_or(0, |page| page["items"].as_array().map_or(0, Vec::len));
+        if found >= count {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name}: {found} of {count} runs\n{}", server.log());
+        tokio::time::sleep(LOOK / 10).await;
+    }
 }

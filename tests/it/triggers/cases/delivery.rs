@@ -112,7 +112,7 @@ pub(crate) async fn acknowledges_only_what_is_durable<R: Rig>(database: Database
         let id = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
         let kill = async {
             // In the midst of it.
-            while world::runs_so_far(&server, &name).await < taken {}
+            world::until_runs::<R>(&server, &name, taken).await;
             kill_process(id, Signal::KILL).unwrap();
         };
         (left, ()) = join(rig.send(&server, &name, &left), kill).await;
@@ -150,7 +150,7 @@ pub(crate) async fn stops_in_time<R: Rig>(database: Database) {
     let sent = numbered(0, R::BURST);
     let id = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
     let stop = async {
-        while world::runs_so_far(&server, &name).await == 0 {}
+        world::until_runs::<R>(&server, &name, 1).await;
         kill_process(id, Signal::TERM).unwrap();
         Instant::now()
     };
