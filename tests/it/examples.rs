@@ -61,6 +61,7 @@ async fn every_example_does_what_its_cases_say() {
         }
         let local = at(&folder, &tracker, broker.as_ref());
         let folder = local.as_ref().map_or(folder.as_path(), TempDir::path);
+        live::prepare(folder, broker.as_ref()).await;
         if folder.join("setup.sh").exists() {
             command(&server, folder, "sh", &["-e", "setup.sh"]);
         }
@@ -71,7 +72,7 @@ async fn every_example_does_what_its_cases_say() {
             hold(&server, &format!("f/examples/{name}"), &case).await;
             held += 1;
         }
-        live::hold(&server, folder, broker.as_ref()).await;
+        live::hold(&server, folder).await;
     }
     assert!(held >= 7, "{held} cases");
 }

@@ -15,16 +15,27 @@ use crate::triggers::broker::{self, Broker};
 /// Within which all has come of what happened.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Holds an example that was pushed to its `live.json`, if it has one. Its triggers are deleted then.
-pub(super) async fn hold(server: &Server, folder: &Path, broker: Option<&Broker>) {
-    let Ok(text) = fs::read_to_string(folder.join("live.json")) else { return };
-    let steps: Vec<Value> = serde_json::from_str(&text).unwrap();
+/// What an example's `live.json` says, if it has one.
+fn steps(folder: &Path) -> Vec<Value> {
+    fs::read_to_string(folder.join("live.json")).map_or_else(|_| Vec::new(), |text| serde_json::from_str(&text).unwrap())
+}
+
+/// What is there before the example is pushed.
+pub(super) async fn prepare(folder: &Path, broker: Option<&Broker>) {
+    for step in steps(folder) {
+        if let Some(stream) = step.get("stream") {
+            publish(broker.unwrap(), stream, &step["publish"]).await;
+        }
+    }
+}
+
+/// Holds an example that was pushed to its `live.json`. Its triggers are deleted then.
+pub(super) async fn hold(server: &Server, folder: &Path) {
+    let steps = steps(folder);
     for step in &steps {
         if let Some(request) = step.get("request") {
             ask(server, request, step).await;
-        } else if let Some(stream) = step.get("stream") {
-            publish(broker.unwrap(), stream, &step["publish"]).await;
-        } else {
+        } else if step["trigger"].is_string() {
             results(server, step).await;
         }
     }
