@@ -59,15 +59,15 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn stream(options: &Options) -> anyhow::Result<()> {
-    let broker = Nats::start(&["-js"]).context("there is no nats-server; it is in Debian's package nats-server")?;
-    let mut client = Client::connect(&broker.address()).await?;
+    let broker = Nats::start().context("there is no nats-server; it is in Debian's package nats-server")?;
+    let mut client = Client::connect(broker.port).await?;
     fill(&mut client, options).await?;
     let database = Database::new(options.database)?;
     let mut arguments = database.arguments();
     arguments.extend(["--backlog-max", "10000000", "--outbound-allow", "127.0.0.1/32"].map(str::to_owned));
     let server = Server::start_alone(database.data(), &arguments)?;
     server.deploy_identity(PATH).await?;
-    let connection = json!({"servers": [format!("nats://{}", broker.address())]});
+    let connection = json!({"servers": [broker.url()]});
     let config = json!({"connection": connection, "jetstream": {"stream": STREAM, "max_ack_pending": 20_000}});
     let began = Instant::now();
     server

@@ -8,22 +8,18 @@ pub(crate) struct Broker(Nats);
 impl Broker {
     /// One with streams on disk. None, with a loud line, where there is no nats-server.
     pub(crate) fn start() -> Option<Self> {
-        Nats::start(&["-js"]).map(Self)
+        Nats::start().map(Self)
     }
 
-    /// `127.0.0.1:PORT`, which stays the same.
-    fn address(&self) -> String {
-        self.0.address()
-    }
-
-    /// It is killed, and comes back with what it had on its disk.
-    pub(crate) fn restart(&mut self) {
-        self.0.restart();
+    /// It is killed, and comes back at the same port with what it had on its disk.
+    pub(crate) fn restart(&self) {
+        self.0.kill().unwrap();
+        self.0.restart().unwrap();
     }
 
     /// As a connection has it.
     pub(crate) fn url(&self) -> String {
-        format!("nats://{}", self.address())
+        self.0.url()
     }
 
     /// Keeps how it is reached as a resource, and returns the reference to it.
@@ -32,7 +28,7 @@ impl Broker {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        Client::connect(&self.address()).await.unwrap()
+        Client::connect(self.0.port).await.unwrap()
     }
 
     /// A stream on disk, of subjects as it has them.
