@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use reqwest::Method;
-use sandmill_testkit::{nats::Nats, nats_client::Client};
+use sandmill_testkit::nats::{Client, Nats};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,6 +43,8 @@ const STREAM: &str = "BENCH";
 const SUBJECT: &str = "bench.events";
 const HELLO: &str = "f/bench/hello";
 const ROUTE: &str = "/bench/:name";
+/// Events that are published before it is looked whether the server has them.
+const AT_ONCE: usize = 1_000;
 const POLL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(600);
 const CONNECTIONS: u32 = 32;
@@ -60,7 +62,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn stream(options: &Options) -> anyhow::Result<()> {
     let broker = Nats::start().context("there is no nats-server; it is in Debian's package nats-server")?;
-    let mut client = Client::connect(broker.port).await?;
+    let mut client = broker.client()?;
     fill(&mut client, options).await?;
     let database = Database::new(options.database)?;
     let mut arguments = database.arguments();
@@ -74,7 +76,7 @@ async fn stream(options: &Options) -> anyhow::Result<()> {
         .send(Method::PUT, &format!("/api/w/default/triggers/{PATH}"), &json!({"kind": "nats", "target": PATH, "config": config}))
         .await?;
     let names = loop {
-        let names = client.request(&format!("$JS.API.CONSUMER.NAMES.{STREAM}"), b"").await?;
+        let names = client.api(&format!("CONSUMER.NAMES.{STREAM}"), &json!({}))?;
         if names["consumers"].as_array().is_some_and(|names| !names.is_empty()) {
             break names;
         }
@@ -119,14 +121,15 @@ fn per_second(events: u64, took: Duration) -> f64 {
 
 /// A stream on disk, with all events in it.
 async fn fill(client: &mut Client, options: &Options) -> anyhow::Result<()> {
-    let stream = json!({"name": STREAM, "subjects": [SUBJECT], "storage": "file"}).to_string();
-    let made = client.request(&format!("$JS.API.STREAM.CREATE.{STREAM}"), stream.as_bytes()).await?;
-    ensure!(made["error"].is_null(), "{made}");
+    client.make_stream(STREAM, SUBJECT)?;
     let text = "x".repeat(options.payload_bytes);
-    client.fill(SUBJECT, (0..options.events).map(|n| json!({"n": n, "text": text}).to_string().into_bytes())).await?;
+    for first in (0..options.events).step_by(AT_ONCE) {
+        let count = AT_ONCE.min(usize::try_from(options.events - first)?);
+        client.publish_many(SUBJECT, count, |n| json!({"n": n, "of": first, "text": text}).to_string().into_bytes())?;
+    }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let info = client.request(&format!("$JS.API.STREAM.INFO.{STREAM}"), b"").await?;
+        let info = client.api(&format!("STREAM.INFO.{STREAM}"), &json!({}))?;
         if info["state"]["messages"] == options.events {
             return Ok(());
         }
@@ -138,7 +141,7 @@ async fn fill(client: &mut Client, options: &Options) -> anyhow::Result<()> {
 async fn until_acknowledged(client: &mut Client, consumer: &str, events: u64) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let info: Value = client.request(&format!("$JS.API.CONSUMER.INFO.{STREAM}.{consumer}"), b"").await?;
+        let info: Value = client.api(&format!("CONSUMER.INFO.{STREAM}.{consumer}"), &json!({}))?;
         if info["num_pending"] == 0 && info["num_ack_pending"] == 0 && info["ack_floor"]["stream_seq"] == events {
             return Ok(());
         }

@@ -61,7 +61,7 @@ async fn every_example_does_what_its_cases_say() {
         }
         let local = at(&folder, &tracker, broker.as_ref());
         let folder = local.as_ref().map_or(folder.as_path(), TempDir::path);
-        live::prepare(folder, broker.as_ref()).await;
+        live::prepare(folder, broker.as_ref());
         if folder.join("setup.sh").exists() {
             command(&server, folder, "sh", &["-e", "setup.sh"]);
         }

@@ -10,7 +10,7 @@ use reqwest::Method;
 use sandmill_testkit::server::{Answer, Server};
 use serde_json::{Value, json};
 
-use crate::triggers::broker::{self, Broker};
+use crate::triggers::broker::Broker;
 
 /// Within which all has come of what happened.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,10 +21,10 @@ fn steps(folder: &Path) -> Vec<Value> {
 }
 
 /// What is there before the example is pushed.
-pub(super) async fn prepare(folder: &Path, broker: Option<&Broker>) {
+pub(super) fn prepare(folder: &Path, broker: Option<&Broker>) {
     for step in steps(folder) {
         if let Some(stream) = step.get("stream") {
-            publish(broker.unwrap(), stream, &step["publish"]).await;
+            publish(broker.unwrap(), stream, &step["publish"]);
         }
     }
 }
@@ -61,11 +61,11 @@ async fn ask(server: &Server, request: &Value, step: &Value) {
     }
 }
 
-async fn publish(broker: &Broker, stream: &Value, messages: &Value) {
-    broker.make_stream(stream["name"].as_str().unwrap(), &stream["subjects"]).await;
-    let mut client = broker.client().await;
+fn publish(broker: &Broker, stream: &Value, messages: &Value) {
+    let mut client = broker.client();
+    client.make_stream(stream["name"].as_str().unwrap(), stream["subject"].as_str().unwrap()).unwrap();
     for message in messages.as_array().unwrap() {
-        broker::publish(&mut client, message[0].as_str().unwrap(), message[1].to_string().as_bytes()).await;
+        client.publish(message[0].as_str().unwrap(), &[], message[1].to_string().as_bytes()).unwrap();
     }
 }
 

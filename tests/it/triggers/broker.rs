@@ -1,6 +1,9 @@
 //! A nats-server of a test's own.
 
-use sandmill_testkit::{nats::Nats, nats_client::Client, server::Server};
+use sandmill_testkit::{
+    nats::{Client, Nats},
+    server::Server,
+};
 use serde_json::{Value, json};
 
 pub(crate) struct Broker(Nats);
@@ -11,9 +14,13 @@ impl Broker {
         Nats::start().map(Self)
     }
 
-    /// It is killed, and comes back at the same port with what it had on its disk.
-    pub(crate) fn restart(&self) {
+    /// As a crash ends it.
+    pub(crate) fn kill(&self) {
         self.0.kill().unwrap();
+    }
+
+    /// It comes back at the same port with what it had on its disk.
+    pub(crate) fn restart(&self) {
         self.0.restart().unwrap();
     }
 
@@ -27,15 +34,8 @@ impl Broker {
         connection(server, name, &self.url()).await
     }
 
-    pub(crate) async fn client(&self) -> Client {
-        Client::connect(self.0.port).await.unwrap()
-    }
-
-    /// A stream on disk, of subjects as it has them.
-    pub(crate) async fn make_stream(&self, name: &str, subjects: &Value) {
-        let made = json!({"name": name, "subjects": subjects, "storage": "file"});
-        let answer = self.client().await.request(&format!("$JS.API.STREAM.CREATE.{name}"), made.to_string().as_bytes()).await.unwrap();
-        assert!(answer["error"].is_null(), "{answer}");
+    pub(crate) fn client(&self) -> Client {
+        self.0.client().unwrap()
     }
 }
 
@@ -48,8 +48,9 @@ pub(crate) async fn connection(server: &Server, name: &str, url: &str) -> String
     format!("$res:{path}")
 }
 
-/// Publishes to a stream, which says that it keeps it.
-pub(crate) async fn publish(client: &mut Client, subject: &str, payload: &[u8]) {
-    let kept = client.request(subject, payload).await.unwrap();
-    assert!(kept["seq"].is_u64(), "{kept}");
+/// Makes the consumer of a stream go away with all that it knows.
+pub(crate) fn forget_consumer(client: &mut Client, stream: &str) {
+    let names: Value = client.api(&format!("CONSUMER.NAMES.{stream}"), &json!({})).unwrap();
+    let consumer = names["consumers"][0].as_str().unwrap_or_else(|| panic!("{names}"));
+    client.api(&format!("CONSUMER.DELETE.{stream}.{consumer}"), &json!({})).unwrap();
 }

@@ -88,7 +88,7 @@ impl Rig for Poll {
         Vec::new()
     }
 
-    async fn restart(&mut self) {
+    async fn restart(&mut self, _server: &Server, _name: &str) {
         self.task.shutdown().await;
         // It asks in vain meanwhile.
         tokio::time::sleep(Duration::from_secs(2)).await;

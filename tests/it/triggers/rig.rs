@@ -64,7 +64,7 @@ pub(crate) trait Rig: Sized {
     }
 
     /// The other side goes away and comes back with what it had.
-    async fn restart(&mut self) {
+    async fn restart(&mut self, _server: &Server, _name: &str) {
         panic!("{} has nothing to restart", Self::KIND);
     }
 

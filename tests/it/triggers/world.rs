@@ -115,6 +115,12 @@ pub(crate) async fn listening(server: &Server, name: &str) -> Value {
     until(server, name, Duration::from_secs(30), "listened to", all).await
 }
 
+/// Waits until it is noticed that the other side went away.
+pub(crate) async fn cut_off(server: &Server, name: &str) {
+    let none = |status: &Value| status["seats"].as_array().unwrap().iter().all(|seat| seat["state"] != "listening");
+    until(server, name, Duration::from_secs(30), "cut off", none).await;
+}
+
 /// All runs of the trigger's script that have ended, with their arguments, but for records of what was skipped; and whether others have not.
 pub(crate) async fn runs(server: &Server, name: &str) -> (Vec<Value>, bool) {
     let (mut ids, mut is_busy, mut cursor) = (Vec::new(), false, String::new());

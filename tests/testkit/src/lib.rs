@@ -4,7 +4,6 @@ pub mod confined;
 pub mod foreign;
 pub mod frozen;
 pub mod guests;
-pub mod nats_client;
 pub mod postgres;
 pub mod process;
 pub mod registry;

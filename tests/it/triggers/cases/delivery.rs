@@ -134,7 +134,7 @@ pub(crate) async fn outlives_its_source<R: Rig>(database: Database) {
     let (before, after) = (numbered(0, 5), numbered(5, 5));
     world::send_all(&rig, server, &name, &before).await;
     world::ended::<R>(server, &name, before.len()).await;
-    rig.restart().await;
+    rig.restart(server, &name).await;
     // It was heard again, and nobody had to do anything for that.
     world::listening(server, &name).await;
     world::send_all(&rig, server, &name, &after).await;

@@ -4,8 +4,9 @@ use sandmill_testkit::server::Server;
 use serde_json::{Value, json};
 
 use crate::triggers::{
-    broker::{self, Broker, connection},
+    broker::{Broker, connection, forget_consumer},
     rig::{Rig, conforms},
+    world,
 };
 
 struct JetStream(Broker);
@@ -27,7 +28,7 @@ impl Rig for JetStream {
 
     async fn config(&self, server: &Server, name: &str) -> Value {
         let stream = stream(name);
-        self.0.make_stream(&stream, &json!([subject(name)])).await;
+        self.0.client().make_stream(&stream, &subject(name)).unwrap();
         let connection = self.0.resource(server, &format!("{name}_broker")).await;
         // What a node that was killed had not acknowledged comes again soon.
         json!({"connection": connection, "subject": subject(name), "jetstream": {"stream": stream, "ack_wait_ms": 2_000}})
@@ -44,25 +45,21 @@ impl Rig for JetStream {
     }
 
     async fn send(&self, _server: &Server, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut client = self.0.client().await;
+        let mut client = self.0.client();
         for payload in payloads {
-            broker::publish(&mut client, &subject(name), payload).await;
+            client.publish(&subject(name), &[], payload).unwrap();
         }
         Vec::new()
     }
 
-    /// A message that is delivered again is the same by its sequence: here the consumer is set back to the first.
+    /// A message that is delivered again is the same by its sequence: the listener makes its consumer again, which begins at the stream's first message.
     async fn repeat(&self, _server: &Server, name: &str, _payload: &[u8]) {
-        let mut client = self.0.client().await;
-        let stream = stream(name);
-        let names = client.request(&format!("$JS.API.CONSUMER.NAMES.{stream}"), b"").await.unwrap();
-        let consumer = names["consumers"][0].as_str().unwrap_or_else(|| panic!("{names}"));
-        // It is gone with all that it knows, and the listener makes it again, from the stream's first message on.
-        let gone = client.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"), b"").await.unwrap();
-        assert_eq!(gone["success"], true, "{gone}");
+        forget_consumer(&mut self.0.client(), &stream(name));
     }
 
-    async fn restart(&mut self) {
+    async fn restart(&mut self, server: &Server, name: &str) {
+        self.0.kill();
+        world::cut_off(server, name).await;
         self.0.restart();
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::triggers::{
     broker::{Broker, connection},
     rig::{Rig, conforms},
+    world,
 };
 
 struct Core(Broker);
@@ -37,15 +38,17 @@ impl Rig for Core {
     }
 
     async fn send(&self, _server: &Server, name: &str, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut client = self.0.client().await;
+        let mut client = self.0.client();
         for payload in payloads {
-            // Until somebody listens, who may have to find back after the server went away.
-            client.publish_until_heard(&subject(name), payload).await.unwrap();
+            client.publish(&subject(name), &[], payload).unwrap();
         }
         Vec::new()
     }
 
-    async fn restart(&mut self) {
+    async fn restart(&mut self, server: &Server, name: &str) {
+        self.0.kill();
+        // Whoever listens must find back before anything is sent, or it would be gone.
+        world::cut_off(server, name).await;
         self.0.restart();
     }
 }
