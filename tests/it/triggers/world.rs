@@ -121,8 +121,8 @@ pub(crate) async fn cut_off(server: &Server, name: &str) {
     until(server, name, Duration::from_secs(30), "cut off", none).await;
 }
 
-/// All runs of the trigger's script that have ended, with their arguments, but for records of what was skipped; and whether others have not.
-pub(crate) async fn runs(server: &Server, name: &str) -> (Vec<Value>, bool) {
+/// Ids of all runs of the trigger's script that have ended, but for records of what was skipped; and whether others have not.
+async fn list(server: &Server, name: &str) -> (Vec<String>, bool) {
     let (mut ids, mut is_busy, mut cursor) = (Vec::new(), false, String::new());
     loop {
         let path = path(name);
@@ -137,23 +137,32 @@ pub(crate) async fn runs(server: &Server, name: &str) -> (Vec<Value>, bool) {
         let Some(next) = page["next"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
+    (ids, is_busy)
+}
+
+/// All runs of the trigger's script that have ended, with their arguments.
+pub(crate) async fn runs(server: &Server, name: &str) -> Vec<Value> {
+    details(server, &list(server, name).await.0).await
+}
+
+async fn details(server: &Server, ids: &[String]) -> Vec<Value> {
     let mut details = Vec::new();
     for some in ids.chunks(AT_ONCE) {
         let each = some.iter().map(|id| async move { server.get_json(&format!("/api/w/default/runs/{id}")).await.unwrap() });
         details.extend(join_all(each).await);
     }
-    (details, is_busy)
+    details
 }
 
 /// Waits until so many runs have ended and none goes on.
 pub(crate) async fn ended<R: Rig>(server: &Server, name: &str, count: usize) -> Vec<Value> {
     let deadline = Instant::now() + R::PATIENCE;
     loop {
-        let (runs, is_busy) = runs(server, name).await;
-        if runs.len() >= count && !is_busy {
-            return runs;
+        let (ids, is_busy) = list(server, name).await;
+        if ids.len() >= count && !is_busy {
+            return details(server, &ids).await;
         }
-        let found = runs.len();
+        let found = ids.len();
         assert!(Instant::now() < deadline, "{name}: {found} of {count} runs, busy: {is_busy}\n{}", server.log());
         tokio::time::sleep(LOOK).await;
     }
