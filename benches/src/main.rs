@@ -18,6 +18,7 @@ mod report;
 mod scripts;
 mod server;
 mod start;
+mod triggers;
 
 use clap::{Parser, Subcommand};
 
@@ -52,6 +53,8 @@ enum Bench {
     /// What `hostile` does beside the load generator (internal).
     #[command(hide = true)]
     Nuisance(hostile::nuisance::Options),
+    /// Events of a stream until they are durable runs; what a route adds to hello.
+    Triggers(triggers::Options),
     /// Deaths of nodes with a thousand runs in flight, and of PostgreSQL.
     Recover(recover::Options),
     /// What metering costs: bare, with fuel.
@@ -72,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Growth(options) => growth::run(&options).await,
         Bench::Hostile(options) => hostile::run(&options).await,
         Bench::Nuisance(options) => hostile::nuisance::run(&options).await,
+        Bench::Triggers(options) => triggers::run(&options).await,
         Bench::Recover(options) => recover::run(&options).await,
         Bench::Meter => meter::run().await,
     }

@@ -2,10 +2,10 @@
 
 use std::{fs, io::Read, path::Path};
 
-use sandmill_model::JsonText;
+use sandmill_model::{Event, JsonText};
 use serde_json::value::RawValue;
 
-use crate::error::CliError;
+use crate::{error::CliError, event::WrittenEvent};
 
 /// Bytes of arguments that are read; the server has limits of its own.
 const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -37,13 +37,26 @@ impl Arguments {
     }
 }
 
+/// The event that `--event JSON|@FILE|-` means.
+pub(crate) fn read_event(event: &str) -> Result<Event, CliError> {
+    let text = text_of(event)?;
+    let written: WrittenEvent = serde_json::from_str(&text)
+        .map_err(|error| CliError::input(format!("--event: {error}; it is like {{\"headers\": {{…}}, \"body\": …}}")))?;
+    written.read().map_err(|fault| CliError::input(format!("--event: {fault}")))
+}
+
+/// What is written, or is in the file `@FILE`, or comes by stdin.
+fn text_of(argument: &str) -> Result<String, CliError> {
+    match (argument, argument.strip_prefix('@')) {
+        ("-", _) => read("stdin", std::io::stdin()),
+        (_, Some(file)) => read(file, open(Path::new(file))?),
+        (text, None) => Ok(text.to_owned()),
+    }
+}
+
 /// The object that `--args JSON|@FILE|-` means, as it is written.
 pub(crate) fn read_object(args: &str) -> Result<JsonText, CliError> {
-    let text = match (args, args.strip_prefix('@')) {
-        ("-", _) => read("stdin", std::io::stdin())?,
-        (_, Some(file)) => read(file, open(Path::new(file))?)?,
-        (text, None) => text.to_owned(),
-    };
+    let text = text_of(args)?;
     let all = JsonText::parse(text).map_err(|error| CliError::input(format!("--args is not valid JSON: {error}")))?;
     if !all.is_object() {
         return Err(CliError::input("--args is not a JSON object: arguments have names, e.g. --args '{\"name\": \"Ann\"}'"));

@@ -8,6 +8,7 @@ mod commands;
 mod componentize;
 mod console;
 mod error;
+mod event;
 mod files;
 mod local;
 mod oci;

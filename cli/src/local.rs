@@ -31,8 +31,8 @@ pub struct LocalRunRequest {
     pub manifest: Manifest,
     /// What of the manifest's wishes it is given.
     pub given: Vec<Grant>,
-    /// A JSON object.
-    pub arguments: JsonText,
+    /// Its arguments, or an event for its preprocessor.
+    pub input: Input,
     pub outbound: Outbound,
 }
 

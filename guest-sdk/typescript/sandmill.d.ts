@@ -275,19 +275,35 @@ declare module "sandmill" {
     write(chunk: string | ArrayBuffer | ArrayBufferView): void;
   };
 
-  /** What a `preprocessor` of an HTTP trigger gets. */
-  export interface HttpEvent<Body = any> {
+  /** What a `preprocessor` gets of a trigger of any kind; `Fields` are what the kind tells beside. */
+  export type TriggerEvent<Body = any, Fields = Record<string, any>> = {
     kind: string;
+    /** Path of the trigger; `null` for a script's own URL. */
+    trigger: string | null;
+    /** The payload: parsed where it is JSON, a string where it is other text, else base64; `null` if there is none. */
     body: Body;
-    raw: string;
-    query: Record<string, string | string[]>;
-    headers: Record<string, string>;
-    method: string;
-    path: string;
-    params: Record<string, string>;
-    route: string;
-    trigger: unknown;
-  }
+    /** The payload as text, byte for byte; `null` where it is not UTF-8. */
+    raw: string | null;
+    /** There if `body` is base64. */
+    encoding?: "base64";
+  } & Fields;
+
+  /** What a `preprocessor` of an HTTP trigger gets. */
+  export type HttpEvent<Body = any> = TriggerEvent<
+    Body,
+    {
+      method: string;
+      path: string;
+      /** A name that is there more than once has an array. */
+      query: Record<string, string | string[]>;
+      /** Names are lower-case; the caller's credentials are missing. */
+      headers: Record<string, string>;
+      /** Of routes: what the pattern names. */
+      params?: Record<string, string>;
+      /** Of routes: the pattern. */
+      route?: string;
+    }
+  >;
 
   const sandmill: {
     context: typeof context;

@@ -1,5 +1,7 @@
 //! Every example, deployed as its README says and held against its cases.
 
+mod live;
+
 use std::{
     env,
     ffi::OsStr,
@@ -12,6 +14,7 @@ use std::{
 use axum::{
     Json, Router,
     http::{HeaderMap, StatusCode, Uri},
+    routing::get,
 };
 
 use sandmill_testkit::{
@@ -24,11 +27,18 @@ use tempfile::TempDir;
 use crate::{
     events::Events,
     site::{ALLOWED, Site},
+    triggers::broker::Broker,
 };
 
 /// Where examples ask that have to be told where.
 const ELSEWHERE: &str = "https://api.example.com";
 const TOKEN: &str = "a token of the tracker";
+/// The broker of examples that have one.
+const BROKER: &str = "nats://nats.example.com:4222";
+const FEED: &str = "<rss><channel><title>Feed</title>
+<item><title><![CDATA[Two & more]]></title><link>https://example.com/2</link><guid>two</guid></item>
+<item><title>One</title><link>https://example.com/1</link><guid isPermaLink=\"false\">one</guid></item>
+</channel></rss>";
 
 fn examples() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
@@ -40,13 +50,18 @@ fn examples() -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_does_what_its_cases_say() {
     let (server, tracker) = (Server::start(&ALLOWED).unwrap(), tracker().await);
+    let broker = Broker::start();
     let mut held = 0;
     for folder in examples() {
+        if broker.is_none() && asks(&folder, BROKER) {
+            continue;
+        }
         if folder.join("Cargo.toml").exists() {
             build_component(&folder);
         }
-        let local = at(&folder, &tracker);
+        let local = at(&folder, &tracker, broker.as_ref());
         let folder = local.as_ref().map_or(folder.as_path(), TempDir::path);
+        live::prepare(folder, broker.as_ref());
         if folder.join("setup.sh").exists() {
             command(&server, folder, "sh", &["-e", "setup.sh"]);
         }
@@ -57,6 +72,7 @@ async fn every_example_does_what_its_cases_say() {
             hold(&server, &format!("f/examples/{name}"), &case).await;
             held += 1;
         }
+        live::hold(&server, folder).await;
     }
     assert!(held >= 7, "{held} cases");
 }
@@ -72,25 +88,33 @@ fn command(server: &Server, folder: &Path, program: impl AsRef<OsStr>, arguments
     assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
 }
 
-/// A copy that asks the site, of an example that asks a site elsewhere.
-fn at(folder: &Path, site: &Site) -> Option<TempDir> {
-    let files: Vec<(PathBuf, String)> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text)))
-        .collect();
-    if !files.iter().any(|(_, text)| text.contains(ELSEWHERE)) {
+fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text))).collect()
+}
+
+fn asks(folder: &Path, what: &str) -> bool {
+    texts(folder).iter().any(|(_, text)| text.contains(what))
+}
+
+/// A copy that asks the site and the broker, of an example that asks some elsewhere.
+fn at(folder: &Path, site: &Site, broker: Option<&Broker>) -> Option<TempDir> {
+    if !asks(folder, ELSEWHERE) && !asks(folder, BROKER) {
         return None;
     }
     let copy = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        fs::write(copy.path().join(path.file_name().unwrap()), text.replace(ELSEWHERE, &site.origin)).unwrap();
+    let broker = broker.map_or_else(|| BROKER.to_owned(), Broker::url);
+    for (path, text) in texts(folder) {
+        fs::write(copy.path().join(path.file_name().unwrap()), text.replace(ELSEWHERE, &site.origin).replace(BROKER, &broker)).unwrap();
     }
     Some(copy)
 }
 
-/// What the example `tracker` asks.
+/// What the examples `tracker` and `feed` ask.
 async fn tracker() -> Site {
+    async fn feed() -> &'static str {
+        FEED
+    }
     async fn answer(headers: HeaderMap, uri: Uri) -> Result<Json<Value>, StatusCode> {
         if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
             return Err(StatusCode::UNAUTHORIZED);
@@ -102,7 +126,7 @@ async fn tracker() -> Site {
             _ => return Err(StatusCode::NOT_FOUND),
         }))
     }
-    Site::start(Router::new().fallback(answer)).await
+    Site::start(Router::new().route("/feed.xml", get(feed)).fallback(answer)).await
 }
 
 fn build_component(folder: &Path) {
@@ -134,6 +158,9 @@ fn cases(folder: &Path) -> Vec<(String, Value)> {
 async fn hold(server: &Server, path: &str, case: &Value) {
     if let Some(kinds) = case.get("stream") {
         return follow(server, path, case, kinds).await;
+    }
+    if case["event"]["kind"].is_string() {
+        return deliver(server, path, case).await;
     }
     let mut request = server.request(reqwest::Method::POST, &format!("/hooks/default/run/{path}"));
     let event = case.get("event");
@@ -167,6 +194,25 @@ async fn hold(server: &Server, path: &str, case: &Value) {
         for text in texts {
             assert!(log.contains(text.as_str().unwrap()), "{}\n{log}", says());
         }
+    }
+}
+
+/// An event of a trigger, without one.
+async fn deliver(server: &Server, path: &str, case: &Value) {
+    let body = json!({"path": path, "event": case["event"], "wait": true});
+    let answer =
+        Answer::read(server.request(reqwest::Method::POST, "/api/w/default/runs").json(&body).send().await.unwrap()).await.unwrap();
+    assert_eq!(answer.status, 200, "{path} {case}: {answer:?}");
+    let result = answer.json().unwrap();
+    // What a request would be answered.
+    let (status, body) = match result.get("$http") {
+        Some(http) => (http["status"].clone(), http["body"].clone()),
+        None => (json!(200), result),
+    };
+    assert_eq!((&status, &body), (case.get("status").unwrap_or(&json!(200)), &case["expect"]), "{path} {case}");
+    let log = server.run_log(answer.header("sandmill-run-id").unwrap()).await.unwrap();
+    for text in case["log"].as_array().into_iter().flatten() {
+        assert!(log.contains(text.as_str().unwrap()), "{path} {case}: {log}");
     }
 }
 

@@ -54,5 +54,6 @@ mod threat_model;
 mod tokens;
 mod torture;
 mod tour;
+mod triggers;
 mod upgrade;
 mod workspaces;

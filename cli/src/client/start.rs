@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};
-use sandmill_model::{JsonText, RunAs};
+use sandmill_model::{Event, JsonText, RunAs};
 use serde::Serialize;
 
 use super::{Receipt, Server, is_pending};
-use crate::error::CliError;
+use crate::{error::CliError, event::SentEvent};
 
 /// Between two looks at a run that takes longer than the server lets a caller wait.
 const POLL_MIN: Duration = Duration::from_millis(100);
@@ -79,13 +79,18 @@ impl Terms {
 pub(crate) struct Order<'a> {
     pub(crate) target: &'a str,
     pub(crate) arguments: &'a JsonText,
+    /// In their place.
+    pub(crate) event: Option<&'a Event>,
     pub(crate) terms: &'a Terms,
 }
 
 #[derive(Serialize)]
 struct Submission<'a> {
     path: &'a str,
-    args: &'a JsonText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<&'a JsonText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<SentEvent<'a>>,
     wait: bool,
     #[serde(flatten)]
     terms: &'a Terms,
@@ -112,8 +117,10 @@ impl Server {
     }
 
     fn submission(&self, order: &Order<'_>, wait: bool) -> RequestBuilder {
-        let Order { target, arguments, terms } = *order;
-        let request = self.request(Method::POST, "runs").json(&Submission { path: target, args: arguments, wait, terms });
+        let Order { target, arguments, event, terms } = *order;
+        let args = event.is_none().then_some(arguments);
+        let request =
+            self.request(Method::POST, "runs").json(&Submission { path: target, args, event: event.map(Into::into), wait, terms });
         match &terms.idempotency_key {
             Some(key) => request.header("idempotency-key", key),
             None => request,

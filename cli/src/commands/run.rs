@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use sandmill_model::{Grant, JsonText, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, version::Selector};
+use sandmill_model::{Grant, Input, Language, LogEntry, Outcome, OutcomeKind, Output, RunError, version::Selector};
 use serde_json::json;
 
 use crate::{
     Session,
-    arguments::Arguments,
+    arguments::{Arguments, read_event},
     bundle,
     client::{Answer, LogLine, Order, Server, Terms},
     commands::{
@@ -26,6 +26,10 @@ pub struct Options {
     what: String,
     #[command(flatten)]
     arguments: Arguments,
+    /// An event instead of arguments, as a trigger would deliver it, e.g. `{"headers": {"x-a": "b"}, "body": {"n": 1}}`: what `preprocessor` makes of it
+    /// are the arguments. `@FILE` to read one, `-` for stdin
+    #[arg(long, value_name = "JSON|@FILE|-", conflicts_with_all = ["args", "arg"])]
+    event: Option<String>,
     /// Only start the run, and print its id
     #[arg(long)]
     start: bool,
@@ -48,6 +52,7 @@ pub struct Options {
 
 pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let arguments = options.arguments.read()?;
+    let event = options.event.as_deref().map(read_event).transpose()?;
     if is_file(&options.what) {
         if options.start {
             return Err(CliError::input("--start is for runs on a server; a local run is over when the command is"));
@@ -60,7 +65,8 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
                 "--delay-ms, --at, --priority, --tag, --run-as and --idempotency-key are for runs on a server; a local run begins at once",
             ));
         }
-        return local(PathBuf::from(&options.what), arguments, &options, session).await;
+        let input = event.map_or(Input::Arguments(arguments), Input::Event);
+        return local(PathBuf::from(&options.what), input, &options, session).await;
     }
     if !options.grants.is_empty() {
         return Err(CliError::input(
@@ -76,7 +82,7 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         return Err(CliError::input("--delay-ms and --at go with --start, or with --stream to follow the run from then on"));
     }
     let server = Server::of(&session.globals)?;
-    let order = Order { target: &options.what, arguments: &arguments, terms: &options.terms };
+    let order = Order { target: &options.what, arguments: &arguments, event: event.as_ref(), terms: &options.terms };
     if options.start {
         let run_id = server.start(&order).await?;
         if session.console.is_json() {
@@ -139,14 +145,14 @@ fn is_file(what: &str) -> bool {
     starts || Language::of_file(Path::new(what)).is_some()
 }
 
-async fn local(file: PathBuf, arguments: JsonText, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn local(file: PathBuf, input: Input, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
     let mut script = ScriptFile::load(&file, &options.bundler).await?;
     script.choose(options.export.clone())?;
     let ScriptFile { file, language, source, manifest } = script;
     let asked: Vec<Grant> = manifest.grants.iter().collect();
     let given = grants::chosen(&options.grants, &asked)?;
     let outbound = options.outbound.clone();
-    let request = LocalRunRequest { file, language, source, manifest, given, arguments, outbound };
+    let request = LocalRunRequest { file, language, source, manifest, given, input, outbound };
     let outcome = session.local.run(request).await?;
     report(outcome, session)
 }

@@ -172,7 +172,7 @@ pub(crate) fn failure(outcome: &str, error: Option<RunError>) -> CliError {
     let kind = OutcomeKind::from_name(outcome).unwrap_or(OutcomeKind::HostFault);
     let error = error.unwrap_or_default();
     let name = if error.name.is_empty() { outcome.to_owned() } else { error.name };
-    CliError::RunFailed(kind, sandmill_model::RunError { name, message: error.message, stack: error.stack, details: None })
+    CliError::RunFailed(kind, sandmill_model::RunError { name, message: error.message, stack: error.stack, details: None, rejects: None })
 }
 
 /// The log is what was asked for, so it goes to stdout.

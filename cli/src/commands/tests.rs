@@ -3,7 +3,7 @@
 use std::fs;
 
 use clap::{Command, FromArgMatches, Subcommand};
-use sandmill_model::{BoxFuture, JsonText, Language, Outcome, OutcomeKind, Output, RunError, build::BuildError};
+use sandmill_model::{BoxFuture, Input, JsonText, Language, Outcome, OutcomeKind, Output, RunError, build::BuildError};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -140,6 +140,36 @@ async fn a_result_is_printed_as_it_is() {
     )
     .await;
     assert_eq!(done.out, "{\"run_id\":\"r1\",\"result\":[1]}\n");
+}
+
+#[tokio::test]
+async fn an_event_takes_the_place_of_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, event) = (folder.path().join("hello.ts"), folder.path().join("event.json"));
+    fs::write(&script, "source").unwrap();
+    fs::write(&event, r#"{"headers": {"X-A": "b"}, "body": {"n": 1.50}}"#).unwrap();
+    let from_file = format!("@{}", event.display());
+    let ok = ("POST /api/w/w/runs", "200 OK", JSON, "[1]");
+    let done = remote(&["run", "f/demo/hello", "--event", &from_file], vec![ok]).await;
+    assert_eq!((done.exit, done.out.as_str()), (0, "[1]\n"), "{}", done.err);
+    let sent: serde_json::Value = serde_json::from_str(&done.bodies[0]).unwrap();
+    assert_eq!((sent.get("args"), &sent["event"]["kind"]), (None, &serde_json::json!("http")));
+    assert_eq!(sent["event"]["metadata"]["headers"], serde_json::json!({"x-a": "b"}));
+    assert_eq!(sent["event"]["payload_base64"], "eyJuIjogMS41MH0=");
+
+    let local = Local(|request| match request.input {
+        Input::Event(event) if &*event.trigger.kind == "other" && &event.payload[..] == b"hi" => {
+            Ok(Outcome { kind: OutcomeKind::Skipped, error: None, ..Outcome::host_fault("") })
+        }
+        other => Err(LocalRunError::Setup(format!("{other:?}"))),
+    });
+    let done = check(&["run", script.to_str().unwrap(), "--event", r#"{"kind": "other", "payload": "hi"}"#], &local, vec![]).await;
+    assert_eq!((done.exit, done.out.as_str()), (0, "null\n"), "{}", done.err);
+    for bad in [r#"{"kinds": 1}"#, "[", r#"{"metadata": {"kind": "x"}}"#, "@/nowhere"] {
+        assert_eq!(remote(&["run", "f/demo/hello", "--event", bad], vec![]).await.exit, 2, "{bad}");
+    }
+    assert!(is_refused(&["run", "f/demo/hello", "--event", "{}", "--arg", "a=1"]));
+    assert!(is_refused(&["run", "f/demo/hello", "--event", "{}", "--args", "{}"]));
 }
 
 #[tokio::test]
@@ -376,7 +406,7 @@ async fn a_file_runs_without_a_server() {
     let file = file.to_str().unwrap();
     let ok = Local(|request| {
         assert_eq!(
-            (request.language, request.source.as_slice(), request.arguments.as_str()),
+            (request.language, request.source.as_slice(), request.input.arguments().as_str()),
             (Language::TypeScript, &b"source"[..], "{\"n\":1}")
         );
         Ok(Outcome {
@@ -404,7 +434,7 @@ async fn a_server_that_is_not_there() {
     drop(listener);
     let globals = crate::Globals { server: Some(server), token: Some("sm_test".into()), workspace: None, ca: None, json: false };
     let (arguments, terms) = (JsonText::empty_object(), crate::client::Terms::default());
-    let order = crate::client::Order { target: "f/a/b", arguments: &arguments, terms: &terms };
+    let order = crate::client::Order { target: "f/a/b", arguments: &arguments, event: None, terms: &terms };
     let error = crate::client::Server::of(&globals).unwrap().start(&order).await.unwrap_err();
     assert_eq!(error.exit() as u8, 3);
 }

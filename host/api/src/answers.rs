@@ -90,12 +90,17 @@ pub(crate) fn failure(caller: &Caller, path: &ScriptPath, run: RunId, kind: Outc
     if code == Code::InvalidArguments {
         return invalid_arguments(error).run(run);
     }
-    match error {
+    let problem = match error {
         Some(error) if may_read => {
             let detail = if error.message.is_empty() { code.title().to_owned() } else { error.message.clone() };
-            Problem::new(code, detail).run(run).error(error.clone().into())
+            Problem::new(code, detail).error(error.clone().into())
         }
-        _ => Problem::new(code, "a token with the scope runs:read sees why").run(run),
+        _ => Problem::new(code, "a token with the scope runs:read sees why"),
+    };
+    // What a preprocessor refuses is its sender's fault, and the script says which.
+    match error.and_then(|error| error.rejects) {
+        Some(status) => problem.status(status).run(run),
+        None => problem.run(run),
     }
 }
 

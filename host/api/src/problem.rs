@@ -26,6 +26,8 @@ pub(crate) struct Problem(Box<Details>);
 #[derive(Clone, Debug)]
 struct Details {
     code: Code,
+    /// None: the code's.
+    status: Option<StatusCode>,
     detail: String,
     run: Option<RunId>,
     faults: Vec<Fault>,
@@ -80,7 +82,7 @@ pub(crate) struct ScriptError {
 }
 
 impl From<RunError> for ScriptError {
-    fn from(RunError { name, message, stack, details }: RunError) -> Self {
+    fn from(RunError { name, message, stack, details, rejects: _ }: RunError) -> Self {
         Self { name, message, stack, details }
     }
 }
@@ -114,6 +116,7 @@ impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Details {
             code,
+            status: None,
             detail: detail.into(),
             run: None,
             faults: Vec::new(),
@@ -135,6 +138,18 @@ impl Problem {
 
     pub(crate) fn run(mut self, run: RunId) -> Self {
         self.0.run = Some(run);
+        self
+    }
+
+    /// With this status instead of its code's, if it is one of a client's faults.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.0.status = StatusCode::from_u16(status).ok().filter(StatusCode::is_client_error);
+        self
+    }
+
+    /// With its code's status after all: a caller of the API did nothing wrong who asks how a run ended.
+    pub(crate) fn of_its_code(mut self) -> Self {
+        self.0.status = None;
         self
     }
 
@@ -179,10 +194,11 @@ impl Problem {
 
     /// Body and headers.
     pub(crate) fn write(self, request_id: &str, response: &mut Response) {
-        let Details { code, detail, run, faults, diagnostics, error, allow, retry_after_s, denied: _, cause: _ } = *self.0;
+        let Details { code, status, detail, run, faults, diagnostics, error, allow, retry_after_s, denied: _, cause: _ } = *self.0;
+        let status = status.unwrap_or_else(|| code.status());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match code.status() {
+        match status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sandmill\""));
             }
@@ -201,7 +217,7 @@ impl Problem {
         let body = ProblemBody {
             kind: format!("/errors/{}", code.name()),
             title: code.title(),
-            status: code.status().as_u16(),
+            status: status.as_u16(),
             detail,
             code: code.name(),
             request_id: request_id.to_owned(),
@@ -217,7 +233,7 @@ impl Problem {
 /// The status now, the body once the request's id is known.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.0.code.status().into_response();
+        let mut response = self.0.status.unwrap_or_else(|| self.0.code.status()).into_response();
         response.extensions_mut().insert(self);
         response
     }

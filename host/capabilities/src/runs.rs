@@ -161,7 +161,7 @@ fn ending(outcome: Outcome) -> Ending {
 
 impl From<RunError> for ScriptError {
     fn from(error: RunError) -> Self {
-        let RunError { name, message, stack, details } = error;
+        let RunError { name, message, stack, details, rejects: _ } = error;
         Self { name, message, stack, details: details.map(|details| details.as_str().to_owned()) }
     }
 }

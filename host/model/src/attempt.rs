@@ -46,6 +46,15 @@ impl Input {
         }
     }
 
+    /// What history keeps of an event beside the arguments: without its payload, where they are that.
+    #[must_use]
+    pub fn kept_beside(&self, made: Option<&JsonText>) -> Option<JsonText> {
+        match (self, made) {
+            (Self::Event(event), Some(_)) => Some(event.kept()),
+            _ => self.metadata().cloned(),
+        }
+    }
+
     /// What is known of an event beside its payload.
     #[must_use]
     pub fn metadata(&self) -> Option<&JsonText> {

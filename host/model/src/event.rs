@@ -73,6 +73,27 @@ impl Event {
         }
     }
 
+    /// What a run keeps of its event beside the arguments that a preprocessor made of it: the metadata, and the payload as `raw`, or, where it is not
+    /// UTF-8, as `body` with `encoding`.
+    #[must_use]
+    pub fn kept(&self) -> JsonText {
+        let mut text = match std::str::from_utf8(&self.payload) {
+            Ok(raw) => format!("{{\"raw\":{}", quote(raw).as_str()),
+            Err(_) => format!("{{\"raw\":null,\"body\":\"{}\",\"encoding\":\"base64\"", STANDARD.encode(&self.payload)),
+        };
+        self.push_metadata(&mut text);
+        JsonText::trusted(text)
+    }
+
+    /// Ends an object that has members already.
+    fn push_metadata(&self, text: &mut String) {
+        let inner = self.metadata.as_str().trim().trim_start_matches('{').trim_end();
+        if inner.trim_start() != "}" {
+            text.push(',');
+        }
+        text.push_str(inner);
+    }
+
     /// What `preprocessor(event)` gets: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is not UTF-8) and,
     /// for bytes that are not text, `encoding`.
     #[must_use]
@@ -91,11 +112,7 @@ impl Event {
         if matches!(payload, Payload::Binary(_)) {
             text.push_str(",\"encoding\":\"base64\"");
         }
-        let inner = self.metadata.as_str().trim().trim_start_matches('{').trim_end();
-        if inner.trim_start() != "}" {
-            text.push(',');
-        }
-        text.push_str(inner);
+        self.push_metadata(&mut text);
         JsonText::trusted(text)
     }
 }
@@ -126,6 +143,20 @@ mod tests {
             (b"\xff\x00", "{\"body\":\"/wA=\",\"encoding\":\"base64\"}"),
         ] {
             assert_eq!(event(payload).arguments().as_str(), arguments);
+        }
+    }
+
+    #[test]
+    fn a_run_keeps_the_payload_byte_for_byte() {
+        for (payload, metadata, expected) in [
+            (&b" {\"a\": 1.0}\n"[..], r#"{"method":"POST"}"#, r#"{"raw":" {\"a\": 1.0}\n","method":"POST"}"#),
+            (b"", "{}", r#"{"raw":""}"#),
+            (b"\xff\x00", " { } ", r#"{"raw":null,"body":"/wA=","encoding":"base64" }"#),
+            (b"\0", "{}", r#"{"raw":"\u0000"}"#),
+        ] {
+            let kept = Event { metadata: JsonText::trusted(metadata), ..event(payload) }.kept();
+            assert_eq!(kept.as_str(), expected);
+            assert!(JsonText::parse(kept.as_str()).is_ok(), "{expected}");
         }
     }
 

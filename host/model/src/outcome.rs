@@ -110,6 +110,9 @@ impl Output {
     }
 }
 
+/// Statuses by which a preprocessor may refuse a request: its sender is at fault. Others are for the host to say.
+const REJECTIONS: std::ops::RangeInclusive<u16> = 400..=499;
+
 /// Why an attempt did not end well, in words for the script's author.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
@@ -121,12 +124,27 @@ pub struct RunError {
     /// For `invalid_arguments`: `{"faults": [{"pointer": "/a/0", "message": "…"}]}`; for `trap`: `{"code": "stack_overflow"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<JsonText>,
+    /// Of a preprocessor that refuses the event: the HTTP status that it chose, from 400 to 499. Scripts cannot set it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<u16>,
 }
 
 impl RunError {
     #[must_use]
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { name: name.into(), message: message.into(), stack: None, details: None }
+        Self { name: name.into(), message: message.into(), stack: None, details: None, rejects: None }
+    }
+
+    /// As what a preprocessor threw: `status` in its details answers the request that it refuses, if it is one for a refusal.
+    #[must_use]
+    pub fn of_preprocessor(self) -> Self {
+        #[derive(Deserialize)]
+        struct Chosen {
+            status: u16,
+        }
+        let chosen = self.details.as_ref().and_then(|details| details.read::<Chosen>().ok());
+        let rejects = chosen.map(|chosen| chosen.status).filter(|status| REJECTIONS.contains(status));
+        Self { rejects, ..self }
     }
 }
 
@@ -168,5 +186,40 @@ impl Outcome {
     #[must_use]
     pub fn version_missing(path: &ScriptPath) -> Self {
         Self::host_fault(format!("the version of {path} that this run started with is gone"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preprocessor_chooses_among_the_statuses_of_refusals() {
+        for (details, expected) in [
+            (Some(r#"{"status": 401}"#), Some(401)),
+            (Some(r#"{"status": 400, "more": [1]}"#), Some(400)),
+            (Some(r#"{"status": 499}"#), Some(499)),
+            (Some(r#"{"status": 500}"#), None),
+            (Some(r#"{"status": 200}"#), None),
+            (Some(r#"{"status": 399}"#), None),
+            (Some(r#"{"status": -401}"#), None),
+            (Some(r#"{"status": 65937}"#), None),
+            (Some(r#"{"status": "401"}"#), None),
+            (Some(r#"{"status": 401.5}"#), None),
+            (Some(r#""status""#), None),
+            (Some("[401]"), None),
+            (None, None),
+        ] {
+            let error = RunError { details: details.map(JsonText::trusted), ..RunError::new("Error", "no") };
+            assert_eq!(error.rejects, None);
+            assert_eq!(error.of_preprocessor().rejects, expected, "{details:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_before_are_read() {
+        let error: RunError = serde_json::from_str(r#"{"name":"Error","message":"no"}"#).unwrap();
+        assert_eq!(error, RunError::new("Error", "no"));
+        assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"name":"Error","message":"no"}"#);
     }
 }

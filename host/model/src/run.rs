@@ -209,7 +209,8 @@ pub struct RunRecord {
     pub summary: RunSummary,
     /// As accepted, or what the preprocessor made of the event.
     pub arguments: JsonText,
-    /// Metadata of the event that started it: a JSON object.
+    /// Metadata of the event that started it: a JSON object. Where a preprocessor made the arguments, with the payload: see
+    /// [`Event::kept`](crate::Event::kept).
     pub event: Option<JsonText>,
     pub output: Option<Output>,
     pub error: Option<RunError>,

@@ -58,6 +58,7 @@ impl From<ScriptError> for RunError {
             stack: error.stack.map(cut),
             // Text that is not JSON is kept as a string of it.
             details: details.map(|text| JsonText::parse(text.as_str()).unwrap_or_else(|_| quoted(&text))),
+            rejects: None,
         }
     }
 }

@@ -149,7 +149,7 @@ async fn preprocessed<H: Send + 'static>(
     let text = match made {
         Ok(None) => return Ok(Ok(None)),
         Ok(Some(text)) => text,
-        Err(error) => return Ok(Err(Ended::Error(error.into()))),
+        Err(error) => return Ok(Err(Ended::Error(RunError::from(error).of_preprocessor()))),
     };
     let core = &mut store.data_mut().core;
     if text.len() as u64 > core.limits.arguments_bytes {

@@ -204,7 +204,7 @@ impl Masks {
         if let Some(arguments) = &mut outcome.arguments {
             *arguments = self.json(arguments);
         }
-        if let Some(RunError { name, message, stack, details }) = &mut outcome.error {
+        if let Some(RunError { name, message, stack, details, rejects: _ }) = &mut outcome.error {
             self.text(name);
             self.text(message);
             if let Some(stack) = stack {

@@ -69,7 +69,7 @@ struct Prepared {
 }
 
 async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
-    let LocalRunRequest { file, language, source, manifest, given, arguments, outbound } = request;
+    let LocalRunRequest { file, language, source, manifest, given, input, outbound } = request;
     let folder = tempfile::tempdir().context("no temporary folder").map_err(setup)?;
     let outbound = crate::outbound::options(&outbound).map_err(setup)?;
     let (parts, service) = compose(folder.path(), None, outbound).await.map_err(setup)?;
@@ -79,7 +79,7 @@ async fn run(request: LocalRunRequest) -> Result<Outcome, LocalRunError> {
     deploy(&parts, &workspace, &path, prepared, &given).await?;
     let stop = CancellationToken::new();
     let service = TaskTracker::new().spawn(service.run(stop.clone()));
-    let start = start(&parts, &workspace, path, Input::Arguments(arguments));
+    let start = start(&parts, &workspace, path, input);
     let outcome = ended(&parts, start).await?.map_err(|refusal| LocalRunError::Setup(refusal.detail))?;
     stop.cancel();
     service.await.context("dispatch ended badly").map_err(setup)?;

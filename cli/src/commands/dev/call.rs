@@ -38,7 +38,7 @@ impl Call {
 /// With what the command would end; it was said.
 pub(super) async fn execute(desk: &Desk, call: &Call, since: Instant) -> Result<(), Exit> {
     let began = Instant::now();
-    let order = Order { target: &call.target, arguments: &call.arguments, terms: &call.terms };
+    let order = Order { target: &call.target, arguments: &call.arguments, event: None, terms: &call.terms };
     let answer = desk.server().run(&order, |_| {}).await;
     let took = Took { whole: since.elapsed(), own: began.elapsed() };
     match answer {

@@ -2,21 +2,19 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use sandmill_model::{Event, Input, JsonText, build::Diagnostic, event::TriggerRef, predicate::Predicate};
+use sandmill_model::{Input, JsonText, build::Diagnostic, predicate::Predicate};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use super::{
     fakes::{self, Fakes},
     find,
 };
-use crate::{error::CliError, local::LocalFakes};
+use crate::{error::CliError, event::WrittenEvent, local::LocalFakes};
 
 /// Bytes of a case file.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The kind of event that a request to a script's own URL is.
-const BY_HTTP: &str = "http";
 
 /// A run, and what is expected of it.
 pub(super) struct Case {
@@ -82,20 +80,6 @@ struct Written {
     stream: Option<IgnoredAny>,
     labels: Option<IgnoredAny>,
     handler: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenEvent {
-    kind: Option<String>,
-    #[serde(default)]
-    metadata: Map<String, Value>,
-    #[serde(default, deserialize_with = "given")]
-    payload: Option<Value>,
-    #[serde(default, deserialize_with = "given")]
-    body: Option<Value>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
 }
 
 /// Null is a value, too.
@@ -235,35 +219,10 @@ fn idempotency_key(headers: BTreeMap<String, String>) -> Result<Option<String>, 
     Ok(key)
 }
 
-impl WrittenEvent {
-    fn read(self) -> Result<Event, String> {
-        let Self { kind, mut metadata, payload, body, headers } = self;
-        if payload.is_some() && body.is_some() {
-            return Err("event: `payload` and `body` are the same; write one".to_owned());
-        }
-        let kind = kind.unwrap_or_else(|| BY_HTTP.to_owned());
-        if !headers.is_empty() {
-            let headers: BTreeMap<String, String> = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-            metadata.insert("headers".to_owned(), json!(headers));
-        }
-        if kind == BY_HTTP {
-            for (key, value) in [("method", json!("POST")), ("headers", json!({})), ("query", json!({}))] {
-                metadata.entry(key).or_insert(value);
-            }
-        }
-        let payload = match payload.or(body) {
-            None => Vec::new(),
-            Some(Value::String(text)) => text.into_bytes(),
-            Some(value) => value.to_string().into_bytes(),
-        };
-        let metadata = JsonText::of(&metadata).map_err(|error| error.to_string())?;
-        let trigger = TriggerRef { kind: kind.into(), path: None };
-        Ok(Event { trigger, metadata, payload: payload.into(), dedup_key: None, ordering_key: None })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn fault(text: &str) -> String {
@@ -319,7 +278,7 @@ mod tests {
         assert_eq!(metadata, json!({"headers": {"x-a": "1"}, "method": "POST", "query": {}}));
         let cases = parse(r#"{"event": {"kind": "kafka", "metadata": {"topic": "t"}, "payload": {"a": 1}}}"#).unwrap();
         let Input::Event(event) = &cases[0].input else { panic!("an event") };
-        assert_eq!((&event.payload[..], event.metadata.as_str()), (&br#"{"a":1}"#[..], r#"{"topic":"t"}"#));
+        assert_eq!((&event.payload[..], event.metadata.as_str()), (&br#"{"a": 1}"#[..], r#"{"topic":"t"}"#));
     }
 
     #[test]

@@ -134,8 +134,8 @@ fn of_outcome(outcome: &Outcome, expected: &Expected) -> End {
         OutcomeKind::Skipped => End::Well(Value::Null, OK),
         kind => {
             let error = outcome.error.clone().unwrap_or_else(|| RunError::new(kind.name(), "the run failed"));
-            let status = Code::of_outcome(kind).map_or(OK, |code| code.status().as_u16());
-            let RunError { name, message, stack, details } = error;
+            let RunError { name, message, stack, details, rejects } = error;
+            let status = rejects.unwrap_or_else(|| Code::of_outcome(kind).map_or(OK, |code| code.status().as_u16()));
             // Each fault of arguments is in the message; what a script threw may have more.
             let message = match details.filter(|_| kind == OutcomeKind::Error) {
                 Some(details) => format!("{message} {}", details.as_str()),

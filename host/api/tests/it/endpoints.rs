@@ -80,6 +80,28 @@ async fn every_bad_outcome_is_a_problem_of_its_code() {
 }
 
 #[tokio::test]
+async fn what_a_preprocessor_rejects_has_the_status_that_it_chose() {
+    let api = Api::new().await;
+    api.token("sm_hook", Some(api.workspace), &["runs:start:f/t/*"]).await;
+    api.deploy("f/t/rejects").await;
+    let open = post("/probe/w/run/f/t/rejects").to(&api).await;
+    let problem = open.is_problem(401, "error");
+    assert_eq!((&problem["run_id"], &problem["detail"]), (&json!(open.run_id()), &json!("secret message")));
+    let closed = post("/probe/w/run/f/t/rejects").token("sm_hook").to(&api).await;
+    closed.is_problem(401, "error");
+    assert!(!closed.text().contains("secret"), "{}", closed.text());
+    // The status of an error of `main` is the host's to say.
+    post("/probe/w/run/f/t/rejects").body("{\"by\":\"main\"}").to(&api).await.is_problem(500, "error");
+    // Who asks the API did nothing wrong.
+    let run = open.run_id();
+    get(format!("/api/w/w/runs/{run}/result")).to(&api).await.is_problem(500, "error");
+    post("/api/w/w/runs").json(json!({"path": "f/t/rejects", "wait": true, "event": {}})).to(&api).await.is_problem(500, "error");
+    let shown = get(format!("/api/w/w/runs/{run}")).to(&api).await.value();
+    assert_eq!((&shown["outcome"], &shown["error"]["name"], &shown["attempt"]), (&json!("error"), &json!("Rejected"), &json!(1)));
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn faults_of_arguments_are_for_whoever_sent_them() {
     let api = Api::new().await;
     api.token("sm_hook", Some(api.workspace), &["runs:start:f/t/*"]).await;

@@ -31,6 +31,51 @@ async fn a_started_run_can_be_followed_to_its_result() {
 }
 
 #[tokio::test]
+async fn an_event_can_take_the_place_of_arguments() {
+    let api = Api::new().await;
+    api.deploy("f/t/echo").await;
+    let call = |event: Value| post("/api/w/w/runs").json(json!({"path": "f/t/echo", "wait": true, "event": event}));
+    let event = || match api.stage.last_attempt().input {
+        Input::Event(event) => event,
+        Input::Arguments(arguments) => panic!("arguments: {arguments:?}"),
+    };
+    let run = call(json!({"kind": "other", "metadata": {"topic": "t"}, "payload": {"a": 1}})).to(&api).await;
+    assert_eq!(run.text(), r#"{"a":1}"#, "the payload is the arguments of a script without a preprocessor");
+    assert_eq!((&*event().trigger.kind, event().trigger.path, event().metadata.as_str()), ("other", None, r#"{"topic":"t"}"#));
+    let shown = api.ended(&run.run_id()).await;
+    assert_eq!((&shown["trigger"], &shown["event"]), (&json!("other"), &json!({"topic": "t"})));
+    for (sent, expected) in [
+        (json!({"payload": "text"}), &b"text"[..]),
+        (json!({"payload": [1]}), b"[1]"),
+        (json!({"payload_base64": "/wA="}), b"\xff\0"),
+        (json!({}), b""),
+    ] {
+        assert_eq!(call(sent.clone()).to(&api).await.status, 200, "{sent}");
+        assert_eq!((&event().payload[..], &*event().trigger.kind), (expected, "http"), "{sent}");
+    }
+    for key in ["kind", "trigger", "body", "raw", "encoding"] {
+        call(json!({"metadata": {key: "forged"}})).to(&api).await.is_problem(400, "bad_request");
+    }
+    for bad in [
+        json!({"kind": ""}),
+        json!({"kind": "Über"}),
+        json!({"kind": "x".repeat(33)}),
+        json!({"metadata": []}),
+        json!({"payload": 1, "payload_base64": ""}),
+        json!({"payload_base64": "?"}),
+    ] {
+        call(bad.clone()).to(&api).await.is_problem(400, "bad_request");
+    }
+    post("/api/w/w/runs").json(json!({"path": "f/t/echo", "args": {}, "event": {}})).to(&api).await.is_problem(400, "bad_request");
+    let keyed = || call(json!({"payload": {"a": 2}})).header("idempotency-key", "once");
+    let first = keyed().to(&api).await.run_id();
+    let again = keyed().to(&api).await;
+    assert_eq!((again.run_id(), again.header("idempotency-replayed")), (first, Some("true")));
+    call(json!({"payload": {"a": 3}})).header("idempotency-key", "once").to(&api).await.is_problem(422, "idempotency_mismatch");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn waiting_gives_the_result_itself() {
     let api = Api::new().await;
     for name in ["echo", "bytes", "error", "skipped"] {

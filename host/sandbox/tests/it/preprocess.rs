@@ -63,6 +63,17 @@ async fn skips_fails_and_misbehaves() {
 }
 
 #[tokio::test]
+async fn rejects_with_a_status_of_its_choice() {
+    let bed = testbed(|_| {});
+    for (status, expected) in [("401", Some(401)), ("499", Some(499)), ("500", None), ("302", None), ("\"401\"", None)] {
+        let outcome = event(&bed, &format!(r#"{{"do":"reject","status":{status}}}"#), anything(), Limits::default()).await;
+        assert_kind(&outcome, OutcomeKind::Error);
+        assert_eq!((message(&outcome), outcome.error.as_ref().unwrap().rejects), ("not you", expected), "{status}");
+        assert_eq!((&outcome.arguments, log_of(&outcome)), (&None, vec!["Stdout: preprocessing".to_owned()]), "`run` was not called");
+    }
+}
+
+#[tokio::test]
 async fn what_a_program_does_not_export_is_our_fault_to_ask_for() {
     let bed = testbed(|_| {});
     let input = CallInput::Event { event: JsonText::empty_object(), validate: anything() };

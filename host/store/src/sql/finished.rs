@@ -96,7 +96,7 @@ fn push_run(rows: &mut Vec<Value>, done: &FinishedRun) -> Result<(), StoreError>
         big(outcome.usage.cpu_ns).into(),
         big(outcome.usage.wall_ns).into(),
         arguments.into(),
-        run.input.metadata().into(),
+        run.input.kept_beside(outcome.arguments.as_ref()).into(),
         json.into(),
         content_type.map(|content_type| content_type.as_bytes()).into(),
         bytes.into(),

@@ -129,15 +129,15 @@ fn used(done: &FinishedRun) -> Sums {
 /// `sums` with what the record of a run that ended keeps.
 fn kept(done: &FinishedRun, sums: Sums) -> Sums {
     let (input, outcome) = (&done.run.input, &done.outcome);
-    let metadata = || input.metadata().map_or(0, |metadata| metadata.as_str().len());
-    let input_bytes = outcome.arguments.as_ref().map_or_else(|| input.len_bytes(), |arguments| arguments.as_str().len() + metadata());
+    // Arguments that a preprocessor made are kept beside the event.
+    let input_bytes = input.len_bytes() + outcome.arguments.as_ref().map_or(0, |arguments| arguments.as_str().len());
     let output_bytes = match &outcome.output {
         Some(Output::Kept(kept)) => kept.bytes,
         Some(output) => output.len_bytes() as u64,
         None => 0,
     };
     let error_bytes = outcome.error.as_ref().map_or(0, |error| {
-        let RunError { name, message, stack, details } = error;
+        let RunError { name, message, stack, details, rejects: _ } = error;
         let details = details.as_ref().map_or(0, |details| details.as_str().len());
         name.len() + message.len() + stack.as_ref().map_or(0, String::len) + details
     });

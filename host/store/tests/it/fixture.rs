@@ -374,6 +374,7 @@ pub(crate) fn outcome(kind: OutcomeKind) -> Outcome {
         message: "not\0a ✓".to_owned(),
         stack: Some("at main (hello.ts:3:1)".to_owned()),
         details: Some(json(r#"{"code": "x"}"#)),
+        rejects: None,
     });
     Outcome { kind, output: ok.then(|| Output::Json(json(r#"{"n": 1.50}"#))), error, arguments: None, usage, log: Vec::new() }
 }

@@ -67,9 +67,10 @@ async fn arguments_of_an_event(database: Database) {
     let mut preprocessed = finished(run(), OutcomeKind::Ok);
     preprocessed.outcome.arguments = Some(json("{\"made\": true}"));
     store.history.append(vec![plain.clone(), preprocessed.clone()]).await.unwrap();
-    for (done, arguments) in [(plain, "{\"a\": 1}"), (preprocessed, "{\"made\": true}")] {
+    let kept = "{\"raw\":\"{\\\"a\\\": 1}\",\"method\": \"POST\",\n \"query\": {\"ü\": \"\\u0000\"}}";
+    for (done, arguments, kept) in [(plain, "{\"a\": 1}", event().metadata), (preprocessed, "{\"made\": true}", json(kept))] {
         let record = store.history.run(done.run.workspace, done.run.id).await.unwrap().unwrap();
-        assert_eq!((record.arguments, record.event), (json(arguments), Some(event().metadata)));
+        assert_eq!((record.arguments, record.event), (json(arguments), Some(kept)));
         assert_eq!(record.summary.trigger_kind.as_deref(), Some("webhook"));
     }
 }

@@ -36,6 +36,10 @@ impl Preprocessor for Script {
         match event["do"].as_str() {
             Some("skip") => Ok(None),
             Some("fail") => Err(Error { name: "EventError".into(), message: "no".into(), stack: None, details: None }),
+            Some("reject") => {
+                let details = Some(json!({ "status": event["status"] }).to_string());
+                Err(Error { name: "Rejected".into(), message: "not you".into(), stack: None, details })
+            }
             Some("nonsense") => Ok(Some("{".into())),
             Some("large") => Ok(Some(json!({ "name": "x".repeat(1024 * 1024) }).to_string())),
             Some("loop") => loop {

@@ -25,7 +25,7 @@ pub(crate) async fn result(State(app): State<Arc<App>>, caller: Caller, RunRef(r
     match record.summary.outcome {
         None => Ok(answers::not_ended(&caller.workspace.name, run, record.summary.status)),
         Some(kind) if Code::of_outcome(kind).is_some() => {
-            Err(answers::failure(&caller, &record.summary.path, run, kind, record.error.as_ref()))
+            Err(answers::failure(&caller, &record.summary.path, run, kind, record.error.as_ref()).of_its_code())
         }
         Some(_) => {
             let output = match record.output {

@@ -22,7 +22,8 @@ pub(crate) struct Run {
     summary: RunItem,
     #[schema(value_type = Object)]
     arguments: JsonText,
-    /// Metadata of the event that started it.
+    /// What started it: what its trigger tells of it, and, where a preprocessor made the arguments, the payload in `raw`, or in `body` with
+    /// `encoding` if it is not text.
     #[schema(value_type = Option<Object>)]
     event: Option<JsonText>,
     error: Option<ScriptError>,

@@ -1,21 +1,24 @@
 //! `POST /api/w/{workspace}/runs`
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::HeaderMap;
 use sandmill_dispatch::{Accepted, Due, StartRequest, StartTerms, Waited};
 use sandmill_model::{
-    Code, Input, JsonText, RunAs, RunStatus, Timestamp,
+    Code, Event, Input, JsonText, RunAs, RunStatus, Timestamp,
     auth::{Action, Domain},
+    event::TriggerRef,
     idempotency,
     limits::START_DELAY_MAX,
     version::Selector,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use crate::{
@@ -36,6 +39,8 @@ pub(crate) struct RunSubmission {
     /// The arguments of `main`: an object.
     #[schema(value_type = Option<Object>)]
     args: Option<JsonText>,
+    /// In the place of `args`: what a trigger would deliver. A preprocessor makes the arguments of it; without one they are the payload.
+    event: Option<SubmittedEvent>,
     /// Whether to wait for the result, up to the wait limit.
     #[serde(default)]
     wait: bool,
@@ -50,6 +55,73 @@ pub(crate) struct RunSubmission {
     /// As whom it acts, instead of as the manifest says or as whoever asks: a service account, `s/NAME`, or a group, `g/NAME`, that they may
     /// use; or themselves, `u/NAME`.
     run_as: Option<String>,
+}
+
+/// An event to try a script with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubmittedEvent {
+    /// What the script is told to be the kind of the trigger: lower-case letters, digits, `_` and `-`, at most 32. It comes from none in any case.
+    #[serde(default = "by_http")]
+    kind: String,
+    /// What the script gets beside the payload: an object without `kind`, `trigger`, `body`, `raw` and `encoding`.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<JsonText>,
+    /// A text is sent as it is, any other value as JSON.
+    #[schema(value_type = Option<serde_json::Value>)]
+    payload: Option<JsonText>,
+    /// In the place of `payload`: any bytes.
+    payload_base64: Option<String>,
+}
+
+/// Of a request that nobody sent.
+fn by_http() -> String {
+    "http".to_owned()
+}
+
+impl SubmittedEvent {
+    /// What the host says of an event itself: metadata that said it, too, would go before it.
+    const OF_THE_HOST: [&str; 5] = ["kind", "trigger", "body", "raw", "encoding"];
+    const KIND_BYTES_MAX: usize = 32;
+
+    fn read(self, idempotency_key: Option<String>) -> Result<Event, String> {
+        let Self { kind, metadata, payload, payload_base64 } = self;
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+        if kind.is_empty() || kind.len() > Self::KIND_BYTES_MAX || !kind.bytes().all(is_name) {
+            return Err(format!("`event.kind` has 1 to {} characters: lower-case letters, digits, `_` and `-`", Self::KIND_BYTES_MAX));
+        }
+        let metadata = metadata.unwrap_or_else(JsonText::empty_object);
+        let members: BTreeMap<String, IgnoredAny> = metadata.read().map_err(|_| "`event.metadata` must be an object".to_owned())?;
+        if let Some(name) = Self::OF_THE_HOST.into_iter().find(|name| members.contains_key(*name)) {
+            return Err(format!("`event.metadata` has `{name}`, which the host says itself"));
+        }
+        let payload = match (payload, payload_base64) {
+            (None, None) => Bytes::new(),
+            (Some(payload), None) => match payload.read::<String>() {
+                Ok(text) => text.into(),
+                Err(_) => Bytes::copy_from_slice(payload.as_str().as_bytes()),
+            },
+            (None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("`event.payload_base64`: {error}"))?.into(),
+            (Some(_), Some(_)) => return Err("`event.payload` and `event.payload_base64` do not go together".to_owned()),
+        };
+        // Of no trigger that is stored: whatever its kind, its key is the caller's own.
+        let trigger = TriggerRef { kind: kind.into(), path: None };
+        Ok(Event { trigger, metadata, payload, dedup_key: idempotency_key, ordering_key: None })
+    }
+}
+
+/// Arguments or an event, whichever was sent.
+fn input(args: Option<JsonText>, event: Option<SubmittedEvent>, idempotency_key: Option<String>) -> Result<Input, Problem> {
+    let bad = |fault: String| Problem::new(Code::BadRequest, fault);
+    match (args, event) {
+        (Some(_), Some(_)) => Err(bad("`args` and `event` do not go together".to_owned())),
+        (None, Some(event)) => Ok(Input::Event(event.read(idempotency_key).map_err(bad)?)),
+        (args, None) => {
+            let arguments = args.unwrap_or_else(JsonText::empty_object);
+            must_be_an_object(&arguments)?;
+            Ok(Input::Arguments(arguments))
+        }
+    }
 }
 
 impl RunSubmission {
@@ -93,7 +165,7 @@ fn run_as(text: &str) -> Result<RunAs, Problem> {
     text.parse().map_err(|error| Problem::new(Code::BadRequest, format!("`run_as`: {error}")))
 }
 
-/// Starts a run. Its arguments are those of `main`: a preprocessor is passed over.
+/// Starts a run. `args` are the arguments of `main`: a preprocessor is passed over. It makes them of an `event`.
 ///
 /// Without `wait` the answer is 202 as soon as the run is durable; with it, 200 and the result as the script returned it.
 #[utoipa::path(post, path = "/api/w/{workspace}/runs", tag = "runs", request_body = RunSubmission,
@@ -110,7 +182,8 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let (path, selector) = Selector::split(&submission.path).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
     caller.must(Domain::Runs, Action::Start, path.as_str())?;
-    let mut terms = submission.terms(idempotency::key(&headers)?, app.clock.now())?;
+    let idempotency_key = idempotency::key(&headers)?;
+    let mut terms = submission.terms(idempotency_key.clone(), app.clock.now())?;
     if let Some(run) = caller.run() {
         // As its children: below it, so that there is an end, and as whom it acts, whatever the script's manifest names.
         terms.asked_by = Some(run);
@@ -118,14 +191,13 @@ pub(crate) async fn start(
             terms.run_as = Some(run_as(&caller.principal.identity)?);
         }
     }
-    let arguments = submission.args.unwrap_or_else(JsonText::empty_object);
-    must_be_an_object(&arguments)?;
+    let input = input(submission.args, submission.event, idempotency_key)?;
     let request = StartRequest {
         principal: Arc::clone(&caller.principal),
         workspace: caller.workspace.clone(),
         path: path.clone(),
         selector,
-        input: Input::Arguments(arguments),
+        input,
         terms,
     };
     if !submission.wait {
@@ -141,7 +213,7 @@ pub(crate) async fn start(
         Waited::Ended { run, is_repetition, outcome } => {
             observe::note_run(run);
             let response = match Code::of_outcome(outcome.kind) {
-                Some(_) => answers::failure(&caller, &path, run, outcome.kind, outcome.error.as_ref()).into_response(),
+                Some(_) => answers::failure(&caller, &path, run, outcome.kind, outcome.error.as_ref()).of_its_code().into_response(),
                 None => answers::result(outcome.output.as_ref(), run),
             };
             Ok(answers::of(Accepted { run, is_repetition }, response))

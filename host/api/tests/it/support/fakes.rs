@@ -63,6 +63,13 @@ impl Stage {
                     _ = cancelled.wait_for(|runs| runs.contains(&attempt.run)) => failed(OutcomeKind::Cancelled),
                 }
             }
+            "rejects" => {
+                let details = Some(JsonText::trusted(r#"{"status":401}"#));
+                let error = RunError { details, ..RunError::new("Rejected", "secret message") };
+                // What `main` throws with the same details is no rejection.
+                let error = if arguments.as_str().contains("main") { error } else { error.of_preprocessor() };
+                Outcome::failed(OutcomeKind::Error, error)
+            }
             "invalid" => Outcome::failed(OutcomeKind::InvalidArguments, invalid()),
             name => match OutcomeKind::from_name(name) {
                 Some(OutcomeKind::Skipped) => Outcome { kind: OutcomeKind::Skipped, output: None, ..ok(Output::Json(JsonText::null())) },
@@ -91,7 +98,7 @@ fn ok(output: Output) -> Outcome {
 
 fn failed(kind: OutcomeKind) -> Outcome {
     let stack = Some("at main (secret.ts:7:1)".to_owned());
-    Outcome::failed(kind, RunError { name: "SecretError".into(), message: "secret message".into(), stack, details: None })
+    Outcome::failed(kind, RunError { name: "SecretError".into(), message: "secret message".into(), stack, details: None, rejects: None })
 }
 
 fn invalid() -> RunError {

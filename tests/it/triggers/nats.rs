@@ -1,0 +1,4 @@
+//! NATS: what a stream keeps until it is acknowledged, and what whoever listens hears.
+
+mod jetstream;
+mod subjects;
