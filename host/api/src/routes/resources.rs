@@ -147,6 +147,8 @@ pub(crate) async fn put(
     let by = Arc::clone(&caller.principal.identity);
     let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, sharing, by, now: app.clock.now() };
     let resource = app.store.resources.put(new).await?;
+    // Triggers may refer to it.
+    app.dispatch.tell_triggers(caller.workspace.id);
     resource.map(|resource| Json(resource.into())).map_err(unfit)
 }
 
@@ -156,6 +158,7 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<StatusCode, Problem> {
     caller.must(Domain::Resources, Action::Write, path.as_str())?;
     let deleted = app.store.resources.delete(caller.workspace.id, &path).await?;
+    app.dispatch.tell_triggers(caller.workspace.id);
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("resource", &path)) }
 }
 

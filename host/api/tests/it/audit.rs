@@ -6,7 +6,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Request;
-use sandmill_model::audit::{Entry, Link, Verifier};
+use sandmill_model::{
+    audit::{Entry, Link, Verifier},
+    trigger::Kinds,
+};
 use sandmill_store::StoreError;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -207,7 +210,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see
 /// [`whoever_logs_in_leaves_entries_without_secrets`].
 pub(crate) fn operations() -> Vec<String> {
-    let description: Value = serde_json::from_str(&sandmill_api::openapi(&[])).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap();
     let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
         let is_open = path.starts_with("/api/auth/");

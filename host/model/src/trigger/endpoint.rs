@@ -191,6 +191,12 @@ pub trait Endpoint: Send + Sync + 'static {
 
     /// Adds fields that every response has, of whatever status; `origin` is the request's.
     fn dress(_ready: &Self::Ready, _origin: Option<&HeaderValue>, _headers: &mut HeaderMap) {}
+
+    /// What it takes, as OpenAPI 3.1 says it: an object with `paths`, each as it stands behind `/PREFIX/WORKSPACE`, and perhaps
+    /// `components.securitySchemes`. None: there is nothing to be said.
+    fn described(_ready: &Self::Ready) -> Option<Value> {
+        None
+    }
 }
 
 /// An endpoint with its config.
@@ -205,6 +211,10 @@ pub trait Configured: Send + Sync + 'static {
     /// As [`Endpoint::answer`].
     fn answer(&self, output: &Output) -> Result<Response<Bytes>, Refusal>;
     fn dress(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap);
+    /// As [`Endpoint::described`].
+    fn described(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// An endpoint kind behind a pointer, for the registry.
@@ -320,5 +330,9 @@ impl<E: Endpoint> Configured for Prepared<E> {
 
     fn dress(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         E::dress(&self.0, origin, headers);
+    }
+
+    fn described(&self) -> Option<Value> {
+        E::described(&self.0)
     }
 }

@@ -112,7 +112,7 @@ fn one_of<T>(name: &str, given: Option<&str>, read: fn(&str) -> Option<T>, all: 
     read(given).map(Some).ok_or_else(|| Problem::new(Code::BadRequest, format!("`{name}` is one of {}", all())))
 }
 
-fn plain(name: &str, given: Option<&String>) -> Result<Option<String>, Problem> {
+pub(crate) fn plain(name: &str, given: Option<&String>) -> Result<Option<String>, Problem> {
     if given.is_some_and(|text| text.contains(char::is_control)) {
         return Err(Problem::new(Code::BadRequest, format!("`{name}` has a control character")));
     }
