@@ -141,6 +141,9 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<StatusCode, Problem> {
     caller.must(Domain::Variables, Action::Write, path.as_str())?;
     let deleted = app.store.variables.delete(caller.workspace.id, &path).await?;
+    if !deleted {
+        return Err(not_there("variable", &path));
+    }
     app.dispatch.tell_triggers(caller.workspace.id);
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("variable", &path)) }
+    Ok(StatusCode::NO_CONTENT)
 }
