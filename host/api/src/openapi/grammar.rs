@@ -163,7 +163,7 @@ fn in_query(path: &str, name: &str) -> Option<Rule> {
 /// Of runs; times are written alike everywhere.
 fn of_filter(name: &str) -> Option<Rule> {
     Some(match name {
-        "path" => Pattern(PATH),
+        "path" | "trigger_path" => Pattern(PATH),
         "status" => OneOf(RunStatus::ALL.map(RunStatus::name).to_vec()),
         "outcome" => OneOf(OutcomeKind::ALL.map(OutcomeKind::name).to_vec()),
         "trigger" | "tag" | "run_as" => Pattern(PLAIN),
@@ -176,7 +176,21 @@ fn of_filter(name: &str) -> Option<Rule> {
 
 /// Members of what is sent: the schema, the member, and what it must be.
 fn members() -> Vec<(&'static str, &'static str, Rule)> {
-    let filter = ["path", "status", "outcome", "trigger", "tag", "run_as", "label", "parent", "rerun_of", "handler_of", "from", "before"];
+    let filter = [
+        "path",
+        "status",
+        "outcome",
+        "trigger",
+        "trigger_path",
+        "tag",
+        "run_as",
+        "label",
+        "parent",
+        "rerun_of",
+        "handler_of",
+        "from",
+        "before",
+    ];
     let languages = [Language::TypeScript, Language::JavaScript, Language::Identity].map(Language::name).to_vec();
     let roles = Role::ALL.map(Role::name).to_vec();
     let modes = Mode::ALL.map(Mode::name).to_vec();

@@ -1,6 +1,7 @@
 //! A host name of its own for the endpoints of trigger kinds.
 
 use sandmill_api::ApiOptions;
+use sandmill_model::trigger::Kinds;
 
 use crate::support::{Api, Call, delete, get, patch, post, put};
 
