@@ -52,5 +52,6 @@ mod threat_model;
 mod tokens;
 mod torture;
 mod tour;
+mod trigger_files;
 mod upgrade;
 mod workspaces;

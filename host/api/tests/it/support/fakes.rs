@@ -268,7 +268,6 @@ pub(crate) struct TickerConfig {
     every_ms: u64,
     /// A secret.
     #[serde(default)]
-    #[expect(dead_code, reason = "it is only sent")]
     token: String,
     #[serde(default)]
     is_down: bool,
@@ -285,7 +284,8 @@ impl Listener for Ticker {
     }
 
     fn probe(config: TickerConfig) -> BoxFuture<'static, Result<(), ListenError>> {
-        let answer = if config.is_down { Err(ListenError::Transient("nobody answers".to_owned())) } else { Ok(()) };
+        let answer =
+            if config.is_down || config.token == "wrong" { Err(ListenError::Transient("nobody answers".to_owned())) } else { Ok(()) };
         Box::pin(async move { answer })
     }
 
