@@ -1,4 +1,4 @@
-//! `sandmill triggers list | show | put | delete | mode | kinds | status | test | next | describe`, and what triggers keep: `events`, `held`
+//! `sandmill triggers list | show | put | delete | mode | kinds | status | test | preview | describe`, and what triggers keep: `events`, `held`
 
 mod kept;
 mod kinds;
@@ -61,7 +61,7 @@ pub(crate) enum Command {
         file: Option<PathBuf>,
     },
     /// Tell the next instants of a trigger that knows them, as it is on the server or as a file has it
-    Next {
+    Preview {
         path: ScriptPath,
         /// A .trigger.toml
         #[arg(long)]
@@ -178,13 +178,13 @@ pub(crate) async fn execute(command: Command, session: &mut Session<'_>) -> Resu
         Command::Kinds { name } => kinds::execute(&server, name.as_deref(), session).await,
         Command::Status { path } => status::execute(&server, &path, session).await,
         Command::Test { path, file } => test(&server, &path, file.as_deref(), session).await,
-        Command::Next { path, file, after, limit } => {
+        Command::Preview { path, file, after, limit } => {
             let mut body = asked(&path, file.as_deref())?;
             body["limit"] = limit.into();
             if let Some(after) = after {
                 body["after"] = after.to_string().into();
             }
-            next(&server, &body, session).await
+            preview(&server, &body, session).await
         }
         Command::Describe => {
             let description = server.bytes(server.request(Method::GET, "route-description")).await?;
@@ -246,7 +246,7 @@ async fn test(server: &Server, path: &ScriptPath, file: Option<&Path>, session: 
     Ok(())
 }
 
-async fn next(server: &Server, body: &Value, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn preview(server: &Server, body: &Value, session: &mut Session<'_>) -> Result<(), CliError> {
     let request = server.request(Method::POST, "trigger-previews").json(body);
     let Some(preview) = answers::read::<Preview>(server, request, session).await? else { return Ok(()) };
     for instant in &preview.instants {

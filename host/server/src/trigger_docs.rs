@@ -25,7 +25,7 @@ fn index(kinds: &Kinds) -> String {
         let urls = prefix.map_or_else(|| "–".to_owned(), |prefix| format!("`/{prefix}/`"));
         let _ = writeln!(text, "| [{name}](triggers/{name}.md) | {urls} | {} |", cell(summary));
     }
-    text + "\n" + &section("Options of all kinds", &TriggerOptions::schema())
+    text + "\n" + &section("## Options of all kinds", &TriggerOptions::schema())
 }
 
 fn page(info: &KindInfo) -> String {
@@ -34,19 +34,20 @@ fn page(info: &KindInfo) -> String {
         let names: Vec<String> = info.resource_types.iter().map(|kind| format!("`{}`", kind.name)).collect();
         let _ = writeln!(text, "Resource types: {}.\n", names.join(", "));
     }
-    text + &section("Settings", &info.config) + "\n" + &section("Event", &info.event)
+    text + &section("### Settings", &info.config) + "\n" + &section("### Event", &info.event)
 }
 
-/// A schema, and behind it all that it refers to.
+/// A schema under its heading, and behind it all that it refers to.
 fn section(title: &str, schema: &Value) -> String {
-    let mut text = format!("## {title}\n\n");
+    let mut text = format!("{title}\n\n");
+    let level = title.split(' ').next().unwrap_or_default();
     let defs = schema.get("$defs").and_then(Value::as_object);
     text.push_str(&body(schema));
     let (mut named, mut at) = (references(schema), 0);
     while let Some(name) = named.get(at).cloned() {
         at += 1;
         let Some(own) = defs.and_then(|defs| defs.get(&name)) else { continue };
-        let _ = write!(text, "\n### {name}\n\n{}", described(own));
+        let _ = write!(text, "\n{level}# {name}\n\n{}", described(own));
         text.push_str(&body(own));
         for other in references(own) {
             if !named.contains(&other) {
@@ -195,7 +196,7 @@ mod tests {
                 ],
             }},
         });
-        let text = section("Settings", &schema);
+        let text = section("## Settings", &schema);
         for line in [
             "## Settings\n",
             "| `url` (required) | string | Where it is \\| or was. |\n",
@@ -208,7 +209,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
-        assert_eq!(section("Event", &json!({"type": "object"})), "## Event\n\nNone.\n");
+        assert_eq!(section("## Event", &json!({"type": "object"})), "## Event\n\nNone.\n");
     }
 
     #[test]

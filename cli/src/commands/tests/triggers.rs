@@ -75,7 +75,7 @@ async fn how_it_fares_is_told() {
     let done = remote(&["triggers", "test", "f/a/t"], vec![("POST /api/w/w/trigger-probes", "422 Unprocessable", PROBLEM, fails)]).await;
     assert!(done.exit == 2 && done.err.contains("no answer from db:1"), "{}", done.err);
     let next = ("POST /api/w/w/trigger-previews", "200 OK", JSON, r#"{"instants":["2026-01-02T03:00:00.000000Z"]}"#);
-    let done = remote(&["triggers", "next", "f/a/t", "--limit", "1"], vec![next]).await;
+    let done = remote(&["triggers", "preview", "f/a/t", "--limit", "1"], vec![next]).await;
     assert_eq!(done.out, "2026-01-02T03:00:00.000000Z\n");
     let mode = ("POST /api/w/w/trigger-mode/f/a/t", "200 OK", JSON, r#"{"path":"f/a/t","mode":"off","revision":8}"#);
     assert_eq!(remote(&["triggers", "mode", "f/a/t", "off"], vec![mode]).await.out, "f/a/t off\n");

@@ -61,6 +61,13 @@ async fn a_trigger_is_put_shown_listed_and_deleted() {
     }
     get("/api/w/w/triggers?kind=%00").to(&api).await.is_problem(400, "bad_request");
 
+    // Switching off works whatever is wrong; switching on needs all that it refers to.
+    let mode = |mode: &str| post("/api/w/w/trigger-mode/f/t/ticker").json(json!({ "mode": mode }));
+    assert_eq!(mode("held").to(&api).await.value()["mode"], "held");
+    assert_eq!(delete("/api/w/w/variables/f/t/token").to(&api).await.status, 204);
+    assert_eq!(mode("off").to(&api).await.value()["mode"], "off");
+    mode("on").to(&api).await.is_problem(422, "invalid_trigger");
+
     assert_eq!(delete(TICKER).to(&api).await.status, 204);
     delete(TICKER).to(&api).await.is_problem(404, "not_found");
     api.stop().await;
@@ -144,10 +151,10 @@ async fn a_trigger_gives_nobody_more_than_they_have() {
 
     // By nothing that is made of it does she learn a variable that she may not read.
     let config = json!({"every_ms": "$var:f/secret/rate"});
-    for (url, name) in [("/api/w/w/trigger-previews", "path"), ("/api/w/w/trigger-probes", "path")] {
-        let body = json!({name: "f/t/x", "kind": "ticker", "config": config});
+    for (url, status, code) in [("/api/w/w/trigger-previews", 422, "invalid_trigger"), ("/api/w/w/trigger-probes", 403, "forbidden")] {
+        let body = json!({"path": "f/t/x", "kind": "ticker", "config": config});
         let refused = post(url).json(body).token(EVE).to(&api).await;
-        refused.is_problem(403, "forbidden");
+        refused.is_problem(status, code);
         assert!(!refused.text().contains("7777"), "{url}: {refused:?}");
     }
     let own = json!({"kind": "ticker", "target": "f/mine/x", "config": config});

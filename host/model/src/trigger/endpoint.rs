@@ -192,8 +192,8 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Adds fields that every response has, of whatever status; `origin` is the request's.
     fn dress(_ready: &Self::Ready, _origin: Option<&HeaderValue>, _headers: &mut HeaderMap) {}
 
-    /// What it takes, as OpenAPI 3.1 says it: an object with `paths`, each as it stands behind `/PREFIX/WORKSPACE`, and perhaps
-    /// `components.securitySchemes`. None: there is nothing to be said.
+    /// What a stored trigger takes and answers, as OpenAPI writes it: `{"paths": {…}, "components": {"securitySchemes": {…}}}`, with paths below
+    /// `/PREFIX/{workspace}`. No secrets. None: it is not described.
     fn described(_ready: &Self::Ready) -> Option<Value> {
         None
     }
@@ -211,7 +211,7 @@ pub trait Configured: Send + Sync + 'static {
     /// As [`Endpoint::answer`].
     fn answer(&self, output: &Output) -> Result<Response<Bytes>, Refusal>;
     fn dress(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap);
-    /// As [`Endpoint::described`].
+    /// See [`Endpoint::described`].
     fn described(&self) -> Option<Value> {
         None
     }

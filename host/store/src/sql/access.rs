@@ -187,7 +187,8 @@ async fn no_room(workspace: WorkspaceId, path: &ScriptPath, conn: &mut Conn<'_>)
         .row(
             "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM scripts WHERE workspace = $1 AND path = $2)
                  OR EXISTS (SELECT 1 FROM resources WHERE workspace = $1 AND path = $2)
-                 OR EXISTS (SELECT 1 FROM variables WHERE workspace = $1 AND path = $2) THEN 1 ELSE 0 END AS BIGINT)",
+                 OR EXISTS (SELECT 1 FROM variables WHERE workspace = $1 AND path = $2)
+                 OR EXISTS (SELECT 1 FROM triggers WHERE workspace = $1 AND path = $2) THEN 1 ELSE 0 END AS BIGINT)",
             values![workspace, path],
         )
         .await?;

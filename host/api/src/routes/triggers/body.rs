@@ -1,6 +1,6 @@
 //! Triggers as they are shown, and as they are put.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::collections::BTreeMap;
 
 use sandmill_dispatch::Draft;
 use sandmill_model::{
@@ -8,15 +8,12 @@ use sandmill_model::{
     path::InvalidPath,
     trigger::{Mode, TriggerOptions},
 };
-use sandmill_store::triggers::{CONFIG_BYTES_MAX, Trigger};
+use sandmill_store::triggers::Trigger;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
-
-/// Characters of what a trigger is for.
-const DESCRIPTION_CHARS_MAX: usize = 2_000;
 
 /// A trigger.
 #[derive(Serialize, ToSchema)]
@@ -87,22 +84,18 @@ pub(crate) struct TriggerRequest {
 }
 
 impl TriggerRequest {
-    /// What it says of the trigger at `path`, where `present` is.
+    /// What it says of the trigger at `path`, where `present` is. Dispatch checks the rest.
     ///
     /// # Errors
     /// `invalid_path`, `bad_request`, `invalid_trigger`.
     pub(super) fn read(self, path: ScriptPath, present: Option<&Trigger>) -> Result<Draft, Problem> {
         let Self { kind, target, config, options, mode, description, revision } = self;
-        if description.chars().count() > DESCRIPTION_CHARS_MAX || description.contains('\0') {
-            let what = format!("`description` has at most {DESCRIPTION_CHARS_MAX} characters, none of them NUL");
-            return Err(invalid(&what));
-        }
         let there = present.map_or(0, |trigger| trigger.revision);
         Ok(Draft {
             path,
             kind: kind.into(),
             target: read_target(&target)?,
-            config: read_config(config)?,
+            config: config.unwrap_or_else(JsonText::empty_object),
             options: read_options(options.as_ref())?,
             // What it was must be so still, or somebody who switches it off meanwhile would switch it off in vain.
             over: revision.or_else(|| mode.is_none().then_some(there)),
@@ -115,8 +108,8 @@ impl TriggerRequest {
     }
 }
 
-pub(super) fn invalid(what: &dyn Display) -> Problem {
-    Problem::new(Code::InvalidTrigger, what.to_string())
+fn invalid(what: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidTrigger, what)
 }
 
 pub(super) fn read_target(target: &str) -> Result<ScriptPath, Problem> {
@@ -128,26 +121,15 @@ pub(super) fn read_mode(name: &str) -> Result<Mode, Problem> {
         .ok_or_else(|| Problem::new(Code::BadRequest, format!("`mode` is one of {}", Mode::ALL.map(Mode::name).join(", "))))
 }
 
-pub(super) fn read_config(config: Option<JsonText>) -> Result<JsonText, Problem> {
-    let config = config.unwrap_or_else(JsonText::empty_object);
-    if !config.is_object() {
-        return Err(invalid(&"`config` is a JSON object"));
-    }
-    if config.as_str().len() > CONFIG_BYTES_MAX {
-        return Err(invalid(&format!("`config` has at most {CONFIG_BYTES_MAX} bytes")));
-    }
-    Ok(config)
-}
-
 fn read_options(options: Option<&JsonText>) -> Result<TriggerOptions, Problem> {
     let Some(options) = options else { return Ok(TriggerOptions::default()) };
     // The parser alone would take an array for an object.
     if !options.is_object() {
-        return Err(invalid(&"`options` is a JSON object"));
+        return Err(invalid("/options: it is a JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_str(options.as_str());
     // It says which key is wrong, as the parser alone does not.
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| invalid(&format!("options: {error}")))
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| invalid(format!("/options: {error}")))
 }
 
 /// Names of what is not as it was, for the audit log. No values: some may be secret.
@@ -267,9 +249,6 @@ mod tests {
             ("options", json!([]), "options"),
             ("options", json!({"batch": {"events_max": "x", "wait_ms": 1}}), "batch.events_max"),
             ("options", json!({"retries": 1}), "retries"),
-            ("config", json!([]), "config"),
-            ("config", json!({"x": "y".repeat(CONFIG_BYTES_MAX)}), "bytes"),
-            ("description", json!("x".repeat(2_001)), "2000"),
             ("modes", json!("on"), "modes"),
         ] {
             let mut body = json!({"kind": "probe", "target": "f/a/b"});

@@ -8,6 +8,7 @@ use sandmill_dispatch::Draft;
 use sandmill_model::{
     Code, ScriptPath,
     auth::{Action, Domain},
+    trigger::Mode,
 };
 use sandmill_store::triggers::Trigger;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,8 @@ pub(crate) async fn put(
     Ok((facts, Json(trigger.into())))
 }
 
-/// Says what becomes of a trigger's events from now on. Whoever does so answers for its runs, as if they had put it.
+/// Says what becomes of a trigger's events from now on. Whoever does so answers for its runs, as if they had put it; to switch it off takes no right
+/// to what it starts or refers to.
 #[utoipa::path(post, path = "/api/w/{workspace}/trigger-mode/{path}", tag = "triggers",
     params(("workspace" = String, Path), ("path" = String, Path)), request_body = ModeRequest,
     responses((status = 200, body = ModeBody)))]
@@ -73,11 +75,18 @@ pub(crate) async fn mode(
     JsonBody(request): JsonBody<ModeRequest>,
 ) -> Result<(Extension<Facts>, Json<ModeBody>), Problem> {
     let present = find(&app, &caller, &path, Action::Write).await?;
-    let mode = read_mode(&request.mode)?;
-    may_start(&caller, &present.target)?;
-    // Nothing of it is anybody's to put over what somebody else puts at this moment.
-    let draft = Draft { mode, over: Some(present.revision), ..drafted(&present) };
-    let (facts, trigger) = keep(&app, &caller, Some(&present), draft).await?;
+    let (facts, trigger) = match read_mode(&request.mode)? {
+        Mode::Off => {
+            let trigger = app.dispatch.switch_trigger_off(&caller.principal, &caller.workspace, &present).await?;
+            (facts(Some(&present), &trigger), trigger)
+        }
+        mode => {
+            may_start(&caller, &present.target)?;
+            // Not over what somebody else puts at this moment.
+            let draft = Draft { mode, over: Some(present.revision), ..drafted(&present) };
+            keep(&app, &caller, Some(&present), draft).await?
+        }
+    };
     // Whoever may write need not be allowed to read what is there.
     Ok((facts, Json(ModeBody { path: trigger.path.to_string(), mode: trigger.mode.name(), revision: trigger.revision })))
 }
@@ -96,8 +105,12 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePat
 
 async fn keep(app: &App, caller: &Caller, present: Option<&Trigger>, draft: Draft) -> Result<(Extension<Facts>, Trigger), Problem> {
     let trigger = app.dispatch.put_trigger(&caller.principal, &caller.workspace, draft).await?;
-    let facts = Facts { after: changed(present, &trigger), ..Facts::default() };
-    Ok((Extension(facts), trigger))
+    Ok((facts(present, &trigger), trigger))
+}
+
+/// What the audit log tells.
+fn facts(present: Option<&Trigger>, trigger: &Trigger) -> Extension<Facts> {
+    Extension(Facts { after: changed(present, trigger), ..Facts::default() })
 }
 
 /// The same as it is.

@@ -12,22 +12,15 @@ use sandmill_model::{
     trigger::{Mode, TriggerOptions},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{
-    body::{invalid, read_config},
-    find,
-    put::drafted,
-};
+use super::{find, put::drafted};
 use crate::{app::App, auth::Caller, problem::Problem, request::secret::SecretBody};
 
 /// Instants that one preview tells.
 const INSTANTS_MAX: u32 = 100;
 /// Where nothing is said.
 const INSTANTS_DEFAULT: u32 = 10;
-/// How a config refers to a resource and to a variable.
-const REFERENCES: [(&str, Domain); 2] = [("$res:", Domain::Resources), ("$var:", Domain::Variables)];
 
 /// Not `Debug`: a config may have secrets.
 #[derive(Deserialize, ToSchema)]
@@ -85,7 +78,7 @@ impl Asked {
         let Some(kind) = kind else {
             let draft = drafted(&find(app, caller, &path, action).await?);
             return Ok(match config {
-                Some(config) => Draft { config: read_config(Some(config))?, ..draft },
+                Some(config) => Draft { config, ..draft },
                 None => draft,
             });
         };
@@ -94,7 +87,7 @@ impl Asked {
             target: path.clone(),
             path,
             kind: kind.into(),
-            config: read_config(config)?,
+            config: config.unwrap_or_else(JsonText::empty_object),
             options: TriggerOptions::default(),
             mode: Mode::On,
             description: String::new(),
@@ -117,7 +110,7 @@ pub(crate) async fn probe(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tells the next instants of a trigger whose kind knows them, as it is or as it is sent.
+/// Tells the next instants of a trigger whose kind knows them, as it is or as it is sent. What its config refers to is not read for it.
 #[utoipa::path(post, path = "/api/w/{workspace}/trigger-previews", tag = "triggers", params(("workspace" = String, Path)),
     request_body = PreviewRequest, responses((status = 200, body = PreviewBody)))]
 pub(crate) async fn preview(
@@ -135,56 +128,8 @@ pub(crate) async fn preview(
     if !(1..=INSTANTS_MAX).contains(&limit) {
         return Err(Problem::new(Code::BadRequest, format!("`limit` is 1 to {INSTANTS_MAX}")));
     }
-    // What is there was checked when it was put, against the rights of whoever answers for it.
-    let is_own = config.is_some();
     let draft = Asked::of(&path, kind, config)?.draft(&app, &caller, Action::Read).await?;
-    if is_own {
-        must_read_references(&caller, &draft.config)?;
-    }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let instants = app.dispatch.preview_trigger(&caller.workspace, &draft, after, limit).await?;
     Ok(Json(PreviewBody { instants: instants.iter().map(ToString::to_string).collect() }))
-}
-
-/// Instants tell something of what they were made of: nobody learns so what they may not read.
-fn must_read_references(caller: &Caller, config: &JsonText) -> Result<(), Problem> {
-    let config: Value = config.read().map_err(|error| invalid(&format!("`config`: {error}")))?;
-    for (domain, path) in references(&config) {
-        caller.must(domain, Action::Read, path)?;
-    }
-    Ok(())
-}
-
-/// What a config refers to: texts that are references as a whole, without the pointers behind them.
-fn references(config: &Value) -> Vec<(Domain, &str)> {
-    let (mut found, mut open) = (Vec::new(), vec![config]);
-    while let Some(value) = open.pop() {
-        match value {
-            Value::String(text) => {
-                let reference = REFERENCES.iter().find_map(|(start, domain)| Some((*domain, text.strip_prefix(*start)?)));
-                found.extend(reference.map(|(domain, rest)| (domain, rest.split_once('#').map_or(rest, |(path, _)| path))));
-            }
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => open.extend(members.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn references_are_found_wherever_they_stand() {
-        let config = json!({
-            "a": "$res:f/a/b", "b": ["x", {"c": "$var:f/c/d"}], "d": "$res:f/e/f#/password", "e": " $var:f/no/no", "f": "x$res:f/no/no", "g": 7,
-        });
-        let mut found: Vec<(&str, &str)> = references(&config).into_iter().map(|(domain, path)| (domain.name(), path)).collect();
-        found.sort_unstable();
-        assert_eq!(found, [("resources", "f/a/b"), ("resources", "f/e/f"), ("variables", "f/c/d")]);
-    }
 }
