@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
-use crate::support::{ADMIN, Api, Call, delete, get, patch, post, put};
+use crate::{
+    support::{ADMIN, Api, Call, delete, get, patch, post, put},
+    triggers,
+};
 
 /// The target is what the operation made.
 const MADE: &str = "(made)";
@@ -60,7 +63,7 @@ pub(crate) async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, O
     if let Some(found) = of_people(api, method, path).await {
         return found;
     }
-    if let Some(found) = of_triggers(api, method, path).await {
+    if let Some(found) = triggers::example(api, method, path).await {
         return found;
     }
     match (method, path) {
@@ -208,30 +211,6 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
         _ => return None,
     };
     Some((call, Some((action, target.to_owned()))))
-}
-
-/// The same of those that are about triggers.
-async fn of_triggers(api: &Api, method: &str, path: &str) -> Option<(Call, Option<(&'static str, String)>)> {
-    const AT: &str = "/api/w/w/triggers/f/t/hook";
-    if !path.contains("trigger") && !path.starts_with("held-runs/") {
-        return None;
-    }
-    let trigger = json!({"kind": "probe", "target": "f/t/echo", "description": "hunter2"});
-    let made = put(AT).json(trigger.clone()).to(api).await;
-    assert_eq!(made.status, 200, "{made:?}");
-    let asked = json!({"path": "f/t/hook", "kind": "ticker", "config": {"every_ms": 1000, "token": "hunter2"}});
-    let discard = json!({"action": "discard", "all": true});
-    let (call, action) = match (method, path) {
-        ("put", "triggers/{path}") => (put(AT).json(trigger), "triggers.put"),
-        ("delete", "triggers/{path}") => (delete(AT), "triggers.delete"),
-        ("post", "trigger-mode/{path}") => (post("/api/w/w/trigger-mode/f/t/hook").json(json!({"mode": "held"})), "triggers.mode"),
-        ("post", "trigger-events/{path}") => (post("/api/w/w/trigger-events/f/t/hook").json(discard), "triggers.events"),
-        ("post", "held-runs/{path}") => (post("/api/w/w/held-runs/f/t/hook").json(discard), "triggers.held"),
-        ("post", "trigger-probes") => return Some((post("/api/w/w/trigger-probes").json(asked), Some(("triggers.probe", String::new())))),
-        ("post", "trigger-previews") => return Some((post("/api/w/w/trigger-previews").json(asked), None)),
-        _ => return None,
-    };
-    Some((call, Some((action, "f/t/hook".to_owned()))))
 }
 
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see

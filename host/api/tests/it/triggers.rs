@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     audit::of_request,
-    support::{Api, delete, get, post, put},
+    support::{Api, Call, delete, get, post, put},
 };
 
 const AT: &str = "/api/w/w/triggers/f/t/hook";
@@ -19,6 +19,29 @@ fn hook() -> Value {
 fn with(mut body: Value, name: &str, value: Value) -> Value {
     body[name] = value;
     body
+}
+
+/// A request that does what an operation on triggers is for, as [`crate::audit::example`]; none if it is none of these.
+pub(crate) async fn example(api: &Api, method: &str, path: &str) -> Option<(Call, Option<(&'static str, String)>)> {
+    if !path.contains("trigger") && !path.starts_with("held-runs/") {
+        return None;
+    }
+    let trigger = json!({"kind": "probe", "target": "f/t/echo", "description": "hunter2"});
+    let made = put(AT).json(trigger.clone()).to(api).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let asked = json!({"path": "f/t/hook", "kind": "ticker", "config": {"every_ms": 1000, "token": "hunter2"}});
+    let discard = json!({"action": "discard", "all": true});
+    let (call, action) = match (method, path) {
+        ("put", "triggers/{path}") => (put(AT).json(trigger), "triggers.put"),
+        ("delete", "triggers/{path}") => (delete(AT), "triggers.delete"),
+        ("post", "trigger-mode/{path}") => (post("/api/w/w/trigger-mode/f/t/hook").json(json!({"mode": "held"})), "triggers.mode"),
+        ("post", "trigger-events/{path}") => (post("/api/w/w/trigger-events/f/t/hook").json(discard), "triggers.events"),
+        ("post", "held-runs/{path}") => (post("/api/w/w/held-runs/f/t/hook").json(discard), "triggers.held"),
+        ("post", "trigger-probes") => return Some((post("/api/w/w/trigger-probes").json(asked), Some(("triggers.probe", String::new())))),
+        ("post", "trigger-previews") => return Some((post("/api/w/w/trigger-previews").json(asked), None)),
+        _ => return None,
+    };
+    Some((call, Some((action, "f/t/hook".to_owned()))))
 }
 
 async fn api() -> Api {
