@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     error::CliError,
     files::read_settings,
-    trigger_file::{is_trigger, stem},
+    trigger_file::{as_script, is_trigger, stem},
 };
 
 mod build;
@@ -109,10 +109,7 @@ impl Project {
 
     /// Where the trigger in a file goes: as a script of its name would. None if the project says nothing of it.
     pub(crate) fn path_of_trigger(&self, file: &Path) -> Result<Option<ScriptPath>, CliError> {
-        // An extension, because what follows the last point of a name is taken for one.
-        let mut name = stem(file).into_os_string();
-        name.push(".toml");
-        self.path_by(file, Path::new(&name))
+        self.path_by(file, &as_script(file))
     }
 
     /// As `[paths]` has it for `file`, else by the name of `named`.

@@ -47,6 +47,13 @@ pub(crate) fn stem(file: &Path) -> PathBuf {
     name(file).map_or_else(|| file.to_owned(), |name| file.with_file_name(name))
 }
 
+/// As a script of its name would be called: with an extension, because what follows the last point of a name is taken for one.
+pub(crate) fn as_script(file: &Path) -> PathBuf {
+    let mut name = stem(file).into_os_string();
+    name.push(".toml");
+    name.into()
+}
+
 /// The file of the trigger beside a script.
 pub(crate) fn beside(script: &Path) -> PathBuf {
     // Not `with_extension` twice: a name may have points of its own.
@@ -134,6 +141,7 @@ mod tests {
             let file = Path::new(file);
             assert_eq!(is_trigger(file).then(|| stem(file)), expected.map(PathBuf::from), "{file:?}");
         }
+        assert_eq!(as_script(Path::new("a/hello.world.trigger.toml")), Path::new("a/hello.world.toml"));
         assert_eq!(beside(Path::new("a/hello.world.ts")), Path::new("a/hello.world.trigger.toml"));
     }
 

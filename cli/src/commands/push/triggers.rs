@@ -13,7 +13,7 @@ use crate::{
     commands::answers,
     error::CliError,
     project::{Project, TriggerEntry},
-    trigger_file::{TriggerFile, beside, is_trigger, stem},
+    trigger_file::{TriggerFile, as_script, beside, is_trigger, stem},
 };
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) async fn execute(file: &Path, path: Option<ScriptPath>, session: &mut
     };
     let path = match known {
         Some(path) => path,
-        None => own_path(&server, &stem(file)).await?,
+        None => own_path(&server, &as_script(file)).await?,
     };
     let script = match (script_beside(file)?, &project) {
         (Some(script), Some(project)) => project.path_of(&script)?,

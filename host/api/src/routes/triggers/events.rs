@@ -204,7 +204,8 @@ pub(crate) async fn list(
     Ok(Json(EventList { items: found.into_iter().map(EventItem::from).collect(), next }))
 }
 
-/// Starts runs of events that a trigger has kept, by the right of whoever asks and on the trigger's terms, or forgets them; a thousand at most in one request.
+/// Starts runs of events that a trigger has kept, or forgets them; a thousand at most in one request.
+/// Runs are started by the right of whoever asks, and on the trigger's terms.
 #[utoipa::path(post, path = "/api/w/{workspace}/trigger-events/{path}", tag = "triggers",
     params(("workspace" = String, Path), ("path" = String, Path)), request_body = EventsRequest,
     responses((status = 200, body = ManyReceipt)))]

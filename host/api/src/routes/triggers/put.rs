@@ -43,8 +43,8 @@ pub(crate) struct ModeBody {
     revision: i64,
 }
 
-/// Puts a trigger at a path, in the place of what is there. Whoever does so answers for its runs from then on: they must be allowed to start the script, and to
-/// read what its config refers to.
+/// Puts a trigger at a path, in the place of what is there.
+/// Whoever does so answers for its runs from then on: they must be allowed to start the script, and to read what its config refers to.
 #[utoipa::path(put, path = "/api/w/{workspace}/triggers/{path}", tag = "triggers",
     params(("workspace" = String, Path), ("path" = String, Path)), request_body = TriggerRequest,
     responses((status = 200, body = TriggerBody)))]
@@ -63,8 +63,8 @@ pub(crate) async fn put(
     Ok((facts, Json(trigger.into())))
 }
 
-/// Says what becomes of a trigger's events from now on. Whoever does so answers for its runs, as if they had put it; to switch it off takes no right
-/// to what it starts or refers to.
+/// Says what becomes of a trigger's events from now on.
+/// Whoever does so answers for its runs, as if they had put it; to switch it off takes no right to what it starts or refers to.
 #[utoipa::path(post, path = "/api/w/{workspace}/trigger-mode/{path}", tag = "triggers",
     params(("workspace" = String, Path), ("path" = String, Path)), request_body = ModeRequest,
     responses((status = 200, body = ModeBody)))]
