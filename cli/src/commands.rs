@@ -30,6 +30,7 @@ pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod test;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
@@ -59,6 +60,7 @@ pub(crate) async fn execute(command: ClientCommand, session: &mut Session<'_>) -
         ClientCommand::Resources(with) => resources::execute(with.own.command, session).await,
         ClientCommand::ResourceTypes(with) => resource_types::execute(with.own.command, session).await,
         ClientCommand::Variables(with) => variables::execute(with.own.command, session).await,
+        ClientCommand::Triggers(with) => triggers::execute(with.own.command, session).await,
         ClientCommand::Tokens(with) => tokens::execute(with.own.command, session).await,
         ClientCommand::Workspaces(with) => workspaces::execute(with.own.command, session).await,
         ClientCommand::Settings(with) => settings::execute(with.own.command, session).await,

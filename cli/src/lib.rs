@@ -17,6 +17,7 @@ mod profile;
 mod project;
 mod reference;
 mod render;
+mod trigger_file;
 
 use std::process::ExitCode;
 

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 
 use crate::commands::{
     audit, build, bundle, dev, folders, grants, groups, init, keys, letters, login, members, nodes, password, plans, push, quotas,
-    resource_types, resources, run, runs, scripts, service_accounts, sessions, settings, test, tokens, usage, users, variables, whoami,
-    workspaces,
+    resource_types, resources, run, runs, scripts, service_accounts, sessions, settings, test, tokens, triggers, usage, users, variables,
+    whoami, workspaces,
 };
 
 /// Under this heading `--help` lists what all commands share.
@@ -82,6 +82,8 @@ pub enum ClientCommand {
     ResourceTypes(With<resource_types::Options>),
     /// Keep texts for scripts, secret or not
     Variables(With<variables::Options>),
+    /// Say what starts scripts, see how that fares, and decide about events and runs that are kept
+    Triggers(With<triggers::Options>),
     /// Look at the people of the installation, and make more
     Users(With<users::Options>),
     /// Say who belongs to a workspace, and as what
@@ -134,6 +136,7 @@ impl ClientCommand {
             Self::Resources(with) => &with.globals,
             Self::ResourceTypes(with) => &with.globals,
             Self::Variables(with) => &with.globals,
+            Self::Triggers(with) => &with.globals,
             Self::Users(with) => &with.globals,
             Self::Members(with) => &with.globals,
             Self::Groups(with) => &with.globals,

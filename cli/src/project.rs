@@ -9,14 +9,18 @@ use std::{
 use sandmill_model::{Language, ScriptPath};
 use serde::Deserialize;
 
-use crate::{error::CliError, files::read_settings};
+use crate::{
+    error::CliError,
+    files::read_settings,
+    trigger_file::{as_script, is_trigger, stem},
+};
 
 mod build;
 
 pub(crate) use build::{Build, Compiled};
 
 pub(crate) const FILE_NAME: &str = "sandmill.toml";
-/// Scripts in one project.
+/// Scripts in one project, and triggers.
 const SCRIPTS_MAX: usize = 1_000;
 /// Folders below the source folder; a link that leads in circles ends here.
 const DEPTH_MAX: usize = 8;
@@ -45,6 +49,15 @@ pub(crate) struct Project {
 pub(crate) struct Entry {
     pub(crate) file: PathBuf,
     pub(crate) path: ScriptPath,
+}
+
+/// One trigger of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TriggerEntry {
+    pub(crate) file: PathBuf,
+    pub(crate) path: ScriptPath,
+    /// Where the script beside it goes.
+    pub(crate) script: Option<ScriptPath>,
 }
 
 impl Project {
@@ -91,11 +104,24 @@ impl Project {
 
     /// Where the file goes; none if the project says nothing of it.
     pub(crate) fn path_of(&self, file: &Path) -> Result<Option<ScriptPath>, CliError> {
-        let whole = std::path::absolute(file).map_err(|error| CliError::input(format!("{}: {error}", file.display())))?;
-        let Ok(inside) = whole.strip_prefix(std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone())) else { return Ok(None) };
+        self.path_by(file, file)
+    }
+
+    /// Where the trigger in a file goes: as a script of its name would. None if the project says nothing of it.
+    pub(crate) fn path_of_trigger(&self, file: &Path) -> Result<Option<ScriptPath>, CliError> {
+        self.path_by(file, &as_script(file))
+    }
+
+    /// As `[paths]` has it for `file`, else by the name of `named`.
+    fn path_by(&self, file: &Path, named: &Path) -> Result<Option<ScriptPath>, CliError> {
+        let root = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
+        let absolute = |file: &Path| std::path::absolute(file).map_err(|error| CliError::input(format!("{}: {error}", file.display())));
+        let (file, named) = (absolute(file)?, absolute(named)?);
+        let (Ok(inside), Ok(named)) = (file.strip_prefix(&root), named.strip_prefix(&root)) else { return Ok(None) };
         if let Some(path) = self.settings.paths.iter().find_map(|(file, path)| (plain(file) == plain(inside)).then(|| path.clone())) {
             return Ok(Some(path));
         }
+        let inside = named;
         let (Some(source), Some(folder)) = (&self.settings.source, &self.settings.folder) else { return Ok(None) };
         match plain(inside).strip_prefix(plain(source)) {
             Ok(relative) => derive(folder, relative).map(Some),
@@ -106,12 +132,12 @@ impl Project {
     /// Every script, in the order of their paths.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, CliError> {
         let mut entries: Vec<Entry> = Vec::new();
-        for (file, path) in &self.settings.paths {
+        for (file, path) in self.settings.paths.iter().filter(|(file, _)| !is_trigger(file)) {
             entries.push(Entry { file: self.root.join(file), path: path.clone() });
         }
         if let Some(source) = &self.settings.source {
             let mut files = Vec::new();
-            scan(&self.root.join(plain(source)), DEPTH_MAX, &mut files)?;
+            scan(&self.root.join(plain(source)), (DEPTH_MAX, is_script), &mut files)?;
             for file in files {
                 if let Some(path) = self.path_of(&file)?
                     && !entries.iter().any(|entry| entry.path == path && same(&entry.file, &file))
@@ -137,6 +163,31 @@ impl Project {
         }
         Ok(entries)
     }
+
+    /// Every trigger, in the order of their paths. `scripts` are those of the project.
+    pub(crate) fn triggers(&self, scripts: &[Entry]) -> Result<Vec<TriggerEntry>, CliError> {
+        let mut files: Vec<PathBuf> =
+            self.settings.paths.keys().filter(|file| is_trigger(file)).map(|file| self.root.join(plain(file))).collect();
+        if let Some(source) = &self.settings.source {
+            scan(&self.root.join(plain(source)), (DEPTH_MAX, is_trigger), &mut files)?;
+        }
+        files.sort_unstable();
+        files.dedup();
+        let mut triggers: Vec<TriggerEntry> = Vec::new();
+        for file in files {
+            if let Some(path) = self.path_of_trigger(&file)? {
+                let name = plain(&stem(&file));
+                let script = scripts.iter().find(|entry| plain(&entry.file).with_extension("") == name);
+                triggers.push(TriggerEntry { path, script: script.map(|entry| entry.path.clone()), file });
+            }
+        }
+        triggers.sort_by(|a, b| a.path.cmp(&b.path));
+        if let Some(pair) = triggers.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            let (one, other) = (pair[0].file.display(), pair[1].file.display());
+            return Err(CliError::input(format!("the triggers of {one} and {other} would both go to {}", pair[0].path)));
+        }
+        Ok(triggers)
+    }
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -161,7 +212,7 @@ fn derive(folder: &str, relative: &Path) -> Result<ScriptPath, CliError> {
 /// The scripts in a folder itself, in the order of their names.
 pub(crate) fn scripts_in(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let mut files = Vec::new();
-    scan(folder, 0, &mut files)?;
+    scan(folder, (0, is_script), &mut files)?;
     Ok(files)
 }
 
@@ -173,7 +224,8 @@ pub(crate) fn is_script(file: &Path) -> bool {
     Language::of_file(file).is_some() && !is_other && !name.starts_with('.')
 }
 
-fn scan(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+/// Files that `wanted` says yes to.
+fn scan(folder: &Path, (depth, wanted): (usize, fn(&Path) -> bool), files: &mut Vec<PathBuf>) -> Result<(), CliError> {
     let failed = |error: std::io::Error| CliError::input(format!("cannot list {}: {error}", folder.display()));
     let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -183,12 +235,12 @@ fn scan(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Cli
         let is_skipped = name.to_string_lossy().starts_with('.') || name == "node_modules" || name == "target";
         if path.is_dir() {
             if depth > 0 && !is_skipped {
-                scan(&path, depth - 1, files)?;
+                scan(&path, (depth - 1, wanted), files)?;
             }
-        } else if is_script(&path) {
+        } else if wanted(&path) {
             files.push(path);
             if files.len() > SCRIPTS_MAX {
-                return Err(CliError::input(format!("more than {SCRIPTS_MAX} scripts in {}", folder.display())));
+                return Err(CliError::input(format!("more than {SCRIPTS_MAX} scripts or triggers in {}", folder.display())));
             }
         }
     }

@@ -54,6 +54,7 @@ mod threat_model;
 mod tokens;
 mod torture;
 mod tour;
+mod trigger_files;
 mod triggers;
 mod upgrade;
 mod workspaces;

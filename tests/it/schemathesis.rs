@@ -194,6 +194,7 @@ async fn config(server: &Server) -> (String, People) {
         ("/api/w/default/resource-types/demo", json!({"schema": {"type": "object"}})),
         ("/api/w/default/resources/f/demo/hello", json!({"type": "demo", "value": {}})),
         ("/api/w/default/variables/f/demo/hello", json!({"text": "a"})),
+        ("/api/w/default/triggers/f/demo/hello", json!({"kind": "webhook", "target": "f/demo/hello"})),
         ("/api/instance/plans/demo", json!({})),
         ("/api/w/default/members/ann", json!({"role": "developer"})),
         ("/api/w/default/groups/team", json!({"members": ["ann"]})),

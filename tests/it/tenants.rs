@@ -94,6 +94,14 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("DELETE /api/w/{workspace}/groups/{name}", &[("", "")]),
     ("GET /api/w/{workspace}/groups/{name}", &[("", "")]),
     ("PUT /api/w/{workspace}/groups/{name}", &[("", r#"{"members": ["{name}"]}"#), ("", r#"{"members": []}"#)]),
+    (
+        "POST /api/w/{workspace}/held-runs/{path}",
+        &[
+            ("", r#"{"action": "release", "ids": ["{id}"]}"#),
+            ("", r#"{"action": "discard", "all": true}"#),
+            ("", r#"{"action": "discard", "all": true, "cursor": "{after_id}"}"#),
+        ],
+    ),
     ("GET /api/w/{workspace}/invitations", &[("", ""), ("cursor={after_invitation}", "")]),
     ("POST /api/w/{workspace}/invitations", &[("", r#"{"role": "viewer", "hours": 0}"#)]),
     ("DELETE /api/w/{workspace}/invitations/{id}", &[("", "")]),
@@ -113,9 +121,18 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
         "PUT /api/w/{workspace}/resources/{path}",
         &[("", r#"{"type": "sqlite", "value": {"name": "{name}"}, "shares": "{path}"}"#), ("", r#"{"type": "{name}", "value": {}}"#)],
     ),
+    ("GET /api/w/{workspace}/route-description", &[("", "")]),
     (
         "GET /api/w/{workspace}/runs",
-        &[("", ""), ("path={path}", ""), ("parent={id}", ""), ("rerun_of={id}", ""), ("handler_of={id}", ""), ("cursor={after_id}", "")],
+        &[
+            ("", ""),
+            ("path={path}", ""),
+            ("trigger_path={path}", ""),
+            ("parent={id}", ""),
+            ("rerun_of={id}", ""),
+            ("handler_of={id}", ""),
+            ("cursor={after_id}", ""),
+        ],
     ),
     (
         "POST /api/w/{workspace}/runs",
@@ -165,6 +182,41 @@ const OPERATIONS: &[(&str, &[(&str, &str)])] = &[
     ("DELETE /api/w/{workspace}/tokens/{id}", &[("", "")]),
     ("GET /api/w/{workspace}/tokens/{id}", &[("", "")]),
     ("POST /api/w/{workspace}/tokens/{id}/rotate", &[("", "{}")]),
+    ("GET /api/w/{workspace}/trigger-events/{path}", &[("", ""), ("id={id}", ""), ("cursor={after_id}", "")]),
+    (
+        "POST /api/w/{workspace}/trigger-events/{path}",
+        &[
+            ("", r#"{"action": "replay", "ids": ["{id}"]}"#),
+            ("", r#"{"action": "replay", "all": true}"#),
+            ("", r#"{"action": "discard", "all": true, "cursor": "{after_id}"}"#),
+        ],
+    ),
+    ("GET /api/w/{workspace}/trigger-kinds", &[("", "")]),
+    ("POST /api/w/{workspace}/trigger-mode/{path}", &[("", r#"{"mode": "off"}"#)]),
+    (
+        "POST /api/w/{workspace}/trigger-previews",
+        &[("", r#"{"path": "{path}"}"#), ("", r#"{"path": "{path}", "kind": "webhook", "config": {"x": "$var:{path}"}}"#)],
+    ),
+    (
+        "POST /api/w/{workspace}/trigger-probes",
+        &[("", r#"{"path": "{path}"}"#), ("", r#"{"path": "{path}", "kind": "webhook", "config": {"x": "$res:{path}"}}"#)],
+    ),
+    ("GET /api/w/{workspace}/trigger-status/{path}", &[("", "")]),
+    (
+        "GET /api/w/{workspace}/triggers",
+        &[("", ""), ("prefix={path}", ""), ("target={path}", ""), ("kind={name}", ""), ("cursor={after_path}", "")],
+    ),
+    ("DELETE /api/w/{workspace}/triggers/{path}", &[("", "")]),
+    ("GET /api/w/{workspace}/triggers/{path}", &[("", "")]),
+    (
+        "PUT /api/w/{workspace}/triggers/{path}",
+        &[
+            ("", r#"{"kind": "webhook", "target": "{path}"}"#),
+            ("", r#"{"kind": "webhook", "target": "{path}", "config": {"x": "$var:{path}"}}"#),
+            ("", r#"{"kind": "webhook", "target": "{path}", "options": {"run_as": "s/{name}"}}"#),
+            ("", r#"{"kind": "{name}", "target": "{path}"}"#),
+        ],
+    ),
     ("GET /api/w/{workspace}/usage", &[("", "")]),
     ("GET /api/w/{workspace}/variables", &[("", ""), ("prefix={path}", ""), ("cursor={after_path}", "")]),
     ("DELETE /api/w/{workspace}/variables/{path}", &[("", "")]),
@@ -337,6 +389,8 @@ async fn made(server: &Server, word: &str, guest_name: &str) -> Made {
     let database = json!({"type": "sqlite", "value": {"name": "main"}, "description": mark});
     admin(server, Method::PUT, &format!("{at}/resources/f/only/{word}"), database).await;
     admin(server, Method::PUT, &format!("{at}/variables/f/only/{word}"), json!({"text": mark})).await;
+    let trigger = json!({"kind": "webhook", "target": format!("f/only/{word}"), "description": mark});
+    admin(server, Method::PUT, &format!("{at}/triggers/f/only/{word}"), trigger).await;
     let user = json!({"name": format!("only-{word}"), "display_name": mark, "password": format!("{mark}-{mark}")});
     admin(server, Method::POST, "/api/instance/users", user).await;
     admin(server, Method::PUT, &format!("{at}/members/only-{word}"), json!({"role": "viewer"})).await;

@@ -17,6 +17,9 @@ pub(crate) struct Filter {
     /// Only runs that a trigger of this kind started, e.g. `webhook`
     #[arg(long)]
     trigger: Option<String>,
+    /// Only runs that this trigger started
+    #[arg(long, value_name = "PATH")]
+    trigger_path: Option<ScriptPath>,
     /// Only runs with this tag
     #[arg(long)]
     tag: Option<String>,
@@ -52,14 +55,20 @@ fn outcome(name: &str) -> Result<OutcomeKind, String> {
 }
 
 impl Filter {
+    /// Runs that a trigger holds.
+    pub(crate) fn held_by(trigger: ScriptPath) -> Self {
+        Self { trigger_path: Some(trigger), status: Some(RunStatus::Held), ..Self::default() }
+    }
+
     /// As the API takes it.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        let Self { path, status, outcome, trigger, tag, run_as, label, parent, rerun_of, handler_of, from, before } = self;
+        let Self { path, status, outcome, trigger, trigger_path, tag, run_as, label, parent, rerun_of, handler_of, from, before } = self;
         let parts = [
             ("path", path.as_ref().map(ToString::to_string)),
             ("status", status.map(|status| status.name().to_owned())),
             ("outcome", outcome.map(|outcome| outcome.name().to_owned())),
             ("trigger", trigger.clone()),
+            ("trigger_path", trigger_path.as_ref().map(ToString::to_string)),
             ("tag", tag.clone()),
             ("run_as", run_as.clone()),
             ("label", label.clone()),

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Show who may use what is at a single path, beside those who may anyway
     Access { path: ScriptPath },
     /// Say who may use what is at a single path, beside those who may anyway; nobody if nobody is named. u/NAME and g/NAME: all that is
-    /// there; u/NAME:scripts the script and its runs alone, and so with :resources, :variables and :blobs
+    /// there; u/NAME:scripts the script and its runs alone, and so with :resources, :variables, :blobs and :triggers
     Share {
         path: ScriptPath,
         #[arg(long = "writer", value_name = "WHO")]

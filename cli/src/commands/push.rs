@@ -1,6 +1,7 @@
 //! `sandmill push FILE|DIR|oci://… [--path …]`
 
 mod artifact;
+mod triggers;
 mod upload;
 
 use std::{
@@ -22,7 +23,7 @@ use crate::{
     },
     error::{CliError, Exit},
     files::ScriptFile,
-    project::{Entry, Project},
+    project::{Entry, Project, TriggerEntry},
     render::Severity,
 };
 
@@ -31,7 +32,7 @@ pub(crate) const NOBODY: &str = "the server does not say who this token belongs 
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A script (.ts, .js), a component (.wasm), a folder with a sandmill.toml, or a component in a registry,
+    /// A script (.ts, .js), a component (.wasm), a trigger (.trigger.toml), a folder with a sandmill.toml, or a component in a registry,
     /// e.g. `oci://registry.example.com/team/hello:1.2.0`
     #[arg(value_name = "FILE|DIR|oci://REFERENCE")]
     what: PathBuf,
@@ -60,6 +61,9 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         return artifact::execute(&reference, options, session).await;
     }
     options.artifact.refuse()?;
+    if let Some(file) = triggers::alone(&options.what) {
+        return triggers::execute(file, options.path, session).await;
+    }
     let is_folder = options.what.is_dir();
     if is_folder && options.path.is_some() {
         return Err(CliError::input("--path is for a single file; a folder's paths are in its sandmill.toml"));
@@ -71,9 +75,11 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         build::before_use(&options.what, &options.tools, session)?;
     }
     if is_folder {
-        let entries = Project::open(&options.what)?.entries()?;
+        let project = Project::open(&options.what)?;
+        let entries = project.entries()?;
+        let triggers = project.triggers(&entries)?;
         let server = Server::of(&session.globals)?;
-        return push_all(&server, entries, &options, session).await;
+        return push_all(&server, (entries, triggers), &options, session).await;
     }
     // The file first: what is wrong with it needs no server to be said.
     let mut script = ScriptFile::load(&options.what, &options.bundler).await?;
@@ -87,11 +93,17 @@ pub(crate) async fn execute(options: Options, session: &mut Session<'_>) -> Resu
         Some(path) => path,
         None => own_path(&server, &options.what).await?,
     };
-    push(&server, Pushed { script: &script, path: &path, grants: &options.grants, artifact: None }, session).await
+    push(&server, Pushed { script: &script, path: &path, grants: &options.grants, artifact: None }, session).await?;
+    triggers::of_script(&server, &options.what, &path, session).await
 }
 
 /// Goes on after a fault, so that one push shows them all. The exit code is the worst one's.
-async fn push_all(server: &Server, entries: Vec<Entry>, options: &Options, session: &mut Session<'_>) -> Result<(), CliError> {
+async fn push_all(
+    server: &Server,
+    (entries, triggers): (Vec<Entry>, Vec<TriggerEntry>),
+    options: &Options,
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
     let mut worst: Option<Exit> = None;
     for Entry { file, path } in entries {
         let done = match ScriptFile::load(&file, &options.bundler).await {
@@ -102,6 +114,16 @@ async fn push_all(server: &Server, entries: Vec<Entry>, options: &Options, sessi
             Err(error) => Err(error),
         };
         if let Err(error) = done {
+            session.console.error(&error);
+            worst = worst.max(Some(error.exit()));
+            if matches!(error, CliError::Unreachable(_)) {
+                return Err(CliError::Said(Exit::Server));
+            }
+        }
+    }
+    // After all scripts: a trigger may start any of them.
+    for trigger in &triggers {
+        if let Err(error) = triggers::of_project(server, trigger, session).await {
             session.console.error(&error);
             worst = worst.max(Some(error.exit()));
             if matches!(error, CliError::Unreachable(_)) {

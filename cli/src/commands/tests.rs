@@ -15,6 +15,7 @@ mod resources;
 mod settings;
 mod steering;
 mod tokens;
+mod triggers;
 
 use crate::{ClientCommand, LocalRunError, LocalRunRequest, LocalRunner, LocalSession, Outbound, Session, console::Console};
 

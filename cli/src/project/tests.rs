@@ -49,6 +49,33 @@ fn every_script_has_its_path() {
 }
 
 #[test]
+fn triggers_lie_beside_scripts() {
+    let settings =
+        "folder = \"f/demo\"\nsource = \"scripts\"\n[paths]\n\"other/x.js\" = \"u/ann/x\"\n\"other/x.trigger.toml\" = \"u/ann/hook\"\n";
+    let files = [
+        "scripts/a.ts",
+        "scripts/a.trigger.toml",
+        "scripts/a.b.trigger.toml",
+        "scripts/mail/nightly.trigger.toml",
+        "scripts/.a.trigger.toml",
+        "other/x.js",
+        "other/x.trigger.toml",
+        "other/y.trigger.toml",
+    ];
+    let (folder, project) = project(settings, &files);
+    let project = project.unwrap();
+    let scripts = project.entries().unwrap();
+    assert_eq!(scripts.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(), ["f/demo/a", "u/ann/x"]);
+    let triggers = project.triggers(&scripts).unwrap();
+    let found: Vec<_> = triggers.iter().map(|entry| (entry.path.as_str(), entry.script.as_ref().map(ScriptPath::as_str))).collect();
+    let expected = [("f/demo/a", Some("f/demo/a")), ("f/demo/a.b", None), ("f/demo/mail/nightly", None), ("u/ann/hook", Some("u/ann/x"))];
+    assert_eq!(found, expected);
+    let path_of = |file: &str| project.path_of_trigger(&folder.path().join(file)).unwrap().map(|path| path.to_string());
+    assert_eq!(path_of("scripts/a.trigger.toml").as_deref(), Some("f/demo/a"));
+    assert_eq!(path_of("other/y.trigger.toml"), None);
+}
+
+#[test]
 fn a_file_finds_its_project_upwards() {
     let (folder, _) = project("folder = \"f/demo\"\nsource = \".\"\n", &["deep/down/a.ts"]);
     let file = folder.path().join("deep/down/a.ts");

@@ -11,6 +11,7 @@ use sandmill_model::{
     build::Builder,
     people::Name,
     recent::Recent,
+    trigger::Kinds,
 };
 use sandmill_store::{Store, signals::Signal, workspaces::Workspace};
 use tokio::sync::Semaphore;
@@ -37,7 +38,7 @@ const WORKSPACES_MAX: usize = 10_000;
 /// Sessions kept in memory.
 const PEOPLE_MAX: usize = 10_000;
 /// Scopes of people in workspaces kept in memory, and who is in none: each is 40 bytes and shares its texts with others, so all of them are
-/// some 20 MiB. Most people have 43 scopes; one may have thousands.
+/// some 20 MiB. Most people have 51 scopes; one may have thousands.
 const MEMBERS_SCOPES_MAX: usize = 500_000;
 /// The same of identities of runs that call the API.
 const IDENTITIES_SCOPES_MAX: usize = 100_000;
@@ -62,6 +63,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) dispatch: Dispatch,
     pub(crate) builder: Arc<dyn Builder>,
+    pub(crate) kinds: Kinds,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: ApiOptions,
     /// Room for bodies that are under way.
@@ -154,6 +156,7 @@ impl App {
             allowance: Allowance::default(),
             single_sign_on: state.single_sign_on,
             description: openapi(&state.kinds).into(),
+            kinds: state.kinds,
         }
     }
 

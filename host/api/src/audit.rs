@@ -39,7 +39,7 @@ use denials::Who;
 pub use endings::Endings;
 use endings::{Tie, Whose};
 use operation::Operation;
-pub(crate) use operation::STARTS;
+pub(crate) use operation::{LOOKS, STARTS};
 
 /// What says who calls, of a request that changes nothing.
 const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];

@@ -31,7 +31,7 @@ pub(crate) use self::{
 use crate::{
     ClientAddress,
     app::App,
-    audit::STARTS,
+    audit::{LOOKS, STARTS},
     on_behalf::OnBehalf,
     problem::Problem,
     request::{room::Whose, url},
@@ -371,7 +371,7 @@ fn changes(parts: &Parts) -> bool {
     match parts.method {
         Method::GET | Method::HEAD => false,
         Method::DELETE => url::resource(parts) != "tokens",
-        Method::POST => !CANCELS.contains(&pattern) && !STARTS.contains(&pattern),
+        Method::POST => !CANCELS.contains(&pattern) && !STARTS.contains(&pattern) && !LOOKS.contains(&pattern),
         _ => true,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     problem::Problem,
     routes::{
         audit, folders, grants, groups, handover, instance, keys, letters, members, plans, resource_types, resources, runs, scripts,
-        service_accounts, session, sessions, settings, single_sign_on, tokens, usage, users, variables, workspaces,
+        service_accounts, session, sessions, settings, single_sign_on, tokens, triggers, usage, users, variables, workspaces,
     },
 };
 
@@ -45,6 +45,7 @@ pub fn router(state: ApiState) -> Router {
 
     let routes = Router::new()
         .merge(of_workspaces())
+        .merge(of_triggers())
         .merge(of_instance())
         .merge(people())
         .route("/health", get(instance::health))
@@ -101,6 +102,21 @@ fn of_workspaces() -> Router<Arc<App>> {
         .route("/api/w/{workspace}/tokens", get(tokens::workspace::list).post(tokens::workspace::create))
         .route("/api/w/{workspace}/tokens/{id}", get(tokens::workspace::show).delete(tokens::workspace::revoke))
         .route("/api/w/{workspace}/tokens/{id}/rotate", post(tokens::workspace::rotate))
+}
+
+/// What is configured, and what becomes of its events.
+fn of_triggers() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/w/{workspace}/triggers", get(triggers::list::list))
+        .route("/api/w/{workspace}/triggers/{*path}", get(triggers::list::show).put(triggers::put::put).delete(triggers::put::delete))
+        .route("/api/w/{workspace}/trigger-kinds", get(triggers::kinds::list))
+        .route("/api/w/{workspace}/trigger-probes", post(triggers::trying::probe))
+        .route("/api/w/{workspace}/trigger-previews", post(triggers::trying::preview))
+        .route("/api/w/{workspace}/trigger-status/{*path}", get(triggers::status::show))
+        .route("/api/w/{workspace}/trigger-mode/{*path}", post(triggers::put::mode))
+        .route("/api/w/{workspace}/trigger-events/{*path}", get(triggers::events::list).post(triggers::events::act))
+        .route("/api/w/{workspace}/held-runs/{*path}", post(triggers::held::act))
+        .route("/api/w/{workspace}/route-description", get(triggers::description::show))
 }
 
 /// Of the installation.

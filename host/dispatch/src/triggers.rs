@@ -6,6 +6,7 @@
 mod book;
 mod deliver;
 mod keep;
+mod off;
 mod supervisor;
 
 use std::{
@@ -224,6 +225,15 @@ impl Dispatch {
     #[must_use]
     pub fn supervisor(&self) -> Supervisor {
         Supervisor::new(Arc::clone(&self.inner))
+    }
+
+    /// Switches a trigger off, as it was read. That works although what its config refers to is gone, or `principal` may not read it: whoever
+    /// switches it on again needs all that.
+    ///
+    /// # Errors
+    /// `conflict` if it was changed meanwhile; `unavailable`.
+    pub async fn switch_trigger_off(&self, principal: &Principal, workspace: &Workspace, trigger: &Trigger) -> Result<Trigger, Refusal> {
+        off::switch_off(&self.inner, principal, workspace, trigger).await
     }
 
     /// Triggers of a workspace changed here, or resources or variables that they may refer to.

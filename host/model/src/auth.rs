@@ -25,6 +25,8 @@ pub enum Domain {
     Variables,
     /// Objects under their keys.
     Blobs,
+    /// Triggers that are configured. To start is to let go what they hold or have kept, to cancel is to discard it.
+    Triggers,
     /// People of a workspace, their groups and invitations; with a path, who may use what is there.
     Members,
     /// As whom runs act: `s/NAME`, `g/NAME`, `u/NAME`. To write is to make service accounts, to start is to have runs act so.
@@ -38,12 +40,13 @@ pub enum Domain {
 }
 
 impl Domain {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Scripts,
         Self::Runs,
         Self::Resources,
         Self::Variables,
         Self::Blobs,
+        Self::Triggers,
         Self::Members,
         Self::Identities,
         Self::Tokens,
@@ -59,6 +62,7 @@ impl Domain {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Triggers => "triggers",
             Self::Members => "members",
             Self::Identities => "identities",
             Self::Tokens => "tokens",

@@ -68,6 +68,12 @@ impl RunId {
         let seconds = i64::try_from(u64::from_be_bytes(millis) / 1000).unwrap_or(0);
         Self::first_of(Timestamp::from_micros(seconds * 1_000_000))
     }
+
+    /// The greatest of those that are less: what follows it in a list begins with this one.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_sub(1)))
+    }
 }
 
 id! {
@@ -135,6 +141,7 @@ mod tests {
             let second = id.to_the_second();
             assert!(second <= id && second == RunId::first_of(Timestamp::from_micros(micros / 1_000_000 * 1_000_000)), "{micros}");
             assert_eq!(second.to_the_second(), second);
+            assert!(id.before() < id && id.before().0.as_u128() + 1 == id.0.as_u128(), "{micros}");
         }
     }
 

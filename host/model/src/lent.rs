@@ -17,10 +17,12 @@ pub enum ItemKind {
     Variables,
     /// The object whose key is the path.
     Blobs,
+    /// The trigger, and what it keeps of its events.
+    Triggers,
 }
 
 impl ItemKind {
-    pub const ALL: [Self; 4] = [Self::Scripts, Self::Resources, Self::Variables, Self::Blobs];
+    pub const ALL: [Self; 5] = [Self::Scripts, Self::Resources, Self::Variables, Self::Blobs, Self::Triggers];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl ItemKind {
             Self::Resources => "resources",
             Self::Variables => "variables",
             Self::Blobs => "blobs",
+            Self::Triggers => "triggers",
         }
     }
 
@@ -45,6 +48,7 @@ impl ItemKind {
             Domain::Resources => Some(Self::Resources),
             Domain::Variables => Some(Self::Variables),
             Domain::Blobs => Some(Self::Blobs),
+            Domain::Triggers => Some(Self::Triggers),
             _ => None,
         }
     }
@@ -72,8 +76,9 @@ impl FromStr for Entry {
 
     fn from_str(text: &str) -> Result<Self, InvalidPerson> {
         let Some((who, kind)) = text.split_once(':') else { return text.parse::<Who>().map(Self::from) };
-        let kind = ItemKind::from_name(kind)
-            .ok_or(InvalidPerson("what is shared at a path is `scripts`, `resources`, `variables` or `blobs`, or all without `:`"))?;
+        let kind = ItemKind::from_name(kind).ok_or(InvalidPerson(
+            "what is shared at a path is `scripts`, `resources`, `variables`, `blobs` or `triggers`, or all without `:`",
+        ))?;
         Ok(Self { who: who.parse()?, kind: Some(kind) })
     }
 }
@@ -121,6 +126,7 @@ mod tests {
             ("g/ops:resources", true),
             ("u/ann:variables", true),
             ("u/ann:blobs", true),
+            ("u/ann:triggers", true),
             ("u/ann:", false),
             ("u/ann:runs", false),
             ("u/ann:Scripts", false),
@@ -137,7 +143,7 @@ mod tests {
     fn of_several_entries_the_greatest_counts() {
         let lent = Lent::default().with(Some(ItemKind::Scripts), Level::Writer);
         assert_eq!((lent.level(Domain::Scripts), lent.level(Domain::Runs)), (Some(Level::Writer), Some(Level::Writer)));
-        for domain in [Domain::Resources, Domain::Variables, Domain::Blobs, Domain::Members, Domain::Identities] {
+        for domain in [Domain::Resources, Domain::Variables, Domain::Blobs, Domain::Triggers, Domain::Members, Domain::Identities] {
             assert_eq!(lent.level(domain), None, "{domain:?}");
         }
         let lent = lent.with(None, Level::Reader);

@@ -48,11 +48,11 @@ quotas! {
     running_runs;
     /// Fuel that attempts use in one day.
     fuel_per_day;
-    /// Bytes of code, state, resources and variables; for who writes objects or databases of SQLite, of these too.
+    /// Bytes of code, state, resources, variables and triggers; for who writes objects or databases of SQLite, of these too.
     stored_bytes;
     /// Paths at which something is deployed.
     scripts;
-    /// Triggers that are configured. There are none yet: it can be set, and holds from the release that has them.
+    /// Triggers that are configured, whatever their mode.
     triggers;
     /// Bytes that scripts send and receive in one day.
     outbound_bytes_per_day;

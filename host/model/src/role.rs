@@ -23,7 +23,7 @@ pub enum Role {
 }
 
 /// What is at paths.
-const AT_PATHS: [Domain; 5] = [Domain::Scripts, Domain::Runs, Domain::Resources, Domain::Variables, Domain::Blobs];
+const AT_PATHS: [Domain; 6] = [Domain::Scripts, Domain::Runs, Domain::Resources, Domain::Variables, Domain::Blobs, Domain::Triggers];
 
 impl Role {
     pub const ALL: [Self; 4] = [Self::Admin, Self::Developer, Self::Operator, Self::Viewer];
@@ -99,7 +99,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The scopes of the member called `name`: at most 43, two for each folder they own and up to 20 for each single path.
+    /// The scopes of the member called `name`: at most 51, two for each folder they own and up to 24 for each single path.
     #[must_use]
     pub fn scopes(&self, name: &Name) -> Vec<Scope> {
         if self.role == Role::Admin {
@@ -222,10 +222,10 @@ mod tests {
             assert!(gives(&["*:*"], &role.scopes(&name)), "{role:?}");
             assert!(!gives(&["members:write"], &role.scopes(&name)), "{role:?}");
         }
-        let all_but_admin = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "members:*", "identities:start"];
+        let all_but_admin = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "triggers:*", "members:*", "identities:start"];
         assert!(gives(&all_but_admin, &Role::Developer.scopes(&name)) && !gives(&all_but_admin, &Role::Admin.scopes(&name)));
 
-        let at_paths = ["scripts:*:f/a/*", "runs:*:f/a/*", "resources:*:f/a/*", "variables:*:f/a/*", "blobs:*:f/a/*"];
+        let at_paths = ["scripts:*:f/a/*", "runs:*:f/a/*", "resources:*:f/a/*", "variables:*:f/a/*", "blobs:*:f/a/*", "triggers:*:f/a/*"];
         for (path, level, expected) in [
             ("f/a", Level::Reader, true),
             ("f/a", Level::Writer, true),
@@ -248,7 +248,7 @@ mod tests {
         let items = (0..200).map(|number| (format!("u/bob/lent-{number}").parse().unwrap(), lent)).collect();
         let scopes = Standing { items, ..standing(Role::Developer) }.scopes(&"ann".parse().unwrap());
         // Their own, what concerns the folder that they own, and the lent.
-        assert_eq!(scopes.len(), 43 + 2 + 200 * 20);
+        assert_eq!(scopes.len(), 51 + 2 + 200 * 24);
         let texts: std::collections::HashSet<*const u8> = scopes.iter().filter_map(Scope::glob_at).collect();
         assert!(texts.len() < 220, "{}", texts.len());
     }
@@ -271,6 +271,7 @@ mod tests {
             (Domain::Variables, true, false),
             (Domain::Resources, false, false),
             (Domain::Blobs, false, false),
+            (Domain::Triggers, false, false),
         ] {
             assert_eq!(may(Role::Developer, domain, Action::Read), reads, "{domain:?}");
             assert_eq!(may(Role::Developer, domain, Action::Write), writes, "{domain:?}");

@@ -18,6 +18,7 @@ mod ports;
 mod serve;
 mod telemetry;
 mod tls;
+mod trigger_docs;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ fn generated(what: Generated) -> String {
     match what {
         Generated::Openapi => sandmill_api::openapi(&sandmill_triggers::kinds()),
         Generated::Cli => sandmill_cli::reference(&Cli::command()),
+        Generated::TriggerDocs => trigger_docs::pages(&sandmill_triggers::kinds()),
         Generated::ManifestSchema => format!("{:#}\n", schemars::schema_for!(sandmill_model::Manifest).as_value()),
     }
 }

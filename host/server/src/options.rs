@@ -58,6 +58,7 @@ pub(crate) enum Generated {
     Openapi,
     Cli,
     ManifestSchema,
+    TriggerDocs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

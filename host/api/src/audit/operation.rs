@@ -16,6 +16,9 @@ pub(crate) const STARTS: [&str; 5] = [
     "/api/w/{workspace}/dead-letters/{id}/replay",
 ];
 
+/// What is sent is only looked at, and nothing changes.
+pub(crate) const LOOKS: [&str; 1] = ["/api/w/{workspace}/trigger-previews"];
+
 /// `/api/auth/…` is for those who are not known yet.
 const OPEN: &str = "auth";
 
@@ -23,9 +26,13 @@ const OPEN: &str = "auth";
 const LOGIN: &str = "/api/auth/oidc/callback";
 
 /// Names that say more than method and resource.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 10] = [
     ("scripts.put", "scripts.deploy"),
     ("dead-letters.delete", "dead-letters.discard"),
+    ("trigger-probes.create", "triggers.probe"),
+    ("trigger-mode.create", "triggers.mode"),
+    ("trigger-events.create", "triggers.events"),
+    ("held-runs.create", "triggers.held"),
     ("auth.callback", "auth.oidc"),
     ("auth.delete", "sessions.end"),
     ("auth.sessions", "sessions.end"),
@@ -57,7 +64,7 @@ impl Operation {
             _ => return None,
         };
         let rest = pattern.strip_prefix("/api/")?;
-        if method == Method::POST && STARTS.contains(&pattern) {
+        if method == Method::POST && (STARTS.contains(&pattern) || LOOKS.contains(&pattern)) {
             return None;
         }
         let names: Vec<&str> = rest.split('/').collect();
@@ -124,6 +131,12 @@ mod tests {
         check("POST", &format!("{w}/runs/cancel"), "/api/w/w/runs/cancel", Some(("runs.cancel", own, "")));
         check("DELETE", &format!("{w}/dead-letters/{{id}}"), "/api/w/w/dead-letters/7", Some(("dead-letters.discard", own, "7")));
         check("POST", &format!("{w}/tokens"), "/api/w/w/tokens", Some(("tokens.create", own, "")));
+        check("PUT", &format!("{w}/triggers/{{*path}}"), "/api/w/w/triggers/f/a/b", Some(("triggers.put", own, "f/a/b")));
+        check("POST", &format!("{w}/trigger-mode/{{*path}}"), "/api/w/w/trigger-mode/f/a/b", Some(("triggers.mode", own, "f/a/b")));
+        check("POST", &format!("{w}/trigger-events/{{*path}}"), "/api/w/w/trigger-events/f/a/b", Some(("triggers.events", own, "f/a/b")));
+        check("POST", &format!("{w}/held-runs/{{*path}}"), "/api/w/w/held-runs/f/a/b", Some(("triggers.held", own, "f/a/b")));
+        check("POST", &format!("{w}/trigger-probes"), "/api/w/w/trigger-probes", Some(("triggers.probe", own, "")));
+        check("POST", &format!("{w}/trigger-previews"), "/api/w/w/trigger-previews", None);
         check("POST", "/api/instance/keys/rotate", "/api/instance/keys/rotate", Some(("keys.rotate", None, "")));
         check("PUT", "/api/instance/workspaces/{name}", "/api/instance/workspaces/x", Some(("workspaces.put", None, "x")));
         check("DELETE", w, "/api/w/x", Some(("workspaces.delete", None, "x")));

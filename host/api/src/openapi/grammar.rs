@@ -1,6 +1,6 @@
 //! What texts and numbers of requests are made of, by their names: a name means the same wherever it stands.
 
-use sandmill_model::{Language, OutcomeKind, RunStatus, audit::AuditOutcome, role::Role};
+use sandmill_model::{Language, OutcomeKind, RunStatus, audit::AuditOutcome, role::Role, trigger::Mode};
 use utoipa::{
     Number,
     openapi::{
@@ -146,6 +146,9 @@ fn in_query(path: &str, name: &str) -> Option<Rule> {
     Some(match name {
         "cursor" => Pattern(CURSOR),
         "limit" => Range(1, i64::from(LIMIT_MAX)),
+        "id" if path.contains("/trigger-events/") => Uuid,
+        "kind" => Pattern(PLAIN),
+        "target" if path.ends_with("/triggers") => Pattern(PATH),
         "from" | "to" if is_usage => Date,
         "outcome" if is_audit => {
             OneOf([AuditOutcome::Done, AuditOutcome::Denied, AuditOutcome::Failed, AuditOutcome::Unknown].map(AuditOutcome::name).to_vec())
@@ -160,7 +163,7 @@ fn in_query(path: &str, name: &str) -> Option<Rule> {
 /// Of runs; times are written alike everywhere.
 fn of_filter(name: &str) -> Option<Rule> {
     Some(match name {
-        "path" => Pattern(PATH),
+        "path" | "trigger_path" => Pattern(PATH),
         "status" => OneOf(RunStatus::ALL.map(RunStatus::name).to_vec()),
         "outcome" => OneOf(OutcomeKind::ALL.map(OutcomeKind::name).to_vec()),
         "trigger" | "tag" | "run_as" => Pattern(PLAIN),
@@ -173,9 +176,24 @@ fn of_filter(name: &str) -> Option<Rule> {
 
 /// Members of what is sent: the schema, the member, and what it must be.
 fn members() -> Vec<(&'static str, &'static str, Rule)> {
-    let filter = ["path", "status", "outcome", "trigger", "tag", "run_as", "label", "parent", "rerun_of", "handler_of", "from", "before"];
+    let filter = [
+        "path",
+        "status",
+        "outcome",
+        "trigger",
+        "trigger_path",
+        "tag",
+        "run_as",
+        "label",
+        "parent",
+        "rerun_of",
+        "handler_of",
+        "from",
+        "before",
+    ];
     let languages = [Language::TypeScript, Language::JavaScript, Language::Identity].map(Language::name).to_vec();
     let roles = Role::ALL.map(Role::name).to_vec();
+    let modes = Mode::ALL.map(Mode::name).to_vec();
     let mut members = vec![
         ("RunSubmission", "path", Pattern(VERSIONED)),
         ("RunSubmission", "delay_ms", Range(0, 366 * 24 * 3600 * 1000)),
@@ -203,6 +221,17 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
         ("ResourceRequest", "description", Length(2_000)),
         ("TypeRequest", "description", Length(2_000)),
         ("VariableRequest", "description", Length(2_000)),
+        ("TriggerRequest", "target", Pattern(PATH)),
+        ("TriggerRequest", "mode", OneOf(modes.clone())),
+        ("TriggerRequest", "description", Length(2_000)),
+        ("TriggerRequest", "revision", Range(0, EVENT_ID_MAX)),
+        ("ModeRequest", "mode", OneOf(modes)),
+        ("ProbeRequest", "path", Pattern(PATH)),
+        ("PreviewRequest", "path", Pattern(PATH)),
+        ("PreviewRequest", "after", Time),
+        ("PreviewRequest", "limit", Range(1, 100)),
+        ("EventsRequest", "cursor", Pattern(CURSOR)),
+        ("HeldRequest", "cursor", Pattern(CURSOR)),
         ("UserRequest", "name", Pattern(PERSON)),
         ("UserRequest", "display_name", Pattern(DISPLAY_NAME)),
         ("UserRequest", "password", Pattern(PASSWORD)),
@@ -241,6 +270,7 @@ fn narrow(object: &mut Object, rule: Rule) {
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::trigger::Kinds;
     use serde_json::Value;
 
     use super::*;
@@ -248,7 +278,7 @@ mod tests {
     /// A rule for what is not there any more would tell nobody.
     #[test]
     fn every_rule_has_its_member() {
-        let description: Value = serde_json::from_str(&crate::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+        let description: Value = serde_json::from_str(&crate::openapi(&Kinds::default())).unwrap();
         for (name, member, _) in members() {
             let found = &description["components"]["schemas"][name]["properties"][member];
             let is_narrow = ["pattern", "format", "enum", "maximum", "maxLength"].iter().any(|key| !found[key].is_null());
@@ -258,7 +288,7 @@ mod tests {
 
     #[test]
     fn paths_and_ids_in_urls_say_what_they_are() {
-        let description: Value = serde_json::from_str(&crate::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+        let description: Value = serde_json::from_str(&crate::openapi(&Kinds::default())).unwrap();
         for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 for parameter in operation["parameters"].as_array().into_iter().flatten().filter(|each| each["in"] == "path") {

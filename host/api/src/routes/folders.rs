@@ -76,7 +76,7 @@ pub(crate) struct FolderRequest {
 }
 
 /// Who may use what is at a single path, beside those who may anyway: users, `u/NAME`, and groups, `g/NAME`, all that is there; or one
-/// kind of it: `u/NAME:scripts` (the script and its runs), `:resources`, `:variables`, `:blobs`. What is named more than once has the most.
+/// kind of it: `u/NAME:scripts` (the script and its runs), `:resources`, `:variables`, `:blobs`, `:triggers`. What is named more than once has the most.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemAccess {
@@ -137,7 +137,7 @@ pub(super) fn refused(why: AccessRefused) -> Problem {
     match why {
         AccessRefused::Unknown(who) => Problem::new(Code::BadRequest, format!("{who} is no member or group of this workspace")),
         AccessRefused::Invalid(why) => Problem::new(Code::BadRequest, why),
-        AccessRefused::NothingThere => Problem::new(Code::NotFound, "there is no script, resource or variable at this path"),
+        AccessRefused::NothingThere => Problem::new(Code::NotFound, "there is no script, resource, variable or trigger at this path"),
         AccessRefused::TooMany(why) => Problem::new(Code::Conflict, why),
         AccessRefused::Changed => Problem::new(Code::Conflict, "somebody changed this list at the same moment: read it, and put it again"),
     }

@@ -21,6 +21,7 @@ pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod single_sign_on;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;

@@ -46,7 +46,7 @@ pub(crate) struct PlanBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanRequest {
-    /// What is left out, or null, is without limit. `triggers` holds from the version that has triggers.
+    /// What is left out, or null, is without limit.
     #[serde(default)]
     quotas: Given,
     #[serde(default)]

@@ -146,8 +146,10 @@ pub(crate) async fn put(
     kept::must_have_room_for(&app, &caller, value.as_str().len()).await?;
     let by = Arc::clone(&caller.principal.identity);
     let new = NewResource { workspace: caller.workspace.id, path, kind, value, description, sharing, by, now: app.clock.now() };
-    let resource = app.store.resources.put(new).await?;
-    resource.map(|resource| Json(resource.into())).map_err(unfit)
+    let resource = app.store.resources.put(new).await?.map_err(unfit)?;
+    // Triggers may refer to it.
+    app.dispatch.tell_triggers(caller.workspace.id);
+    Ok(Json(resource.into()))
 }
 
 /// Deletes a resource.
@@ -156,7 +158,11 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<StatusCode, Problem> {
     caller.must(Domain::Resources, Action::Write, path.as_str())?;
     let deleted = app.store.resources.delete(caller.workspace.id, &path).await?;
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("resource", &path)) }
+    if !deleted {
+        return Err(not_there("resource", &path));
+    }
+    app.dispatch.tell_triggers(caller.workspace.id);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Where the caller may not write, the path is as good as none: what is said of the name is then the same wherever it belongs.

@@ -126,6 +126,8 @@ pub(crate) async fn put(
     let by = Arc::clone(&caller.principal.identity);
     let new = NewVariable { workspace: caller.workspace.id, path, secret, text, description, by, now: app.clock.now() };
     let mut variable = app.store.variables.put(new).await?.map_err(unfit)?;
+    // Triggers may refer to it.
+    app.dispatch.tell_triggers(caller.workspace.id);
     // Whoever may write need not be allowed to read what was there.
     if !caller.may(Domain::Variables, Action::Read, Some(variable.path.as_str())) {
         variable.text = None;
@@ -139,5 +141,9 @@ pub(crate) async fn put(
 pub(crate) async fn delete(State(app): State<Arc<App>>, caller: Caller, WholePath(path): WholePath) -> Result<StatusCode, Problem> {
     caller.must(Domain::Variables, Action::Write, path.as_str())?;
     let deleted = app.store.variables.delete(caller.workspace.id, &path).await?;
-    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("variable", &path)) }
+    if !deleted {
+        return Err(not_there("variable", &path));
+    }
+    app.dispatch.tell_triggers(caller.workspace.id);
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -6,13 +6,19 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Request;
-use sandmill_model::audit::{Entry, Link, Verifier};
+use sandmill_model::{
+    audit::{Entry, Link, Verifier},
+    trigger::Kinds,
+};
 use sandmill_store::StoreError;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
-use crate::support::{ADMIN, Api, Call, delete, get, patch, post, put};
+use crate::{
+    support::{ADMIN, Api, Call, delete, get, patch, post, put},
+    triggers,
+};
 
 /// The target is what the operation made.
 const MADE: &str = "(made)";
@@ -55,6 +61,9 @@ pub(crate) async fn example(api: &Api, runs: &Runs, operation: &str) -> (Call, O
     let plan = json!({"quotas": {"scripts": 5}});
     let at = |target: &str| target.to_owned();
     if let Some(found) = of_people(api, method, path).await {
+        return found;
+    }
+    if let Some(found) = triggers::example(api, method, path).await {
         return found;
     }
     match (method, path) {
@@ -207,7 +216,7 @@ async fn of_people(api: &Api, method: &str, path: &str) -> Option<(Call, Option<
 /// Operations of the description that may change something, as `method path`; but for those by which one becomes known, see
 /// [`whoever_logs_in_leaves_entries_without_secrets`].
 pub(crate) fn operations() -> Vec<String> {
-    let description: Value = serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+    let description: Value = serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap();
     let all = description["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
         let is_open = path.starts_with("/api/auth/");

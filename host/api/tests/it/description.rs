@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use sandmill_model::trigger::Kinds;
 use serde_json::{Value, json};
 
 use crate::support::{Api, delete, get, kinds, patch, post, put};
@@ -12,7 +13,7 @@ const CHECKED_IN: &str = include_str!("../../openapi.json");
 #[tokio::test]
 async fn is_fresh_and_served() {
     let mut kept: Value = serde_json::from_str(CHECKED_IN).unwrap();
-    let own: Value = serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+    let own: Value = serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap();
     // What the server's kinds of trigger say is compared where they are: in the tests of the server.
     kept["paths"].as_object_mut().unwrap().retain(|path, _| own["paths"].get(path).is_some());
     assert!(own == kept, "host/api/openapi.json is not fresh: run `cargo xtask codegen`");
@@ -31,7 +32,7 @@ fn operations(description: &Value) -> BTreeSet<String> {
 /// Of a kind of which nothing is known here all operations are described, each with what its caller waits for.
 #[test]
 fn operations_of_kinds_are_described() {
-    let own: Value = serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+    let own: Value = serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap();
     let all: Value = serde_json::from_str(&sandmill_api::openapi(&kinds())).unwrap();
     let added: Vec<String> = operations(&all).difference(&operations(&own)).cloned().collect();
     let (run, start, stream) = ("/probe/{workspace}/run/{path}", "/probe/{workspace}/start/{path}", "/probe/{workspace}/stream/{path}");
@@ -158,7 +159,7 @@ fn every_route_is_described() {
         assert!(!methods.is_empty() && methods.iter().all(|method| METHODS.contains(method)), "{pattern}: {methods:?}");
         routed.extend(methods.iter().map(|method| format!("{method} {}", pattern.replace("{*path}", "{path}"))));
     }
-    let described = operations(&serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap());
+    let described = operations(&serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap());
     let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.difference(other).cloned().collect::<Vec<_>>();
     assert_eq!((only(&routed, &described), only(&described, &routed)), (Vec::new(), Vec::new()), "routed alone, described alone");
     assert!(routed.len() > 100, "{routed:?}");

@@ -1,6 +1,7 @@
 //! A host name of its own for the endpoints of trigger kinds.
 
 use sandmill_api::ApiOptions;
+use sandmill_model::trigger::Kinds;
 
 use crate::support::{Api, Call, delete, get, patch, post, put};
 
@@ -38,7 +39,7 @@ async fn each_side_has_what_is_its_own() {
 #[tokio::test]
 async fn no_operation_is_at_the_host_of_routes() {
     let api = api().await;
-    let description: serde_json::Value = serde_json::from_str(&sandmill_api::openapi(&sandmill_model::trigger::Kinds::default())).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&sandmill_api::openapi(&Kinds::default())).unwrap();
     for (path, item) in description["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let uri = path.replace("{workspace}", "w").replace("{path}", "f/t/echo").replace("{name}", "http").replace("{code}", "error");

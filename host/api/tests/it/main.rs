@@ -24,4 +24,5 @@ mod settings;
 mod single_sign_on;
 mod support;
 mod tokens;
+mod triggers;
 mod workspaces;

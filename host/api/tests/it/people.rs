@@ -221,7 +221,7 @@ async fn nobody_gives_a_role_that_is_more_than_they_have() {
         user(&api, name).await;
     }
     api.token(PEOPLE, Some(api.workspace), &["members:read", "members:write"]).await;
-    let most = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "members:*", "identities:start"];
+    let most = ["scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*", "triggers:*", "members:*", "identities:start"];
     api.token(MOST, Some(api.workspace), &most).await;
     // As whom they act is no user: that is no matter here, an invitation apart.
     member(&api, "eve", "viewer").await;
@@ -259,7 +259,8 @@ async fn nobody_puts_people_into_a_group_that_has_more_than_they_have() {
     let list = put("/api/w/w/folders/billing").json(json!({"writers": ["g/ops"]})).to(&api).await;
     assert_eq!(list.status, 200, "{list:?}");
     eve().token(SOME).to(&api).await.is_problem(403, "forbidden");
-    let more = ["members:write", "identities:start:g/*", "scripts:*", "runs:*", "resources:*", "variables:*", "blobs:*:f/billing/*"];
+    let more =
+        ["members:write", "identities:start:g/*", "scripts:*", "runs:*", "resources:*", "variables:*", "triggers:*", "blobs:*:f/billing/*"];
     api.token(SOME, Some(api.workspace), &more).await;
     api.clock.advance(Duration::from_secs(2));
     assert_eq!(eve().token(SOME).to(&api).await.status, 200);

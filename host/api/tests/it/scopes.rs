@@ -19,7 +19,8 @@ enum Needs {
 use Needs::{AnyToken, Nobody, Scope, Session};
 
 const NONE: &str = "01999999-9999-7999-8999-999999999999";
-const DOMAINS: [&str; 10] = ["scripts", "runs", "resources", "variables", "blobs", "members", "identities", "tokens", "audit", "instance"];
+const DOMAINS: [&str; 11] =
+    ["scripts", "runs", "resources", "variables", "blobs", "triggers", "members", "identities", "tokens", "audit", "instance"];
 const ACTIONS: [&str; 4] = ["read", "write", "start", "cancel"];
 const OF_RUNS: &str = r#"{"filter": {"path": "f/t/none"}}"#;
 
@@ -87,6 +88,7 @@ const OPERATIONS: &[(&str, Needs, &str)] = &[
     ("delete /api/w/{workspace}/groups/{name}", Scope("members:write"), ""),
     ("get /api/w/{workspace}/groups/{name}", Scope("members:read"), ""),
     ("put /api/w/{workspace}/groups/{name}", Scope("members:write"), r#"{"members": []}"#),
+    ("post /api/w/{workspace}/held-runs/{path}", Scope("triggers:start"), r#"{"action": "release", "all": true}"#),
     ("get /api/w/{workspace}/invitations", Scope("members:read"), ""),
     ("post /api/w/{workspace}/invitations", Scope("members:write"), r#"{"role": "viewer"}"#),
     ("delete /api/w/{workspace}/invitations/{id}", Scope("members:write"), ""),
@@ -103,6 +105,7 @@ const OPERATIONS: &[(&str, Needs, &str)] = &[
     ("delete /api/w/{workspace}/resources/{path}", Scope("resources:write"), ""),
     ("get /api/w/{workspace}/resources/{path}", Scope("resources:read"), ""),
     ("put /api/w/{workspace}/resources/{path}", Scope("resources:write"), r#"{"type": "sqlite", "value": {"name": "x"}}"#),
+    ("get /api/w/{workspace}/route-description", Scope("triggers:read"), ""),
     ("get /api/w/{workspace}/runs", Scope("runs:read"), ""),
     ("post /api/w/{workspace}/runs", Scope("runs:start"), r#"{"path": "f/t/echo"}"#),
     ("post /api/w/{workspace}/runs/cancel", Scope("runs:cancel"), OF_RUNS),
@@ -127,6 +130,25 @@ const OPERATIONS: &[(&str, Needs, &str)] = &[
     ("delete /api/w/{workspace}/tokens/{id}", Scope("tokens:write"), ""),
     ("get /api/w/{workspace}/tokens/{id}", Scope("tokens:read"), ""),
     ("post /api/w/{workspace}/tokens/{id}/rotate", Scope("tokens:write"), "{}"),
+    ("get /api/w/{workspace}/trigger-events/{path}", Scope("triggers:read"), ""),
+    ("post /api/w/{workspace}/trigger-events/{path}", Scope("triggers:start"), r#"{"action": "replay", "all": true}"#),
+    ("get /api/w/{workspace}/trigger-kinds", Scope("triggers:read"), ""),
+    ("post /api/w/{workspace}/trigger-mode/{path}", Scope("triggers:write"), r#"{"mode": "off"}"#),
+    (
+        "post /api/w/{workspace}/trigger-previews",
+        Scope("triggers:read"),
+        r#"{"path": "f/t/echo", "kind": "ticker", "config": {"every_ms": 1000}}"#,
+    ),
+    (
+        "post /api/w/{workspace}/trigger-probes",
+        Scope("triggers:write"),
+        r#"{"path": "f/t/echo", "kind": "ticker", "config": {"every_ms": 1000}}"#,
+    ),
+    ("get /api/w/{workspace}/trigger-status/{path}", Scope("triggers:read"), ""),
+    ("get /api/w/{workspace}/triggers", Scope("triggers:read"), ""),
+    ("delete /api/w/{workspace}/triggers/{path}", Scope("triggers:write"), ""),
+    ("get /api/w/{workspace}/triggers/{path}", Scope("triggers:read"), ""),
+    ("put /api/w/{workspace}/triggers/{path}", Scope("triggers:write"), r#"{"kind": "probe", "target": "f/t/echo"}"#),
     ("get /api/w/{workspace}/usage", Scope("runs:read"), ""),
     ("get /api/w/{workspace}/variables", Scope("variables:read"), ""),
     ("delete /api/w/{workspace}/variables/{path}", Scope("variables:write"), ""),

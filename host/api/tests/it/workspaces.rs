@@ -119,12 +119,13 @@ async fn in_an_archived_workspace_nothing_starts_and_nothing_changes() {
 }
 
 /// What passes although the workspace is archived: what ends what is there, and starts of many, each of which is refused.
-const OF_ARCHIVED: [&str; 5] = [
+const OF_ARCHIVED: [&str; 6] = [
     "delete /api/w/{workspace}/tokens/{id}",
     "post /api/w/{workspace}/runs/cancel",
     "post /api/w/{workspace}/runs/{id}/cancel",
     "post /api/w/{workspace}/runs/rerun",
     "post /api/w/{workspace}/dead-letters/replay",
+    "post /api/w/{workspace}/trigger-previews",
 ];
 
 #[tokio::test]

@@ -191,6 +191,12 @@ fn within(name: &str, value_ms: u64, least_ms: u64, most: Duration) -> Result<()
 }
 
 impl TriggerOptions {
+    /// JSON Schema, for forms and docs.
+    #[must_use]
+    pub fn schema() -> Value {
+        Value::from(schemars::schema_for!(Self))
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,9 +1,10 @@
 //! Which runs are meant: the same in lists and in what is done to many at once.
 
 use sandmill_model::{
-    Cause, CauseKind, Code, OutcomeKind, RunId, RunStatus, Timestamp,
+    Cause, CauseKind, Code, OutcomeKind, RunId, RunStatus, ScriptPath, Timestamp,
     auth::{Action, Domain},
     label,
+    path::InvalidPath,
 };
 use sandmill_store::history::RunFilter;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -24,6 +25,8 @@ pub(crate) struct FilterQuery {
     outcome: Option<String>,
     /// Only runs that a trigger of this kind started, e.g. `webhook`.
     trigger: Option<String>,
+    /// Only runs that the trigger at this path started.
+    trigger_path: Option<String>,
     /// Only runs with this tag.
     tag: Option<String>,
     /// Only runs that act as this identity, e.g. `u/admin`.
@@ -46,18 +49,17 @@ impl FilterQuery {
     /// # Errors
     /// `bad_request`, `invalid_path`.
     pub(crate) fn read(&self) -> Result<RunFilter, Problem> {
-        let path = self.path.as_deref().map(str::parse).transpose();
         Ok(RunFilter {
             within: Vec::new(),
             phase: None,
             is_dead: false,
-            path: path.map_err(|error: sandmill_model::path::InvalidPath| Problem::new(Code::InvalidPath, error.to_string()))?,
+            path: read_path(self.path.as_deref())?,
             status: one_of("status", self.status.as_deref(), RunStatus::from_name, || RunStatus::ALL.map(RunStatus::name).join(", "))?,
             outcome: one_of("outcome", self.outcome.as_deref(), OutcomeKind::from_name, || {
                 OutcomeKind::ALL.map(OutcomeKind::name).join(", ")
             })?,
             trigger_kind: plain("trigger", self.trigger.as_ref())?,
-            trigger_path: None,
+            trigger_path: read_path(self.trigger_path.as_deref())?,
             tag: plain("tag", self.tag.as_ref())?,
             run_as: plain("run_as", self.run_as.as_ref())?,
             cause: self.cause()?,
@@ -105,19 +107,36 @@ pub(crate) fn strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filte
 }
 
 /// Fields of [`FilterQuery`].
-const NAMES: [&str; 12] =
-    ["path", "status", "outcome", "trigger", "tag", "run_as", "label", "parent", "rerun_of", "handler_of", "from", "before"];
+const NAMES: [&str; 13] = [
+    "path",
+    "status",
+    "outcome",
+    "trigger",
+    "trigger_path",
+    "tag",
+    "run_as",
+    "label",
+    "parent",
+    "rerun_of",
+    "handler_of",
+    "from",
+    "before",
+];
 
 fn one_of<T>(name: &str, given: Option<&str>, read: fn(&str) -> Option<T>, all: impl Fn() -> String) -> Result<Option<T>, Problem> {
     let Some(given) = given else { return Ok(None) };
     read(given).map(Some).ok_or_else(|| Problem::new(Code::BadRequest, format!("`{name}` is one of {}", all())))
 }
 
-fn plain(name: &str, given: Option<&String>) -> Result<Option<String>, Problem> {
+pub(crate) fn plain(name: &str, given: Option<&String>) -> Result<Option<String>, Problem> {
     if given.is_some_and(|text| text.contains(char::is_control)) {
         return Err(Problem::new(Code::BadRequest, format!("`{name}` has a control character")));
     }
     Ok(given.cloned())
+}
+
+fn read_path(given: Option<&str>) -> Result<Option<ScriptPath>, Problem> {
+    given.map(str::parse).transpose().map_err(|error: InvalidPath| Problem::new(Code::InvalidPath, error.to_string()))
 }
 
 fn read_label(text: &str) -> Result<(String, String), Problem> {
@@ -144,7 +163,7 @@ mod tests {
         let run = "01890a5d-ac96-774b-bcce-b302099a8057";
         for name in NAMES {
             let value = match name {
-                "path" => "f/a/b",
+                "path" | "trigger_path" => "f/a/b",
                 "status" => "failed",
                 "outcome" => "timeout",
                 "label" => "a:b",

@@ -46,6 +46,8 @@ pub(crate) struct RunItem {
     outcome: Option<&'static str>,
     /// Kind of the trigger that started it; null if it was started directly.
     trigger: Option<String>,
+    /// Path of that trigger; null if none that is configured started it.
+    trigger_path: Option<String>,
     /// Number of the last attempt; 0 if none was started.
     attempt: u32,
     run_as: String,
@@ -98,6 +100,7 @@ impl From<RunSummary> for RunItem {
             status: run.status.name(),
             outcome: run.outcome.map(sandmill_model::OutcomeKind::name),
             trigger: run.trigger_kind,
+            trigger_path: run.trigger_path.map(|path| path.to_string()),
             attempt: run.attempt,
             run_as: run.run_as,
             created_at: run.created_at.to_string(),

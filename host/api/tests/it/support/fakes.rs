@@ -3,16 +3,20 @@
 use bytes::Bytes;
 use http::{Method, Response};
 use sandmill_api::{DownloadForm, Downloads};
+use sandmill_dispatch::Files;
 use sandmill_model::{
     Attempt, BoxFuture, Code, Digest, Executor, Input, JsonText, Language, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, Output,
     RunError, RunId, ScriptPath, Timestamp, Usage, WorkspaceId,
     build::{BuildError, BuildRequest, Builder, Built, Diagnostic},
     code::Refusal,
     idempotency,
-    trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, NewEvent, Operation, Reception, Reply, To},
+    trigger::{
+        Address, ConfigError, Endpoint, EndpointKey, File, Head, Inbox, Incoming, ListenError, Listener, NewEvent, Operation, Reception,
+        Reply, Shutdown, To,
+    },
     version::{ComponentModel, Entry, HostedModule, ProgramSpec, Selector, Version},
 };
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 use tokio::sync::watch;
 
 /// Executor, builder and downloads.
@@ -259,5 +263,61 @@ impl Endpoint for Probe {
             Output::Bytes { data, .. } => Ok(Response::new(data.clone())),
             Output::Kept(_) => Err(Refusal::new(Code::Internal, "not fetched")),
         }
+    }
+}
+
+/// A kind that listens, and knows when it would hear something.
+pub(crate) struct Ticker;
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TickerConfig {
+    every_ms: u64,
+    /// A secret.
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    is_down: bool,
+}
+
+impl Listener for Ticker {
+    const KIND: &'static str = "ticker";
+    const SUMMARY: &'static str = "For tests.";
+    type Config = TickerConfig;
+    type Event = ProbeConfig;
+
+    fn validate(config: &TickerConfig) -> Result<(), ConfigError> {
+        if config.every_ms == 0 { Err(ConfigError::new("/every_ms", "it is at least 1")) } else { Ok(()) }
+    }
+
+    fn probe(config: TickerConfig) -> BoxFuture<'static, Result<(), ListenError>> {
+        let answer =
+            if config.is_down || config.token == "wrong" { Err(ListenError::Transient("nobody answers".to_owned())) } else { Ok(()) };
+        Box::pin(async move { answer })
+    }
+
+    fn listen(_: TickerConfig, _: Inbox, stop: Shutdown) -> BoxFuture<'static, Result<(), ListenError>> {
+        Box::pin(async move {
+            stop.requested().await;
+            Ok(())
+        })
+    }
+
+    fn preview(config: &TickerConfig, after: Timestamp, limit: usize) -> Result<Vec<Timestamp>, ConfigError> {
+        let mut at = after;
+        let next = || {
+            at = at.plus(Duration::from_millis(config.every_ms));
+            at
+        };
+        Ok(std::iter::repeat_with(next).take(limit).collect())
+    }
+}
+
+/// Takes no files.
+pub(crate) struct NoFiles;
+
+impl Files for NoFiles {
+    fn keep(&self, _: WorkspaceId, _: File) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async { Err(Refusal::new(Code::Unavailable, "no files are kept here")) })
     }
 }

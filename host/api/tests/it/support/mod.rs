@@ -18,7 +18,7 @@ use sandmill_dispatch::{Dispatch, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
-    trigger::{Kind, Kinds, Mounted},
+    trigger::{Kind, Kinds, Listening, Mounted},
 };
 use sandmill_store::{
     Durability, Store,
@@ -27,7 +27,7 @@ use sandmill_store::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use fakes::{Probe, Stage};
+pub(crate) use fakes::{NoFiles, Probe, Stage, Ticker};
 use faults::Faults;
 pub(crate) use http::{Answer, Call, delete, get, head, options, patch, post, put};
 
@@ -64,7 +64,7 @@ pub(crate) struct Api {
 
 /// The kinds of trigger that there are here.
 pub(crate) fn kinds() -> Kinds {
-    Kinds::from_iter([Kind::endpoint(Mounted::<Probe>::shared())])
+    Kinds::from_iter([Kind::endpoint(Mounted::<Probe>::shared()), Kind::listener(Listening::<Ticker>::shared())])
 }
 
 /// A token for everything.
@@ -99,6 +99,7 @@ impl Api {
             backlog_max: 1000,
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
+        dispatch.arm(kinds(), Arc::new(NoFiles));
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(shutdown.clone()));
         let (denials, endings) = (Arc::new(Denials::default()), Arc::new(Endings::default()));
