@@ -19,7 +19,7 @@ macro_rules! pages {
 
 pages! {
     "bad_request" "invalid_json" "invalid_path" "unauthorized" "forbidden" "not_found" "method_not_allowed" "conflict"
-    "payload_too_large" "unsupported_media_type" "invalid_arguments" "idempotency_mismatch" "invalid_resource" "invalid_resource_type" "invalid_manifest" "compile_failed" "invalid_component"
+    "payload_too_large" "unsupported_media_type" "invalid_arguments" "idempotency_mismatch" "invalid_resource" "invalid_resource_type" "invalid_trigger" "invalid_manifest" "compile_failed" "invalid_component"
     "build_limit" "too_many_requests" "quota_exceeded" "workspace_archived" "result_gone" "internal" "unavailable" "storage_full" "error" "trap" "out_of_fuel" "out_of_memory" "timeout"
     "result_too_large" "denied" "cancelled" "lost" "poisoned" "host_fault"
 }

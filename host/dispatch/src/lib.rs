@@ -224,6 +224,8 @@ pub struct StartTerms {
     pub asked_by: Option<RunId>,
     /// The stored trigger whose event starts it: its options hold before the manifest's.
     pub trigger: Option<Arc<Trigger>>,
+    /// What it writes to its state is kept apart, until a delivery of its trigger adopts it.
+    pub stages_state: bool,
 }
 
 /// How a run is done again.

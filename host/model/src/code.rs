@@ -48,6 +48,7 @@ codes! {
     IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request";
     InvalidResource = "invalid_resource", UNPROCESSABLE_ENTITY, "The value does not fit its resource type";
     InvalidResourceType = "invalid_resource_type", UNPROCESSABLE_ENTITY, "The resource type is not valid";
+    InvalidTrigger = "invalid_trigger", UNPROCESSABLE_ENTITY, "The trigger is not valid";
     InvalidManifest = "invalid_manifest", UNPROCESSABLE_ENTITY, "The manifest is not valid";
     CompileFailed = "compile_failed", UNPROCESSABLE_ENTITY, "The source has faults";
     InvalidComponent = "invalid_component", UNPROCESSABLE_ENTITY, "The component cannot run here";

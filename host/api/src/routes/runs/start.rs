@@ -84,6 +84,7 @@ impl RunSubmission {
             child_of: None,
             asked_by: None,
             trigger: None,
+            stages_state: false,
         })
     }
 }
