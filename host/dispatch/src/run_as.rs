@@ -83,7 +83,7 @@ impl Dispatch {
 }
 
 impl Inner {
-    async fn may_run_as(&self, principal: &Principal, workspace: WorkspaceId, wanted: &RunAs) -> Result<(), Refusal> {
+    pub(crate) async fn may_run_as(&self, principal: &Principal, workspace: WorkspaceId, wanted: &RunAs) -> Result<(), Refusal> {
         let identity = wanted.identity();
         if !principal.may(workspace, Domain::Identities, Action::Start, Some(&identity)) {
             return Err(Refusal::new(Code::Forbidden, format!("the token lacks the scope identities:start:{identity}")));

@@ -3,9 +3,13 @@
 //! A request costs no query: what takes requests of a workspace is compiled once and kept until something of it changes. Listeners are
 //! held by the [`Supervisor`], and what they deliver goes the same way.
 
+mod batch;
 mod book;
 mod deliver;
 mod keep;
+mod look;
+mod references;
+mod shared;
 mod supervisor;
 
 use std::{
@@ -50,6 +54,7 @@ pub(crate) struct Armoury {
     book: book::Book,
     /// Poked when triggers changed.
     changed: tokio::sync::Notify,
+    shared: shared::Shared,
 }
 
 /// A trigger that takes requests, with its config as it is used.
@@ -183,7 +188,7 @@ impl Dispatch {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<Timestamp>, Refusal> {
-        keep::preview(&self.inner, workspace, draft, (after, limit)).await
+        std::future::ready(keep::preview(&self.inner, workspace, draft, (after, limit))).await
     }
 
     /// # Errors
@@ -231,7 +236,7 @@ impl Inner {
     /// Here or on another node.
     pub(crate) fn triggers_changed(&self, workspaces: &[WorkspaceId]) {
         self.armoury.book.outdate(workspaces);
-        self.armoury.changed.notify_one();
+        self.triggers_poked(workspaces);
     }
 }
 
