@@ -188,7 +188,7 @@ impl Dispatch {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<Timestamp>, Refusal> {
-        std::future::ready(keep::preview(&self.inner, workspace, draft, (after, limit))).await
+        keep::preview(&self.inner, workspace, draft, (after, limit))
     }
 
     /// # Errors
