@@ -206,8 +206,8 @@ pub(super) async fn deliver(
     let rest = Rest { cursor, adopts_state_of };
     let looked: Vec<Looked> = events.into_iter().map(|event| look(&source.trigger, event)).collect();
     let receipts = match sink {
-        Some(sink) => sink.deliver(inner, source, looked, rest).await,
-        None => runs(inner, source, looked, rest).await.map(|(receipts, _)| receipts),
+        Some(sink) => Box::pin(sink.deliver(inner, source, looked, rest)).await,
+        None => Box::pin(runs(inner, source, looked, rest)).await.map(|(receipts, _)| receipts),
     };
     let receipts = receipts.map_err(ListenError::from)?;
     let of = |is_meant: fn(&Receipt) -> bool| receipts.iter().filter(|receipt| is_meant(receipt)).count() as u64;

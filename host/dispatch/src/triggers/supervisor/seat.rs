@@ -6,7 +6,9 @@ use std::{
 };
 
 use sandmill_model::{
-    Input, JsonText, Limits, Timestamp, random,
+    Code, Input, JsonText, Limits, Timestamp,
+    code::Refusal,
+    random,
     trigger::{ConfigError, Inbox, ListenError, Mode, Ready, SeatState, SeatStatus, Shutdown},
     version::Selector,
 };
@@ -252,15 +254,18 @@ impl Attendant {
         })
     }
 
-    /// Whether the trigger is what its listener was started with.
+    /// Whether the trigger is what its listener was started with. Where nothing is referred to, this asks the database nothing: much may change
+    /// in a workspace with many triggers.
     async fn still_fits(&self, running: &Trigger, config: &JsonText) -> bool {
-        if self.orders.borrow().is_over {
+        let order = *self.orders.borrow();
+        if order.is_over || order.revision > running.revision {
             return false;
         }
-        match self.look().await {
-            Ok((trigger, _, now)) => trigger.revision == running.revision && trigger.id == running.id && now == *config,
+        let _turn = self.floor.starting.acquire().await;
+        match self.usable(running).await {
+            Ok((_, now)) => now == *config,
             // It goes on with what it has while nobody knows better.
-            Err(Unready::Failed(ListenError::Transient(_))) => self.orders.borrow().revision == running.revision,
+            Err(Unready::Failed(ListenError::Transient(_))) => true,
             Err(_) => false,
         }
     }
@@ -283,21 +288,26 @@ impl Attendant {
         Ok(Prepared { trigger, workspace, config, ready, payload_bytes_max })
     }
 
-    /// The trigger as it is stored, and its config with what that refers to. Whoever answers for it must still be allowed to start its target.
+    /// The trigger as it is stored, and its config with what that refers to.
     async fn look(&self) -> Result<(Arc<Trigger>, Workspace, JsonText), Unready> {
-        let (inner, key) = (&self.floor.inner, &self.seat.key);
-        let failed = |refusal: &sandmill_model::code::Refusal| Unready::Failed(of_refusal(refusal));
-        let found = inner.store.triggers.find(key.workspace, &key.path).await.map_err(|error| failed(&refuse(&error)))?;
+        let key = &self.seat.key;
+        let found = self.floor.inner.store.triggers.find(key.workspace, &key.path).await.map_err(|error| unready(&refuse(&error)))?;
         let Some(trigger) = found.filter(|trigger| trigger.mode != Mode::Off) else { return Err(Unready::Off) };
-        let workspace = inner.workspace_of(key.workspace).await.map_err(|refusal| failed(&refusal))?;
+        let (workspace, config) = self.usable(&trigger).await?;
+        Ok((Arc::new(trigger), workspace, config))
+    }
+
+    /// Its workspace must be active, and whoever answers for it must still be allowed to start its target and to read what it refers to.
+    async fn usable(&self, trigger: &Trigger) -> Result<(Workspace, JsonText), Unready> {
+        let inner = &self.floor.inner;
+        let workspace = inner.workspace_of(trigger.workspace).await.map_err(|refusal| unready(&refusal))?;
         if workspace.status != Status::Active {
             return Err(Unready::Failed(misconfigured("the workspace is archived: nothing new starts in it")));
         }
-        let may = inner.owner_must_be_allowed(key.workspace, &trigger.answered_by, &trigger.target).await;
-        may.map_err(|refusal| failed(&refusal))?;
-        let config = references::owned(inner, &trigger).await.map_err(|refusal| failed(&refusal))?;
-        let config = config.map_err(|error| Unready::Failed(error.into()))?;
-        Ok((Arc::new(trigger), workspace, config))
+        let may = inner.owner_must_be_allowed(trigger.workspace, &trigger.answered_by, &trigger.target).await;
+        may.map_err(|refusal| unready(&refusal))?;
+        let config = references::owned(inner, trigger).await.map_err(|refusal| unready(&refusal))?;
+        Ok((workspace, config.map_err(|error| Unready::Failed(error.into()))?))
     }
 
     /// Until an alert is due; for ever if none is.
@@ -372,7 +382,7 @@ impl Attendant {
             Err(refused) => {
                 let refusal = refused.into_refusal();
                 // Another node told of the same failure, in other words.
-                let is_told = refusal.code == sandmill_model::Code::IdempotencyMismatch;
+                let is_told = refusal.code == Code::IdempotencyMismatch;
                 if !is_told {
                     tracing::warn!(%refusal, trigger = %trigger.path, "the alert of a trigger could not be started");
                 }
@@ -394,6 +404,10 @@ async fn end(mut listener: AbortOnDropHandle<Result<(), ListenError>>, host: &Se
         let _ = tokio::time::timeout(ABORT, listener).await;
     }
     host.end();
+}
+
+fn unready(refusal: &Refusal) -> Unready {
+    Unready::Failed(of_refusal(refusal))
 }
 
 /// An error as it is kept.
