@@ -13,11 +13,14 @@ use sandmill_model::{
     Event, JsonText, Limits, TriggerId,
     code::{Code, Refusal},
     run::Dedup,
-    trigger::{Batch, Cursor, Mode, Overlap, Receipt},
+    trigger::{Batch, Cursor, Mode, Overlap, Receipt, Shutdown},
     version::Selector,
 };
 use sandmill_store::triggers::{Delivered, ItemReceipt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -57,6 +60,7 @@ struct Waiting {
 pub(super) struct Sink {
     sender: mpsc::Sender<Waiting>,
     hurry: CancellationToken,
+    gathering: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Where events of requests wait, by trigger and revision.
@@ -72,13 +76,24 @@ impl Sink {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let hurry = CancellationToken::new();
         let gathering = Gathering { inner: Arc::clone(inner), source: source.clone(), batch, hurry: hurry.clone(), idle: None };
-        inner.tasks.spawn(gathering.run(receiver));
-        Self { sender, hurry }
+        let gathering = inner.tasks.spawn(gathering.run(receiver));
+        Self { sender, hurry, gathering: Mutex::new(Some(gathering)) }
     }
 
     /// From now on nothing waits for more.
     pub(super) fn hurry(&self) {
         self.hurry.cancel();
+    }
+
+    /// Takes nothing more, and waits until what it has is written: the seat must be held as long.
+    pub(super) async fn finish(&self) {
+        self.hurry();
+        let gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(gathering) = gathering
+            && tokio::time::timeout(Shutdown::DEADLINE, gathering).await.is_err()
+        {
+            tracing::warn!("batches of a trigger were not written in time; their events are delivered again");
+        }
     }
 
     /// Delivers events, those that start runs in batches. Answered once all are durable.
@@ -201,15 +216,21 @@ impl Gathering {
 
     /// None: it is over.
     async fn first(&self, receiver: &mut mpsc::Receiver<Waiting>) -> Option<Waiting> {
-        let Some(idle) = self.idle else { return receiver.recv().await };
-        match tokio::time::timeout(idle, receiver.recv()).await {
-            Ok(first) => first,
-            Err(_) => {
-                // What was sent in this moment is still there.
-                receiver.close();
-                receiver.recv().await
+        let idle = async {
+            match self.idle {
+                Some(idle) => tokio::time::sleep(idle).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            biased;
+            first = receiver.recv() => return first,
+            () = self.hurry.cancelled() => {}
+            () = idle => {}
         }
+        // What was sent in this moment is still there.
+        receiver.close();
+        receiver.recv().await
     }
 
     async fn gather(&self, first: Waiting, receiver: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {

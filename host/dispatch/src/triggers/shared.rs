@@ -91,6 +91,15 @@ impl Shared {
         }
     }
 
+    /// What was taken was not looked at.
+    pub(super) fn poke_again(&self, poked: Poked) {
+        if poked.all {
+            *self.poked() = poked;
+        } else {
+            self.poke(&poked.some.into_iter().collect::<Vec<_>>());
+        }
+    }
+
     pub(super) fn take_poked(&self) -> Poked {
         mem::take(&mut *self.poked())
     }

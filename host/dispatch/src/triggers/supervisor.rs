@@ -7,6 +7,7 @@ mod seat;
 
 use std::{
     collections::HashMap,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -90,6 +91,8 @@ struct Attended {
     task: JoinHandle<()>,
     /// It is to end; then the seat is given back.
     is_leaving: bool,
+    /// It has begun since the last comparison, and has looked at all that changed before.
+    is_new: bool,
 }
 
 impl Attended {
@@ -159,24 +162,27 @@ impl Watch {
     }
 
     async fn converge(&mut self, node: Incarnation) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.floor.inner);
+        let poked = inner.armoury.shared.take_poked();
+        let converged = self.converge_after(node, &poked).await;
+        if converged.is_err() {
+            // What changed is looked at the next time.
+            self.compared_at = None;
+            inner.armoury.shared.poke_again(poked);
+        }
+        converged
+    }
+
+    async fn converge_after(&mut self, node: Incarnation, poked: &Poked) -> Result<(), StoreError> {
         self.sweep(node).await?;
         self.take(node).await?;
-        let poked = self.floor.inner.armoury.shared.take_poked();
         let is_due = self.compared_at.is_none_or(|at| at.elapsed() >= COMPARE);
         if !is_due && poked.is_empty() {
             return Ok(());
         }
-        let held = match self.floor.inner.store.seats.held(node).await {
-            Ok(held) => held,
-            Err(error) => {
-                // What changed is looked at the next time.
-                self.compared_at = None;
-                self.floor.inner.armoury.shared.poke(&poked.some.into_iter().collect::<Vec<_>>());
-                return Err(error);
-            }
-        };
+        let held = self.floor.inner.store.seats.held(node).await?;
         self.compared_at = Some(Instant::now());
-        self.compare(node, held, &poked);
+        self.compare(node, held, poked);
         if is_due {
             self.give_up().await?;
         }
@@ -249,7 +255,7 @@ impl Watch {
         let (orders, receiver) = watch::channel(order);
         let attendant = Attendant::run(Arc::clone(&self.floor), seat.clone(), node, receiver);
         let task = self.floor.inner.tasks.spawn(attendant);
-        self.seats.insert(seat.key.clone(), Attended { seat, orders, task, is_leaving: false });
+        self.seats.insert(seat.key.clone(), Attended { seat, orders, task, is_leaving: false, is_new: true });
     }
 
     /// Makes what runs here what it should be.
@@ -263,7 +269,7 @@ impl Watch {
                 // It is not this node's any more, or is so anew.
                 None => attended.leave(),
                 Some(seat) => {
-                    let is_poked = poked.has(key.workspace);
+                    let is_poked = !mem::take(&mut attended.is_new) && poked.has(key.workspace);
                     let order = *attended.orders.borrow();
                     if order.revision != seat.revision || is_poked {
                         attended.orders.send_modify(|order| {

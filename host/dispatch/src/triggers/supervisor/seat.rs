@@ -404,6 +404,9 @@ async fn end(mut listener: AbortOnDropHandle<Result<(), ListenError>>, host: &Se
         let _ = tokio::time::timeout(ABORT, listener).await;
     }
     host.end();
+    if let Some(sink) = &host.sink {
+        sink.finish().await;
+    }
 }
 
 fn unready(refusal: &Refusal) -> Unready {
