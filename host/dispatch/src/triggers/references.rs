@@ -200,7 +200,7 @@ mod tests {
             (r#"{"a": "$res:"}"#, "/a"),
             (r#"{"a": "$var:f/a/b#/c"}"#, "/a"),
             (r#"{"a": "$res:f/a/b#c"}"#, "/a"),
-            (&many, ""),
+            (many.as_str(), ""),
         ] {
             assert_eq!(of(&config(text)).unwrap_err().pointer, pointer, "{text}");
         }
