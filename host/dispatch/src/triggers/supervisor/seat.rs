@@ -135,7 +135,8 @@ impl Attendant {
 
     async fn attend(mut self) {
         loop {
-            if self.orders.borrow_and_update().is_over {
+            // Also if the supervisor went away without a word.
+            if self.orders.borrow_and_update().is_over || self.orders.has_changed().is_err() {
                 return;
             }
             match self.listen().await {
