@@ -9,6 +9,7 @@ mod deliver;
 mod keep;
 mod look;
 mod references;
+mod rights;
 mod shared;
 mod supervisor;
 

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Draft, PROBE_MAX, TriggerStatus,
     deliver::{Source, start},
-    references,
+    references, rights,
 };
 use crate::{Accepted, Dispatch, Inner, Refused, StartRequest, StartTerms, refuse};
 
@@ -129,8 +129,8 @@ fn may_start_all(by: &Principal, workspace: WorkspaceId, draft: &Draft) -> Resul
 /// The config with what it refers to, all of which `by` may read.
 async fn readable(inner: &Inner, by: &Principal, workspace: WorkspaceId, config: &JsonText) -> Result<JsonText, Refusal> {
     let found = references::of(config).map_err(|error| of_config(&error))?;
-    references::must_be_readable(&found, by, workspace)?;
-    references::put_in(inner, workspace, config, &found).await?.map_err(|error| of_config(&error))
+    rights::must_read(by, workspace, &found)?;
+    rights::whole(inner, workspace, config).await?.map_err(|error| of_config(&error))
 }
 
 /// What its kind says of the config, and what no other trigger may take beside it.

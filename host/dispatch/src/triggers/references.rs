@@ -1,68 +1,103 @@
-//! What configs refer to: a text `"$res:PATH"`, `"$res:PATH#/POINTER"` or `"$var:PATH"` stands for a resource, a part of one, or a variable.
-//!
-//! A config is stored with its references. What they stand for is put in their place each time that the config is used, and whoever answers
-//! for the trigger must be allowed to read it each time.
+//! What configs refer to: a text that is `$res:PATH`, `$res:PATH#/pointer` or `$var:PATH` as a whole stands for that resource, for a part of it, or for
+//! that variable.
 
-use sandmill_model::{
-    JsonText, ScriptPath, WorkspaceId,
-    auth::{Action, Domain, Principal},
-    code::{Code, Refusal},
-    schema::escape,
-    trigger::ConfigError,
-};
-use sandmill_store::triggers::Trigger;
+use std::collections::HashMap;
+
+use sandmill_model::{JsonText, ScriptPath, WorkspaceId, trigger::ConfigError};
+use sandmill_store::{Store, StoreError};
 use serde_json::Value;
 
-use crate::{Inner, refuse};
+/// References of one config: each is read whenever it is compiled.
+const REFERENCES_MAX: usize = 64;
 
-/// References of one config.
-const REFERENCES_MAX: usize = 32;
-/// Bytes of a config as JSON, with what it refers to.
-const RESOLVED_BYTES_MAX: usize = 1024 * 1024;
-
-/// One reference.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reference {
-    /// Where it stands in the config, RFC 6901.
-    pointer: String,
-    /// `Resources` or `Variables`.
-    domain: Domain,
-    path: ScriptPath,
-    /// Of a resource: RFC 6901; empty: the whole.
-    part: String,
+/// What a text stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Referent {
+    Resource(ScriptPath),
+    Variable(ScriptPath),
 }
 
-/// All references of a config, in its order.
-pub(super) fn of(config: &JsonText) -> Result<Vec<Reference>, ConfigError> {
-    if !config.as_str().contains("\"$") {
-        return Ok(Vec::new());
+/// A text of a config that stands for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) referent: Referent,
+    /// Of the part that is meant; empty: all.
+    part: String,
+    /// Where it is in the config.
+    pub(super) at: String,
+}
+
+/// Why a config is not whole.
+#[derive(Debug)]
+pub(super) enum Unresolved {
+    Config(ConfigError),
+    Store(StoreError),
+}
+
+impl From<ConfigError> for Unresolved {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
     }
-    let config: Value = config.read().map_err(|error| ConfigError::new("", error.to_string()))?;
+}
+
+/// What was read for several configs, so that each thing is read once.
+#[derive(Default)]
+pub(super) struct Read(HashMap<Referent, Option<Value>>);
+
+/// All references of a config.
+///
+/// # Errors
+/// What is wrong with one.
+pub(super) fn of(config: &JsonText) -> Result<Vec<Reference>, ConfigError> {
     let mut found = Vec::new();
-    collect(&config, &mut String::new(), &mut found)?;
-    if found.len() > REFERENCES_MAX {
-        return Err(ConfigError::new("", format!("a config refers to at most {REFERENCES_MAX} resources and variables")));
+    // Most configs have none.
+    if config.as_str().contains('$') || config.as_str().contains('\\') {
+        collect(&parsed(config)?, &mut String::new(), &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(value: &Value, pointer: &mut String, found: &mut Vec<Reference>) -> Result<(), ConfigError> {
-    let own = pointer.len();
+/// The config with what it refers to in the place of its references.
+///
+/// # Errors
+/// What is wrong with a reference, or the store's error. No value is in them.
+pub(super) async fn resolved(store: &Store, workspace: WorkspaceId, config: &JsonText, read: &mut Read) -> Result<JsonText, Unresolved> {
+    let references = of(config)?;
+    if references.is_empty() {
+        return Ok(config.clone());
+    }
+    let mut whole = parsed(config)?;
+    for reference in references {
+        let value = read.value(store, workspace, &reference).await?;
+        if let Some(place) = whole.pointer_mut(&reference.at) {
+            *place = value;
+        }
+    }
+    Ok(JsonText::trusted(whole.to_string()))
+}
+
+fn parsed(config: &JsonText) -> Result<Value, ConfigError> {
+    config.read().map_err(|_| ConfigError::new("", "the config is not JSON that can be read"))
+}
+
+fn collect(value: &Value, at: &mut String, found: &mut Vec<Reference>) -> Result<(), ConfigError> {
     match value {
-        Value::String(text) => found.extend(parse(text, pointer)?),
-        Value::Array(list) => {
-            for (index, element) in list.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
-                collect(element, pointer, found)?;
-                pointer.truncate(own);
+        Value::String(text) => {
+            if let Some(reference) = reference(text, at)? {
+                if found.len() == REFERENCES_MAX {
+                    return Err(ConfigError::new(at.clone(), format!("a config has at most {REFERENCES_MAX} references")));
+                }
+                found.push(reference);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                within(at, &index.to_string(), |at| collect(item, at, found))?;
             }
         }
         Value::Object(fields) => {
-            for (name, element) in fields {
-                pointer.push('/');
-                pointer.push_str(&escape(name));
-                collect(element, pointer, found)?;
-                pointer.truncate(own);
+            for (name, field) in fields {
+                within(at, &name.replace('~', "~0").replace('/', "~1"), |at| collect(field, at, found))?;
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -70,154 +105,94 @@ fn collect(value: &Value, pointer: &mut String, found: &mut Vec<Reference>) -> R
     Ok(())
 }
 
-fn parse(text: &str, pointer: &str) -> Result<Option<Reference>, ConfigError> {
-    let (domain, rest) = match (text.strip_prefix("$res:"), text.strip_prefix("$var:")) {
-        (Some(rest), _) => (Domain::Resources, rest),
-        (None, Some(rest)) => (Domain::Variables, rest),
-        (None, None) => return Ok(None),
+fn within<T>(at: &mut String, step: &str, look: impl FnOnce(&mut String) -> T) -> T {
+    let before = at.len();
+    at.push('/');
+    at.push_str(step);
+    let looked = look(at);
+    at.truncate(before);
+    looked
+}
+
+fn reference(text: &str, at: &str) -> Result<Option<Reference>, ConfigError> {
+    let (is_resource, path, part) = if let Some(rest) = text.strip_prefix("$res:") {
+        let (path, part) = rest.split_once('#').unwrap_or((rest, ""));
+        (true, path, part)
+    } else if let Some(path) = text.strip_prefix("$var:") {
+        (false, path, "")
+    } else {
+        return Ok(None);
     };
-    let (path, part) = match rest.split_once('#') {
-        Some((path, part)) if domain == Domain::Resources => (path, part),
-        _ => (rest, ""),
-    };
+    let path = path.parse::<ScriptPath>().map_err(|error| ConfigError::new(at, format!("what it refers to: {error}")))?;
     if !(part.is_empty() || part.starts_with('/')) {
-        return Err(ConfigError::new(pointer, "after `#` comes a JSON pointer, which starts with `/`"));
+        return Err(ConfigError::new(at, "a part of a resource is written as `$res:PATH#/pointer`"));
     }
-    let path = path.parse().map_err(|error| ConfigError::new(pointer, format!("a reference: {error}")))?;
-    Ok(Some(Reference { pointer: pointer.to_owned(), domain, path, part: part.to_owned() }))
+    let referent = if is_resource { Referent::Resource(path) } else { Referent::Variable(path) };
+    Ok(Some(Reference { referent, part: part.to_owned(), at: at.to_owned() }))
 }
 
-/// Whoever saves or tests a config must be allowed to read what it refers to.
-///
-/// # Errors
-/// `forbidden`, in the same words whether it is there or not.
-pub(super) fn must_be_readable(references: &[Reference], principal: &Principal, workspace: WorkspaceId) -> Result<(), Refusal> {
-    let is_lacking = |one: &&Reference| !principal.may(workspace, one.domain, Action::Read, Some(one.path.as_str()));
-    match references.iter().find(is_lacking) {
-        None => Ok(()),
-        Some(one) => {
-            let scope = format!("{}:read:{}", one.domain.name(), one.path);
-            Err(Refusal::new(Code::Forbidden, format!("the token does not allow {scope}, to which the config refers")))
-        }
-    }
-}
-
-/// A config with what it refers to in its place.
-///
-/// # Errors
-/// `unavailable`; inside: what it refers to is not there.
-pub(super) async fn put_in(
-    inner: &Inner,
-    workspace: WorkspaceId,
-    config: &JsonText,
-    references: &[Reference],
-) -> Result<Result<JsonText, ConfigError>, Refusal> {
-    if references.is_empty() {
-        return Ok(Ok(config.clone()));
-    }
-    let Ok(mut resolved) = config.read::<Value>() else { return Ok(Err(ConfigError::new("", "it cannot be read"))) };
-    for one in references {
-        let value = match look_up(inner, workspace, one).await? {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
+impl Read {
+    async fn value(&mut self, store: &Store, workspace: WorkspaceId, reference: &Reference) -> Result<Value, Unresolved> {
+        let known = match self.0.get(&reference.referent) {
+            Some(known) => known.clone(),
+            None => {
+                let found = look_up(store, workspace, &reference.referent).await.map_err(Unresolved::Store)?;
+                self.0.insert(reference.referent.clone(), found.clone());
+                found
+            }
         };
-        if let Some(place) = resolved.pointer_mut(&one.pointer) {
-            *place = value;
-        }
+        let (what, path) = match &reference.referent {
+            Referent::Resource(path) => ("resource", path),
+            Referent::Variable(path) => ("variable", path),
+        };
+        let whole = known.ok_or_else(|| ConfigError::new(&*reference.at, format!("there is no {what} at {path}")))?;
+        let part = whole.pointer(&reference.part).cloned();
+        part.ok_or_else(|| ConfigError::new(&*reference.at, format!("the {what} at {path} has nothing at {}", reference.part)).into())
     }
-    let text = resolved.to_string();
-    if text.len() > RESOLVED_BYTES_MAX {
-        return Ok(Err(ConfigError::new("", format!("with what it refers to it has more than {RESOLVED_BYTES_MAX} bytes"))));
-    }
-    Ok(Ok(JsonText::trusted(text)))
 }
 
-async fn look_up(inner: &Inner, workspace: WorkspaceId, one: &Reference) -> Result<Result<Value, ConfigError>, Refusal> {
-    let missing = |what: &str| Err(ConfigError::new(one.pointer.as_str(), format!("there is no {what} at {}", one.path)));
-    if one.domain == Domain::Variables {
-        let found = inner.store.variables.reveal(workspace, &one.path).await.map_err(|error| refuse(&error))?;
-        return Ok(found.map_or_else(|| missing("variable"), |found| Ok(Value::from(found.text))));
-    }
-    let found = inner.store.resources.reveal(workspace, &one.path).await.map_err(|error| refuse(&error))?;
-    let Some(found) = found else { return Ok(missing("resource")) };
-    let Ok(value) = found.value.read::<Value>() else { return Ok(missing("readable resource")) };
-    Ok(match value.pointer(&one.part) {
-        Some(part) => Ok(part.clone()),
-        None => Err(ConfigError::new(one.pointer.as_str(), format!("the resource at {} has nothing at {}", one.path, one.part))),
+async fn look_up(store: &Store, workspace: WorkspaceId, referent: &Referent) -> Result<Option<Value>, StoreError> {
+    Ok(match referent {
+        Referent::Resource(path) => {
+            let found = store.resources.reveal(workspace, path).await?;
+            found.and_then(|found| found.value.read().ok())
+        }
+        Referent::Variable(path) => store.variables.reveal(workspace, path).await?.map(|found| Value::String(found.text)),
     })
-}
-
-/// The config of a stored trigger as its kind reads it. Whoever answers for the trigger must be allowed to read what it refers to still.
-///
-/// # Errors
-/// `unavailable`; inside: what is wrong with the config or with that right.
-pub(super) async fn owned(inner: &Inner, trigger: &Trigger) -> Result<Result<JsonText, ConfigError>, Refusal> {
-    let references = match of(&trigger.config) {
-        Ok(references) => references,
-        Err(error) => return Ok(Err(error)),
-    };
-    for one in &references {
-        let may = inner.identity_may(trigger.workspace, &trigger.answered_by, (one.domain, Action::Read), &one.path).await;
-        if !may.map_err(|error| refuse(&error))? {
-            let message = format!("whoever set this trigger up may not read {} any more: somebody who may must save it again", one.path);
-            return Ok(Err(ConfigError::new(one.pointer.as_str(), message)));
-        }
-    }
-    put_in(inner, trigger.workspace, &trigger.config, &references).await
 }
 
 #[cfg(test)]
 mod tests {
-    use sandmill_model::{Timestamp, TokenId, auth::Scope};
-
     use super::*;
 
-    fn config(text: &str) -> JsonText {
-        JsonText::parse(text).unwrap()
+    fn found(config: &str) -> Result<Vec<Reference>, ConfigError> {
+        of(&JsonText::trusted(config))
     }
 
     #[test]
-    fn only_whole_texts_refer() {
-        let found =
-            of(&config(r#"{"a": "$res:f/db/main", "b/c": [1, "$var:u/ann/key"], "d": {"e": "$res:f/db/main#/user"}, "f": "x$res:f/a/b"}"#));
-        let found: Vec<_> = found.unwrap().into_iter().map(|one| (one.pointer, one.domain, one.path.to_string(), one.part)).collect();
-        let expected = [
-            ("/a", Domain::Resources, "f/db/main", ""),
-            ("/b~1c/1", Domain::Variables, "u/ann/key", ""),
-            ("/d/e", Domain::Resources, "f/db/main", "/user"),
-        ];
-        let expected: Vec<_> =
-            expected.map(|(pointer, domain, path, part)| (pointer.to_owned(), domain, path.to_owned(), part.to_owned())).into();
-        assert_eq!(found, expected);
-        assert_eq!(of(&config(r#"{"a": "b"}"#)), Ok(Vec::new()));
+    fn whole_texts_refer_to_something() {
+        let references =
+            found(r#"{"a/b": ["x", {"c": "$res:f/a/b#/key"}], "d": "$var:f/c/d", "\u0065": "\u0024var:f/e/f", "no": "a $var:f/c/d"}"#);
+        let mut told: Vec<_> = references.unwrap().into_iter().map(|one| (one.at, one.referent, one.part)).collect();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        let path = |text: &str| text.parse::<ScriptPath>().unwrap();
+        assert_eq!(
+            told,
+            [
+                ("/a~1b/1/c".to_owned(), Referent::Resource(path("f/a/b")), "/key".to_owned()),
+                ("/d".to_owned(), Referent::Variable(path("f/c/d")), String::new()),
+                ("/e".to_owned(), Referent::Variable(path("f/e/f")), String::new()),
+            ]
+        );
+        assert_eq!(found(r#"{"price": "5 $"}"#), Ok(Vec::new()));
     }
 
     #[test]
     fn wrong_references_are_told() {
-        let many = format!("[{}]", vec!["\"$var:f/a/b\""; REFERENCES_MAX + 1].join(","));
-        for (text, pointer) in [
-            (r#"{"a": "$res:../x"}"#, "/a"),
-            (r#"{"a": "$res:"}"#, "/a"),
-            (r#"{"a": "$var:f/a/b#/c"}"#, "/a"),
-            (r#"{"a": "$res:f/a/b#c"}"#, "/a"),
-            (many.as_str(), ""),
-        ] {
-            assert_eq!(of(&config(text)).unwrap_err().pointer, pointer, "{text}");
+        for (config, at) in [(r#"{"a": "$res:x"}"#, "/a"), (r#"["$var:f/a"]"#, "/0"), (r#"{"a": "$res:f/a/b#key"}"#, "/a")] {
+            assert_eq!(found(config).unwrap_err().pointer, at, "{config}");
         }
-    }
-
-    #[test]
-    fn what_may_not_be_read_may_not_be_referred_to() {
-        let now = Timestamp::from_micros(1);
-        let workspace = WorkspaceId::new(now);
-        let may = |scope: &str, text: &str| {
-            let scopes = [scope.parse::<Scope>().unwrap()].into();
-            let principal = Principal { token: TokenId::new(now), workspace: Some(workspace), identity: "u/ann".into(), scopes };
-            must_be_readable(&of(&config(text)).unwrap(), &principal, workspace).map_err(|refusal| refusal.code)
-        };
-        assert_eq!(may("resources:read:f/db/*", r#"["$res:f/db/main"]"#), Ok(()));
-        assert_eq!(may("resources:read:f/db/*", r#"["$res:f/dc/main"]"#), Err(Code::Forbidden));
-        assert_eq!(may("resources:read:f/db/*", r#"["$var:f/db/main"]"#), Err(Code::Forbidden));
-        assert_eq!(may("resources:read:f/db/*", "[]"), Ok(()));
+        let many = format!("[{}]", vec![r#""$var:f/a/b""#; REFERENCES_MAX + 1].join(","));
+        assert!(found(&many).unwrap_err().message.contains("at most"));
     }
 }

@@ -34,7 +34,7 @@ use crate::{
     triggers::{
         deliver::{Source, of_refusal, own_principal},
         look::payload_bytes_max,
-        references,
+        rights,
     },
 };
 
@@ -307,7 +307,7 @@ impl Attendant {
         }
         let may = inner.owner_must_be_allowed(trigger.workspace, &trigger.answered_by, &trigger.target).await;
         may.map_err(|refusal| unready(&refusal))?;
-        let config = references::owned(inner, trigger).await.map_err(|refusal| unready(&refusal))?;
+        let config = rights::owned(inner, trigger).await.map_err(|refusal| unready(&refusal))?;
         Ok((workspace, config.map_err(|error| Unready::Failed(error.into()))?))
     }
 
