@@ -69,6 +69,7 @@ fn of_problem(problem: &Problem) -> Exit {
         "invalid_arguments",
         "invalid_resource",
         "invalid_resource_type",
+        "invalid_trigger",
         "invalid_manifest",
         "compile_failed",
         "invalid_component",
