@@ -18,7 +18,7 @@ use wasmtime::{Result, component::Resource};
 
 pub use self::{
     room::RoomPort,
-    store::{Blobs, Place, S3, for_results},
+    store::{Blobs, Place, S3, Unkept, for_results},
 };
 use crate::{
     Host,
@@ -188,8 +188,7 @@ async fn get(host: &Host, key: &str) -> Result<Option<OpenReader>, Error> {
 
 async fn put(host: &Host, key: String, content_type: Option<String>) -> Result<OpenWriter, Error> {
     check(&key)?;
-    let is_of_types = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-    if content_type.as_ref().is_some_and(|text| text.is_empty() || text.len() > CONTENT_TYPE_BYTES_MAX || !text.bytes().all(is_of_types)) {
+    if content_type.as_ref().is_some_and(|text| !is_media_type(text)) {
         return Err(Error::Invalid(format!("a media type has 1 to {CONTENT_TYPE_BYTES_MAX} characters of ASCII")));
     }
     allowed(host, &key, Mode::Write).await?;
@@ -197,6 +196,10 @@ async fn put(host: &Host, key: String, content_type: Option<String>) -> Result<O
     let permit = permit.map_err(|_| Error::TooLarge(format!("a run has at most {WRITERS_MAX} writers at once")))?;
     let writing = host.ports.blob.put(workspace(host), &key, content_type).await?;
     Ok(OpenWriter { writing: Some(writing), key, _permit: permit })
+}
+
+fn is_media_type(text: &str) -> bool {
+    (1..=CONTENT_TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 fn workspace(host: &Host) -> WorkspaceId {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Cause, CauseKind, Input, OutcomeKind, RunError, RunId, Timestamp, WorkspaceId,
+    Cause, CauseKind, Input, OutcomeKind, RunError, RunId, Timestamp, TokenId, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     run::NewRun,
@@ -125,21 +125,12 @@ impl Dispatch {
     }
 
     fn limits(&self, workspace: &Workspace) -> Limits {
-        let is_unlimited = workspace.allotted.quotas.is_unlimited();
-        Limits {
-            backlog_max: workspace.settings.backlog_max.unwrap_or(self.inner.options.backlog_max),
-            // Whether what executes of a workspace is counted, which all nodes must see.
-            is_counted: workspace.running_runs_max().is_some(),
-            allotted: (!is_unlimited).then(|| Arc::clone(&workspace.allotted)),
-        }
+        self.inner.limits_of(workspace)
     }
 
     /// Counts one more run of a workspace that has limits; returns what it may use.
     async fn count(&self, run: &NewRun, limits: &Limits) -> Result<Left, Refusal> {
-        match &limits.allotted {
-            Some(allotted) => self.inner.meters.admit(run.workspace, &allotted.quotas, run.input.len_bytes() as u64).await,
-            None => Ok(Left::default()),
-        }
+        self.inner.count_run(run, limits).await
     }
 
     async fn enqueue(&self, run: NewRun, limits: Limits) -> Result<Accepted, Refusal> {
@@ -179,11 +170,70 @@ impl Dispatch {
     }
 
     async fn new_run(&self, request: StartRequest) -> Result<NewRun, Refusal> {
-        let StartRequest { principal, workspace, path, selector, input, terms } = request;
         // What executes here may go on to its end, and its children execute elsewhere or later.
-        if self.inner.draining.is_cancelled() && terms.child_of.is_none() {
+        if self.inner.draining.is_cancelled() && request.terms.child_of.is_none() {
             return Err(Refusal::new(Code::Unavailable, "this node is shutting down"));
         }
+        self.inner.make_run(request).await
+    }
+}
+
+/// What a workspace may have and use.
+pub(crate) struct Limits {
+    backlog_max: u64,
+    is_counted: bool,
+    /// None: it has no quotas.
+    allotted: Option<Arc<Allotment>>,
+}
+
+/// What a run is made of.
+pub(crate) struct Parts {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) workspace_name: Arc<str>,
+    pub(crate) target: Target,
+    pub(crate) input: Input,
+    pub(crate) acting: Acting,
+}
+
+impl Inner {
+    pub(crate) fn limits_of(&self, workspace: &Workspace) -> Limits {
+        let is_unlimited = workspace.allotted.quotas.is_unlimited();
+        Limits {
+            backlog_max: workspace.settings.backlog_max.unwrap_or(self.options.backlog_max),
+            // Whether what executes of a workspace is counted, which all nodes must see.
+            is_counted: workspace.running_runs_max().is_some(),
+            allotted: (!is_unlimited).then(|| Arc::clone(&workspace.allotted)),
+        }
+    }
+
+    async fn count_run(&self, run: &NewRun, limits: &Limits) -> Result<Left, Refusal> {
+        match &limits.allotted {
+            Some(allotted) => self.meters.admit(run.workspace, &allotted.quotas, run.input.len_bytes() as u64).await,
+            None => Ok(Left::default()),
+        }
+    }
+
+    /// Room in the backlog and in the quotas of a workspace for one more run, which is to be written by a delivery.
+    ///
+    /// # Errors
+    /// `too_many_requests`, `quota_exceeded`; as the store says.
+    pub(crate) async fn make_room(&self, run: &NewRun, limits: &Limits) -> Result<(), Refusal> {
+        self.backlogs.admit(self.store.queue.as_ref(), run.workspace, limits.backlog_max).await?;
+        self.count_run(run, limits).await.inspect_err(|_| self.backlogs.was_none(run.workspace))?;
+        Ok(())
+    }
+
+    /// What [`Self::make_room`] counted came to nothing: it was a repetition, or could not be written.
+    pub(crate) fn give_room_back(&self, workspace: WorkspaceId, input_bytes: u64, limits: &Limits) {
+        self.backlogs.was_none(workspace);
+        if limits.allotted.is_some() {
+            self.meters.was_none(workspace, input_bytes);
+        }
+    }
+
+    /// A run that may be accepted: whoever starts it has the right, and its workspace is active. It is counted and written by others.
+    pub(crate) async fn make_run(&self, request: StartRequest) -> Result<NewRun, Refusal> {
+        let StartRequest { principal, workspace, path, selector, input, terms } = request;
         if !principal.may(workspace.id, Domain::Runs, Action::Start, Some(path.as_str())) {
             return Err(Refusal::new(
                 Code::Forbidden,
@@ -201,15 +251,18 @@ impl Dispatch {
             Status::Deleting => return Err(Refusal::new(Code::NotFound, "there is no such workspace")),
         }
         if terms.child_of.is_some() {
-            self.inner.account_must_allow(workspace.id, &principal, &path).await?;
+            self.account_must_allow(workspace.id, &principal, &path).await?;
         }
-        let now = self.inner.clock.now();
+        if principal.token == TokenId::NONE {
+            self.owner_must_be_allowed(workspace.id, &principal.identity, &path).await?;
+        }
+        let now = self.clock.now();
         let key = (workspace.id, path, selector);
-        let found = self.inner.targets.find(self.inner.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
+        let found = self.targets.find(self.store.scripts.as_ref(), key.clone(), now).await.map_err(|error| refuse(&error))?;
         let target = found.ok_or_else(|| Refusal::new(Code::NotFound, format!("nothing is deployed at {}", key.1)))?;
-        let acting = self.inner.identity(&principal, workspace.id, &target, &terms).await?;
+        let acting = self.identity(&principal, workspace.id, &target, &terms).await?;
         let scheduled_for = terms.due.map_or(now, |due| due.at(now));
-        let mut policy = self.inner.policy(&target, &input, &terms, scheduled_for)?;
+        let mut policy = self.policy(&target, &input, &terms, scheduled_for)?;
         // A handler that fails is not handled by itself.
         let handler = workspace.settings.error_handler.as_ref().filter(|handler| **handler != target.path);
         if policy.error_handler.is_none() && handler.is_some() {
@@ -218,33 +271,14 @@ impl Dispatch {
         let dedup = dedup(&target.path, key.2, &input, &terms, &principal);
         let lineage = match (terms.child_of, terms.asked_by) {
             (Some(child), _) => Some(child.lineage),
-            (None, Some(run)) => Some(self.inner.below(run, scheduled_for)?),
+            (None, Some(run)) => Some(self.below(run, scheduled_for)?),
             (None, None) => None,
         };
         let parts = Parts { workspace: workspace.id, workspace_name: workspace.name, target, input, acting };
-        let run = self.inner.assemble(parts, now)?;
+        let run = self.assemble(parts, now)?;
         Ok(NewRun { policy, dedup, cause: terms.cause, lineage, scheduled_for, stages_state: terms.stages_state, ..run })
     }
-}
 
-/// What a workspace may have and use.
-struct Limits {
-    backlog_max: u64,
-    is_counted: bool,
-    /// None: it has no quotas.
-    allotted: Option<Arc<Allotment>>,
-}
-
-/// What a run is made of.
-pub(crate) struct Parts {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) workspace_name: Arc<str>,
-    pub(crate) target: Target,
-    pub(crate) input: Input,
-    pub(crate) acting: Acting,
-}
-
-impl Inner {
     /// A run that is due now, on no special terms.
     pub(crate) fn assemble(&self, parts: Parts, now: Timestamp) -> Result<NewRun, Refusal> {
         let Parts { workspace, workspace_name, target, input, acting } = parts;

@@ -4,7 +4,7 @@
 use sandmill_model::{
     RunAs, ScriptPath, WorkspaceId,
     auth::{Action, Domain, Scope},
-    run::FinishedRun,
+    run::{FinishedRun, NewRun},
     version::Selector,
 };
 use sandmill_store::StoreError;
@@ -13,6 +13,7 @@ use crate::Inner;
 
 /// As whom the operator's token acts, which no user is called.
 const OPERATOR: &str = "u/admin";
+const START: (Domain, Action) = (Domain::Runs, Action::Start);
 
 impl Inner {
     /// What stands against starting the handler at `path`; none: it may be started.
@@ -22,22 +23,50 @@ impl Inner {
         let deployed = self.targets.find(self.store.scripts.as_ref(), key, done.ended_at).await?;
         // What the manifest does not name is the workspace's, and was chosen by who administers that.
         if let Some(deployed) = deployed.filter(|deployed| deployed.dispatch.error_handler.as_ref() == Some(path))
-            && !self.may_start(run.workspace, &deployed.deployed_by, path).await?
+            && !self.identity_may(run.workspace, &deployed.deployed_by, START, path).await?
         {
             return Ok(Some("whoever deployed the script may not start it any more".to_owned()));
         }
-        if RunAs::service_account(&run.run_as).is_some() && !self.may_start(run.workspace, &run.run_as, path).await? {
+        if !self.trigger_may_name(run, path).await? {
+            return Ok(Some("whoever set the trigger up may not start it any more".to_owned()));
+        }
+        if RunAs::service_account(&run.run_as).is_some() && !self.identity_may(run.workspace, &run.run_as, START, path).await? {
             return Ok(Some(format!("the run acts as {}, which may not start it", run.run_as)));
         }
         Ok(None)
     }
 
-    /// Whether an identity may start runs of `path`. A token may act as somebody who is no user: nothing but the token says what they may.
-    async fn may_start(&self, workspace: WorkspaceId, identity: &str, path: &ScriptPath) -> Result<bool, StoreError> {
+    /// Whether the trigger of a run may have named the handler: whoever answers for the trigger as it is now, if it still names it, else whoever
+    /// answered for the run. Of a run without a stored trigger there is nothing to ask.
+    async fn trigger_may_name(&self, run: &NewRun, path: &ScriptPath) -> Result<bool, StoreError> {
+        let Some(trigger) = run.input.trigger().and_then(|trigger| trigger.path.as_deref()?.parse::<ScriptPath>().ok()) else {
+            return Ok(true);
+        };
+        let found = self.store.triggers.find(run.workspace, &trigger).await?;
+        let who = match &found {
+            Some(trigger) if trigger.options.error_handler.as_ref() == Some(path) => Some(&trigger.answered_by),
+            // The script's, or the workspace's.
+            Some(_) => None,
+            None => run.answered_by.as_ref(),
+        };
+        match who {
+            Some(who) => self.identity_may(run.workspace, who, START, path).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Whether an identity may do something with what is at `path`. A token may act as somebody who is no user: nothing but the token says what they may.
+    pub(crate) async fn identity_may(
+        &self,
+        workspace: WorkspaceId,
+        identity: &str,
+        (domain, action): (Domain, Action),
+        path: &ScriptPath,
+    ) -> Result<bool, StoreError> {
         if identity == OPERATOR {
             return Ok(true);
         }
-        let covers = |scopes: &[Scope]| scopes.iter().any(|scope| scope.covers(Domain::Runs, Action::Start, Some(path.as_str())));
+        let covers = |scopes: &[Scope]| scopes.iter().any(|scope| scope.covers(domain, action, Some(path.as_str())));
         match identity.parse::<RunAs>() {
             Ok(RunAs::User(name)) => {
                 let Some(user) = self.store.users.find(&name).await? else { return Ok(true) };

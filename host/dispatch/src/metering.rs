@@ -20,6 +20,7 @@ impl Default for Metrics {
         metrics::describe_histogram!("sandmill_attempt_seconds", metrics::Unit::Seconds, "Wall time of attempts");
         metrics::describe_counter!("sandmill_fuel_total", "Fuel that attempts used");
         metrics::describe_counter!("sandmill_live_log_entries_total", "Entries of logs that were written while their runs went on");
+        metrics::describe_counter!("sandmill_trigger_events_total", "Events of triggers, by kind and by what became of them");
         metrics::describe_gauge!("sandmill_followers", "Streams of events that are open");
         Self {
             outcomes: OutcomeKind::ALL

@@ -180,6 +180,12 @@ impl Meters {
         limit.is_none_or(|limit| state.estimate(now).fuel_of_day < limit)
     }
 
+    /// Whether a workspace keeps as much as it may, as it was measured last.
+    pub(crate) fn is_full(&self, workspace: WorkspaceId) -> bool {
+        self.heard(workspace);
+        self.full.has(workspace)
+    }
+
     /// What was admitted came to nothing: it was a repetition, or could not be written.
     pub(crate) fn was_none(&self, workspace: WorkspaceId, input_bytes: u64) {
         if let Some(meter) = self.known(workspace) {

@@ -1,9 +1,9 @@
 //! On which terms a run is dispatched: what its script's manifest, its trigger and its caller say, taken together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    CauseKind, Digest, Event, Input, Labels, Policy, ScriptPath, Timestamp,
+    CauseKind, Digest, Event, Input, JsonText, Labels, Policy, ScriptPath, Timestamp, TokenId,
     auth::Principal,
     code::{Code, Refusal},
     label,
@@ -11,6 +11,7 @@ use sandmill_model::{
     run::Dedup,
     version::{Selector, Target},
 };
+use sandmill_store::triggers::Trigger;
 use serde_json::Value;
 
 use crate::{DEDUP_WINDOW, Inner, StartTerms};
@@ -30,7 +31,9 @@ impl Inner {
             Input::Arguments(_) => None,
         };
         let inherited = terms.child_of.as_ref().map_or(0, |child| child.priority);
-        let is_plain = target.dispatch.is_empty() && ordering_key.is_none() && terms.priority.is_none() && terms.tag.is_none();
+        let trigger = terms.trigger.as_deref().filter(|trigger| trigger.options.amends());
+        let says_nothing = trigger.is_none() && terms.priority.is_none() && terms.tag.is_none();
+        let is_plain = target.dispatch.is_empty() && ordering_key.is_none() && says_nothing;
         if is_plain && inherited == 0 {
             return Ok(Arc::clone(&self.plain_policy));
         }
@@ -41,6 +44,13 @@ impl Inner {
         }
         if target.dispatch.priority.is_none() {
             policy.priority = inherited;
+        }
+        if let Some(trigger) = trigger {
+            let event = match input {
+                Input::Event(event) if trigger.options.rate.iter().any(|rate| rate.key.is_some()) => read(&event.preprocessor_event()),
+                _ => Value::Null,
+            };
+            trigger.options.amend(&mut policy, &name(trigger), &event);
         }
         if let Some(priority) = terms.priority {
             if priority.abs() > PRIORITY_MAX {
@@ -58,11 +68,19 @@ impl Inner {
 
 /// What the pointers of keys and labels point into: the arguments, or the event of a script that makes its arguments itself.
 fn keyed_on(target: &Target, input: &Input) -> Value {
-    let text = match input {
-        Input::Event(event) if target.takes_events => event.preprocessor_event(),
-        input => input.arguments(),
-    };
+    match input {
+        Input::Event(event) if target.takes_events => read(&event.preprocessor_event()),
+        input => read(&input.arguments()),
+    }
+}
+
+fn read(text: &JsonText) -> Value {
     text.read().unwrap_or(Value::Null)
+}
+
+/// A trigger's name in keys.
+fn name(trigger: &Trigger) -> String {
+    format!("{} {}", trigger.kind, trigger.path)
 }
 
 fn source(event: &Event) -> String {
@@ -97,15 +115,20 @@ pub(crate) fn dedup(path: &ScriptPath, selector: Selector, input: &Input, terms:
         }),
         (Input::Event(event), _) => {
             let key = event.dedup_key.as_deref()?;
+            let own = terms.trigger.as_ref().and_then(|trigger| trigger.options.dedup.as_ref());
+            let window = own.and_then(|dedup| dedup.window_ms).map_or(DEDUP_WINDOW, Duration::from_millis);
+            if window.is_zero() {
+                return None;
+            }
+            let of_trigger = |scope: String| Dedup { scope: scope.into(), key: key.to_owned(), fingerprint: None, window };
+            let is_callers = principal.token != TokenId::NONE;
             Some(match &event.trigger.path {
                 // A trigger that every script has: its events are requests.
                 None => of_caller(key, &event.payload),
-                Some(_) => Dedup {
-                    scope: format!("trigger {}", source(event)).into(),
-                    key: key.to_owned(),
-                    fingerprint: None,
-                    window: DEDUP_WINDOW,
-                },
+                // So are those of callers whom the host knows: a key is its caller's, and none comes by the result of another's run.
+                Some(_) if is_callers && own.is_none_or(|dedup| dedup.key.is_none()) => Dedup { window, ..of_caller(key, &event.payload) },
+                Some(_) if is_callers => of_trigger(format!("trigger {} {}", source(event), principal.identity)),
+                Some(_) => of_trigger(format!("trigger {}", source(event))),
             })
         }
         (Input::Arguments(_), None) => None,

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Outcome, OutcomeKind, RunAs, RunError, RunId, ScriptPath, WorkspaceId,
+    Outcome, OutcomeKind, RunAs, RunError, RunId, ScriptPath, TokenId, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     people::Name,
@@ -28,11 +28,18 @@ const ACTING_TTL: Duration = Duration::from_secs(1);
 const ACTING_MAX: usize = 10_000;
 
 /// Users who may act in runs of a workspace, as was found a moment ago.
-pub(crate) struct UsersActing(Recent<(WorkspaceId, Arc<str>), ()>);
+pub(crate) struct UsersActing {
+    acting: Recent<(WorkspaceId, Arc<str>), ()>,
+    /// What those may who answer for triggers: an identity, and what was asked of it.
+    answering: Recent<(WorkspaceId, Arc<str>, Arc<str>), ()>,
+}
 
 impl Default for UsersActing {
     fn default() -> Self {
-        Self(Recent::new(ACTING_MAX, ACTING_TTL).of_workspaces(|(workspace, _)| *workspace))
+        Self {
+            acting: Recent::new(ACTING_MAX, ACTING_TTL).of_workspaces(|(workspace, _)| *workspace),
+            answering: Recent::new(ACTING_MAX, ACTING_TTL).of_workspaces(|(workspace, ..)| *workspace),
+        }
     }
 }
 
@@ -48,11 +55,13 @@ impl UsersActing {
 
     pub(crate) fn outdate_people(&self, users: &[Name]) {
         let is_one = |who: &str| users.iter().any(|user| who.strip_prefix("u/") == Some(user.as_str()));
-        self.0.outdate(|(_, who), ()| is_one(who));
+        self.acting.outdate(|(_, who), ()| is_one(who));
+        self.answering.outdate(|(_, who, _), ()| is_one(who));
     }
 
     pub(crate) fn outdate_members(&self, workspaces: &[WorkspaceId]) {
-        self.0.outdate(|(workspace, _), ()| workspaces.contains(workspace));
+        self.acting.outdate(|(workspace, _), ()| workspaces.contains(workspace));
+        self.answering.outdate(|(workspace, ..), ()| workspaces.contains(workspace));
     }
 }
 
@@ -74,7 +83,7 @@ impl Dispatch {
 }
 
 impl Inner {
-    async fn may_run_as(&self, principal: &Principal, workspace: WorkspaceId, wanted: &RunAs) -> Result<(), Refusal> {
+    pub(crate) async fn may_run_as(&self, principal: &Principal, workspace: WorkspaceId, wanted: &RunAs) -> Result<(), Refusal> {
         let identity = wanted.identity();
         if !principal.may(workspace, Domain::Identities, Action::Start, Some(&identity)) {
             return Err(Refusal::new(Code::Forbidden, format!("the token lacks the scope identities:start:{identity}")));
@@ -106,6 +115,14 @@ impl Inner {
             self.may_run_as(principal, workspace, wanted).await?;
             return Ok(Acting { run_as, answered_by: Some(Arc::clone(&principal.identity)) });
         }
+        if let Some(trigger) = &terms.trigger
+            && let Some(wanted) = &trigger.options.run_as
+        {
+            // Whoever set the trigger up chose it, and answers for it, whosever request it is.
+            let run_as = wanted.identity();
+            self.owner_must_lend(workspace, &trigger.answered_by, wanted).await?;
+            return Ok(Acting { run_as, answered_by: Some(Arc::clone(&trigger.answered_by)) });
+        }
         let Some(wanted) = &target.run_as else { return Ok(self.acting_as_oneself(principal, terms).await) };
         let accounts = &self.store.service_accounts;
         if accounts.may_use(workspace, wanted, &target.deployed_by).await.map_err(|error| refuse(&error))? {
@@ -122,6 +139,10 @@ impl Inner {
     /// As whoever starts it. Where that is a run, whoever answers for it answers for what it starts, too.
     async fn acting_as_oneself(&self, principal: &Principal, terms: &StartTerms) -> Acting {
         let run_as = Arc::clone(&principal.identity);
+        if principal.token == TokenId::NONE {
+            // A trigger's own run: whoever set it up must be allowed to act when it begins, however long that is after.
+            return Acting { answered_by: Some(Arc::clone(&run_as)), run_as };
+        }
         if run_as.starts_with("u/") {
             return Acting { run_as, answered_by: None };
         }
@@ -143,6 +164,7 @@ impl Inner {
         let identity = run.run_as.parse::<RunAs>().ok()?;
         let accounts = &self.store.service_accounts;
         let may_act = match (&identity, &run.answered_by) {
+            (RunAs::User(_), Some(who)) if **who == *run.run_as => self.user_may_act(run, &identity).await,
             (_, Some(who)) => accounts.may_use(run.workspace, &identity, who).await,
             (RunAs::User(_), None) if self.clock.now() > run.created_at.plus(SOON) => self.user_may_act(run, &identity).await,
             (RunAs::User(_), None) => return None,
@@ -171,7 +193,7 @@ impl Inner {
 
     /// Whether the user as whom a run acts may do so. Of many runs that waited long, few ask.
     async fn user_may_act(&self, run: &NewRun, user: &RunAs) -> Result<bool, StoreError> {
-        let UsersActing(acting) = &self.users_acting;
+        let UsersActing { acting, .. } = &self.users_acting;
         let (key, now) = ((run.workspace, Arc::clone(&run.run_as)), self.clock.now());
         if acting.get(&key, now).is_some() {
             return Ok(true);
@@ -182,6 +204,50 @@ impl Inner {
             acting.put_of(began, key, (), now);
         }
         Ok(may_act)
+    }
+
+    /// Whoever set a trigger up must be allowed to start what it starts, at each start anew.
+    ///
+    /// # Errors
+    /// `forbidden`, which tells nobody who that is; `unavailable`.
+    pub(crate) async fn owner_must_be_allowed(&self, workspace: WorkspaceId, owner: &Arc<str>, path: &ScriptPath) -> Result<(), Refusal> {
+        let asked: Arc<str> = format!("start {path}").into();
+        let look_up = self.identity_may(workspace, owner, (Domain::Runs, Action::Start), path);
+        if self.owner_may((workspace, Arc::clone(owner), asked), look_up).await? {
+            return Ok(());
+        }
+        let detail = format!("whoever set this trigger up may not start runs of {path} any more: somebody who may must save it again");
+        Err(Refusal::new(Code::Forbidden, detail))
+    }
+
+    /// Whoever set a trigger up must be allowed to have runs act as `wanted`.
+    async fn owner_must_lend(&self, workspace: WorkspaceId, owner: &Arc<str>, wanted: &RunAs) -> Result<(), Refusal> {
+        let asked: Arc<str> = format!("as {wanted}").into();
+        let look_up = self.store.service_accounts.may_use(workspace, wanted, owner);
+        if self.owner_may((workspace, Arc::clone(owner), asked), look_up).await? {
+            return Ok(());
+        }
+        let detail = "this trigger has a `run_as` that whoever set it up may not use any more: somebody who may must save it again";
+        Err(Refusal::new(Code::Forbidden, detail))
+    }
+
+    /// What was found a moment ago, else what `look_up` finds: a trigger may start thousands of runs in a second.
+    async fn owner_may(
+        &self,
+        key: (WorkspaceId, Arc<str>, Arc<str>),
+        look_up: impl Future<Output = Result<bool, StoreError>>,
+    ) -> Result<bool, Refusal> {
+        let UsersActing { answering, .. } = &self.users_acting;
+        let now = self.clock.now();
+        if answering.get(&key, now).is_some() {
+            return Ok(true);
+        }
+        let began = answering.moment();
+        let may = look_up.await.map_err(|error| refuse(&error))?;
+        if may {
+            answering.put_of(began, key, (), now);
+        }
+        Ok(may)
     }
 
     /// What a run that acts as a service account starts, the account must allow, too: a grant of its script is not enough. The audit log

@@ -107,6 +107,7 @@ impl Inner {
     /// A workspace changed here, or who may do what in it; the same holds.
     pub(crate) fn tell_members(&self, workspace: WorkspaceId) {
         self.users_acting.outdate_members(&[workspace]);
+        self.triggers_poked(&[workspace]);
         self.tell(|to_tell| add_one(&mut to_tell.members, workspace));
     }
 
@@ -129,7 +130,8 @@ impl Inner {
                 () = self.outbox.poke.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let ToTell { ready, ended, logged, cancelled, revoked, people, members, triggers } = std::mem::take(&mut *self.outbox.to_tell());
+            let ToTell { ready, ended, logged, cancelled, revoked, people, members, triggers } =
+                std::mem::take(&mut *self.outbox.to_tell());
             if !revoked.is_empty() {
                 self.send(Signal::Revoked(revoked)).await;
             }
@@ -191,6 +193,9 @@ impl Inner {
                         Some(Ok(Signal::Beat { of, number })) => self.hearing.hear(of, number),
                         Some(Ok(signal @ (Signal::Revoked(_) | Signal::People(_) | Signal::Members(_)))) => {
                             self.users_acting.hear(&signal);
+                            if let Signal::Members(workspaces) = &signal {
+                                self.triggers_poked(workspaces);
+                            }
                             if let Some(hear) = self.on_outdated.get() {
                                 hear(&signal);
                             }

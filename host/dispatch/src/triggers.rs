@@ -3,10 +3,15 @@
 //! A request costs no query: what takes requests of a workspace is compiled once and kept until something of it changes. Listeners are
 //! held by the [`Supervisor`], and what they deliver goes the same way.
 
+mod batch;
 mod book;
 mod deliver;
 mod keep;
+mod look;
 mod off;
+mod references;
+mod rights;
+mod shared;
 mod supervisor;
 
 use std::{
@@ -52,6 +57,7 @@ pub(crate) struct Armoury {
     book: book::Book,
     /// Poked when triggers changed.
     changed: tokio::sync::Notify,
+    shared: shared::Shared,
 }
 
 /// A trigger that takes requests, with its config as it is used.
@@ -190,7 +196,7 @@ impl Dispatch {
         after: Timestamp,
         limit: usize,
     ) -> Result<Vec<Timestamp>, Refusal> {
-        keep::preview(&self.inner, workspace, draft, (after, limit)).await
+        keep::preview(&self.inner, workspace, draft, (after, limit))
     }
 
     /// # Errors
@@ -253,7 +259,7 @@ impl Inner {
     /// Here or on another node.
     pub(crate) fn triggers_changed(&self, workspaces: &[WorkspaceId]) {
         self.armoury.book.outdate(workspaces);
-        self.armoury.changed.notify_one();
+        self.triggers_poked(workspaces);
     }
 }
 

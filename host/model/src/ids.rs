@@ -80,6 +80,10 @@ id! {
     /// One API token.
     TokenId
 }
+impl TokenId {
+    /// Of whoever shows none: a trigger that starts runs of its own.
+    pub const NONE: Self = Self(Uuid::nil());
+}
 id! {
     /// One life of one node that listens to others.
     ListenerId

@@ -276,7 +276,7 @@ pub fn check_tag(tag: &str) -> Result<(), String> {
     if sane { Ok(()) } else { Err(format!("a tag has 1 to {TAG_CHARACTERS_MAX} letters, digits, `-`, `_` or `.`")) }
 }
 
-fn key_name(path: &str, what: &str, pointer: &str, value: &Value) -> String {
+pub(crate) fn key_name(path: &str, what: &str, pointer: &str, value: &Value) -> String {
     let text = value.to_string();
     let value = if text.len() > KEY_VALUE_BYTES_MAX { crate::Digest::of(text.as_bytes()).to_string() } else { text };
     format!("{what} {path} {pointer} {value}")

@@ -23,7 +23,7 @@ pub use inbox::{Answered, Ask, Cursor, Delivery, Host, Inbox, Receipt, Shutdown}
 pub use kind::{Config, ConfigError, Kind, KindInfo, Kinds, ListenError, ResourceKind};
 pub use listener::{DynListener, Listener, Listening, Ready};
 pub use network::{Network, Nowhere, Unreachable};
-pub use options::{Alert, Batch, Dedup, Filter, Mode, TriggerOptions};
+pub use options::{Alert, Batch, Dedup, Filter, KEY_BYTES_MAX, Mode, TriggerOptions, short_key};
 pub use pattern::{EndpointKey, Found, InvalidPattern, Pattern, Table};
 pub use publisher::{DynPublisher, Message, PublishError, Published, Publisher, Publishing, publisher};
 pub use status::{SeatState, SeatStatus};

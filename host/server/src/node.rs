@@ -24,7 +24,8 @@ use crate::{
     credentials::StoredCredentials,
     kept::Kept,
     ports::{
-        CountedTraffic, ObjectRoom, SeenOutput, StoredFiles, StoredGrants, StoredResources, StoredState, StoredVariables, StoredVersions,
+        CountedTraffic, KeptFiles, ObjectRoom, SeenOutput, StoredFiles, StoredGrants, StoredResources, StoredState, StoredVariables,
+        StoredVersions,
     },
 };
 
@@ -139,6 +140,7 @@ impl Node {
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), executor, Arc::clone(&clock), &live);
         dispatch.reach_by(outbound.brokers());
+        dispatch.arm(sandmill_triggers::kinds(), Arc::new(KeptFiles(kept_blobs.clone())));
         let service = dispatch.service();
         let kept =
             Arc::new(Kept { sqlite: options.data.join(SQLITE), blobs: kept_blobs, dispatch: dispatch.clone(), runner: runner.clone() });

@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use sandmill_capabilities::{
     GrantsPort, OutputPort, ResourcesPort, StateError, StatePort, StateScope, Variable, VariablesPort,
-    blob::{Blobs, RoomPort},
+    blob::{Blobs, RoomPort, Unkept},
     http::{ApiAccess, ApiPort, TrafficPort},
     resources::{ResourceView, Revealed},
     sql::{FilesPort, Sizes},
 };
-use sandmill_dispatch::LiveRuns;
+use sandmill_dispatch::{Files, LiveRuns};
 use sandmill_model::{
-    BoxFuture, Clock, Digest, Grant, JsonText, Opening, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, grants::PathPattern,
-    recent::Recent, version::Version,
+    BoxFuture, Clock, Code, Digest, Grant, JsonText, Opening, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, code::Refusal,
+    grants::PathPattern, recent::Recent, trigger::File, version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -168,6 +168,23 @@ impl FilesPort for StoredFiles {
 
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<bool, String>> {
         Box::pin(async move { self.store.resources.open_database(opening).await.map_err(|error| at_present(&error)) })
+    }
+}
+
+/// Files that came with events, among the objects of their workspaces.
+pub(crate) struct KeptFiles(pub(crate) Blobs);
+
+impl Files for KeptFiles {
+    fn keep(&self, workspace: WorkspaceId, file: File) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let File { key, content_type, data } = file;
+            let content_type = (!content_type.is_empty()).then_some(content_type);
+            self.0.keep(workspace, &key, content_type, data).await.map_err(|unkept| match unkept {
+                Unkept::Invalid(text) => Refusal::new(Code::BadRequest, text),
+                Unkept::TooLarge(text) => Refusal::new(Code::QuotaExceeded, text),
+                Unkept::Unavailable(text) => Refusal::new(Code::Unavailable, text),
+            })
+        })
     }
 }
 

@@ -79,6 +79,8 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         }
     });
     let service = tasks.spawn(node.service.run(stop_service.clone()));
+    // Listeners end while connections drain; what they have in flight becomes durable as long as dispatch works.
+    let supervisor = tasks.spawn(node.dispatch.supervisor().run(shutdown.clone()));
     let objects = Arc::clone(&node.kept);
     let removal = removal::Service::new(node.store.clone(), Arc::clone(&node.clock), Arc::clone(&name), node.kept);
     let removal = tasks.spawn(removal.run(shutdown.clone()));
@@ -106,6 +108,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
         () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
     }
     tracing::info!("shutting down");
+    supervisor.await.context("the listeners of triggers ended badly")?;
     stop_service.cancel();
     service.await.context("dispatch ended badly")?;
     // Runs that were under way may have called the API until now.

@@ -131,4 +131,9 @@ pub trait Workspaces: Send + Sync + 'static {
 
     /// Archives it, makes it active again, or begins to delete it: there is no way back from that. None if it is gone or being deleted.
     fn change_status(&self, id: WorkspaceId, status: Status, now: Timestamp) -> BoxFuture<'_, Result<Option<Workspace>, StoreError>>;
+
+    /// The workspace with this id, also one that is being deleted.
+    fn by_id(&self, id: WorkspaceId) -> BoxFuture<'_, Result<Option<Workspace>, StoreError>> {
+        Box::pin(async move { Ok(self.list().await?.into_iter().find(|workspace| workspace.id == id)) })
+    }
 }

@@ -99,6 +99,30 @@ pub struct Blobs {
     rooms: Option<Arc<Rooms>>,
 }
 
+/// Why the host could not keep an object; the text is for whoever sent it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unkept {
+    /// Nothing can be kept so.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is more than may be kept.
+    #[error("{0}")]
+    TooLarge(String),
+    /// It may help to try again.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Error> for Unkept {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Denied(text) | Error::Invalid(text) => Self::Invalid(text),
+            Error::TooLarge(text) => Self::TooLarge(text),
+            Error::Unavailable(text) => Self::Unavailable(text),
+        }
+    }
+}
+
 /// An object that is being written.
 pub(super) struct Writing {
     /// Some until it has ended.
@@ -135,6 +159,20 @@ impl Blobs {
     #[must_use]
     pub fn within(self, port: Arc<dyn RoomPort>) -> Self {
         Self { rooms: Some(Arc::new(Rooms::new(port))), ..self }
+    }
+
+    /// Keeps a whole object for the host, e.g. a file that came with an event. The key is as one of a script's; a media type that is none is left
+    /// out.
+    ///
+    /// # Errors
+    /// Why it is not kept.
+    pub async fn keep(&self, workspace: WorkspaceId, key: &str, content_type: Option<String>, data: Bytes) -> Result<(), Unkept> {
+        super::check(key)?;
+        let content_type = content_type.filter(|text| super::is_media_type(text));
+        let mut writing = self.put(workspace, key, content_type).await?;
+        writing.write(data).await?;
+        self.finish(workspace, key, writing).await?;
+        Ok(())
     }
 
     /// Waits until what was given up is removed, and what is being added up is known.

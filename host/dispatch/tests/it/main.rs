@@ -14,3 +14,4 @@ mod lanes;
 mod queue;
 mod run_as;
 mod sharing;
+mod triggers;

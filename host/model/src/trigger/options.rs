@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    digest::Digest,
     path::ScriptPath,
-    policy::{PRIORITY_MAX, Retry, check_tag},
+    policy::{PRIORITY_MAX, Policy, Retry, check_tag, key_name},
     predicate::{Predicate, check_pointer},
     rate::RateLimit,
     run_as::RunAs,
@@ -26,6 +27,8 @@ const BATCH_WAIT_MAX: Duration = Duration::from_secs(60);
 const DEDUP_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Listeners of one trigger.
 pub const LISTENERS_MAX: u32 = 16;
+/// Bytes of a dedup or ordering key of an event; a longer one is taken by its digest.
+pub const KEY_BYTES_MAX: usize = 512;
 /// Time after which an alert may go out.
 const ALERT_AFTER_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -183,6 +186,18 @@ pub struct TriggerOptions {
     pub listeners: Option<u32>,
 }
 
+/// What is at a pointer, as JSON, so that `"1"` is not `1`; what is long by its digest. Nothing and null are nothing.
+fn text_at(event: &Value, pointer: &str) -> Option<String> {
+    let found = event.pointer(pointer).filter(|value| !value.is_null())?;
+    Some(short_key(found.to_string()))
+}
+
+/// A key as it is stored: one that is long, or that not every database can hold, by its digest.
+#[must_use]
+pub fn short_key(text: String) -> String {
+    if text.len() > KEY_BYTES_MAX || text.contains('\0') { Digest::of(text.as_bytes()).to_string() } else { text }
+}
+
 fn within(name: &str, value_ms: u64, least_ms: u64, most: Duration) -> Result<(), String> {
     if value_ms < least_ms || Duration::from_millis(value_ms) > most {
         return Err(format!("{name} is from {least_ms} to {}", most.as_millis()));
@@ -209,6 +224,46 @@ impl TriggerOptions {
             || self.ordering_key.is_some()
             || self.rate.iter().any(|rate| rate.key.is_some())
             || self.dedup.as_ref().is_some_and(|dedup| dedup.key.is_some())
+    }
+
+    /// Whether runs are dispatched otherwise than their script's manifest says.
+    #[must_use]
+    pub fn amends(&self) -> bool {
+        self.priority.is_some() || self.tag.is_some() || self.retry.is_some() || self.error_handler.is_some() || !self.rate.is_empty()
+    }
+
+    /// Puts what is said here in the place of what the manifest says. Rates come beside those of the script, which holds its own for all who
+    /// start it. `trigger` names it in keys, and `event` is what `preprocessor(event)` would get, null where nobody reads it.
+    pub fn amend(&self, policy: &mut Policy, trigger: &str, event: &Value) {
+        policy.priority = self.priority.unwrap_or(policy.priority);
+        if let Some(tag) = &self.tag {
+            policy.tag = tag.as_str().into();
+        }
+        policy.retry = self.retry.clone().or(policy.retry.take());
+        policy.error_handler = self.error_handler.clone().or(policy.error_handler.take());
+        for (index, rate) in self.rate.iter().enumerate() {
+            let name = match &rate.key {
+                None => format!("rate trigger {trigger}"),
+                Some(pointer) => {
+                    key_name(&format!("trigger {trigger}"), "rate", pointer, event.pointer(pointer).unwrap_or(&Value::Null))
+                }
+            };
+            // Rates with the same key count apart: ten in a second and a hundred in a minute.
+            let before = self.rate[..index].iter().filter(|other| other.key == rate.key).count();
+            policy.rates.push(rate.named(if before == 0 { name } else { format!("{name} #{before}") }));
+        }
+    }
+
+    /// The dedup key that `event` has by these options; none: it is no repetition. Null is nothing: else all events that lack it were one.
+    #[must_use]
+    pub fn dedup_key(&self, event: &Value) -> Option<String> {
+        self.dedup.as_ref()?.key.as_ref().and_then(|pointer| text_at(event, pointer))
+    }
+
+    /// The ordering key that `event` has by these options.
+    #[must_use]
+    pub fn ordering_key_of(&self, event: &Value) -> Option<String> {
+        self.ordering_key.as_ref().and_then(|pointer| text_at(event, pointer))
     }
 
     /// # Errors
@@ -306,6 +361,43 @@ mod tests {
             assert_eq!(filter.fits(&event), fits, "{event}");
         }
         assert!(Filter::default().fits(&json!(null)));
+    }
+
+    #[test]
+    fn a_trigger_goes_before_the_manifest_and_keeps_its_rates() {
+        let options = options(json!({
+            "priority": 7, "tag": "gpu", "retry": {"attempts": 2}, "error_handler": "f/a/handler",
+            "rate": [{"limit": 1, "per_ms": 10}, {"limit": 9, "per_ms": 1000}, {"limit": 1, "per_ms": 10, "key": "/body/id"}],
+        }));
+        let own = crate::rate::Rate { name: "rate f/a/b".to_owned(), interval_us: 1, burst: 1 };
+        let mut policy = Policy { priority: 3, rates: vec![own], error_handler: Some("f/a/other".parse().unwrap()), ..Policy::default() };
+        assert!(options.amends() && !TriggerOptions::default().amends());
+        options.amend(&mut policy, "test f/a/t", &json!({"body": {"id": "x"}}));
+        assert_eq!((policy.priority, &*policy.tag, policy.retry.as_ref().map(|retry| retry.attempts)), (7, "gpu", Some(2)));
+        assert_eq!(policy.error_handler, Some("f/a/handler".parse().unwrap()));
+        let names: Vec<&str> = policy.rates.iter().map(|rate| rate.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["rate f/a/b", "rate trigger test f/a/t", "rate trigger test f/a/t #1", "rate trigger test f/a/t /body/id \"x\""]
+        );
+        let before = policy.clone();
+        TriggerOptions::default().amend(&mut policy, "test f/a/t", &Value::Null);
+        assert_eq!(policy, before, "what is not said stays");
+    }
+
+    #[test]
+    fn keys_are_of_what_is_there() {
+        let options = options(json!({"dedup": {"key": "/body/id"}, "ordering_key": "/body/of"}));
+        let keys = |body: Value| {
+            let event = json!({ "body": body });
+            (options.dedup_key(&event), options.ordering_key_of(&event))
+        };
+        assert_eq!(keys(json!({"id": "1", "of": 1})), (Some("\"1\"".to_owned()), Some("1".to_owned())));
+        assert_eq!(keys(json!({"id": null})), (None, None), "null is nothing, or all events without it were one");
+        let (long, _) = keys(json!({"id": "x".repeat(10_000)}));
+        assert!(long.is_some_and(|key| key.len() <= KEY_BYTES_MAX));
+        assert_eq!(TriggerOptions::default().dedup_key(&json!({"body": {"id": 1}})), None);
+        assert_ne!(short_key("a\0".to_owned()), "a\0");
     }
 
     #[test]

@@ -75,6 +75,15 @@ impl Workspaces for Sql {
     fn change_status(&self, id: WorkspaceId, status: Status, now: Timestamp) -> BoxFuture<'_, Result<Option<Workspace>, StoreError>> {
         Box::pin(self.db.write((id, status, now), |(id, status, now), conn| Box::pin(change_status(*id, *status, *now, conn))))
     }
+
+    fn by_id(&self, id: WorkspaceId) -> BoxFuture<'_, Result<Option<Workspace>, StoreError>> {
+        Box::pin(self.db.read(id, |id, mut conn| {
+            Box::pin(async move {
+                let row = conn.row(concat!(select_workspace!(), "WHERE workspaces.id = $1"), values![*id]).await?;
+                row.as_ref().map(read).transpose()
+            })
+        }))
+    }
 }
 
 async fn ensure(new: &NewWorkspace, mut conn: Conn<'_>) -> Result<Workspace, StoreError> {

@@ -22,6 +22,8 @@ async fn ensure_keeps_the_first(database: Database) {
     let made = store.workspaces.ensure(id, "défaut", now).await.unwrap();
     assert_eq!((made.id, &*made.name, made.created_at), (id, "défaut", now));
     assert_eq!(store.workspaces.ensure(workspace(), "défaut", tick()).await.unwrap(), made);
+    assert_eq!(store.workspaces.by_id(id).await.unwrap().as_ref(), Some(&made));
+    assert_eq!(store.workspaces.by_id(workspace()).await.unwrap(), None);
     assert_eq!(store.workspaces.by_name("défaut").await.unwrap(), Some(made));
     for absent in ["default", "", "a\0b", "DÉFAUT"] {
         assert_eq!(store.workspaces.by_name(absent).await.unwrap(), None, "{absent:?}");
