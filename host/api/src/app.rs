@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sandmill_dispatch::Dispatch;
+use sandmill_dispatch::{Dispatch, Flights};
 use sandmill_model::{
     Clock, Digest, TokenId, WorkspaceId,
     auth::{SharedScopes, TokenHash},
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     ApiOptions, ApiState, Denials, Downloads, Endings,
     audit::Allowance,
-    auth::{Flights, Found, Memory},
+    auth::{Found, Memory},
     counts::{Counts, Pace},
     openapi::openapi,
     passwords::Passwords,

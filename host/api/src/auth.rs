@@ -2,7 +2,6 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-mod flights;
 mod memory;
 pub(crate) mod runs;
 
@@ -24,10 +23,7 @@ use sandmill_store::{
 use tokio::sync::SemaphorePermit;
 
 use self::memory::{LookUp, Remembered};
-pub(crate) use self::{
-    flights::Flights,
-    memory::{BELIEVED, Memory},
-};
+pub(crate) use self::memory::{BELIEVED, Memory};
 use crate::{
     ClientAddress,
     app::App,

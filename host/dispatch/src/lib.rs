@@ -15,6 +15,7 @@ mod due;
 mod fair;
 mod families;
 mod fast_lane;
+mod flights;
 mod follow;
 mod followers;
 mod handler;
@@ -60,13 +61,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
 pub use children::ChildOf;
+pub use flights::Flights;
 pub use follow::{Followed, Follower, Place};
 pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
 pub use triggers::{
-    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL, TriggerStatus,
+    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
+    TriggerStatus, VOUCH_MAX, Vouched,
 };
 
 /// How long a claimed run stays ours without a sign of life.

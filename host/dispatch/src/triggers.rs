@@ -6,7 +6,9 @@
 mod book;
 mod deliver;
 mod keep;
+mod references;
 mod supervisor;
+mod vouch;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -24,6 +26,7 @@ use sandmill_store::{triggers::Trigger, workspaces::Workspace};
 use crate::{Accepted, Dispatch, Inner, StartRequest};
 
 pub use supervisor::Supervisor;
+pub use vouch::{VOUCH_MAX, Vouched};
 
 /// How long what was looked up of triggers is believed; a change on this node is seen at once, one on another as soon as it is told.
 pub const TRIGGERS_TTL: Duration = Duration::from_secs(1);
