@@ -21,7 +21,7 @@ use http::{header, request::Parts};
 use sandmill_dispatch::{Admitted, Armed, StartRequest, StartTerms};
 use sandmill_model::{
     Input, RequestId,
-    trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply},
+    trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply, Verbatim},
     version::Selector,
 };
 
@@ -87,6 +87,9 @@ impl Mount {
         let (caller, door) = self.let_in(who, &aim, &access, &mut parts).await?;
         let bytes_max = aim.body_bytes_max(app.options.body_bytes_max);
         let (body, room) = body::read_of(app, &parts, body, bytes_max, Whose::Workspace(caller.workspace.id)).await?;
+        if may_be_read(&parts) && app.dispatch.reads_http(caller.workspace.id, &aim.target, aim.selector).await? {
+            parts.extensions.insert(Verbatim);
+        }
         let now = app.clock.now();
         let Aim { target, selector, reply, configured, armed, route, params } = aim;
         let incoming = Incoming {
@@ -137,6 +140,11 @@ impl Mount {
         let by = caller.is_known().then(|| Arc::clone(&caller.principal));
         Ok(self.app.dispatch.admit(&caller.workspace, armed, event, by).await?)
     }
+}
+
+/// Whether a kind may make something else of the body. What is sent most it leaves as it is.
+fn may_be_read(parts: &Parts) -> bool {
+    parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced != "application/json")
 }
 
 /// What a caller names goes before what the trigger says.

@@ -7,12 +7,13 @@ use std::{
 
 use sandmill_model::{
     Limits, ScriptPath, Timestamp, WorkspaceId,
+    code::Refusal,
     recent::who_gives_up,
     version::{Selector, Target},
 };
 use sandmill_store::{StoreError, scripts::Scripts};
 
-use crate::{TARGET_TTL, TARGETS_MAX};
+use crate::{Dispatch, TARGET_TTL, TARGETS_MAX, refuse};
 
 type Key = (WorkspaceId, ScriptPath, Selector);
 
@@ -67,6 +68,7 @@ impl Targets {
             dispatch: Arc::new(version.manifest.dispatch),
             labels: Arc::new(version.manifest.labels),
             takes_events: version.program.takes_events(),
+            reads_http: version.program.reads_http(),
             run_as: version.manifest.run_as,
             deployed_by: deployment.created_by,
         };
@@ -82,6 +84,19 @@ impl Targets {
         let mut known = self.known();
         known.generation += 1;
         known.targets.retain(|(owner, known_path, _), _| *owner != workspace || known_path != path);
+    }
+}
+
+impl Dispatch {
+    /// Whether what is at a path reads requests itself: then what was sent passes to it as it is. False if nothing is there.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn reads_http(&self, workspace: WorkspaceId, path: &ScriptPath, selector: Selector) -> Result<bool, Refusal> {
+        let inner = &self.inner;
+        let key = (workspace, path.clone(), selector);
+        let found = inner.targets.find(inner.store.scripts.as_ref(), key, inner.clock.now()).await.map_err(|error| refuse(&error))?;
+        Ok(found.is_some_and(|target| target.reads_http))
     }
 }
 
@@ -104,6 +119,7 @@ mod tests {
             dispatch: Arc::default(),
             labels: Arc::default(),
             takes_events: false,
+            reads_http: false,
             run_as: None,
             deployed_by: "u/test".into(),
         };
