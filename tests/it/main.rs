@@ -53,4 +53,5 @@ mod tokens;
 mod torture;
 mod tour;
 mod upgrade;
+mod webhooks;
 mod workspaces;

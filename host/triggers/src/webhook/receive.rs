@@ -38,12 +38,13 @@ pub(super) fn receive(ready: &Ready, incoming: Incoming, kind: &'static str) -> 
     let passes = ready.raw_body || parts.extensions.get::<Verbatim>().is_some();
     let mut event = NewEvent { dedup_key: key, ..NewEvent::new(told, Bytes::new()) };
     let mut is_data = false;
-    if let Some(found) = cloud_event::of(&parts.headers, &body)? {
+    let found = if passes { None } else { cloud_event::of(&parts.headers, &body)? };
+    if let Some(found) = found {
         event.metadata = metadata::plus(&event.metadata, "cloudevent", &found.attributes)?;
         // Whoever repeats it by another key means another request.
         event.dedup_key = event.dedup_key.or(Some(found.key));
         event.occurred_at = found.occurred_at;
-        if let Some(data) = found.data.filter(|_| !passes) {
+        if let Some(data) = found.data {
             (body, is_data) = (data, true);
         }
     }
