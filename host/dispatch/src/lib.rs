@@ -37,6 +37,7 @@ mod run_as;
 mod service;
 mod signals;
 mod targets;
+mod telling;
 pub mod trace;
 mod triggers;
 mod waiters;
@@ -54,6 +55,7 @@ use sandmill_model::{
     auth::Principal,
     code::{Code, Refusal},
     people::Name,
+    telling::Telling,
     version::Selector,
 };
 use sandmill_store::{Store, StoreError, nodes::Node, signals::Signal, triggers::Trigger, workspaces::Workspace};
@@ -67,6 +69,7 @@ pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
+pub use telling::Heard;
 pub use triggers::{
     Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
     TriggerStatus, VOUCH_MAX, Vouched,
@@ -367,6 +370,12 @@ impl LiveRuns {
     /// A script reported progress. Kept only while the run executes here.
     pub fn report(&self, run: RunId, percent: f64, text: &str) {
         self.runs.report(run, percent, text);
+    }
+
+    /// Where a run that answers HTTP itself tells it, if somebody waits for it here. Once.
+    #[must_use]
+    pub fn telling(&self, run: RunId) -> Option<Telling> {
+        self.runs.telling(run)
     }
 }
 

@@ -48,6 +48,13 @@ impl Targets {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether what is at a path reads requests itself; none: it was not looked up a moment ago.
+    fn knows(&self, key: &Key, now: Timestamp) -> Option<bool> {
+        let known = self.known();
+        let (target, since) = known.targets.get(key)?;
+        (now.since(*since) < TARGET_TTL).then_some(target.reads_http)
+    }
+
     /// The target of a path; none if nothing is deployed there.
     pub(crate) async fn find(&self, scripts: &dyn Scripts, key: Key, now: Timestamp) -> Result<Option<Target>, StoreError> {
         let generation = {
@@ -94,8 +101,11 @@ impl Dispatch {
     /// `unavailable`.
     pub async fn reads_http(&self, workspace: WorkspaceId, path: &ScriptPath, selector: Selector) -> Result<bool, Refusal> {
         let inner = &self.inner;
-        let key = (workspace, path.clone(), selector);
-        let found = inner.targets.find(inner.store.scripts.as_ref(), key, inner.clock.now()).await.map_err(|error| refuse(&error))?;
+        let (key, now) = ((workspace, path.clone(), selector), inner.clock.now());
+        if let Some(known) = inner.targets.knows(&key, now) {
+            return Ok(known);
+        }
+        let found = inner.targets.find(inner.store.scripts.as_ref(), key, now).await.map_err(|error| refuse(&error))?;
         Ok(found.is_some_and(|target| target.reads_http))
     }
 }

@@ -13,7 +13,7 @@ use sandmill_capabilities::{
 use sandmill_dispatch::LiveRuns;
 use sandmill_model::{
     BoxFuture, Clock, Digest, Grant, JsonText, Opening, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, grants::PathPattern,
-    recent::Recent, version::Version,
+    recent::Recent, telling::Telling, version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -89,6 +89,10 @@ pub(crate) struct SeenOutput(pub(crate) LiveRuns);
 impl OutputPort for SeenOutput {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.0.report(run, percent, text);
+    }
+
+    fn telling(&self, run: RunId) -> Option<Telling> {
+        self.0.telling(run)
     }
 }
 

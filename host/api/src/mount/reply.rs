@@ -1,6 +1,6 @@
 //! What whoever asked is told: a receipt, the result, what happens in the run.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -8,9 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use sandmill_dispatch::{Accepted, Admitted, Armed, StartRequest, Waited};
+use sandmill_dispatch::{Accepted, Admitted, Armed, Heard, StartRequest, Waited};
 use sandmill_model::{
     Code, JsonText, LogPosition, Outcome, Output, RunId, RunStatus, ScriptPath,
+    telling::ResponseHead,
     trigger::{Configured, Mode, Reply},
 };
 use serde_json::json;
@@ -88,18 +89,56 @@ impl Mount {
         let path = request.path.clone();
         let most = self.app.options.wait_limit;
         let wait_limit = asked.wait_max.map_or(most, |own| own.min(most));
-        let (accepted, outcome) = match self.app.dispatch.run(request, wait_limit).await? {
-            Waited::Ended { run, is_repetition, outcome } => (Accepted { run, is_repetition }, outcome),
-            Waited::StillRunning(accepted) => {
-                observe::note_run(accepted.run);
-                return Ok(answers::of(accepted, answers::not_ended(&caller.workspace.name, accepted.run, RunStatus::Running)));
-            }
-        };
-        observe::note_run(accepted.run);
-        let told = Told { caller, path: &path, run: accepted.run, configured: asked.configured };
-        let response = told.tell(&outcome).unwrap_or_else(IntoResponse::into_response);
-        Ok(answers::of(accepted, response))
+        // Where it is not in memory, the start of the run would have looked it up.
+        if self.app.dispatch.reads_http(caller.workspace.id, &path, request.selector).await? {
+            return Box::pin(self.hear(caller, request, (wait_limit, asked.configured))).await;
+        }
+        let waited = self.app.dispatch.run(request, wait_limit).await?;
+        Ok(self::waited(waited, caller, &path, asked.configured))
     }
+
+    /// The answer of a script that answers HTTP itself, as it comes.
+    async fn hear(
+        &self,
+        caller: &Caller,
+        request: StartRequest,
+        (wait_limit, configured): (Duration, &dyn Configured),
+    ) -> Result<Response, Problem> {
+        let path = request.path.clone();
+        let (head, told) = match self.app.dispatch.run_told(request, wait_limit).await? {
+            Heard::Waited(waited) => return Ok(self::waited(waited, caller, &path, configured)),
+            Heard::Begun(head, told) => (head, told),
+        };
+        observe::note_run(head.run);
+        // Its head is what it would be of the whole.
+        let answer = configured.answer(&Output::Json(described(&head))).map_err(|refusal| answers::unanswerable(refusal, head.run))?;
+        let is_empty = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let mut response = answer.map(|_| if is_empty { Body::empty() } else { Body::from_stream(told) });
+        answers::name_run(response.headers_mut(), head.run);
+        Ok(response)
+    }
+}
+
+/// As scripts describe a response, without its body.
+fn described(head: &ResponseHead) -> JsonText {
+    let mut headers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, value) in &head.headers {
+        headers.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    JsonText::trusted(json!({"$http": {"status": head.status.as_u16(), "headers": headers}}).to_string())
+}
+
+fn waited(waited: Waited, caller: &Caller, path: &ScriptPath, configured: &dyn Configured) -> Response {
+    let (accepted, outcome) = match waited {
+        Waited::Ended { run, is_repetition, outcome } => (Accepted { run, is_repetition }, outcome),
+        Waited::StillRunning(accepted) => {
+            observe::note_run(accepted.run);
+            return answers::of(accepted, answers::not_ended(&caller.workspace.name, accepted.run, RunStatus::Running));
+        }
+    };
+    observe::note_run(accepted.run);
+    let told = Told { caller, path, run: accepted.run, configured };
+    answers::of(accepted, told.tell(&outcome).unwrap_or_else(IntoResponse::into_response))
 }
 
 /// Of whom and to whom an outcome is told.
