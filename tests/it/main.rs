@@ -57,4 +57,5 @@ mod tour;
 mod trigger_files;
 mod triggers;
 mod upgrade;
+mod webhooks;
 mod workspaces;

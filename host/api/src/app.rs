@@ -4,9 +4,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sandmill_dispatch::Dispatch;
+use sandmill_dispatch::{Dispatch, Flights};
 use sandmill_model::{
-    Clock, Digest, TokenId, WorkspaceId,
+    Clock, Digest, TokenId, TriggerId, WorkspaceId,
     auth::{SharedScopes, TokenHash},
     build::Builder,
     people::Name,
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::{
     ApiOptions, ApiState, Denials, Downloads, Endings,
     audit::Allowance,
-    auth::{Flights, Found, Memory},
+    auth::{Found, Memory},
     counts::{Counts, Pace},
     openapi::openapi,
     passwords::Passwords,
@@ -51,10 +51,17 @@ const OF_ADDRESS: Pace = Pace { at_once: 100, interval: Duration::from_secs(5) }
 /// Tokens and sessions of one address that are not valid. Nobody guesses 260 bits: what this keeps small is what a flood of wrong ones
 /// costs the database.
 const OF_TOKENS: Pace = Pace { at_once: 100, interval: Duration::from_secs(1) };
+/// Requests of one network that one stored trigger does not let in. What it asks for may be short enough to be guessed.
+const OF_STRANGERS: Pace = Pace { at_once: 100, interval: Duration::from_secs(1) };
+/// How long a network is known from which a trigger let somebody in: what others send from there does not shut it out.
+const KNOWN_SENDERS: Duration = Duration::from_secs(24 * 3600);
 /// Look-ups at once of tokens and sessions that were not valid a moment ago: others stand in line.
 const GUESSES_AT_ONCE_MAX: usize = 64;
 /// After a silence an address may send as many requests at once as in this time.
 const BURST_S: u32 = 2;
+
+/// Whoever sends requests from a network to a stored trigger.
+pub(crate) type Sender = (WorkspaceId, TriggerId, IpAddr);
 
 /// An identity in a workspace.
 pub(crate) type Within = (WorkspaceId, Arc<str>);
@@ -74,6 +81,10 @@ pub(crate) struct App {
     pub(crate) unknown_tokens: Recent<TokenHash, ()>,
     /// Tokens and sessions that are not valid, by network.
     pub(crate) failures: Counts<IpAddr>,
+    /// Requests that triggers did not let in by themselves.
+    pub(crate) strangers: Counts<Sender>,
+    /// Those whom they have let in.
+    pub(crate) known_senders: Recent<Sender, ()>,
     pub(crate) guesses: Semaphore,
     pub(crate) token_look_ups: Flights<TokenHash, Result<Option<Found>, Problem>>,
     pub(crate) session_look_ups: Flights<TokenHash, Result<Option<Arc<Person>>, Problem>>,
@@ -131,6 +142,8 @@ impl App {
             tokens: Memory::default(),
             unknown_tokens: Recent::new(UNKNOWN_TOKENS_MAX, BELIEVED),
             failures: Counts::new(OF_TOKENS, COUNTED_MAX),
+            strangers: Counts::new(OF_STRANGERS, COUNTED_MAX),
+            known_senders: Recent::new(COUNTED_MAX, KNOWN_SENDERS).of_workspaces(|(workspace, ..): &Sender| *workspace),
             guesses: Semaphore::new(GUESSES_AT_ONCE_MAX),
             token_look_ups: Flights::default(),
             session_look_ups: Flights::default(),

@@ -2,7 +2,6 @@
 //!
 //! A workspace that is not there and one that the token does not belong to are answered alike.
 
-mod flights;
 mod memory;
 pub(crate) mod runs;
 
@@ -23,11 +22,8 @@ use sandmill_store::{
 };
 use tokio::sync::SemaphorePermit;
 
+pub(crate) use self::memory::{BELIEVED, Memory};
 use self::memory::{LookUp, Remembered};
-pub(crate) use self::{
-    flights::Flights,
-    memory::{BELIEVED, Memory},
-};
 use crate::{
     ClientAddress,
     app::App,
@@ -139,6 +135,7 @@ impl App {
             Shown::Token(hash) => self.is_valid(*hash, believed).await,
             Shown::Run(token) => self.is_same_run(token, &caller.principal, believed).await,
             Shown::Session(person) => self.is_same(person, &caller.principal, &caller.workspace, believed).await,
+            Shown::Nothing => true,
         }
     }
 
@@ -146,8 +143,8 @@ impl App {
     pub(crate) async fn is_as_before_outside(&self, Authenticated(principal, shown): &Authenticated, believed: Duration) -> bool {
         match shown {
             Shown::Token(hash) => self.is_valid(*hash, believed).await,
-            // Runs come to their workspace alone.
-            Shown::Run(_) => false,
+            // Runs come to their workspace alone, and so do those who are let in there without being known.
+            Shown::Run(_) | Shown::Nothing => false,
             Shown::Session(person) => self.is_same_outside(person, principal, believed).await,
         }
     }
@@ -262,8 +259,8 @@ impl App {
         Ok(found)
     }
 
-    /// The workspace called `name`, if `principal` belongs to it.
-    pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
+    /// The workspace called `name`, whoever asks.
+    pub(crate) async fn workspace_called(&self, name: &str) -> Result<Option<Workspace>, Problem> {
         let now = self.clock.now();
         let believed = self.dispatch.believed(BELIEVED);
         let found = match self.workspaces.get_within(name, now, believed) {
@@ -272,14 +269,16 @@ impl App {
             None if self.unknown_workspaces.get_within(name, now, believed).is_some() => None,
             None => self.look_for_workspace(name, now, believed).await?,
         };
-        found
-            .filter(|workspace| workspace.status != Status::Deleting)
-            .filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id))
-            .ok_or_else(|| {
-                let problem = no_workspace();
-                // Whether it is there or not: who has a token of a workspace has no business in any other.
-                if principal.workspace.is_some() { problem.denied() } else { problem }
-            })
+        Ok(found.filter(|workspace| workspace.status != Status::Deleting))
+    }
+
+    /// The same, if `principal` belongs to it.
+    pub(crate) async fn workspace(&self, name: &str, principal: &Principal) -> Result<Workspace, Problem> {
+        self.workspace_called(name).await?.filter(|workspace| principal.workspace.is_none_or(|own| own == workspace.id)).ok_or_else(|| {
+            let problem = no_workspace();
+            // Whether it is there or not: who has a token of a workspace has no business in any other.
+            if principal.workspace.is_some() { problem.denied() } else { problem }
+        })
     }
 }
 
@@ -295,6 +294,8 @@ pub(crate) enum Shown {
     Session(Arc<Person>),
     /// The token of a run, as long as it lasts.
     Run(Arc<str>),
+    /// An endpoint has let them in by itself, and they may do nothing else.
+    Nothing,
 }
 
 impl Shown {
@@ -302,7 +303,7 @@ impl Shown {
     pub(crate) fn maker(&self, principal: &Principal) -> Option<TokenId> {
         match self {
             Self::Token(_) => Some(principal.token),
-            Self::Session(_) | Self::Run(_) => None,
+            Self::Session(_) | Self::Run(_) | Self::Nothing => None,
         }
     }
 }
@@ -411,7 +412,13 @@ impl Caller {
             Shown::Token(_) => "the token is no longer valid",
             Shown::Run(_) => "the run has ended, or may not what it might",
             Shown::Session(_) => "the session is over, or its user may not what they might",
+            Shown::Nothing => "nobody is known",
         }))
+    }
+
+    /// False for those whom an endpoint let in by itself.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.shown, Shown::Nothing)
     }
 
     pub(crate) fn may(&self, domain: Domain, action: Action, path: Option<&str>) -> bool {

@@ -1,6 +1,12 @@
 //! The endpoints of trigger kinds: each under its own prefix, whatever it is called.
 //!
-//! The hot path: a request comes in, an event goes to dispatch, an outcome comes back. Rights are checked before the body is read.
+//! The hot path: a request comes in, an event goes to dispatch, an outcome comes back. What is meant is looked up first ([`meant`]), then rights
+//! are checked, before the body is read ([`access`]); then the kind makes an event of it, dispatch says what becomes of that, and whoever asked
+//! is told ([`reply`]).
+
+mod access;
+mod meant;
+mod reply;
 
 use std::sync::Arc;
 
@@ -11,21 +17,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use sandmill_dispatch::{Accepted, StartRequest, StartTerms, Waited};
+use http::{header, request::Parts};
+use sandmill_dispatch::{Admitted, Armed, StartRequest, StartTerms};
 use sandmill_model::{
-    Code, Input, JsonText, LogPosition, Outcome, Output, RequestId, RunId, RunStatus, ScriptPath,
-    auth::{Action, Domain},
-    trigger::{Address, Configured, DynEndpoint, Head, Incoming, Reception, Reply, To},
+    Input, RequestId,
+    trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply, Verbatim},
+    version::Selector,
 };
 
+use self::meant::{Aim, Meant};
 use crate::{
-    answers,
     app::App,
     auth::Caller,
-    events::{self, View},
-    gate,
-    hosts::Side,
+    events, gate,
     observe::{self, IsProblem, Surface},
     problem::Problem,
     request::{body, headers, room::Whose},
@@ -62,125 +66,88 @@ pub(crate) fn router(app: &Arc<App>, endpoint: Arc<dyn DynEndpoint>) -> Router {
 
 impl Mount {
     async fn answer(&self, request: Request) -> Response {
-        self.call(request).await.unwrap_or_else(IntoResponse::into_response)
+        let (parts, body) = request.into_parts();
+        let meant = match self.meant(&parts).await {
+            Ok(meant) => meant,
+            Err(problem) => return problem.into_response(),
+        };
+        let (origin, configured) = (parts.headers.get(header::ORIGIN).cloned(), Arc::clone(&meant.aim.configured));
+        let mut response = self.serve(meant, parts, body).await.unwrap_or_else(IntoResponse::into_response);
+        configured.dress(origin.as_ref(), response.headers_mut());
+        response
     }
 
-    async fn call(&self, request: Request) -> Result<Response, Problem> {
+    async fn serve(&self, Meant { who, aim }: Meant, mut parts: Parts, body: Body) -> Result<Response, Problem> {
         let app = &self.app;
-        let (parts, body) = request.into_parts();
-        if let Some(host) = &app.options.routes_host {
-            host.check(Side::Routes, &parts.headers, &parts.uri)?;
+        let access = aim.configured.access();
+        if access::is_preflight(&parts) && aim.armed.is_some() && access != Access::Kind {
+            return access::preflight(&aim, parts, app.clock.now());
         }
-        let Address { workspace, to } = self.address(&parts.method, parts.uri.path(), &parts.headers)?;
-        // No stored trigger is asked yet, so there is none.
-        let nothing = || Problem::new(Code::NotFound, "there is nothing here");
-        let To::Script { path, selector, reply } = to else { return Err(nothing()) };
-        let configured = self.endpoint.plain().ok_or_else(nothing)?;
-        let caller = Caller::of(&parts, workspace, app).await?;
-        caller.must(Domain::Runs, Action::Start, path.as_str())?;
-        let last_event = if reply == Reply::Events { events::last_event_id(&parts.headers)? } else { None };
-        let (body, _) = body::read_of(app, &parts, body, app.options.body_bytes_max, Whose::Workspace(caller.workspace.id)).await?;
+        let last_event = events::last_event_id(&parts.headers);
+        let (caller, door) = self.let_in(who, &aim, &access, &mut parts).await?;
+        let bytes_max = aim.body_bytes_max(app.options.body_bytes_max);
+        let (body, room) = body::read_of(app, &parts, body, bytes_max, Whose::Workspace(caller.workspace.id)).await?;
+        if may_be_read(&parts) && app.dispatch.reads_http(caller.workspace.id, &aim.target, aim.selector).await? {
+            parts.extensions.insert(Verbatim);
+        }
         let now = app.clock.now();
+        let Aim { target, selector, reply, configured, armed, route, params } = aim;
         let incoming = Incoming {
             request: http::Request::from_parts(parts, body),
-            params: Vec::new(),
-            route: None,
-            caller: Some(Arc::clone(&caller.principal.identity)),
+            params,
+            route,
+            caller: caller.is_known().then(|| Arc::clone(&caller.principal.identity)),
             id: RequestId::new(now),
             now,
         };
-        let event = match configured.receive(incoming)? {
-            Reception::Event(received) => received.event.of(self.endpoint.plain_trigger()),
-            Reception::Answer(answer) => return Ok(answer.map(Body::from)),
-        };
-        let Caller { principal, workspace, shown: _ } = caller.clone();
-        let request = StartRequest { principal, workspace, path, selector, input: Input::Event(event), terms: StartTerms::default() };
-        match reply {
-            Reply::Receipt => {
-                let accepted = app.dispatch.accept(request).await?;
-                observe::note_run(accepted.run);
-                Ok(answers::accepted(&caller.workspace.name, accepted))
-            }
-            Reply::Result | Reply::Raw => self.wait(&caller, request, &*configured).await,
-            Reply::Events => self.stream(caller, request, last_event).await,
-        }
-    }
-
-    /// Starts a run and tells what happens in it. Whoever was cut off may ask again with the same key and goes on behind the last event; who
-    /// has seen the end is answered 204.
-    async fn stream(&self, caller: Caller, request: StartRequest, last_event: Option<LogPosition>) -> Result<Response, Problem> {
-        let dispatch = &self.app.dispatch;
-        let path = request.path.clone();
-        // Before the run is started: it cannot be taken back.
-        let place = dispatch.place(caller.workspace.id)?;
-        let accepted = dispatch.accept(request).await?;
-        let run = accepted.run;
-        observe::note_run(run);
-        // An event of another run says nothing here.
-        let from = last_event.filter(|_| accepted.is_repetition).unwrap_or(LogPosition::START);
-        if from == LogPosition::END {
-            let mut response = StatusCode::NO_CONTENT.into_response();
-            answers::name_run(response.headers_mut(), run);
-            return Ok(answers::of(accepted, response));
-        }
-        let follower = place.follow(run, from).map_err(|refusal| Problem::from(refusal).run(run))?;
-        Ok(answers::of(accepted, events::answer(follower, View { app: Arc::clone(&self.app), caller, path, run, from })))
-    }
-
-    async fn wait(&self, caller: &Caller, request: StartRequest, configured: &dyn Configured) -> Result<Response, Problem> {
-        let path = request.path.clone();
-        let (accepted, outcome) = match self.app.dispatch.run(request, self.app.options.wait_limit).await? {
-            Waited::Ended { run, is_repetition, outcome } => (Accepted { run, is_repetition }, outcome),
-            Waited::StillRunning(accepted) => {
-                observe::note_run(accepted.run);
-                return Ok(answers::of(accepted, answers::not_ended(&caller.workspace.name, accepted.run, RunStatus::Running)));
+        let received = match configured.receive(incoming) {
+            Ok(Reception::Event(received)) => received,
+            Ok(Reception::Answer(answer)) => return Ok(answer.map(Body::from)),
+            Err(refusal) => {
+                self.was_refused(door.as_ref(), &refusal)?;
+                return Err(refusal.into());
             }
         };
-        observe::note_run(accepted.run);
-        let told = Told { caller, path: &path, run: accepted.run, configured };
-        let response = told.tell(&outcome).unwrap_or_else(IntoResponse::into_response);
-        Ok(answers::of(accepted, response))
+        let Received { mut event, files, reply: wanted, wait_max } = *received;
+        if let (Some(door), Some(armed)) = (&door, &armed) {
+            event = self.received(&caller.workspace, (door, armed), &access, event).await?;
+        }
+        for file in files {
+            Box::pin(app.dispatch.keep_file(caller.workspace.id, file)).await?;
+        }
+        drop(room);
+        let request = match &armed {
+            None => StartRequest {
+                principal: Arc::clone(&caller.principal),
+                workspace: caller.workspace.clone(),
+                path: target,
+                selector,
+                input: Input::Event(event.of(self.endpoint.plain_trigger())),
+                terms: StartTerms::default(),
+            },
+            Some(armed) => match Box::pin(self.admit(&caller, armed, event)).await? {
+                Admitted::Start(request) => chosen(*request, selector),
+                other => return Ok(reply::admitted(&caller.workspace.name, armed, &other)),
+            },
+        };
+        let reply = wanted.unwrap_or(reply);
+        let last_event = if reply == Reply::Events { last_event? } else { None };
+        let asked = reply::Asked { reply, last_event, wait_max, configured: &*configured };
+        self.reply(caller, request, asked).await
     }
 
-    fn address<'a>(&self, method: &'a Method, path: &'a str, headers: &'a HeaderMap) -> Result<Address<'a>, Problem> {
-        // The router has matched `/PREFIX/` and something behind it.
-        let rest = path.get(self.endpoint.prefix().len() + 2..).unwrap_or_default();
-        self.endpoint.address(Head { method, rest, headers }).map_err(|refusal| {
-            let wrong_method = refusal.code == Code::MethodNotAllowed;
-            let problem = Problem::from(refusal);
-            if wrong_method { problem.allow(self.methods(rest, headers)) } else { problem }
-        })
-    }
-
-    /// The methods that the kind takes at this URL, found by asking it.
-    fn methods(&self, rest: &str, headers: &HeaderMap) -> HeaderValue {
-        let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-        let taken = |method: &Method| !matches!(self.endpoint.address(Head { method, rest, headers }), Err(refusal) if refusal.code == Code::MethodNotAllowed);
-        let names: Vec<String> = all.into_iter().filter(taken).map(|method| method.to_string()).collect();
-        HeaderValue::from_maybe_shared(names.join(",")).unwrap_or(HeaderValue::from_static(""))
+    async fn admit(&self, caller: &Caller, armed: &Arc<Armed>, event: NewEvent) -> Result<Admitted, Problem> {
+        let by = caller.is_known().then(|| Arc::clone(&caller.principal));
+        Ok(self.app.dispatch.admit(&caller.workspace, armed, event, by).await?)
     }
 }
 
-/// Of whom and to whom an outcome is told.
-struct Told<'a> {
-    caller: &'a Caller,
-    path: &'a ScriptPath,
-    run: RunId,
-    configured: &'a dyn Configured,
+/// Whether a kind may make something else of the body. What is sent most it leaves as it is.
+fn may_be_read(parts: &Parts) -> bool {
+    parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced != "application/json")
 }
 
-impl Told<'_> {
-    fn tell(&self, outcome: &Outcome) -> Result<Response, Problem> {
-        let Self { caller, path, run, configured } = *self;
-        if Code::of_outcome(outcome.kind).is_some() {
-            return Err(answers::failure(caller, path, run, outcome.kind, outcome.error.as_ref()));
-        }
-        let answer = match &outcome.output {
-            Some(output) => configured.answer(output),
-            None => configured.answer(&Output::Json(JsonText::null())),
-        };
-        let mut response = answer.map_err(|refusal| answers::unanswerable(refusal, run))?.map(Body::from);
-        answers::name_run(response.headers_mut(), run);
-        Ok(response)
-    }
+/// What a caller names goes before what the trigger says.
+fn chosen(request: StartRequest, selector: Selector) -> StartRequest {
+    if selector == Selector::Newest { request } else { StartRequest { selector, ..request } }
 }

@@ -2,7 +2,7 @@
 //! kept as long as it is, and they end where it does.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sandmill_model::{JsonText, LogLevel, LogStream, RunId};
+use sandmill_model::{JsonText, LogLevel, LogStream, RunId, telling::Telling};
 use sandmill_sandbox::Guest;
 use wasmtime::Result;
 
@@ -16,6 +16,11 @@ const PERCENT_MAX: f64 = 100.0;
 pub trait OutputPort: Send + Sync + 'static {
     /// `percent` is from 0 to 100.
     fn progress(&self, run: RunId, percent: f64, text: &str);
+
+    /// For a run that answers HTTP itself: where it is told to whoever waits for it here, if anybody does. Once.
+    fn telling(&self, _run: RunId) -> Option<Telling> {
+        None
+    }
 }
 
 impl Output for Guest<Host> {

@@ -7,6 +7,7 @@ use sandmill_model::{
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     run::NewRun,
+    telling::Telling,
     version::{Selector, Target},
 };
 use sandmill_store::{
@@ -38,8 +39,14 @@ impl Dispatch {
     /// As [`Dispatch::accept`], but arguments that do not fit are an outcome here; and as [`Dispatch::output`], where the run did not
     /// execute for this call.
     pub async fn run(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
+        self.run_heard(request, wait_limit, None).await
+    }
+
+    /// The same, where the run may be heard before it ends.
+    pub(crate) async fn run_heard(&self, request: StartRequest, wait_limit: Duration, telling: Option<Telling>) -> Result<Waited, Refusal> {
         let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
+        let _hears = telling.map(|telling| self.inner.live.hears(run.id, telling));
         if self.may_use_fast_lane(&run) {
             let seat = if limits.is_counted { self.inner.seat(&run).await } else { None };
             if seat.is_some() || !limits.is_counted {

@@ -67,7 +67,8 @@ impl Hearing {
         self.until_us.store(0, Ordering::Release);
     }
 
-    fn believed(&self, at_most: Duration) -> Duration {
+    /// See [`Dispatch::believed`].
+    pub(crate) fn believed(&self, at_most: Duration) -> Duration {
         if self.is_alone { at_most } else { self.believed_at(self.now_us(), at_most) }
     }
 

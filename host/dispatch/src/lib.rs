@@ -15,6 +15,7 @@ mod due;
 mod fair;
 mod families;
 mod fast_lane;
+mod flights;
 mod follow;
 mod followers;
 mod handler;
@@ -36,6 +37,7 @@ mod run_as;
 mod service;
 mod signals;
 mod targets;
+mod telling;
 pub mod trace;
 mod triggers;
 mod waiters;
@@ -53,6 +55,7 @@ use sandmill_model::{
     auth::Principal,
     code::{Code, Refusal},
     people::Name,
+    telling::Telling,
     version::Selector,
 };
 use sandmill_store::{Store, StoreError, nodes::Node, signals::Signal, triggers::Trigger, workspaces::Workspace};
@@ -60,13 +63,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use accept::Refused;
 pub use children::ChildOf;
+pub use flights::Flights;
 pub use follow::{Followed, Follower, Place};
 pub use live::{Progress, RunCaller};
 pub use reading::Log;
 pub use role::Role;
 pub use service::Service;
+pub use telling::Heard;
 pub use triggers::{
-    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL, TriggerStatus,
+    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
+    TriggerStatus, VOUCH_MAX, Vouched,
 };
 
 /// How long a claimed run stays ours without a sign of life.
@@ -366,6 +372,12 @@ impl LiveRuns {
     /// A script reported progress. Kept only while the run executes here.
     pub fn report(&self, run: RunId, percent: f64, text: &str) {
         self.runs.report(run, percent, text);
+    }
+
+    /// Where a run that answers HTTP itself tells it, if somebody waits for it here. Once.
+    #[must_use]
+    pub fn telling(&self, run: RunId) -> Option<Telling> {
+        self.runs.telling(run)
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use sandmill_model::{
     RunId, RunRecord, RunStatus, RunSummary, Timestamp, Usage, WorkspaceId,
     run::{Lineage, NewRun},
+    telling::Telling,
 };
 use sandmill_store::{nodes::Incarnation, queue::Logged};
 
@@ -35,6 +36,8 @@ pub(crate) struct Live {
     runs: Mutex<HashMap<RunId, LiveRun>>,
     /// Runs that are to be ended and were not here yet: their claim may be on its way. Locked after `runs`.
     cancelled_early: Mutex<VecDeque<RunId>>,
+    /// Where runs that answer HTTP themselves are heard here, until they begin to.
+    audiences: Mutex<HashMap<RunId, Telling>>,
 }
 
 /// Whether a run was marked as cancelled now or before.
@@ -82,7 +85,34 @@ pub(crate) struct Unwritten {
     pub(crate) logged: Logged,
 }
 
+/// Until it is dropped a run may begin to tell.
+pub(crate) struct Hears<'a> {
+    live: &'a Live,
+    run: RunId,
+}
+
+impl Drop for Hears<'_> {
+    fn drop(&mut self) {
+        drop(self.live.telling(self.run));
+    }
+}
+
 impl Live {
+    fn audiences(&self) -> MutexGuard<'_, HashMap<RunId, Telling>> {
+        self.audiences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody waits here for what a run answers.
+    pub(crate) fn hears(&self, run: RunId, telling: Telling) -> Hears<'_> {
+        self.audiences().insert(run, telling);
+        Hears { live: self, run }
+    }
+
+    /// Where a run tells what it answers; once.
+    pub(crate) fn telling(&self, run: RunId) -> Option<Telling> {
+        self.audiences().remove(&run)
+    }
+
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, LiveRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,12 +7,13 @@ use std::{
 
 use sandmill_model::{
     Limits, ScriptPath, Timestamp, WorkspaceId,
+    code::Refusal,
     recent::who_gives_up,
     version::{Selector, Target},
 };
 use sandmill_store::{StoreError, scripts::Scripts};
 
-use crate::{TARGET_TTL, TARGETS_MAX};
+use crate::{Dispatch, TARGET_TTL, TARGETS_MAX, refuse};
 
 type Key = (WorkspaceId, ScriptPath, Selector);
 
@@ -47,6 +48,13 @@ impl Targets {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether what is at a path reads requests itself; none: it was not looked up a moment ago.
+    fn knows(&self, key: &Key, now: Timestamp) -> Option<bool> {
+        let known = self.known();
+        let (target, since) = known.targets.get(key)?;
+        (now.since(*since) < TARGET_TTL).then_some(target.reads_http)
+    }
+
     /// The target of a path; none if nothing is deployed there.
     pub(crate) async fn find(&self, scripts: &dyn Scripts, key: Key, now: Timestamp) -> Result<Option<Target>, StoreError> {
         let generation = {
@@ -67,6 +75,7 @@ impl Targets {
             dispatch: Arc::new(version.manifest.dispatch),
             labels: Arc::new(version.manifest.labels),
             takes_events: version.program.takes_events(),
+            reads_http: version.program.reads_http(),
             run_as: version.manifest.run_as,
             deployed_by: deployment.created_by,
         };
@@ -82,6 +91,22 @@ impl Targets {
         let mut known = self.known();
         known.generation += 1;
         known.targets.retain(|(owner, known_path, _), _| *owner != workspace || known_path != path);
+    }
+}
+
+impl Dispatch {
+    /// Whether what is at a path reads requests itself: then what was sent passes to it as it is. False if nothing is there.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn reads_http(&self, workspace: WorkspaceId, path: &ScriptPath, selector: Selector) -> Result<bool, Refusal> {
+        let inner = &self.inner;
+        let (key, now) = ((workspace, path.clone(), selector), inner.clock.now());
+        if let Some(known) = inner.targets.knows(&key, now) {
+            return Ok(known);
+        }
+        let found = inner.targets.find(inner.store.scripts.as_ref(), key, now).await.map_err(|error| refuse(&error))?;
+        Ok(found.is_some_and(|target| target.reads_http))
     }
 }
 
@@ -104,6 +129,7 @@ mod tests {
             dispatch: Arc::default(),
             labels: Arc::default(),
             takes_events: false,
+            reads_http: false,
             run_as: None,
             deployed_by: "u/test".into(),
         };

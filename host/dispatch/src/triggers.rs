@@ -13,6 +13,7 @@ mod references;
 mod rights;
 mod shared;
 mod supervisor;
+mod vouch;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -30,6 +31,7 @@ use sandmill_store::{triggers::Trigger, workspaces::Workspace};
 use crate::{Accepted, Dispatch, Inner, StartRequest};
 
 pub use supervisor::Supervisor;
+pub use vouch::{VOUCH_MAX, Vouched};
 
 /// How long what was looked up of triggers is believed; a change on this node is seen at once, one on another as soon as it is told.
 pub const TRIGGERS_TTL: Duration = Duration::from_secs(1);

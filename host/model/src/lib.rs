@@ -37,6 +37,7 @@ pub mod run;
 pub mod run_as;
 pub mod schema;
 pub mod settings;
+pub mod telling;
 pub mod trigger;
 pub mod version;
 

@@ -105,7 +105,13 @@ impl ProgramSpec {
     /// Whether it is given events as they are, and not the arguments that their payloads are.
     #[must_use]
     pub fn takes_events(&self) -> bool {
-        self.has_preprocessor() || matches!(self, Self::Component { entry: Entry::Http, .. })
+        self.has_preprocessor() || self.reads_http()
+    }
+
+    /// Whether it is given requests as they are, and answers them itself.
+    #[must_use]
+    pub fn reads_http(&self) -> bool {
+        matches!(self, Self::Component { entry: Entry::Http, .. })
     }
 }
 
@@ -144,6 +150,8 @@ pub struct Target {
     pub labels: Arc<LabelPointers>,
     /// See [`ProgramSpec::takes_events`].
     pub takes_events: bool,
+    /// See [`ProgramSpec::reads_http`].
+    pub reads_http: bool,
     /// As whom its runs act. None: as whoever starts them.
     pub run_as: Option<RunAs>,
     /// Who deployed it, and must be allowed to use `run_as`.

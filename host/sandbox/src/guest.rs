@@ -162,6 +162,18 @@ impl RunLog {
         self.control.log().conceal_whole(secret);
     }
 
+    /// Whether the run has come near a secret, so that what it shows is masked.
+    #[must_use]
+    pub fn conceals(&self) -> bool {
+        self.control.log().conceals()
+    }
+
+    /// `data` as it would be in the run's result.
+    #[must_use]
+    pub fn masked_bytes(&self, data: &[u8]) -> Vec<u8> {
+        self.control.log().masked_bytes(data)
+    }
+
     /// As [`Guest::denied`], where the guest is told other `words`.
     pub fn denied(&self, text: String, words: &str) {
         self.write(LogLevel::Warn, LogStream::Host, text, None);

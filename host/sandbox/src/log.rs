@@ -64,6 +64,16 @@ impl LogBuffer {
         text
     }
 
+    /// Whether there is anything to mask.
+    pub(crate) fn conceals(&self) -> bool {
+        self.masks.is_some()
+    }
+
+    /// The same of bytes.
+    pub(crate) fn masked_bytes(&self, data: &[u8]) -> Vec<u8> {
+        self.masks.as_ref().and_then(|masks| masks.bytes(data)).unwrap_or_else(|| data.to_vec())
+    }
+
     /// Masks what the run returned. A denial that it did not catch is its outcome.
     pub(crate) fn finish(&self, outcome: &mut Outcome) {
         if outcome.kind == OutcomeKind::Error

@@ -189,6 +189,11 @@ impl Masks {
         canvas.into_text().map_or_else(|| json.clone(), JsonText::trusted)
     }
 
+    /// What is shown of `data` in its place; none: it is as it is.
+    pub(crate) fn bytes(&self, data: &[u8]) -> Option<Vec<u8>> {
+        self.canvas(data).masked
+    }
+
     /// All of an outcome that comes from the script, but for its log, which was masked line by line.
     pub(crate) fn outcome(&self, outcome: &mut Outcome) {
         match &mut outcome.output {

@@ -13,7 +13,7 @@ use sandmill_capabilities::{
 use sandmill_dispatch::{Files, LiveRuns};
 use sandmill_model::{
     BoxFuture, Clock, Code, Digest, Grant, JsonText, Opening, RunId, ScriptPath, WorkspaceId, auth::SharedScopes, code::Refusal,
-    grants::PathPattern, recent::Recent, trigger::File, version::Version,
+    grants::PathPattern, recent::Recent, telling::Telling, trigger::File, version::Version,
 };
 use sandmill_runner::Versions;
 use sandmill_store::{
@@ -120,6 +120,10 @@ pub(crate) struct SeenOutput(pub(crate) LiveRuns);
 impl OutputPort for SeenOutput {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.0.report(run, percent, text);
+    }
+
+    fn telling(&self, run: RunId) -> Option<Telling> {
+        self.0.telling(run)
     }
 }
 

@@ -11,6 +11,7 @@ mod grants;
 mod guard;
 mod hosts;
 mod limits;
+mod mount;
 mod observability;
 mod people;
 mod problems;

@@ -6,6 +6,7 @@
 mod answer;
 mod asynchronous;
 mod request;
+mod tell;
 
 use std::{fmt::Display, pin::pin};
 
@@ -27,6 +28,7 @@ use wasmtime_wasi_http::p2::{
 };
 
 pub use self::request::{Asked, Incoming};
+use self::tell::Teller;
 use super::host::view;
 use crate::Host;
 
@@ -40,6 +42,14 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+}
+
+/// How an answer is taken.
+struct Taken {
+    /// Of its body.
+    bytes_max: usize,
+    /// None: nobody hears of it before it is all there.
+    teller: Option<Teller>,
 }
 
 /// Why there is none.
@@ -61,14 +71,15 @@ impl HostCall<Host> for Handle {
     fn call<'a>(self: Box<Self>, store: &'a mut Store<Guest<Host>>, instance: &'a Instance) -> BoxFuture<'a, Result<Ended>> {
         Box::pin(async move {
             let Incoming { request, asked } = self.0;
-            let bytes_max = store.data().result_bytes_max();
+            let taken = Taken { bytes_max: store.data().result_bytes_max(), teller: Teller::of(store.data(), asked) };
+            let bytes_max = taken.bytes_max;
             let interface = instance.get_export_index(&mut *store, None, HTTP_HANDLER);
             let answer = match interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "handle")) {
                 Some(function) => {
                     let handle = instance.get_typed_func::<Params, ()>(&mut *store, function)?;
-                    handled(store, handle, request, bytes_max).await?
+                    handled(store, handle, request, taken).await?
                 }
-                None => asynchronous::handled(store, instance, request, bytes_max).await?,
+                None => asynchronous::handled(store, instance, request, taken).await?,
             };
             Ok(match answer {
                 Ok(answer) => answer::ended(answer, asked, bytes_max),
@@ -83,7 +94,7 @@ async fn handled(
     store: &mut Store<Guest<Host>>,
     handle: TypedFunc<Params, ()>,
     request: Request<Bytes>,
-    bytes_max: usize,
+    taken: Taken,
 ) -> Result<std::result::Result<Answer, NoAnswer>> {
     let (tell, told) = oneshot::channel();
     let params = {
@@ -96,7 +107,7 @@ async fn handled(
         store.data_mut().forget_handles();
         handled
     };
-    within(handling, told_of(told, bytes_max)).await
+    within(handling, told_of(told, taken)).await
 }
 
 /// Both at once: the handler waits until what it writes is taken. What is too long ends it.
@@ -121,20 +132,23 @@ async fn within<T>(
     }
 }
 
-async fn told_of(told: oneshot::Receiver<Told>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer> {
+async fn told_of(told: oneshot::Receiver<Told>, taken: Taken) -> std::result::Result<Answer, NoAnswer> {
     let response = told.await.map_err(|_| NoAnswer::None)?;
     let failed = |code| match code {
         ErrorCode::InternalError(Some(text)) => text,
         code => format!("{code:?}"),
     };
-    collect(response.map_err(|code| NoAnswer::Code(failed(code)))?, bytes_max).await
+    collect(response.map_err(|code| NoAnswer::Code(failed(code)))?, taken).await
 }
 
-async fn collect<B>(response: Response<B>, bytes_max: usize) -> std::result::Result<Answer, NoAnswer>
+async fn collect<B>(response: Response<B>, Taken { bytes_max, mut teller }: Taken) -> std::result::Result<Answer, NoAnswer>
 where
     B: Body<Data = Bytes, Error: Display> + Unpin,
 {
     let (parts, mut body) = response.into_parts();
+    if let Some(teller) = &mut teller {
+        teller.begin(parts.status, &parts.headers);
+    }
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| NoAnswer::Broken(error.to_string()))?;
@@ -145,6 +159,12 @@ where
             return Err(NoAnswer::TooLarge { bytes });
         }
         collected.extend_from_slice(&data);
+        if let Some(teller) = &mut teller {
+            teller.write(&data);
+        }
+    }
+    if let Some(teller) = teller {
+        teller.end(&collected);
     }
     Ok(Answer { status: parts.status, headers: parts.headers, body: collected.freeze() })
 }

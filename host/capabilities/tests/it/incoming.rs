@@ -3,8 +3,13 @@
 use std::fs;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use sandmill_capabilities::http::incoming::{Handle, Incoming};
-use sandmill_model::{Event, Input, JsonText, Limits, Outcome, OutcomeKind, Output, event::TriggerRef};
+use sandmill_model::{
+    Event, Input, JsonText, Limits, Outcome, OutcomeKind, Output,
+    event::TriggerRef,
+    telling::{BrokenOff, telling},
+};
 use sandmill_sandbox::{Call, CallInput};
 use sandmill_testkit::guests::guest;
 use serde_json::{Value, json};
@@ -100,4 +105,37 @@ async fn no_answer_or_half_of_one_ends_the_run() {
     assert!(matches!(&outcome.output, Some(Output::Json(json)) if json.as_str().contains("half of it")), "{outcome:?}");
     let limits = Limits { fuel: 50_000_000, ..Limits::default() };
     assert_eq!(run_within(&bed, request("/loop"), limits).await.kind, OutcomeKind::OutOfFuel);
+}
+
+/// What whoever hears a run's answer gets: status, body, and whether all of it.
+async fn heard(bed: &Testbed, input: Input, limits: Limits) -> (Option<u16>, Vec<u8>, Result<(), BrokenOff>) {
+    let (writer, mut told) = telling();
+    *bed.ports.telling.lock().unwrap() = Some(writer);
+    run_within(bed, input, limits).await;
+    bed.ports.telling.lock().unwrap().take();
+    let head = std::future::poll_fn(|context| told.poll_head(context)).await;
+    let (mut body, mut end) = (Vec::new(), Ok(()));
+    while let Some(part) = told.next().await {
+        match part {
+            Ok(part) => body.extend_from_slice(&part),
+            Err(error) => end = Err(error),
+        }
+    }
+    (head.map(|head| head.status.as_u16()), body, end)
+}
+
+#[tokio::test]
+async fn who_waits_hears_the_answer_as_it_is_made() {
+    let bed = bed();
+    let small = Limits { result_bytes: 64 * 1024, ..Limits::default() };
+    assert_eq!(heard(&bed, request("/binary"), small).await, (Some(200), vec![0xff, 0, 1], Ok(())));
+    assert_eq!(heard(&bed, request("/status"), small).await, (Some(418), b"short and stout".to_vec(), Ok(())));
+    let (status, body, end) = heard(&bed, request("/endless"), small).await;
+    assert_eq!((status, end), (Some(200), Err(BrokenOff)), "it is too long");
+    assert!(!body.is_empty() && body.len() <= 64 * 1024, "{}", body.len());
+    for silent in ["/silent", "/code", "/trap"] {
+        assert_eq!(heard(&bed, request(silent), small).await.0, None, "{silent}");
+    }
+    // Nobody speaks HTTP with it.
+    assert_eq!(heard(&bed, Input::Arguments(JsonText::empty_object()), small).await, (None, Vec::new(), Err(BrokenOff)));
 }

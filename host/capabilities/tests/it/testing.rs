@@ -22,6 +22,7 @@ use sandmill_model::{
     children::{ChildError, ChildRequest, Children, Parent, Until},
     event::TriggerRef,
     grants::PathPattern,
+    telling::Telling,
     version::HostedModule,
 };
 use sandmill_sandbox::{Call, CallInput, Options, Program, ProgramKey, Sandbox, engine_config};
@@ -65,6 +66,8 @@ pub(crate) struct Fake {
     /// What the last run asked for.
     asked: Mutex<Vec<Grant>>,
     pub(crate) variables: Mutex<BTreeMap<(WorkspaceId, ScriptPath), Variable>>,
+    /// Where the next run tells its answer.
+    pub(crate) telling: Mutex<Option<Telling>>,
     /// What was granted; none: all that is asked for.
     pub(crate) given: Mutex<Option<Result<Vec<Grant>, String>>>,
 }
@@ -149,6 +152,10 @@ impl StatePort for Fake {
 impl OutputPort for Fake {
     fn progress(&self, run: RunId, percent: f64, text: &str) {
         self.progress.lock().unwrap().push((run, percent, text.to_owned()));
+    }
+
+    fn telling(&self, _: RunId) -> Option<Telling> {
+        self.telling.lock().unwrap().take()
     }
 }
 

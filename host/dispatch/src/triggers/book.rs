@@ -1,31 +1,333 @@
 //! What takes requests, compiled: for each workspace a table by kind, looked up without a query.
+//!
+//! A change makes a workspace's tables outdated at once, here and wherever it is heard. Beside that they are made anew now and then by whoever
+//! asks for them last, without waiting: a word may be lost.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Method;
-use sandmill_model::{ScriptPath, WorkspaceId, code::Refusal};
+use sandmill_model::{
+    ScriptPath, WorkspaceId,
+    code::{Code, Refusal},
+    recent::{Moment, Recent},
+    trigger::{ConfigError, Configured, DynEndpoint, EndpointKey, Found, Mode, Pattern, Table},
+};
+use sandmill_store::triggers::{Trigger, TriggerFilter};
 
-use super::{Armed, Routed};
-use crate::Inner;
+use super::{
+    Armed, Routed, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
+    references::{self, Read, Unresolved},
+};
+use crate::{Flights, Inner, refuse};
+
+/// Tables that nothing made outdated are used for so long while they are made anew.
+const USED_MAX: Duration = Duration::from_secs(60);
+/// After tables could not be made anew.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes of a config that weigh as much as a trigger.
+const WEIGHED_BYTES: usize = 4 * 1024;
+/// Triggers that are compiled before others have their turn.
+const AT_ONCE: usize = 32;
+/// Triggers that are listed at once.
+const PAGE: u32 = 500;
+
+pub(crate) struct Book {
+    kept: Recent<WorkspaceId, Arc<Tables>>,
+    look_ups: Flights<WorkspaceId, Result<Arc<Tables>, Refusal>>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        let kept = Recent::<WorkspaceId, Arc<Tables>>::weighed(TRIGGERS_KEPT_MAX, |tables: &Arc<Tables>| tables.weight, USED_MAX);
+        Self { kept: kept.of_workspaces(|workspace: &WorkspaceId| *workspace), look_ups: Flights::default() }
+    }
+}
+
+/// What takes requests of one workspace.
+struct Tables {
+    by_kind: HashMap<Arc<str>, OfKind>,
+    compiled: HashMap<ScriptPath, Compiled>,
+    /// In triggers of usual size.
+    weight: usize,
+    is_made_anew: AtomicBool,
+}
 
 #[derive(Default)]
-pub(crate) struct Book {}
+struct OfKind {
+    routes: Table<Slot>,
+    scripts: HashMap<ScriptPath, Slot>,
+}
+
+/// What is at an address.
+#[derive(Clone)]
+enum Slot {
+    Armed(Arc<Armed>),
+    /// Its config cannot be used at present.
+    Broken,
+    /// Whoever set it up wants nothing to be there.
+    Off,
+}
+
+/// A trigger as it was compiled.
+#[derive(Clone)]
+struct Compiled {
+    revision: i64,
+    /// Then it may be another config without being changed.
+    refers: bool,
+    slot: Slot,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self { by_kind: HashMap::new(), compiled: HashMap::new(), weight: 1, is_made_anew: AtomicBool::new(false) }
+    }
+}
+
+fn broken() -> Refusal {
+    Refusal::new(Code::Internal, "the trigger cannot be used at present: its config refers to what is not there, or does not fit")
+}
 
 impl Book {
-    pub(super) async fn route(&self, _inner: &Inner, _of: WorkspaceId, _kind: &str, _request: (&Method, &str)) -> Result<Routed, Refusal> {
-        todo!("package H")
+    pub(super) async fn route(
+        &self,
+        inner: &Arc<Inner>,
+        of: WorkspaceId,
+        kind: &str,
+        (method, path): (&Method, &str),
+    ) -> Result<Routed, Refusal> {
+        let tables = self.tables(inner, of).await?;
+        let Some(of_kind) = tables.by_kind.get(kind) else { return Ok(Routed::Nothing) };
+        match of_kind.routes.find(method, path) {
+            // Whoever asks for the head of what can be had is answered as if by GET.
+            Found::WrongMethod(methods) if *method == Method::HEAD && methods.contains(&Method::GET) => {
+                routed(of_kind.routes.find(&Method::GET, path))
+            }
+            found => routed(found),
+        }
     }
 
     pub(super) async fn of_script(
         &self,
-        _inner: &Inner,
-        _of: WorkspaceId,
-        _kind: &str,
-        _script: &ScriptPath,
+        inner: &Arc<Inner>,
+        of: WorkspaceId,
+        kind: &str,
+        script: &ScriptPath,
     ) -> Result<Option<Arc<Armed>>, Refusal> {
-        todo!("package H")
+        let tables = self.tables(inner, of).await?;
+        match tables.by_kind.get(kind).and_then(|of_kind| of_kind.scripts.get(script)) {
+            None => Ok(None),
+            Some(Slot::Armed(armed)) => Ok(Some(Arc::clone(armed))),
+            Some(Slot::Broken) => Err(broken()),
+            Some(Slot::Off) => Err(Refusal::new(Code::NotFound, format!("nothing is deployed at {script}"))),
+        }
     }
 
     /// What was compiled of these workspaces is not believed any more.
-    pub(super) fn outdate(&self, _workspaces: &[WorkspaceId]) {}
+    pub(super) fn outdate(&self, workspaces: &[WorkspaceId]) {
+        self.kept.outdate(|workspace, _| workspaces.contains(workspace));
+    }
+
+    async fn tables(&self, inner: &Arc<Inner>, of: WorkspaceId) -> Result<Arc<Tables>, Refusal> {
+        let now = inner.clock.now();
+        let believed = inner.hearing.believed(TRIGGERS_TTL);
+        if let Some(tables) = self.kept.get_within(&of, now, believed) {
+            return Ok(tables);
+        }
+        if let Some(tables) = self.kept.get_within(&of, now, inner.hearing.believed(USED_MAX)) {
+            make_anew(inner, of, &tables);
+            return Ok(tables);
+        }
+        Box::pin(self.look_up(inner, of, believed)).await
+    }
+
+    /// By a look-up that began within `believed`: one for all who need it at the same time.
+    async fn look_up(&self, inner: &Arc<Inner>, of: WorkspaceId, believed: Duration) -> Result<Arc<Tables>, Refusal> {
+        let began = self.kept.moment();
+        self.look_ups.join((of, began.number()), believed, || self.find(inner, of, began)).await
+    }
+
+    async fn find(&self, inner: &Arc<Inner>, of: WorkspaceId, began: Moment) -> Result<Arc<Tables>, Refusal> {
+        let now = inner.clock.now();
+        let tables = Arc::new(Making::new(inner, of, self.kept.last(&of)).make().await?);
+        // Nothing that is still good gives way to what is not believed.
+        if self.kept.moment().number() == began.number() {
+            self.kept.put_of(began, of, Arc::clone(&tables), now);
+        }
+        Ok(tables)
+    }
+}
+
+fn routed(found: Found<'_, Slot>) -> Result<Routed, Refusal> {
+    match found {
+        Found::Match { value: Slot::Armed(armed), pattern, params } => {
+            Ok(Routed::Match { armed: Arc::clone(armed), route: Arc::clone(pattern.as_str()), params })
+        }
+        Found::Match { value: Slot::Broken, .. } => Err(broken()),
+        Found::Match { value: Slot::Off, .. } | Found::Nothing => Ok(Routed::Nothing),
+        Found::WrongMethod(methods) => Ok(Routed::WrongMethod(methods)),
+    }
+}
+
+/// Beside whoever uses the tables; once at a time.
+fn make_anew(inner: &Arc<Inner>, of: WorkspaceId, tables: &Arc<Tables>) {
+    if inner.draining.is_cancelled() || tables.is_made_anew.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let (own, tables) = (Arc::clone(inner), Arc::clone(tables));
+    inner.tasks.spawn(async move {
+        if let Err(refusal) = own.armoury.book.look_up(&own, of, TRIGGERS_TTL).await {
+            tracing::warn!(%refusal, workspace = %of, "what takes requests could not be looked up; trying again");
+            tokio::time::sleep(AGAIN_PAUSE).await;
+        }
+        tables.is_made_anew.store(false, Ordering::Release);
+    });
+}
+
+/// Tables of one workspace in the making.
+struct Making<'a> {
+    inner: &'a Inner,
+    of: WorkspaceId,
+    before: Option<Arc<Tables>>,
+    read: Read,
+    tables: Tables,
+}
+
+impl<'a> Making<'a> {
+    fn new(inner: &'a Inner, of: WorkspaceId, before: Option<Arc<Tables>>) -> Self {
+        Self { inner, of, before, read: Read::default(), tables: Tables::default() }
+    }
+
+    async fn make(mut self) -> Result<Tables, Refusal> {
+        let inner = self.inner;
+        // Where nobody has said which kinds there are, there is none.
+        let Some(kinds) = inner.armoury.kinds.get() else { return Ok(self.tables) };
+        let stored = inner.store.triggers.endpoints(self.of).await.map_err(|error| refuse(&error))?;
+        for (number, (trigger, keys)) in stored.into_iter().enumerate() {
+            if number % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            // None: of a kind that this release does not have.
+            let Some(endpoint) = kinds.find(&trigger.kind).and_then(|kind| kind.endpoint.clone()) else { continue };
+            self.add(trigger, &keys, &*endpoint).await?;
+        }
+        for kind in kinds.all().iter().filter(|kind| kind.info.is_of_every_script) {
+            self.leave_out(kind.info.name).await?;
+        }
+        Ok(self.tables)
+    }
+
+    async fn add(&mut self, trigger: Trigger, keys: &[String], endpoint: &dyn DynEndpoint) -> Result<(), Refusal> {
+        self.tables.weight += 1 + trigger.config.as_str().len() / WEIGHED_BYTES;
+        let (kind, path, target, revision) = (Arc::clone(&trigger.kind), trigger.path.clone(), trigger.target.clone(), trigger.revision);
+        let compiled = match self.unchanged(&path, revision) {
+            Some(compiled) => compiled,
+            None => self.compile(trigger, endpoint).await?,
+        };
+        let keys = match &compiled.slot {
+            Slot::Armed(armed) => armed.configured.keys(&target),
+            // What it takes is taken, whether it can be used or not.
+            Slot::Broken | Slot::Off => keys.iter().filter_map(|key| key_of(key)).collect(),
+        };
+        let of_kind = self.tables.by_kind.entry(kind).or_default();
+        for key in keys {
+            match key {
+                EndpointKey::Route { method, pattern } => of_kind.routes.insert(method, pattern, compiled.slot.clone()),
+                EndpointKey::Script(script) => {
+                    of_kind.scripts.insert(script, compiled.slot.clone());
+                }
+            }
+        }
+        self.tables.compiled.insert(path, compiled);
+        Ok(())
+    }
+
+    fn unchanged(&self, path: &ScriptPath, revision: i64) -> Option<Compiled> {
+        let before = self.before.as_ref()?.compiled.get(path)?;
+        (before.revision == revision && !before.refers).then(|| before.clone())
+    }
+
+    async fn compile(&mut self, trigger: Trigger, endpoint: &dyn DynEndpoint) -> Result<Compiled, Refusal> {
+        let revision = trigger.revision;
+        let refers = !references::of(&trigger.config).is_ok_and(|references| references.is_empty());
+        let slot = match references::resolved(&self.inner.store, self.of, &trigger.config, &mut self.read).await {
+            Ok(config) => match endpoint.configure(&config) {
+                Ok(configured) => Slot::Armed(self.armed(trigger, configured)),
+                Err(error) => self.tell(&trigger, &error),
+            },
+            Err(Unresolved::Config(error)) => self.tell(&trigger, &error),
+            Err(Unresolved::Store(error)) => return Err(refuse(&error)),
+        };
+        Ok(Compiled { revision, refers, slot })
+    }
+
+    fn armed(&self, trigger: Trigger, configured: Arc<dyn Configured>) -> Arc<Armed> {
+        Arc::new(Armed { trigger: Arc::new(trigger), configured })
+    }
+
+    /// Once for each change.
+    fn tell(&self, trigger: &Trigger, error: &ConfigError) -> Slot {
+        let before = self.before.as_ref().and_then(|before| before.compiled.get(&trigger.path));
+        let is_told = before.is_some_and(|before| before.revision == trigger.revision && matches!(before.slot, Slot::Broken));
+        if !is_told {
+            let (workspace, path, pointer) = (self.of, &trigger.path, &error.pointer);
+            tracing::error!(%workspace, %path, pointer, %error, "a trigger that takes requests cannot be used");
+        }
+        Slot::Broken
+    }
+
+    /// Scripts whose own trigger of this kind is off: they have no keys, and yet are not as if nobody had said anything.
+    async fn leave_out(&mut self, kind: &str) -> Result<(), Refusal> {
+        let filter = TriggerFilter { kind: Some(kind.into()), ..TriggerFilter::default() };
+        let mut after: Option<ScriptPath> = None;
+        loop {
+            let page = self.inner.store.triggers.list(self.of, &filter, after.as_ref(), PAGE).await.map_err(|error| refuse(&error))?;
+            let is_last = page.len() < PAGE as usize;
+            after = page.last().map(|trigger| trigger.path.clone());
+            for trigger in page.into_iter().filter(|trigger| trigger.mode == Mode::Off) {
+                self.tables.weight += 1;
+                let scripts = &mut self.tables.by_kind.entry(trigger.kind).or_default().scripts;
+                // One that is on goes before one that is off.
+                if let Entry::Vacant(place) = scripts.entry(trigger.target) {
+                    place.insert(Slot::Off);
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A key as it is kept, for one whose config is not to be had: parameters have lost their names.
+fn key_of(text: &str) -> Option<EndpointKey> {
+    let Some((method, shape)) = text.split_once(' ') else { return text.parse().ok().map(EndpointKey::Script) };
+    let named = shape.split('/').enumerate().map(|(number, segment)| match segment {
+        ":" | "*" => format!("{segment}p{number}"),
+        literal => literal.to_owned(),
+    });
+    let pattern: Pattern = named.collect::<Vec<_>>().join("/").parse().ok()?;
+    Some(EndpointKey::Route { method: method.parse().ok()?, pattern })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_back() {
+        for pattern in ["/", "/a/b", "/a/:x/:y", "/a/:x/*rest"] {
+            let key = EndpointKey::Route { method: Method::POST, pattern: pattern.parse().unwrap() };
+            assert_eq!(key_of(&key.text()).unwrap().text(), key.text(), "{pattern}");
+        }
+        let script = EndpointKey::Script("f/a/b".parse().unwrap());
+        assert_eq!(key_of(&script.text()), Some(script));
+        assert_eq!(key_of("f/a"), None);
+    }
 }

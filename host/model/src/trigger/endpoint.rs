@@ -103,6 +103,10 @@ pub struct Incoming {
     pub now: Timestamp,
 }
 
+/// Among the extensions of an [`Incoming`]'s request whose script reads HTTP itself: the body passes as it is, whatever it is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verbatim;
+
 /// What a request is.
 #[derive(Debug)]
 pub enum Reception {

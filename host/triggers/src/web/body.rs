@@ -2,38 +2,79 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
-use sandmill_model::{Code, code::Refusal, json};
+use sandmill_model::{Code, code::Refusal, json, trigger::File};
 
-/// Checks `body` against its media type. What is announced as JSON, or not announced at all, must be JSON; forms are not read
-/// yet; anything else is taken as it is.
+use super::{
+    form,
+    multipart::{self, Form, Place},
+};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
+
+/// What a body comes to.
+pub(crate) struct Read {
+    pub(crate) payload: Bytes,
+    pub(crate) files: Vec<File>,
+}
+
+impl From<Bytes> for Read {
+    fn from(payload: Bytes) -> Self {
+        Self { payload, files: Vec::new() }
+    }
+}
+
+/// Reads `body` by its media type: as [`payload`] does, and forms with files, which are kept below `place`.
 ///
 /// # Errors
-/// `invalid_json` with line and column, or `unsupported_media_type`.
+/// `invalid_json` with line and column, `bad_request`, or `unsupported_media_type`.
+pub(crate) fn read(headers: &HeaderMap, body: Bytes, place: Place) -> Result<Read, Refusal> {
+    let announced = content_type(headers)?;
+    if is(media_type(announced), MULTIPART) {
+        let Form { fields, files } = multipart::read(announced, &body, place)?;
+        return Ok(Read { payload: fields.into(), files });
+    }
+    payload(headers, body).map(Read::from)
+}
+
+/// Checks `body` against its media type. What is announced as JSON, or not announced at all, must be JSON; a form becomes an object of its fields;
+/// anything else is taken as it is.
+///
+/// # Errors
+/// `invalid_json` with line and column, `bad_request` for a form that is none, `unsupported_media_type` for one with files.
 pub(crate) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
-    let announced = match headers.get(CONTENT_TYPE) {
-        None => "application/json",
-        Some(value) => value.to_str().map_err(|_| unsupported("this `Content-Type`"))?,
-    };
-    let media_type = announced.split(';').next().unwrap_or_default().trim();
+    let media_type = media_type(content_type(headers)?);
     if is_json(media_type) {
         check_json(&body)?;
-    } else if is(media_type, "application/x-www-form-urlencoded") || is(media_type, "multipart/form-data") {
+    } else if is(media_type, FORM) {
+        return form::read(&body).map(Bytes::from);
+    } else if is(media_type, MULTIPART) {
         return Err(unsupported(media_type));
     }
     Ok(body)
 }
 
-fn is(media_type: &str, expected: &str) -> bool {
+fn content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
+    headers.get(CONTENT_TYPE).map_or(Ok(JSON), |value| value.to_str().map_err(|_| unsupported("this `Content-Type`")))
+}
+
+/// Without its parameters.
+pub(super) fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+pub(super) fn is(media_type: &str, expected: &str) -> bool {
     media_type.eq_ignore_ascii_case(expected)
 }
 
-fn is_json(media_type: &str) -> bool {
+pub(super) fn is_json(media_type: &str) -> bool {
     const SUFFIX: &[u8] = b"+json";
     let bytes = media_type.as_bytes();
-    is(media_type, "application/json") || bytes.len() > SUFFIX.len() && bytes[bytes.len() - SUFFIX.len()..].eq_ignore_ascii_case(SUFFIX)
+    is(media_type, JSON) || bytes.len() > SUFFIX.len() && bytes[bytes.len() - SUFFIX.len()..].eq_ignore_ascii_case(SUFFIX)
 }
 
-fn check_json(body: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_json(body: &[u8]) -> Result<(), Refusal> {
     if body.is_empty() {
         return Ok(());
     }
@@ -54,13 +95,15 @@ fn unsupported(media_type: &str) -> Refusal {
     Refusal::new(
         Code::UnsupportedMediaType,
         format!(
-            "{media_type} is not read yet: send `application/json`, or any other type such as `text/plain` or `application/octet-stream` to pass the body on as it is"
+            "{media_type} is not read here: send `application/json`, or any other type such as `text/plain` or `application/octet-stream` to pass the body on as it is"
         ),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use sandmill_model::{RequestId, Timestamp};
+
     use super::*;
 
     fn check(content_type: Option<&str>, body: &'static [u8], expected: Result<(), Code>) {
@@ -90,13 +133,25 @@ mod tests {
     }
 
     #[test]
-    fn other_types_pass_unaltered_and_forms_are_refused() {
+    fn other_types_pass_unaltered() {
         for content_type in ["text/plain", "application/octet-stream", "application/xml", "json", "+json"] {
             check(Some(content_type), b"\xff{", Ok(()));
         }
-        for content_type in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
-            check(Some(content_type), b"a=1", Err(Code::UnsupportedMediaType));
-        }
+        check(Some("multipart/form-data; boundary=x"), b"a=1", Err(Code::UnsupportedMediaType));
+    }
+
+    #[test]
+    fn forms_are_objects_of_their_fields() {
+        let read = |content_type: &'static str, body: &'static [u8]| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+            let place = Place { kind: "test", id: RequestId::new(Timestamp::from_micros(0)) };
+            super::read(&headers, Bytes::from_static(body), place).map(|read| (read.payload, read.files.len()))
+        };
+        assert_eq!(read("Application/X-WWW-Form-urlencoded", b"a=1"), Ok((Bytes::from_static(b"{\"a\":\"1\"}"), 0)));
+        let form = b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n1\r\n--x--";
+        let (payload, files) = read("multipart/form-data; boundary=x", form).unwrap();
+        assert!(payload.starts_with(b"{\"a\":{\"key\":\"triggers/test/") && files == 1, "{payload:?}");
+        assert_eq!(read("text/plain", b"a=1"), Ok((Bytes::from_static(b"a=1"), 0)));
     }
 
     #[test]

@@ -23,10 +23,30 @@ pub(crate) fn of_request(method: &Method, uri: &Uri, query: &Query<'_>, headers:
     out.extend_from_slice(b",\"headers\":");
     push_headers(&mut out, headers);
     out.push(b'}');
-    if out.len() > METADATA_BYTES_MAX {
+    bounded(out)
+}
+
+/// The same with one field more, whose value is JSON.
+///
+/// # Errors
+/// If it is too long then.
+pub(crate) fn plus(metadata: &JsonText, name: &str, value: &[u8]) -> Result<JsonText, Refusal> {
+    let mut out = metadata.as_str().as_bytes().to_vec();
+    // The brace at its end; there are fields before it.
+    out.pop();
+    out.push(b',');
+    push_json_string(&mut out, name);
+    out.push(b':');
+    out.extend_from_slice(value);
+    out.push(b'}');
+    bounded(out)
+}
+
+fn bounded(metadata: Vec<u8>) -> Result<JsonText, Refusal> {
+    if metadata.len() > METADATA_BYTES_MAX {
         return Err(Refusal::new(Code::BadRequest, format!("URL and headers together are longer than {METADATA_BYTES_MAX} bytes")));
     }
-    Ok(json_text(out))
+    Ok(json_text(metadata))
 }
 
 /// Names are lower-case already; several values of one name are joined as RFC 9110 says.
@@ -58,7 +78,7 @@ fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
 }
 
 /// Credentials of the caller are never shown to a script, nor kept.
-fn is_secret(name: &HeaderName) -> bool {
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
     *name == header::AUTHORIZATION || *name == header::COOKIE || *name == header::PROXY_AUTHORIZATION
 }
 

@@ -1,7 +1,12 @@
 //! What kinds that speak HTTP share: reading a query and a body, metadata of a request, a script's answer as a response.
 
 pub(crate) mod body;
+pub(crate) mod cloud_event;
+mod fields;
+mod form;
 pub(crate) mod metadata;
+pub(crate) mod multipart;
+mod parameters;
 pub(crate) mod query;
 pub(crate) mod response;
 

@@ -23,7 +23,9 @@ impl<'a> Query<'a> {
         let mut pairs = Vec::new();
         for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+                return Err(Refusal::new(Code::BadRequest, "the query is not UTF-8 once its percent-encoding is undone"));
+            };
             if name == TOKEN {
                 continue;
             }
@@ -33,6 +35,23 @@ impl<'a> Query<'a> {
             pairs.push((name, value));
         }
         Ok(Self(pairs))
+    }
+
+    /// The first value of a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
+    }
+
+    /// Without the pairs of these names.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(own, _)| !names.contains(&&**own));
+        self
+    }
+
+    /// With the pairs of these names alone.
+    pub(crate) fn only(mut self, names: &[String]) -> Self {
+        self.0.retain(|(own, _)| names.iter().any(|name| name == own));
+        self
     }
 
     /// Appends the pairs as a JSON object of strings; a name that comes several times gets an array.
@@ -66,14 +85,13 @@ impl<'a> Query<'a> {
     }
 }
 
-/// `+` is a space, as HTML forms and `URLSearchParams` write it.
-fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
-    let refusal = |_| Refusal::new(Code::BadRequest, "the query is not UTF-8 once its percent-encoding is undone");
+/// `+` is a space, as HTML forms and `URLSearchParams` write it. None: it is not UTF-8.
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('+') {
         let spaced = text.replace('+', " ");
-        return Ok(Cow::Owned(percent_decode_str(&spaced).decode_utf8().map_err(refusal)?.into_owned()));
+        return Some(Cow::Owned(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned()));
     }
-    percent_decode_str(text).decode_utf8().map_err(refusal)
+    percent_decode_str(text).decode_utf8().ok()
 }
 
 #[cfg(test)]

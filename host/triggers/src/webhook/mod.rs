@@ -1,10 +1,11 @@
-//! Webhooks: every script has one, nothing is configured.
+//! Webhooks: every script has one. Nothing needs to be configured; one that is stored says on which other terms its script's own URL starts it.
 //!
 //! `POST /hooks/{workspace}/run/{path}` waits for the result, `…/start/{path}` for durability, `…/stream/{path}` is told what happens until
 //! the end; `GET` on `run` takes the arguments from the query, for callers that cannot POST.
 
 mod address;
 mod config;
+mod include;
 mod receive;
 
 use bytes::Bytes;
@@ -21,8 +22,8 @@ use crate::web::response;
 const RUN: &str = "{workspace}/run/{path}";
 const START: &str = "{workspace}/start/{path}";
 const STREAM: &str = "{workspace}/stream/{path}";
-/// What is sent: JSON, or anything else, which passes as it is; but for forms.
-const BODY: &[&str] = &["application/json", "*/*"];
+/// What is sent: JSON, forms, or anything else, which passes as it is.
+const BODY: &[&str] = &["application/json", "application/x-www-form-urlencoded", "multipart/form-data", "*/*"];
 
 pub(crate) struct Webhook;
 
@@ -40,13 +41,13 @@ impl Endpoint for Webhook {
     const IS_OF_EVERY_SCRIPT: bool = true;
     type Config = config::Config;
     type Event = config::Event;
-    type Ready = config::Config;
+    type Ready = config::Ready;
 
-    fn prepare(config: config::Config) -> Result<config::Config, ConfigError> {
-        Ok(config)
+    fn prepare(config: config::Config) -> Result<config::Ready, ConfigError> {
+        config.check()
     }
 
-    fn keys(_ready: &config::Config, target: &ScriptPath) -> Vec<EndpointKey> {
+    fn keys(_ready: &config::Ready, target: &ScriptPath) -> Vec<EndpointKey> {
         vec![EndpointKey::Script(target.clone())]
     }
 
@@ -54,11 +55,11 @@ impl Endpoint for Webhook {
         address::parse(head)
     }
 
-    fn receive(_ready: &config::Config, incoming: Incoming) -> Result<Reception, Refusal> {
-        receive::event(incoming.request).map(Reception::from)
+    fn receive(ready: &config::Ready, incoming: Incoming) -> Result<Reception, Refusal> {
+        receive::receive(ready, incoming, Self::KIND)
     }
 
-    fn answer(_ready: &config::Config, output: &Output) -> Result<Response<Bytes>, Refusal> {
+    fn answer(_ready: &config::Ready, output: &Output) -> Result<Response<Bytes>, Refusal> {
         response::of_output(output)
     }
 }

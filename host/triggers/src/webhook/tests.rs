@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method, Request};
 use sandmill_model::{
-    Code, Digest, Event, RequestId, Timestamp,
-    trigger::{DynEndpoint, Mounted, To},
+    Code, Digest, Event, JsonText, RequestId, Timestamp,
+    trigger::{DynEndpoint, Mounted, Received, To, Verbatim},
     version::Selector,
 };
 
@@ -74,15 +74,19 @@ fn addresses_that_mean_nothing() {
     }
 }
 
-fn receive(request: http::request::Builder, body: &'static [u8]) -> Result<Event, Code> {
+fn received(config: &str, request: http::request::Builder, body: &'static [u8]) -> Result<Received, Code> {
     let hook = Mounted::<Webhook>::default();
     let now = Timestamp::from_micros(0);
     let request = request.body(Bytes::from_static(body)).unwrap();
     let incoming = Incoming { request, params: Vec::new(), route: None, caller: None, id: RequestId::new(now), now };
-    match hook.plain().unwrap().receive(incoming).map_err(|refusal| refusal.code)? {
-        Reception::Event(received) => Ok(received.event.of(hook.plain_trigger())),
+    match hook.configure(&JsonText::trusted(config)).unwrap().receive(incoming).map_err(|refusal| refusal.code)? {
+        Reception::Event(received) => Ok(*received),
         Reception::Answer(answer) => panic!("{answer:?}"),
     }
+}
+
+fn receive(request: http::request::Builder, body: &'static [u8]) -> Result<Event, Code> {
+    received("{}", request, body).map(|received| received.event.of(Mounted::<Webhook>::default().plain_trigger()))
 }
 
 #[test]
@@ -109,9 +113,86 @@ fn a_get_takes_its_arguments_from_the_query() {
 fn what_cannot_be_an_event_is_refused() {
     let post = || Request::post("/hooks/w/run/f/a/b");
     assert_eq!(receive(post(), b"{"), Err(Code::InvalidJson));
-    assert_eq!(receive(post().header("content-type", "multipart/form-data"), b""), Err(Code::UnsupportedMediaType));
+    assert_eq!(receive(post().header("content-type", "multipart/form-data"), b""), Err(Code::BadRequest));
+    assert_eq!(receive(Request::post("/hooks/w/run/f/a/b?wait_ms=-1"), b""), Err(Code::BadRequest));
     assert_eq!(receive(post().header("idempotency-key", ""), b""), Err(Code::BadRequest));
     let long = "k".repeat(sandmill_model::idempotency::KEY_CHARACTERS_MAX + 1);
     assert_eq!(receive(post().header("idempotency-key", long), b""), Err(Code::BadRequest));
     assert_eq!(receive(Request::post("/hooks/w/run/f/a/b?a=%ff"), b""), Err(Code::BadRequest));
+}
+
+#[test]
+fn forms_and_their_files() {
+    let post = |content_type: &str| Request::post("/hooks/w/run/f/a/b").header("content-type", content_type);
+    let event = receive(post("application/x-www-form-urlencoded"), b"name=J%C3%BCrgen&n=1&n=2").unwrap();
+    assert_eq!(event.arguments().as_str(), r#"{"name":"Jürgen","n":["1","2"]}"#);
+    let form = b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x\r\n\
+        Content-Disposition: form-data; name=\"f\"; filename=\"../../etc/pass wd\"\r\nContent-Type: text/plain\r\n\r\n\xff\r\n--x--\r\n";
+    let received = received("{}", post("multipart/form-data; boundary=x"), form).unwrap();
+    let [file] = received.files.as_slice() else { panic!("{:?}", received.files) };
+    assert!(file.key.starts_with("triggers/webhook/") && file.key.ends_with("/1-pass_wd"), "{}", file.key);
+    assert_eq!((&*file.content_type, &file.data[..]), ("text/plain", &b"\xff"[..]));
+    let arguments: serde_json::Value = serde_json::from_slice(&received.event.payload).unwrap();
+    let told = serde_json::json!({"key": file.key, "name": "../../etc/pass wd", "content_type": "text/plain", "bytes": 1});
+    assert_eq!(arguments, serde_json::json!({"a": "1", "f": told}));
+}
+
+#[test]
+fn whoever_reads_http_itself_gets_the_body_as_it_is() {
+    for (config, verbatim) in [(r#"{"raw_body": true}"#, false), ("{}", true)] {
+        for (content_type, body) in
+            [("application/x-www-form-urlencoded", &b"a=1"[..]), ("multipart/form-data", b"x"), ("application/json", b"{")]
+        {
+            let request = Request::post("/hooks/w/run/f/a/b?include_query=a&a=1").header("content-type", content_type);
+            let request = if verbatim { request.extension(Verbatim) } else { request };
+            assert_eq!(received(config, request, body).unwrap().event.payload, body, "{content_type}");
+        }
+    }
+}
+
+#[test]
+fn cloud_events_are_understood() {
+    let binary = Request::post("/hooks/w/run/f/a/b")
+        .header("ce-specversion", "1.0")
+        .header("ce-id", "1")
+        .header("ce-source", "/s")
+        .header("ce-type", "t")
+        .header("content-type", "text/plain");
+    let binary = receive(binary, b"hi").unwrap();
+    let structured = Request::post("/hooks/w/run/f/a/b").header("content-type", "application/cloudevents+json");
+    let structured = receive(structured, br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}"#).unwrap();
+    assert_eq!((&binary.payload[..], &structured.payload[..]), (&b"hi"[..], &br#"{"a":1}"#[..]));
+    assert!(binary.dedup_key.is_some() && binary.dedup_key == structured.dedup_key);
+    let told: serde_json::Value = structured.metadata.read().unwrap();
+    assert_eq!(told["cloudevent"], serde_json::json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}));
+    assert_eq!(receive(Request::post("/hooks/w/run/f/a/b").header("ce-specversion", "1.0"), b"{}"), Err(Code::BadRequest));
+    let own = Request::post("/hooks/w/run/f/a/b").header("content-type", "application/cloudevents+json").header("idempotency-key", "k");
+    let own = receive(own, br#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#).unwrap();
+    assert_eq!((own.dedup_key.as_deref(), own.arguments().as_str()), (Some("k"), "{}"));
+}
+
+#[test]
+fn headers_and_parameters_become_arguments() {
+    let post = || Request::post("/hooks/w/run/f/a/b?q=1&token=sm_t&other=2").header("x-user", "7");
+    let config = r#"{"include_headers": ["X-User"], "include_query": ["q", "token"]}"#;
+    let event = received(config, post(), br#"{"x_user": "played", "n": 1}"#).unwrap().event;
+    assert_eq!(&event.payload[..], br#"{"n":1,"q":"1","x_user":"7"}"#);
+    let hook = Mounted::<Webhook>::default();
+    for config in
+        [r#"{"include_headers": ["Authorization"]}"#, r#"{"include_headers": ["a b"]}"#, r#"{"wait_ms": 3600001}"#, r#"{"wait": 1}"#]
+    {
+        assert!(hook.configure(&JsonText::trusted(config)).is_err(), "{config}");
+    }
+}
+
+#[test]
+fn callers_wait_no_longer_than_anybody_says() {
+    let wait = |config: &str, query: &str| {
+        let request = Request::post(format!("/hooks/w/run/f/a/b?{query}"));
+        received(config, request, b"").unwrap().wait_max.map(|wait| wait.as_millis())
+    };
+    assert_eq!((wait("{}", ""), wait("{}", "wait_ms=5")), (None, Some(5)));
+    assert_eq!((wait(r#"{"wait_ms": 9}"#, "wait_ms=5"), wait(r#"{"wait_ms": 3}"#, "wait_ms=5")), (Some(5), Some(3)));
+    let got = receive(Request::get("/hooks/w/run/f/a/b?a=1&wait_ms=5&include_query=a"), b"").unwrap();
+    assert_eq!(got.arguments().as_str(), r#"{"a":"1"}"#);
 }

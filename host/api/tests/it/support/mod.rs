@@ -14,7 +14,7 @@ use std::{
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sandmill_api::{ApiOptions, ApiState, Denials, Endings, SingleSignOn};
-use sandmill_dispatch::{Dispatch, LiveRuns};
+use sandmill_dispatch::{Dispatch, Files, LiveRuns};
 use sandmill_model::{
     Clock, Timestamp, TokenId, WorkspaceId,
     auth::{Principal, TokenHash},
@@ -50,6 +50,7 @@ impl Clock for TestClock {
 pub(crate) struct Api {
     pub(crate) router: axum::Router,
     pub(crate) store: Store,
+    pub(crate) dispatch: Dispatch,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) stage: Arc<Stage>,
     pub(crate) workspace: WorkspaceId,
@@ -80,6 +81,15 @@ impl Api {
     }
 
     pub(crate) async fn with_single_sign_on(options: ApiOptions, single_sign_on: Option<SingleSignOn>) -> Self {
+        Self::made(options, single_sign_on, None).await
+    }
+
+    /// With stored triggers of these kinds, and files that are kept there.
+    pub(crate) async fn armed(kinds: Kinds, files: Arc<dyn Files>) -> Self {
+        Self::made(ApiOptions::default(), None, Some((kinds, files))).await
+    }
+
+    async fn made(options: ApiOptions, single_sign_on: Option<SingleSignOn>, armed: Option<(Kinds, Arc<dyn Files>)>) -> Self {
         let database = sandmill_store::Options { url: "sqlite::memory:".into(), durability: Durability::Normal };
         let folder = tempfile::tempdir().unwrap();
         let objects =
@@ -99,15 +109,16 @@ impl Api {
             backlog_max: 1000,
         };
         let dispatch = Dispatch::new(dispatch_options, store.clone(), stage.clone(), clock.clone(), &LiveRuns::default());
-        dispatch.arm(kinds(), Arc::new(NoFiles));
+        let (kinds, files) = armed.unwrap_or_else(|| (kinds(), Arc::new(NoFiles)));
+        dispatch.arm(kinds.clone(), files);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(dispatch.service().run(shutdown.clone()));
         let (denials, endings) = (Arc::new(Denials::default()), Arc::new(Endings::default()));
         let router = sandmill_api::router(ApiState {
             store: store.clone(),
-            dispatch,
+            dispatch: dispatch.clone(),
             builder: stage.clone(),
-            kinds: kinds(),
+            kinds,
             clock: clock.clone(),
             options,
             downloads: stage.clone(),
@@ -116,7 +127,7 @@ impl Api {
             endings: Arc::clone(&endings),
             single_sign_on,
         });
-        let api = Self { denials, endings, router, store, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
+        let api = Self { denials, endings, router, store, dispatch, clock, stage, workspace, faults, _folder: folder, shutdown, tasks };
         api.token(ADMIN, None, &["*:*"]).await;
         api
     }

@@ -19,17 +19,12 @@ use wasmtime_wasi_http::{
     },
 };
 
-use super::{Answer, NoAnswer, collect, view};
+use super::{Answer, NoAnswer, Taken, collect, view};
 use crate::Host;
 
 type Handled = std::result::Result<Answer, NoAnswer>;
 
-pub(super) async fn handled(
-    store: &mut Store<Guest<Host>>,
-    instance: &Instance,
-    request: Request<Bytes>,
-    bytes_max: usize,
-) -> Result<Handled> {
+pub(super) async fn handled(store: &mut Store<Guest<Host>>, instance: &Instance, request: Request<Bytes>, taken: Taken) -> Result<Handled> {
     let service =
         Service::new(&mut *store, instance).map_err(|error| error.context(format!("the component has no `{ASYNC_HTTP_HANDLER}`")))?;
     let request = {
@@ -38,14 +33,14 @@ pub(super) async fn handled(
         let (request, _body_taken) = GuestRequest::from_http(gate, request.map(Full::new));
         table.push(request)?
     };
-    store.run_concurrent(async |accessor| handle(accessor, &service, request, bytes_max).await).await?
+    store.run_concurrent(async |accessor| handle(accessor, &service, request, taken).await).await?
 }
 
 async fn handle(
     accessor: &Accessor<Guest<Host>>,
     service: &Service,
     request: wasmtime::component::Resource<GuestRequest>,
-    bytes_max: usize,
+    taken: Taken,
 ) -> Result<Handled> {
     let response = match service.wasi_http_handler().call_handle(accessor, request).await? {
         Ok(response) => response,
@@ -55,7 +50,7 @@ async fn handle(
         let response = view(store.data_mut()).table.delete(response)?;
         response.into_http_with_getter(store, async { Ok(()) }, view)
     })?;
-    let answer = collect(response, bytes_max).await;
+    let answer = collect(response, taken).await;
     if answer.is_ok() {
         // It may have something to do after its answer.
         poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;

@@ -15,12 +15,12 @@ use tokio::sync::{MutexGuard, OnceCell};
 
 /// What is looked up, and at what moment: a count of all that was forgotten. A look-up that began before says nothing of what is asked
 /// after.
-pub(crate) type Key<K> = (K, u64);
+type Key<K> = (K, u64);
 
 /// How long a look-up waits for the one before; one that does not come back is in nobody's way for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Flights<K, T>(Mutex<HashMap<Key<K>, Weak<Way<T>>>>);
+pub struct Flights<K, T>(Mutex<HashMap<Key<K>, Weak<Way<T>>>>);
 
 /// Look-ups of one key: at most two of them are under way, the second only if the first takes long.
 struct Way<T> {
@@ -50,7 +50,7 @@ impl<K, T> Default for Flights<K, T> {
 impl<K: Eq + Hash, T: Clone> Flights<K, T> {
     /// What `look_up` finds, or one of the same key that began no longer than `believed` ago, or after the call. If whoever began it goes
     /// away, the next of those who wait begins again.
-    pub(crate) async fn join<F: Future<Output = T>>(&self, key: Key<K>, believed: Duration, look_up: impl FnOnce() -> F) -> T {
+    pub async fn join<F: Future<Output = T>>(&self, key: Key<K>, believed: Duration, look_up: impl FnOnce() -> F) -> T {
         let way = self.way(key);
         let flight = way.flight(believed);
         let (way, flight) = (&*way, &flight);
