@@ -116,8 +116,8 @@ fn of_grant(grant: Grant, fakes: &LocalFakes, paths: &[ScriptPath]) -> Vec<Grant
         Grant::Sql(Access { mode, of }) => covered(&of, fakes.resources.keys()).map(|of| Grant::Sql(Access { mode, of })).collect(),
         Grant::Blob(access) => vec![Grant::Blob(access)],
         Grant::Http(http) => of_http(&http, fakes),
-        // There is no API without a server.
-        Grant::Api(_) => Vec::new(),
+        // There are no API and no brokers without a server.
+        Grant::Api(_) | Grant::Publish(_) => Vec::new(),
     }
 }
 
