@@ -10,6 +10,8 @@ use sandmill_testkit::{
 };
 use serde_json::{Value, json};
 
+use crate::triggers::world;
+
 /// For whatever must happen; only a broken server lets it pass.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The broker is on this machine.
@@ -30,19 +32,19 @@ async fn serve(value: &Value) -> Server {
     server
 }
 
+async fn put(server: &Server, rest: &str, body: &Value) {
+    let answer = world::send(server, Method::PUT, rest, Some(body)).await;
+    assert!(matches!(answer.status, 200..300), "{rest}: {answer:?}");
+}
+
 async fn put_broker(server: &Server, value: &Value) {
-    let request = server.request(Method::PUT, &format!("/api/w/default/resources/{BROKER}"));
-    let put = request.json(&json!({"type": "nats", "value": value})).send().await.unwrap();
-    assert!(put.status().is_success(), "{}", put.text().await.unwrap());
+    put(server, &format!("resources/{BROKER}"), &json!({"type": "nats", "value": value})).await;
 }
 
 async fn put_trigger(server: &Server, path: &str, config: Value, options: Value) {
     let mut config = config;
     config["connection"] = format!("$res:{BROKER}").into();
-    let request = server.request(Method::PUT, &format!("/api/w/default/triggers/{path}"));
-    let body = json!({"kind": "nats", "target": TARGET, "config": config, "options": options});
-    let put = request.json(&body).send().await.unwrap();
-    assert!(put.status().is_success(), "{}", put.text().await.unwrap());
+    put(server, &format!("triggers/{path}"), &json!({"kind": "nats", "target": TARGET, "config": config, "options": options})).await;
 }
 
 async fn status(server: &Server, path: &str) -> Value {

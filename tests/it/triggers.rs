@@ -8,7 +8,7 @@ mod cases;
 mod http;
 mod preprocessors;
 mod rig;
-mod world;
+pub(crate) mod world;
 
 mod nats;
 mod poll;

@@ -232,7 +232,7 @@ impl Inner {
     }
 
     /// What was found a moment ago, else what `look_up` finds: a trigger may start thousands of runs in a second.
-    async fn owner_may(
+    pub(crate) async fn owner_may(
         &self,
         key: (WorkspaceId, Arc<str>, Arc<str>),
         look_up: impl Future<Output = Result<bool, StoreError>>,

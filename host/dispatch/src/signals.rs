@@ -107,7 +107,7 @@ impl Inner {
     /// A workspace changed here, or who may do what in it; the same holds.
     pub(crate) fn tell_members(&self, workspace: WorkspaceId) {
         self.users_acting.outdate_members(&[workspace]);
-        self.triggers_poked(&[workspace]);
+        self.triggers_changed(&[workspace]);
         self.tell(|to_tell| add_one(&mut to_tell.members, workspace));
     }
 
@@ -194,7 +194,7 @@ impl Inner {
                         Some(Ok(signal @ (Signal::Revoked(_) | Signal::People(_) | Signal::Members(_)))) => {
                             self.users_acting.hear(&signal);
                             if let Signal::Members(workspaces) = &signal {
-                                self.triggers_poked(workspaces);
+                                self.triggers_changed(workspaces);
                             }
                             if let Some(hear) = self.on_outdated.get() {
                                 hear(&signal);

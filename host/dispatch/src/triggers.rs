@@ -253,7 +253,6 @@ impl Dispatch {
 
 impl Inner {
     /// For [`Host::network`](sandmill_model::trigger::Host::network) and [`Ready::probe_by`](sandmill_model::trigger::Ready::probe_by).
-    #[expect(dead_code, reason = "listeners and probes will reach by it")]
     pub(crate) fn network(&self) -> Arc<dyn Network> {
         self.armoury.network.get().map_or_else(Nowhere::shared, Arc::clone)
     }

@@ -138,6 +138,8 @@ pub enum ItemReceipt {
     New(RunId),
     /// Its key, or that of its only event, is this run's.
     Duplicate(RunId),
+    /// The same, but this run was started by another request than that which `run.dedup` has the fingerprint of.
+    Mismatch(RunId),
     /// Of a batch: these keys (0: `run.dedup`, then `also`) are those of other runs. Nothing was written for this item: make it again without them.
     Repeats(Vec<(usize, RunId)>),
     /// Because of its overlap it was recorded as skipped; this other run has not ended.

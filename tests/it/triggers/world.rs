@@ -40,6 +40,11 @@ pub(crate) fn own(database: Database) -> Option<Server> {
     database.start(&ALLOWED)
 }
 
+/// A trigger of a case that all kinds keep.
+pub(crate) fn named<R: Rig>(case: &str) -> String {
+    format!("{}_{case}", R::NAME)
+}
+
 /// `f/triggers/<kind>_<case>`: both the trigger's path and its script's.
 pub(crate) fn path(name: &str) -> String {
     format!("f/triggers/{name}")

@@ -86,6 +86,7 @@ impl Endpoint for Door {
 
     fn dress(_: &Settings, _: Option<&HeaderValue>, headers: &mut HeaderMap) {
         headers.insert("x-dressed", HeaderValue::from_static("yes"));
+        headers.insert("www-authenticate", HeaderValue::from_static("Knock"));
     }
 }
 
@@ -169,7 +170,7 @@ async fn who_is_not_let_in_is_counted_and_shuts_nobody_else_out() {
         for _ in 0..100 {
             let answer = wrong(client).to(&api).await;
             answer.is_problem(401, "unauthorized");
-            assert_eq!(answer.header("x-dressed"), Some("yes"));
+            assert_eq!((answer.header("x-dressed"), answer.header("www-authenticate")), (Some("yes"), Some("Knock")));
         }
     }
     wrong("192.0.2.1").to(&api).await.is_problem(429, "too_many_requests");

@@ -10,10 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use sandmill_model::{
-    Event, JsonText, Limits, TriggerId,
+    Event, JsonText, Limits, TokenId, TriggerId,
     code::{Code, Refusal},
     run::Dedup,
-    trigger::{Batch, Cursor, Mode, Overlap, Receipt, Shutdown},
+    trigger::{Batch, Cursor, Mode, Overlap, Receipt, Shutdown, short_key},
     version::Selector,
 };
 use sandmill_store::triggers::{Delivered, ItemReceipt};
@@ -46,6 +46,8 @@ const AROUND_BYTES: usize = 13;
 
 /// An event with what `preprocessor(event)` would get.
 type Whole = (Event, JsonText);
+/// What becomes of what waits.
+type Answer = oneshot::Receiver<Result<Receipt, Failure>>;
 
 struct Waiting {
     /// None: only the cursor, which is kept once all before it is.
@@ -132,23 +134,28 @@ impl Sink {
         receipts.collect::<Option<Vec<_>>>().ok_or_else(|| Refusal::new(Code::Internal, "an event has no receipt").into())
     }
 
-    async fn wait(&self, inner: &Arc<Inner>, events: Vec<Whole>, mut cursor: Option<Cursor>) -> Result<Vec<Receipt>, Failure> {
-        let (count, mut answers) = (events.len(), Vec::with_capacity(events.len()));
-        let events = events.into_iter().map(Some);
-        // A cursor without events stands behind those that wait, too.
-        let alone = (count == 0 && cursor.is_some()).then_some(None);
-        for (index, event) in events.chain(alone).enumerate() {
-            let cursor = if index + 1 >= count { cursor.take() } else { None };
-            let (waiting, answer) = waiting(inner, event, cursor);
-            self.sender.send(waiting).await.map_err(|_| shutting_down())?;
-            answers.push(answer);
+    async fn wait(&self, inner: &Arc<Inner>, events: Vec<Whole>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, Failure> {
+        // With one event it goes in its transaction. Several may be of several batches, and it stands behind all of them.
+        let (mut with, after) = if events.len() == 1 { (cursor, None) } else { (None, cursor) };
+        let mut answers = Vec::with_capacity(events.len());
+        for event in events {
+            answers.push(self.send(inner, Some(event), with.take()).await?);
         }
-        let mut receipts = Vec::with_capacity(count);
+        let mut receipts = Vec::with_capacity(answers.len());
         for answer in answers {
             receipts.push(answer.await.map_err(|_| shutting_down())??);
         }
-        receipts.truncate(count);
+        if after.is_some() && receipts.iter().all(Receipt::is_acknowledged) {
+            let kept = self.send(inner, None, after).await?;
+            kept.await.map_err(|_| shutting_down())??;
+        }
         Ok(receipts)
+    }
+
+    async fn send(&self, inner: &Inner, event: Option<Whole>, cursor: Option<Cursor>) -> Result<Answer, Failure> {
+        let (waiting, answer) = waiting(inner, event, cursor);
+        self.sender.send(waiting).await.map_err(|_| shutting_down())?;
+        Ok(answer)
     }
 }
 
@@ -156,7 +163,7 @@ fn waits(source: &Source, fitting: &Fitting) -> bool {
     matches!(source.trigger.mode, Mode::On | Mode::Held) && fitting.skip.is_none() && fitting.overlap == Overlap::Allow
 }
 
-fn waiting(inner: &Inner, event: Option<Whole>, cursor: Option<Cursor>) -> (Waiting, oneshot::Receiver<Result<Receipt, Failure>>) {
+fn waiting(inner: &Inner, event: Option<Whole>, cursor: Option<Cursor>) -> (Waiting, Answer) {
     let (answer, answered) = oneshot::channel();
     let bytes = event.as_ref().map_or(0, |(event, text)| event.payload.len() + text.as_str().len());
     (Waiting { event, cursor, answer, room: inner.armoury.shared.waiting_room(bytes) }, answered)
@@ -164,10 +171,18 @@ fn waiting(inner: &Inner, event: Option<Whole>, cursor: Option<Cursor>) -> (Wait
 
 impl Batches {
     /// Waits until the event of a request is part of a batch that is durable. The runs are the trigger's own: they are of several callers.
-    pub(super) async fn submit(&self, inner: &Arc<Inner>, source: &Source, event: Event) -> Result<Receipt, Failure> {
+    pub(super) async fn submit(&self, inner: &Arc<Inner>, source: &Source, mut event: Event) -> Result<Receipt, Failure> {
         let Some(batch) = source.trigger.options.batch else { return Err(shutting_down()) };
+        if source.principal.token != TokenId::NONE {
+            // A key stays its caller's, so that nobody swallows the event of another.
+            event.dedup_key = event.dedup_key.map(|key| short_key(format!("{} {key}", source.principal.identity)));
+        }
         let text = event.preprocessor_event();
         let (mut waiting, answer) = waiting(inner, Some((event, text)), None);
+        if waiting.room.is_none() {
+            // Requests come from anybody, and nothing else holds them back.
+            return Ok(Receipt::Busy { retry_after: ROUNDS_PAUSE });
+        }
         for _ in 0..SENDS_MAX {
             match self.of(inner, source, batch).send(waiting).await {
                 Ok(()) => return answer.await.map_err(|_| shutting_down())?,
@@ -434,7 +449,7 @@ impl Writing {
             ItemReceipt::New(run) => return group.into_iter().for_each(|index| self.set(index, Receipt::Accepted(run))),
             ItemReceipt::Overlaps(_) | ItemReceipt::Kept => return group.into_iter().for_each(|index| self.set(index, Receipt::Kept)),
             // Of its first key alone: the other events are not known by it.
-            ItemReceipt::Duplicate(run) => vec![(0, run)],
+            ItemReceipt::Duplicate(run) | ItemReceipt::Mismatch(run) => vec![(0, run)],
             ItemReceipt::Repeats(repeats) => repeats,
         };
         let known: HashMap<usize, Receipt> =

@@ -14,16 +14,17 @@ use std::{
 
 use http::Method;
 use sandmill_model::{
-    ScriptPath, WorkspaceId,
+    JsonText, ScriptPath, WorkspaceId,
     code::{Code, Refusal},
     recent::{Moment, Recent},
-    trigger::{ConfigError, Configured, DynEndpoint, EndpointKey, Found, Mode, Pattern, Table},
+    trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Mode, Pattern, Table},
 };
 use sandmill_store::triggers::{Trigger, TriggerFilter};
 
 use super::{
     Armed, Routed, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
-    references::{self, Read, Unresolved},
+    references::{self, Read},
+    rights,
 };
 use crate::{Flights, Inner, refuse};
 
@@ -81,6 +82,8 @@ struct Compiled {
     revision: i64,
     /// Then it may be another config without being changed.
     refers: bool,
+    /// Of its config with what it refers to.
+    weight: usize,
     slot: Slot,
 }
 
@@ -224,12 +227,12 @@ impl<'a> Making<'a> {
     }
 
     async fn add(&mut self, trigger: Trigger, keys: &[String], endpoint: &dyn DynEndpoint) -> Result<(), Refusal> {
-        self.tables.weight += 1 + trigger.config.as_str().len() / WEIGHED_BYTES;
         let (kind, path, target, revision) = (Arc::clone(&trigger.kind), trigger.path.clone(), trigger.target.clone(), trigger.revision);
         let compiled = match self.unchanged(&path, revision) {
             Some(compiled) => compiled,
             None => self.compile(trigger, endpoint).await?,
         };
+        self.tables.weight += compiled.weight;
         let keys = match &compiled.slot {
             Slot::Armed(armed) => armed.configured.keys(&target),
             // What it takes is taken, whether it can be used or not.
@@ -256,19 +259,16 @@ impl<'a> Making<'a> {
     async fn compile(&mut self, trigger: Trigger, endpoint: &dyn DynEndpoint) -> Result<Compiled, Refusal> {
         let revision = trigger.revision;
         let refers = !references::of(&trigger.config).is_ok_and(|references| references.is_empty());
-        let slot = match references::resolved(&self.inner.store, self.of, &trigger.config, &mut self.read).await {
-            Ok(config) => match endpoint.configure(&config) {
-                Ok(configured) => Slot::Armed(self.armed(trigger, configured)),
-                Err(error) => self.tell(&trigger, &error),
-            },
-            Err(Unresolved::Config(error)) => self.tell(&trigger, &error),
-            Err(Unresolved::Store(error)) => return Err(refuse(&error)),
+        // Whoever may not read any more what they lent does not lend it any longer.
+        let (configured, weight) = match rights::owned(self.inner, &trigger, &mut self.read).await? {
+            Ok(whole) => (configured(&trigger, &whole, endpoint), 1 + whole.as_str().len() / WEIGHED_BYTES),
+            Err(error) => (Err(error), 1),
         };
-        Ok(Compiled { revision, refers, slot })
-    }
-
-    fn armed(&self, trigger: Trigger, configured: Arc<dyn Configured>) -> Arc<Armed> {
-        Arc::new(Armed { trigger: Arc::new(trigger), configured })
+        let slot = match configured {
+            Ok(configured) => Slot::Armed(Arc::new(Armed { trigger: Arc::new(trigger), configured })),
+            Err(error) => self.tell(&trigger, &error),
+        };
+        Ok(Compiled { revision, refers, weight, slot })
     }
 
     /// Once for each change.
@@ -303,6 +303,14 @@ impl<'a> Making<'a> {
             }
         }
     }
+}
+
+fn configured(trigger: &Trigger, whole: &JsonText, endpoint: &dyn DynEndpoint) -> Result<Arc<dyn Configured>, ConfigError> {
+    let configured = endpoint.configure(whole)?;
+    if let Access::Script(script) = configured.access() {
+        rights::must_name(&trigger.config, whole, &[script])?;
+    }
+    Ok(configured)
 }
 
 /// A key as it is kept, for one whose config is not to be had: parameters have lost their names.

@@ -170,10 +170,19 @@ pub(super) async fn admit(
     }
 }
 
+fn full() -> Refusal {
+    Refusal::new(Code::QuotaExceeded, "the workspace keeps as many bytes as it may (stored_bytes)")
+}
+
 /// Keeps the event of a request to be looked at.
 async fn capture(inner: &Arc<Inner>, source: &Source, event: Event) -> Result<Admitted, Refusal> {
     if inner.meters.is_full(source.workspace.id) {
-        return Err(Refusal::new(Code::QuotaExceeded, "the workspace keeps as many bytes as it may (stored_bytes)"));
+        return Err(full());
+    }
+    if source.principal.token == TokenId::NONE {
+        // As if it were to start a run.
+        let (trigger, workspace) = (&source.trigger, source.workspace.id);
+        inner.owner_must_be_allowed(workspace, &trigger.answered_by, &trigger.target).await?;
     }
     let kept = kept(event, KeptAs::Captured, inner.clock.now());
     let id = kept.id;
@@ -240,6 +249,10 @@ pub(super) async fn runs(inner: &Arc<Inner>, source: &Source, looked: Vec<Looked
             Looked::Invalid(event, fault) => Ok(Some(dead(inner, *event, fault.why))),
             Looked::Fits(fitting) => item(inner, source, *fitting).await,
         };
+        let item = item.and_then(|item| match item {
+            Some(Delivered::Kept(_)) if inner.meters.is_full(source.workspace.id) => Err(full()),
+            item => Ok(item),
+        });
         match item {
             Ok(None) => slots.push(Slot::Done(Receipt::Kept)),
             Ok(Some(item)) => {
@@ -271,9 +284,21 @@ pub(super) async fn runs(inner: &Arc<Inner>, source: &Source, looked: Vec<Looked
     }
     let rest = if busy.is_some() { Rest::default() } else { rest };
     let written = write(inner, source, items, rest).await?;
+    if let (None, Some(first)) = (source.lease, mismatch(&written)) {
+        let detail = format!("run {first} was started with this idempotency key and another body; choose a new key for a new request");
+        return Err(Refusal::new(Code::IdempotencyMismatch, detail).into());
+    }
     let receipts = slots.into_iter().map(|slot| slot.receipt(&written)).collect::<Option<Vec<_>>>();
     let receipts = receipts.ok_or_else(|| Refusal::new(Code::Internal, "the store did not say what became of each event"))?;
     Ok((receipts, busy.is_none()))
+}
+
+/// The run of a request with the same key that asked for something else.
+fn mismatch(written: &[ItemReceipt]) -> Option<RunId> {
+    written.iter().find_map(|receipt| match receipt {
+        ItemReceipt::Mismatch(run) => Some(*run),
+        _ => None,
+    })
 }
 
 impl Slot {
@@ -285,7 +310,7 @@ impl Slot {
         };
         match written.get(index)? {
             ItemReceipt::New(run) => Some(Receipt::Accepted(*run)),
-            ItemReceipt::Duplicate(run) => Some(Receipt::Duplicate(*run)),
+            ItemReceipt::Duplicate(run) | ItemReceipt::Mismatch(run) => Some(Receipt::Duplicate(*run)),
             ItemReceipt::Overlaps(_) | ItemReceipt::Kept => Some(Receipt::Kept),
             // Only batches have several keys.
             ItemReceipt::Repeats(_) => None,

@@ -7,7 +7,7 @@ use sandmill_model::{
     Event, JsonText, RunId, ScriptPath, Timestamp, TriggerEventId, WorkspaceId,
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
-    trigger::{ConfigError, File, Kind, ListenError, Mode},
+    trigger::{Access, ConfigError, EndpointKey, File, Kind, ListenError, Mode},
 };
 use sandmill_store::{
     triggers::{CONFIG_BYTES_MAX, KeptAs, NewTrigger, TRIGGERS_MAX, Trigger, Unput},
@@ -18,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Draft, PROBE_MAX, TriggerStatus,
     deliver::{Source, start},
-    references, rights,
+    references::{self, Read},
+    rights,
 };
 use crate::{Accepted, Dispatch, Inner, Refused, StartRequest, StartTerms, refuse};
 
@@ -69,7 +70,10 @@ pub(super) async fn put(inner: &Inner, by: &Principal, workspace: &Workspace, dr
         inner.may_run_as(by, workspace.id, run_as).await?;
     }
     let config = readable(inner, by, workspace.id, &draft.config).await?;
-    let keys = keys(&kind, &draft, &config)?;
+    let (keys, asked) = meant(&kind, &draft, &config)?;
+    for path in &asked {
+        must_start(by, workspace.id, path)?;
+    }
     let seats = if kind.info.listens && draft.mode != Mode::Off { draft.options.listeners.unwrap_or(1) } else { 0 };
     let Draft { path, kind, target, config, options, mode, description, over } = draft;
     let triggers_max = workspace.allotted.quotas.triggers;
@@ -90,7 +94,8 @@ pub(super) async fn put(inner: &Inner, by: &Principal, workspace: &Workspace, dr
         now: inner.clock.now(),
     };
     let put = inner.store.triggers.put(new).await.map_err(|error| refuse(&error))?;
-    let trigger = put.map_err(|unput| unputtable(unput, triggers_max))?;
+    let may_know = |path: &ScriptPath| by.may(workspace.id, Domain::Triggers, Action::Read, Some(path.as_str()));
+    let trigger = put.map_err(|unput| unputtable(unput, triggers_max, may_know))?;
     inner.triggers_changed(&[workspace.id]);
     inner.tell_triggers(workspace.id);
     Ok(trigger)
@@ -119,37 +124,51 @@ fn may_start_all(by: &Principal, workspace: WorkspaceId, draft: &Draft) -> Resul
     let handler = draft.options.error_handler.as_ref();
     let alert = draft.options.alert.as_ref().map(|alert| &alert.script);
     for path in std::iter::once(&draft.target).chain(handler).chain(alert) {
-        if !by.may(workspace, Domain::Runs, Action::Start, Some(path.as_str())) {
-            return Err(Refusal::new(Code::Forbidden, format!("the token does not allow runs:start:{path}")));
-        }
+        must_start(by, workspace, path)?;
     }
     Ok(())
+}
+
+fn must_start(by: &Principal, workspace: WorkspaceId, path: &ScriptPath) -> Result<(), Refusal> {
+    if by.may(workspace, Domain::Runs, Action::Start, Some(path.as_str())) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Forbidden, format!("the token does not allow runs:start:{path}")))
 }
 
 /// The config with what it refers to, all of which `by` may read.
 async fn readable(inner: &Inner, by: &Principal, workspace: WorkspaceId, config: &JsonText) -> Result<JsonText, Refusal> {
     let found = references::of(config).map_err(|error| of_config(&error))?;
     rights::must_read(by, workspace, &found)?;
-    rights::whole(inner, workspace, config).await?.map_err(|error| of_config(&error))
+    rights::whole(inner, workspace, config, &mut Read::default()).await?.map_err(|error| of_config(&error))
 }
 
-/// What its kind says of the config, and what no other trigger may take beside it.
-fn keys(kind: &Kind, draft: &Draft, config: &JsonText) -> Result<Vec<String>, Refusal> {
+/// What its kind says of the config: what no other trigger may take beside it, and which scripts it starts beside its target.
+fn meant(kind: &Kind, draft: &Draft, config: &JsonText) -> Result<(Vec<String>, Vec<ScriptPath>), Refusal> {
+    let (mut keys, mut asked) = (BTreeSet::new(), Vec::new());
     if let Some(listener) = &kind.listener {
-        listener.configure(config).map_err(|error| of_config(&error))?;
+        asked.extend(listener.configure(config).map_err(|error| of_config(&error))?.asks());
     }
-    let Some(endpoint) = &kind.endpoint else { return Ok(Vec::new()) };
-    let configured = endpoint.configure(config).map_err(|error| of_config(&error))?;
-    if draft.mode == Mode::Off {
-        return Ok(Vec::new());
+    if let Some(endpoint) = &kind.endpoint {
+        let configured = endpoint.configure(config).map_err(|error| of_config(&error))?;
+        if let Access::Script(script) = configured.access() {
+            asked.push(script);
+        }
+        if draft.mode != Mode::Off {
+            keys.extend(configured.keys(&draft.target).iter().map(EndpointKey::text));
+        }
     }
-    let keys: BTreeSet<String> = configured.keys(&draft.target).iter().map(sandmill_model::trigger::EndpointKey::text).collect();
-    Ok(keys.into_iter().collect())
+    rights::must_name(&draft.config, config, &asked).map_err(|error| of_config(&error))?;
+    Ok((keys.into_iter().collect(), asked))
 }
 
-fn unputtable(unput: Unput, quota: Option<u64>) -> Refusal {
+/// `may_know`: whether they may read the trigger at a path.
+fn unputtable(unput: Unput, quota: Option<u64>, may_know: impl Fn(&ScriptPath) -> bool) -> Refusal {
     match unput {
-        Unput::Taken { key, path } => Refusal::new(Code::Conflict, format!("the trigger at {path} takes `{key}` already")),
+        Unput::Taken { key, path } if may_know(&path) => {
+            Refusal::new(Code::Conflict, format!("the trigger at {path} takes `{key}` already"))
+        }
+        Unput::Taken { key, .. } => Refusal::new(Code::Conflict, format!("another trigger takes `{key}` already")),
         Unput::OtherKind(kind) => {
             Refusal::new(Code::Conflict, format!("there is a trigger of the kind {kind}: kinds do not change; delete it first"))
         }
@@ -188,7 +207,7 @@ pub(super) async fn probe(inner: &Inner, by: &Principal, workspace: &Workspace, 
         return Err(Refusal::new(Code::TooManyRequests, "too many connections are tested at present; try again").after_s(1));
     };
     // In a task of its own: a kind that panics is no reason to end more than this.
-    let probe = AbortOnDropHandle::new(inner.tasks.spawn(ready.probe()));
+    let probe = AbortOnDropHandle::new(inner.tasks.spawn(ready.probe_by(inner.network())));
     match tokio::time::timeout(PROBE_MAX, probe).await {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(ListenError::Config(error)))) => Err(of_config(&error)),

@@ -25,10 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    board::Board,
-    seat::{Attendant, Floor, Order},
-};
+use self::seat::{Attendant, Floor, Order};
 use super::shared::Poked;
 use crate::Inner;
 
@@ -314,8 +311,10 @@ impl Watch {
         if changed.is_empty() {
             return;
         }
-        if let Err(error) = self.floor.inner.store.seats.report(node, changed).await {
-            tracing::warn!(%error, "how triggers fare could not be written down; what changes next is");
+        let statuses = changed.iter().map(|(cell, status)| (cell.seat.clone(), status.clone())).collect();
+        if let Err(error) = self.floor.inner.store.seats.report(node, statuses).await {
+            tracing::warn!(%error, "how triggers fare could not be written down; trying again");
+            changed.iter().for_each(|(cell, _)| cell.changes());
         }
     }
 

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandmill_model::{
-    Input, JsonText, Outcome, OutcomeKind, Output, RunAs, ScriptPath, TokenId,
-    auth::{Principal, Scope},
+    Input, JsonText, Outcome, OutcomeKind, Output, ScriptPath,
     code::{Code, Refusal},
     trigger::NewEvent,
     version::Selector,
@@ -12,8 +11,8 @@ use sandmill_model::{
 use sandmill_store::{triggers::Trigger, workspaces::Workspace};
 use serde_json::{Map, Value};
 
-use super::{Armed, event_of};
-use crate::{Dispatch, StartRequest, StartTerms, Waited, refuse};
+use super::{Armed, deliver::own_principal, event_of};
+use crate::{Dispatch, StartRequest, StartTerms, Waited};
 
 /// How long a request waits for what the script says.
 pub const VOUCH_MAX: Duration = Duration::from_secs(10);
@@ -34,11 +33,11 @@ impl Dispatch {
     /// `internal` if it failed or said nothing that is understood, `unavailable` if it took longer than [`VOUCH_MAX`]; else as [`Dispatch::run`].
     pub async fn vouch(&self, workspace: &Workspace, armed: &Armed, script: &ScriptPath, event: NewEvent) -> Result<Vouched, Refusal> {
         let trigger = &armed.trigger;
-        self.must_still_answer(trigger).await?;
         // Repetitions are asked about, too: they must not be known by the key of what they would start.
         let event = NewEvent { dedup_key: None, ordering_key: None, ..event };
         let request = StartRequest {
-            principal: Arc::new(own(trigger, script)),
+            // Whoever set the trigger up must still be allowed to start the script: that is looked at with each start.
+            principal: Arc::new(own_principal(trigger, script)),
             workspace: workspace.clone(),
             path: script.clone(),
             selector: Selector::Newest,
@@ -53,26 +52,6 @@ impl Dispatch {
                 Err(Refusal::new(Code::Unavailable, "the script that decides about requests took too long; try again"))
             }
         }
-    }
-
-    /// Whoever set the trigger up may still act.
-    async fn must_still_answer(&self, trigger: &Trigger) -> Result<(), Refusal> {
-        let Ok(who @ RunAs::User(_)) = trigger.answered_by.parse::<RunAs>() else { return Ok(()) };
-        let accounts = &self.inner.store.service_accounts;
-        if accounts.may_use(trigger.workspace, &who, &trigger.answered_by).await.map_err(|error| refuse(&error))? {
-            return Ok(());
-        }
-        Err(failed(trigger, "whoever set it up is disabled or has left the workspace"))
-    }
-}
-
-/// The trigger itself, as whoever starts a run of `path` and nothing else.
-fn own(trigger: &Trigger, path: &ScriptPath) -> Principal {
-    Principal {
-        token: TokenId(trigger.id.0),
-        workspace: Some(trigger.workspace),
-        identity: Arc::clone(&trigger.answered_by),
-        scopes: [Scope::starts(path)].into(),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Repeated {
     /// Of the key.
     pub(super) number: usize,
     pub(super) run: RunId,
-    asked_the_same: bool,
+    pub(super) asked_the_same: bool,
 }
 
 impl Repeated {

@@ -219,7 +219,8 @@ impl<'a> Batch<'a> {
                 (Delivered::Run { also, .. }, Some(_)) if !also.is_empty() => {
                     ItemReceipt::Repeats(repeated.iter().map(|each| (each.number, each.run)).collect())
                 }
-                (_, Some(first)) => ItemReceipt::Duplicate(first.run),
+                (_, Some(first)) if first.asked_the_same => ItemReceipt::Duplicate(first.run),
+                (_, Some(first)) => ItemReceipt::Mismatch(first.run),
                 (Delivered::Skipped(done), None) => {
                     self.skipped.push(done);
                     ItemReceipt::Kept

@@ -4,6 +4,7 @@ use sandmill_model::trigger::Reply;
 use serde_json::{Map, Value, json};
 
 use super::{auth::Auth, ready::Ready};
+use crate::web::body::MEDIA_TYPES;
 
 /// See [`Endpoint::described`](sandmill_model::trigger::Endpoint::described).
 pub(super) fn describe(ready: &Ready) -> Value {
@@ -19,7 +20,8 @@ pub(super) fn describe(ready: &Ready) -> Value {
             (_, None) => {}
         }
         if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
-            operation["requestBody"] = json!({"content": {"application/json": {"schema": {}}, "*/*": {}}});
+            let content: Map<String, Value> = MEDIA_TYPES.iter().map(|media_type| ((*media_type).to_owned(), json!({}))).collect();
+            operation["requestBody"] = json!({"content": content});
         }
         item.insert(method.as_str().to_ascii_lowercase(), operation);
     }

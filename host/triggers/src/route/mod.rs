@@ -19,12 +19,10 @@ use sandmill_model::{
 };
 use serde_json::Value;
 
-use crate::web::response;
+use crate::web::{body::MEDIA_TYPES, response};
 
 /// What follows the prefix.
 const ANY: &str = "{workspace}/{path}";
-/// What is sent: JSON, or anything else.
-const BODY: &[&str] = &["application/json", "*/*"];
 
 pub(crate) struct Route;
 
@@ -34,9 +32,9 @@ impl Endpoint for Route {
     const PREFIX: &'static str = "r";
     const OPERATIONS: &'static [Operation] = &[
         Operation::new("GET", ANY, Reply::Result, "Calls the route that takes GET at this path."),
-        Operation::new("POST", ANY, Reply::Result, "Calls the route that takes POST at this path.").with_body(BODY),
-        Operation::new("PUT", ANY, Reply::Result, "Calls the route that takes PUT at this path.").with_body(BODY),
-        Operation::new("PATCH", ANY, Reply::Result, "Calls the route that takes PATCH at this path.").with_body(BODY),
+        Operation::new("POST", ANY, Reply::Result, "Calls the route that takes POST at this path.").with_body(MEDIA_TYPES),
+        Operation::new("PUT", ANY, Reply::Result, "Calls the route that takes PUT at this path.").with_body(MEDIA_TYPES),
+        Operation::new("PATCH", ANY, Reply::Result, "Calls the route that takes PATCH at this path.").with_body(MEDIA_TYPES),
         Operation::new("DELETE", ANY, Reply::Result, "Calls the route that takes DELETE at this path."),
     ];
     type Config = config::Config;

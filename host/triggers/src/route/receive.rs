@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use sandmill_model::{
     Code, JsonText, RequestId,
     code::Refusal,
-    trigger::{File, Incoming, NewEvent, Received, Reception},
+    trigger::{Endpoint, Incoming, NewEvent, Received, Reception, Verbatim},
 };
 use serde_json::{Map, Value};
 
 use super::{ready::Ready, signature::Checked};
 use crate::web::{
-    body, json_text,
-    metadata::{self, METADATA_BYTES_MAX},
+    body::{self, Read},
+    fields::Fields,
+    metadata,
+    multipart::Place,
     push_json_string,
     query::Query,
 };
@@ -53,15 +55,17 @@ struct OfUrl {
 fn event(request: Request<Bytes>, of_url: &OfUrl, id: RequestId) -> Result<Received, Refusal> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query())?;
+    let passes = parts.extensions.get::<Verbatim>().is_some();
     let has_body = !body.is_empty() && parts.method != Method::GET && parts.method != Method::HEAD;
-    let (payload, files) = if has_body { read(&parts.headers, body, id)? } else { (arguments(&query, &of_url.params)?, Vec::new()) };
+    let Read { payload, files } = if passes {
+        body.into()
+    } else if has_body {
+        body::read(&parts.headers, body, Place { kind: <super::Route as Endpoint>::KIND, id })?
+    } else {
+        arguments(&query, &of_url.params)?.into()
+    };
     let metadata = metadata::of_request(&parts.method, &parts.uri, &query, &parts.headers)?;
     Ok(Received { files, ..Received::from(NewEvent::new(with_route(&metadata, of_url)?, payload)) })
-}
-
-/// A body by its media type, with the files that are in it.
-fn read(headers: &HeaderMap, body: Bytes, _id: RequestId) -> Result<(Bytes, Vec<File>), Refusal> {
-    Ok((body::payload(headers, body)?, Vec::new()))
 }
 
 /// Of a request without a body: its query, and the parameters of its path, which nobody can take the place of by the query.
@@ -79,25 +83,13 @@ fn arguments(query: &Query<'_>, params: &[(Arc<str>, String)]) -> Result<Bytes, 
 
 /// The same with `params` and `route`.
 fn with_route(metadata: &JsonText, OfUrl { params, route }: &OfUrl) -> Result<JsonText, Refusal> {
-    let mut out = metadata.as_str().as_bytes().to_vec();
-    // The brace that ends it; there are members before it.
-    out.pop();
-    out.extend_from_slice(b",\"params\":{");
-    for (at, (name, value)) in params.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        push_json_string(&mut out, name);
-        out.push(b':');
-        push_json_string(&mut out, value);
+    let mut told = Fields::default();
+    for (name, value) in params {
+        told.push_text(name.to_string(), value);
     }
-    out.extend_from_slice(b"},\"route\":");
-    push_json_string(&mut out, route);
-    out.push(b'}');
-    if out.len() > METADATA_BYTES_MAX {
-        return Err(Refusal::new(Code::BadRequest, format!("URL and headers together are longer than {METADATA_BYTES_MAX} bytes")));
-    }
-    Ok(json_text(out))
+    let mut pattern = Vec::new();
+    push_json_string(&mut pattern, route);
+    metadata::plus(&metadata::plus(metadata, "params", &told.into_json())?, "route", &pattern)
 }
 
 fn wrong_method(method: &Method) -> Refusal {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use sandmill_model::{
     Code, JsonText, RequestId, Timestamp,
-    trigger::{Configured, DynEndpoint, Mounted, Received, To},
+    trigger::{Configured, DynEndpoint, Mounted, Received, To, Verbatim},
 };
 use serde_json::{Value, json};
 
@@ -165,6 +165,47 @@ fn arguments_of_a_url() {
     }
     assert_eq!(arguments(Request::get("/r/w/users"), &[]), json!({}));
     assert_eq!(arguments(Request::get("/r/w/x"), &[("a\"", "\n")]), json!({"a\"": "\n"}));
+}
+
+#[test]
+fn forms_and_their_files() {
+    let open = route(&json!({"methods": ["POST"], "path": "/x/:id", "auth": {"type": "none"}}));
+    let post = |content_type: &str| Request::post("/r/w/x/7?a=0").header("content-type", content_type);
+    let got = received(&*open, incoming(post("application/x-www-form-urlencoded"), b"name=J%C3%BCrgen&n=1&n=2", &[("id", "7")])).unwrap();
+    assert_eq!((&got.event.payload[..], got.files.len()), ("{\"name\":\"Jürgen\",\"n\":[\"1\",\"2\"]}".as_bytes(), 0));
+    let form = b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x\r\n\
+        Content-Disposition: form-data; name=\"f\"; filename=\"../../etc/pass wd\"\r\nContent-Type: text/plain\r\n\r\n\xff\r\n--x--\r\n";
+    let got = received(&*open, incoming(post("multipart/form-data; boundary=x"), form, &[("id", "7")])).unwrap();
+    let [file] = got.files.as_slice() else { panic!("{:?}", got.files) };
+    assert!(file.key.starts_with("triggers/route/") && file.key.ends_with("/1-pass_wd"), "{}", file.key);
+    assert_eq!((&*file.content_type, &file.data[..]), ("text/plain", &b"\xff"[..]));
+    let told = json!({"key": file.key, "name": "../../etc/pass wd", "content_type": "text/plain", "bytes": 1});
+    assert_eq!(serde_json::from_slice::<Value>(&got.event.payload).unwrap(), json!({"a": "1", "f": told}));
+    let broken = incoming(post("multipart/form-data; boundary=x"), b"a=1", &[("id", "7")]);
+    assert_eq!(received(&*open, broken).unwrap_err(), Code::BadRequest);
+}
+
+/// A signature is of the bytes that came, and not of what is made of them; nobody's files are kept before it was looked at.
+#[test]
+fn forms_are_read_after_their_signature() {
+    let auth = json!({"type": "hmac", "preset": "github", "secret": "It's a Secret to Everybody"});
+    let signed = route(&json!({"methods": ["POST"], "path": "/x", "auth": auth}));
+    let form = b"--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n1\r\n--x--";
+    let forged = Request::post("/r/w/x").header("content-type", "multipart/form-data; boundary=x");
+    let forged = forged.header("x-hub-signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17");
+    assert_eq!(received(&*signed, incoming(forged, form, &[])).unwrap_err(), Code::Unauthorized);
+}
+
+#[test]
+fn whoever_reads_http_itself_gets_the_body_as_it_is() {
+    let open = route(&json!({"methods": ["POST"], "path": "/x/:id", "auth": {"type": "none"}, "reply": "raw"}));
+    for (content_type, body) in
+        [("application/x-www-form-urlencoded", &b"a=1"[..]), ("multipart/form-data", b"x"), ("application/json", b"{"), ("text/plain", b"")]
+    {
+        let request = Request::post("/r/w/x/7").header("content-type", content_type).extension(Verbatim);
+        let got = received(&*open, incoming(request, body, &[("id", "7")])).unwrap();
+        assert_eq!((&got.event.payload[..], got.files.len()), (body, 0), "{content_type}");
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ use super::{
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
+/// What is read, and what passes as it is.
+pub(crate) const MEDIA_TYPES: &[&str] = &[JSON, FORM, MULTIPART, "*/*"];
 
 /// What a body comes to.
 pub(crate) struct Read {
@@ -25,34 +27,25 @@ impl From<Bytes> for Read {
     }
 }
 
-/// Reads `body` by its media type: as [`payload`] does, and forms with files, which are kept below `place`.
+/// Checks `body` against its media type. What is announced as JSON, or not announced at all, must be JSON; a form becomes an object of its fields,
+/// and its files are kept below `place`; anything else is taken as it is.
 ///
 /// # Errors
-/// `invalid_json` with line and column, `bad_request`, or `unsupported_media_type`.
+/// `invalid_json` with line and column, `bad_request` for a form that is none, `unsupported_media_type` for one that is no text.
 pub(crate) fn read(headers: &HeaderMap, body: Bytes, place: Place) -> Result<Read, Refusal> {
     let announced = content_type(headers)?;
-    if is(media_type(announced), MULTIPART) {
+    let media_type = media_type(announced);
+    if is(media_type, MULTIPART) {
         let Form { fields, files } = multipart::read(announced, &body, place)?;
         return Ok(Read { payload: fields.into(), files });
     }
-    payload(headers, body).map(Read::from)
-}
-
-/// Checks `body` against its media type. What is announced as JSON, or not announced at all, must be JSON; a form becomes an object of its fields;
-/// anything else is taken as it is.
-///
-/// # Errors
-/// `invalid_json` with line and column, `bad_request` for a form that is none, `unsupported_media_type` for one with files.
-pub(crate) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
-    let media_type = media_type(content_type(headers)?);
+    if is(media_type, FORM) {
+        return form::read(&body).map(|fields| Bytes::from(fields).into());
+    }
     if is_json(media_type) {
         check_json(&body)?;
-    } else if is(media_type, FORM) {
-        return form::read(&body).map(Bytes::from);
-    } else if is(media_type, MULTIPART) {
-        return Err(unsupported(media_type));
     }
-    Ok(body)
+    Ok(body.into())
 }
 
 fn content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
@@ -106,6 +99,11 @@ mod tests {
 
     use super::*;
 
+    fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
+        let place = Place { kind: "test", id: RequestId::new(Timestamp::from_micros(0)) };
+        read(headers, body, place).map(|read| read.payload)
+    }
+
     fn check(content_type: Option<&str>, body: &'static [u8], expected: Result<(), Code>) {
         let mut headers = HeaderMap::new();
         if let Some(content_type) = content_type {
@@ -137,7 +135,7 @@ mod tests {
         for content_type in ["text/plain", "application/octet-stream", "application/xml", "json", "+json"] {
             check(Some(content_type), b"\xff{", Ok(()));
         }
-        check(Some("multipart/form-data; boundary=x"), b"a=1", Err(Code::UnsupportedMediaType));
+        check(Some("multipart/form-data; boundary=x"), b"a=1", Err(Code::BadRequest));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sandmill_model::{Code, JsonText, code::Refusal};
 use super::{json_text, push_json_string, query::Query};
 
 /// Bytes of the metadata of one event, which is kept with its run.
-pub(crate) const METADATA_BYTES_MAX: usize = 64 * 1024;
+const METADATA_BYTES_MAX: usize = 64 * 1024;
 /// What usual requests need.
 const USUAL_BYTES: usize = 512;
 

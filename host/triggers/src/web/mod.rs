@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod cloud_event;
-mod fields;
+pub(crate) mod fields;
 mod form;
 pub(crate) mod metadata;
 pub(crate) mod multipart;

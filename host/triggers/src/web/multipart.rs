@@ -5,7 +5,7 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 use sandmill_model::{Code, RequestId, code::Refusal, json, trigger::File};
 
-use super::{fields::Fields, form, parameters, push_json_string};
+use super::{body, fields::Fields, form, parameters, push_json_string};
 
 /// Bytes of the header of one part.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
@@ -135,7 +135,7 @@ impl Part {
         let Self { name, file_name, content_type } = self;
         let Some(file_name) = file_name else {
             let text = std::str::from_utf8(&data).map_err(|_| wrong("a field that is no file is not UTF-8"))?;
-            if is_json(&content_type) {
+            if body::is_json(body::media_type(&content_type)) {
                 let invalid = |error| Refusal::new(Code::InvalidJson, format!("a field that is announced as JSON is not: {error}"));
                 json::check(text).map_err(invalid)?;
                 fields.push(name, data.to_vec());
@@ -158,10 +158,6 @@ impl Part {
         files.push(File { key, content_type, data });
         Ok(())
     }
-}
-
-fn is_json(content_type: &str) -> bool {
-    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// `UTF-8''percent-encoded` (RFC 8187).

@@ -16,14 +16,12 @@ use sandmill_model::{
     trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, Operation, Reception, Reply},
 };
 
-use crate::web::response;
+use crate::web::{body::MEDIA_TYPES, response};
 
 /// What follows the prefix.
 const RUN: &str = "{workspace}/run/{path}";
 const START: &str = "{workspace}/start/{path}";
 const STREAM: &str = "{workspace}/stream/{path}";
-/// What is sent: JSON, forms, or anything else, which passes as it is.
-const BODY: &[&str] = &["application/json", "application/x-www-form-urlencoded", "multipart/form-data", "*/*"];
 
 pub(crate) struct Webhook;
 
@@ -33,10 +31,11 @@ impl Endpoint for Webhook {
     const PREFIX: &'static str = "hooks";
     const OPERATIONS: &'static [Operation] = &[
         Operation::new("GET", RUN, Reply::Result, "Starts a run with the arguments of the query, and waits for its result."),
-        Operation::new("POST", RUN, Reply::Result, "Starts a run with what is sent, and waits for its result.").with_body(BODY),
+        Operation::new("POST", RUN, Reply::Result, "Starts a run with what is sent, and waits for its result.").with_body(MEDIA_TYPES),
         Operation::new("POST", START, Reply::Receipt, "Starts a run with what is sent, and answers as soon as it is durable.")
-            .with_body(BODY),
-        Operation::new("POST", STREAM, Reply::Events, "Starts a run with what is sent, and tells what happens in it.").with_body(BODY),
+            .with_body(MEDIA_TYPES),
+        Operation::new("POST", STREAM, Reply::Events, "Starts a run with what is sent, and tells what happens in it.")
+            .with_body(MEDIA_TYPES),
     ];
     const IS_OF_EVERY_SCRIPT: bool = true;
     type Config = config::Config;

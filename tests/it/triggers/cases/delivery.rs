@@ -17,13 +17,9 @@ use crate::{
 /// Within which a server stops that has listeners and runs: a listener's own time, and room for a machine that is busy.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-fn named<R: Rig>(case: &str) -> String {
-    format!("{}_{case}", R::NAME)
-}
-
 pub(crate) async fn delivers_one<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("one");
+    let name = world::named::<R>("one");
     world::place(&rig, server, &name, &json!({})).await;
     let sent = numbered(0, 1);
     world::send_all(&rig, server, &name, &sent).await;
@@ -41,7 +37,7 @@ pub(crate) async fn delivers_one<R: Rig>(database: Database) {
 
 pub(crate) async fn delivers_a_burst<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("burst");
+    let name = world::named::<R>("burst");
     world::place(&rig, server, &name, &json!({})).await;
     let sent = numbered(0, R::BURST);
     world::send_all(&rig, server, &name, &sent).await;
@@ -56,7 +52,7 @@ pub(crate) async fn delivers_a_burst<R: Rig>(database: Database) {
 
 pub(crate) async fn knows_a_repetition_after_a_restart<R: Rig>(database: Database) {
     let (Some(rig), Some(mut server)) = (R::start().await, world::own(database)) else { return };
-    let name = named::<R>("repetition");
+    let name = world::named::<R>("repetition");
     world::place(&rig, &server, &name, &json!({})).await;
     let (first, then) = (numbered(0, 1), numbered(1, 1));
     world::send_all(&rig, &server, &name, &first).await;
@@ -76,7 +72,7 @@ pub(crate) async fn knows_a_repetition_after_a_restart<R: Rig>(database: Databas
 pub(crate) async fn keeps_what_is_too_large_apart<R: Rig>(database: Database) {
     const BYTES_MAX: usize = 1_000;
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("large");
+    let name = world::named::<R>("large");
     world::place(&rig, server, &name, &json!({"payload_bytes_max": BYTES_MAX})).await;
     let payload = |bytes: usize| {
         let text = json!({"id": format!("large {bytes}"), "text": ""}).to_string();
@@ -104,7 +100,7 @@ pub(crate) async fn keeps_what_is_too_large_apart<R: Rig>(database: Database) {
 /// The node is killed while it takes what is sent: all of it is a run in the end, and nothing is one twice.
 pub(crate) async fn acknowledges_only_what_is_durable<R: Rig>(database: Database) {
     let (Some(rig), Some(mut server)) = (R::start().await, world::own(database)) else { return };
-    let name = named::<R>("killed");
+    let name = world::named::<R>("killed");
     world::place(&rig, &server, &name, &json!({})).await;
     let sent = numbered(0, R::BURST);
     let mut left = sent.clone();
@@ -129,7 +125,7 @@ pub(crate) async fn acknowledges_only_what_is_durable<R: Rig>(database: Database
 
 pub(crate) async fn outlives_its_source<R: Rig>(database: Database) {
     let (Some(mut rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("source");
+    let name = world::named::<R>("source");
     world::place(&rig, server, &name, &json!({})).await;
     let (before, after) = (numbered(0, 5), numbered(5, 5));
     world::send_all(&rig, server, &name, &before).await;
@@ -145,7 +141,7 @@ pub(crate) async fn outlives_its_source<R: Rig>(database: Database) {
 
 pub(crate) async fn stops_in_time<R: Rig>(database: Database) {
     let (Some(rig), Some(mut server)) = (R::start().await, world::own(database)) else { return };
-    let name = named::<R>("stops");
+    let name = world::named::<R>("stops");
     world::place(&rig, &server, &name, &json!({})).await;
     let sent = numbered(0, R::BURST);
     let id = Pid::from_raw(i32::try_from(server.id()).unwrap()).unwrap();
@@ -167,7 +163,7 @@ pub(crate) async fn stops_in_time<R: Rig>(database: Database) {
 
 pub(crate) async fn alters_no_payload<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("payloads");
+    let name = world::named::<R>("payloads");
     world::place(&rig, server, &name, &json!({})).await;
     let mut sent: Vec<Vec<u8>> =
         [r#"{"id": 1, "text": "ü ✓ 🦀 \u0000 \" \\"}"#, r#" { "id" : 2 , "half": 0.5 } "#, r#"{"id": "é", "nested": [[[{"a": null}]]]}"#]

@@ -15,13 +15,9 @@ use crate::{
 /// Within which a listener that cannot reach its source has said so.
 const FAILS_WITHIN: Duration = Duration::from_secs(30);
 
-fn named<R: Rig>(case: &str) -> String {
-    format!("{}_{case}", R::NAME)
-}
-
 pub(crate) async fn says_what_is_wrong_with_its_config<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("wrong");
+    let name = world::named::<R>("wrong");
     world::place(&rig, server, &name, &json!({})).await;
     let good = world::body_of::<R>(&name, &rig.config(server, &name).await, &json!({}));
 
@@ -68,7 +64,7 @@ pub(crate) async fn says_what_is_wrong_with_its_config<R: Rig>(database: Databas
 
 pub(crate) async fn tells_what_a_probe_finds<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("probe");
+    let name = world::named::<R>("probe");
     world::place(&rig, server, &name, &json!({})).await;
     let body = world::body_of::<R>(&name, &rig.config(server, &name).await, &json!({}));
     let found = world::probe(server, &name, body).await;
@@ -94,7 +90,7 @@ pub(crate) async fn tells_what_a_probe_finds<R: Rig>(database: Database) {
 /// Lists and the run itself say which trigger it was.
 pub(crate) async fn says_where_it_comes_from<R: Rig>(database: Database) {
     let (Some(rig), Some(server)) = (R::start().await, world::shared(database)) else { return };
-    let name = named::<R>("fields");
+    let name = world::named::<R>("fields");
     world::place(&rig, server, &name, &json!({})).await;
     let sent = numbered(0, 2);
     world::send_all(&rig, server, &name, &sent).await;

@@ -37,7 +37,7 @@ pub(crate) async fn is_listened_to_by_one_node<R: Rig>(database: Database) {
     }
     let (Some(rig), Some(postgres)) = (R::start().await, Postgres::shared()) else { return };
     let url = postgres.database();
-    let name = format!("{}_nodes", R::NAME);
+    let name = world::named::<R>("nodes");
     let mut first = node(&url);
     world::place(&rig, &first, &name, &json!({})).await;
     // Whoever was there alone has it.

@@ -1,6 +1,6 @@
 //! `GET /api/w/{workspace}/route-description`: the HTTP of a workspace's own, as its triggers say it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use sandmill_model::{
@@ -25,7 +25,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<
 
 /// What each says of itself, together. Configs are read as they are stored: nothing that they refer to gets into a description.
 fn describe(kinds: &Kinds, workspace: &str, triggers: impl Iterator<Item = Trigger>) -> Value {
-    let (mut paths, mut schemes, mut undescribed) = (Map::new(), Map::new(), Vec::new());
+    let (mut paths, mut schemes, mut undescribed) = (Paths::default(), Map::new(), Vec::new());
     for trigger in triggers {
         let Some(endpoint) = kinds.find(&trigger.kind).and_then(|kind| kind.endpoint.as_ref()) else { continue };
         let Ok(configured) = endpoint.configure(&trigger.config) else {
@@ -37,27 +37,72 @@ fn describe(kinds: &Kinds, workspace: &str, triggers: impl Iterator<Item = Trigg
             schemes.extend(own);
         }
         let Some(Value::Object(items)) = own.get_mut("paths").map(Value::take) else { continue };
+        let mut has_place = true;
         for (path, item) in items {
             let path = format!("/{}/{workspace}{path}", endpoint.prefix());
             let Value::Object(item) = item else { continue };
-            // Another trigger may take another method there.
-            let there = paths.entry(path).or_insert_with(|| Value::Object(Map::new()));
-            if let Some(there) = there.as_object_mut() {
-                there.extend(item.into_iter().map(|each| of(&trigger, each)));
+            for operation in item {
+                has_place &= paths.put(&path, of(&trigger, operation));
             }
+        }
+        if !has_place {
+            undescribed.push(trigger.path.to_string());
         }
     }
     let mut description = json!({
         "openapi": "3.1.0",
         "info": {"title": workspace, "version": "1"},
-        "paths": paths,
+        "paths": paths.items,
         "components": {"securitySchemes": schemes},
     });
     if !undescribed.is_empty() {
-        // Their configs make sense only with what they refer to.
+        // Their configs make sense only with what they refer to, or OpenAPI cannot tell their path from another's.
         description["x-sandmill-undescribed"] = json!(undescribed);
     }
     description
+}
+
+/// Those that differ in nothing but the names of their parameters are one for OpenAPI: several triggers may take one method each there.
+#[derive(Default)]
+struct Paths {
+    items: Map<String, Value>,
+    /// How each was written first, by what it is without names.
+    written: BTreeMap<String, String>,
+}
+
+impl Paths {
+    /// False: the method has its operation there already. A parameter and a rest are written alike.
+    fn put(&mut self, path: &str, (method, mut operation): (String, Value)) -> bool {
+        let written = self.written.entry(without_names(path)).or_insert_with(|| path.to_owned());
+        if written != path {
+            rename(&mut operation, &names(path).zip(names(written)).collect());
+        }
+        let item = self.items.entry(written.as_str()).or_insert_with(|| Value::Object(Map::new()));
+        match item.as_object_mut() {
+            Some(item) if !item.contains_key(&method) => item.insert(method, operation).is_none(),
+            _ => false,
+        }
+    }
+}
+
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
+}
+
+fn without_names(path: &str) -> String {
+    let between: Vec<&str> = path.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest)).collect();
+    between.join("{}")
+}
+
+/// Calls the parameters of its path as others call them.
+fn rename(operation: &mut Value, called: &BTreeMap<&str, &str>) {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "path") {
+        let name = parameter["name"].as_str().and_then(|name| called.get(name)).map(|name| Value::from(*name));
+        if let Some(name) = name {
+            parameter["name"] = name;
+        }
+    }
 }
 
 /// An operation with what the trigger says of itself, where its kind says nothing else.
@@ -70,4 +115,32 @@ fn of(trigger: &Trigger, (method, mut operation): (String, Value)) -> (String, V
         operation.entry("x-sandmill-script").or_insert_with(|| trigger.target.as_str().into());
     }
     (method, operation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_there_once_whatever_its_parameters_are_called() {
+        let operation = |method: &str, names: &[&str]| {
+            let parameters: Vec<Value> = names.iter().map(|name| json!({"name": name, "in": "path"})).collect();
+            (method.to_owned(), json!({ "parameters": parameters }))
+        };
+        let mut paths = Paths::default();
+        assert!(paths.put("/users/{id}/of/{group}", operation("get", &["id", "group"])));
+        assert!(paths.put("/users/{group}/of/{user}", operation("put", &["group", "user"])));
+        assert!(!paths.put("/users/{a}/of/{b}", operation("get", &["a", "b"])), "whoever was first stays");
+        assert!(paths.put("/users/{id}", operation("get", &["id"])));
+        assert!(paths.put("/users", operation("get", &[])));
+        let described = json!({"parameters": [{"name": "id", "in": "path"}, {"name": "group", "in": "path"}]});
+        assert_eq!(
+            Value::Object(paths.items),
+            json!({
+                "/users": {"get": {"parameters": []}},
+                "/users/{id}": {"get": {"parameters": [{"name": "id", "in": "path"}]}},
+                "/users/{id}/of/{group}": {"get": described, "put": described},
+            })
+        );
+    }
 }

@@ -19,7 +19,7 @@ pub(super) struct Board {
 
 /// How one seat fares.
 pub(super) struct Cell {
-    seat: Seat,
+    pub(super) seat: Seat,
     status: Mutex<SeatStatus>,
     is_changed: AtomicBool,
     board: Weak<Board>,
@@ -35,12 +35,13 @@ impl Board {
     }
 
     /// What changed since the last time.
-    pub(super) fn take(&self) -> Vec<(Seat, SeatStatus)> {
+    pub(super) fn take(&self) -> Vec<(Arc<Cell>, SeatStatus)> {
         let changed = mem::take(&mut *self.changed());
         let read = |cell: Arc<Cell>| {
             // Before it is read: what changes from now on is written the next time.
             cell.is_changed.store(false, Ordering::Release);
-            (cell.seat.clone(), cell.get())
+            let status = cell.get();
+            (cell, status)
         };
         changed.into_iter().map(read).collect()
     }
@@ -58,12 +59,17 @@ impl Cell {
     /// Changes it and returns what `change` says.
     pub(super) fn set<T>(self: &Arc<Self>, change: impl FnOnce(&mut SeatStatus) -> T) -> T {
         let said = change(&mut self.status());
+        self.changes();
+        said
+    }
+
+    /// It is to be written.
+    pub(super) fn changes(self: &Arc<Self>) {
         if !self.is_changed.swap(true, Ordering::AcqRel)
             && let Some(board) = self.board.upgrade()
         {
             board.changed().push(Arc::clone(self));
         }
-        said
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use sandmill_model::{
     BoxFuture, Input, Timestamp,
-    trigger::{Answered, Ask, ConfigError, Cursor, Delivery, File, Host, Inbox, ListenError, NewEvent, Receipt, SeatState},
+    trigger::{Answered, Ask, ConfigError, Cursor, Delivery, File, Host, Inbox, ListenError, Network, NewEvent, Receipt, SeatState},
     version::Selector,
 };
 use sandmill_store::seats::SeatKey;
@@ -86,7 +86,11 @@ impl SeatHost {
             None => Some(self.inner.armoury.shared.room(bytes).await.ok_or_else(ending)?),
         };
         self.must_hold_seat()?;
-        let workspace = self.inner.workspace_of(self.source.workspace.id).await.map_err(|refusal| of_refusal(&refusal))?;
+        let (trigger, workspace) = (&self.source.trigger, self.source.workspace.id);
+        // Also if no run is made of it: what is captured, and the cursor, is taken from its source.
+        let may = self.inner.owner_must_be_allowed(workspace, &trigger.answered_by, &trigger.target).await;
+        may.map_err(|refusal| of_refusal(&refusal))?;
+        let workspace = self.inner.workspace_of(workspace).await.map_err(|refusal| of_refusal(&refusal))?;
         let source = Source { workspace, ..self.source.clone() };
         let last_at = delivery.events.iter().any(|event| event.skip.is_none()).then(|| self.inner.clock.now());
         let receipts = deliver(&self.inner, &source, delivery, self.sink.as_ref()).await?;
@@ -212,6 +216,10 @@ impl Host for SeatHost {
                 }
             }
         })
+    }
+
+    fn network(&self) -> Arc<dyn Network> {
+        self.inner.network()
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{
     triggers::{
         deliver::{Source, of_refusal, own_principal},
         look::payload_bytes_max,
+        references::Read,
         rights,
     },
 };
@@ -281,6 +282,7 @@ impl Attendant {
             return Err(Unready::Failed(misconfigured(format!("this release has no kind {} that listens", trigger.kind))));
         };
         let ready = listener.configure(&config).map_err(failed)?;
+        rights::must_name(&trigger.config, &config, &ready.asks()).map_err(failed)?;
         let key = (trigger.workspace, trigger.target.clone(), Selector::Newest);
         let target = inner.targets.find(inner.store.scripts.as_ref(), key, self.now()).await;
         let target = target.map_err(|error| Unready::Failed(ListenError::Transient(refuse(&error).detail)))?;
@@ -307,7 +309,7 @@ impl Attendant {
         }
         let may = inner.owner_must_be_allowed(trigger.workspace, &trigger.answered_by, &trigger.target).await;
         may.map_err(|refusal| unready(&refusal))?;
-        let config = rights::owned(inner, trigger).await.map_err(|refusal| unready(&refusal))?;
+        let config = rights::owned(inner, trigger, &mut Read::default()).await.map_err(|refusal| unready(&refusal))?;
         Ok((workspace, config.map_err(|error| Unready::Failed(error.into()))?))
     }
 
