@@ -18,8 +18,8 @@ use crate::{
 
 /// How far workers stand back from the server on the processor: builds of sources that someone waits for, components, and snapshots.
 const NICE_INTERACTIVE: i32 = 5;
-const NICE_COMPONENTS: i32 = 10;
-const NICE_BACKGROUND: i32 = 15;
+const NICE_COMPONENTS: i32 = 15;
+const NICE_BACKGROUND: i32 = 19;
 
 #[derive(Clone, Debug)]
 pub struct Options {

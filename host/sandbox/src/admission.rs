@@ -3,9 +3,11 @@
 //!
 //! The common case — something is free and nobody waits — is one compare-and-swap. Otherwise starts wait in a queue for each
 //! workspace, served in turn, behind runs that come out of a host call and only want their slot back. Runs that compute for long
-//! lend their slots to those that wait to start, and take turns with them for the next.
+//! lend their slots to those that wait to start, and take turns with them for the next. A few slots are kept for workspaces that have
+//! next to nothing under way: they need not wait for the end of another's turn, which may have to give hundreds of megabytes back.
 
 mod accounts;
+mod company;
 mod memory;
 
 use std::{
@@ -14,14 +16,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sandmill_model::WorkspaceId;
 use tokio::sync::oneshot;
 
 pub(crate) use self::accounts::Accounts;
-use self::memory::{Budget, Shares};
+use self::{
+    company::Company,
+    memory::{Budget, Share, Shares, UnderWay},
+};
 use crate::{
     fair::{FairQueue, TURN_NS},
     schedule::Task,
@@ -29,6 +34,11 @@ use crate::{
 
 /// A run that is under way waits this long for memory that others hold.
 pub(crate) const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// One of so many slots is kept for quiet workspaces.
+const SLOTS_FOR_ONE_KEPT: u64 = 8;
+/// A workspace with fewer runs under way is quiet.
+const QUIET_RUNS_MAX: usize = 2;
 
 /// Counts of what is free: slots in the low half, instances in the high half, so that a start takes both at once.
 const INSTANCE: u64 = 1 << 32;
@@ -44,11 +54,14 @@ const fn instances_of(free: u64) -> u64 {
 
 pub(crate) struct Admission {
     slots_total: u64,
+    /// Those that only starts of quiet workspaces may take.
+    slots_kept: u64,
     free: AtomicU64,
     waiting: AtomicUsize,
     queues: Mutex<Queues>,
     memory: Budget,
     shares: Shares,
+    company: Company,
     memory_wait_max: Duration,
 }
 
@@ -71,6 +84,7 @@ struct Queues {
 
 struct Start {
     weight: u32,
+    share: Arc<Share>,
     grant: oneshot::Sender<Permits>,
 }
 
@@ -84,17 +98,23 @@ pub(crate) struct Permits {
 pub(crate) struct Slot(Arc<Admission>);
 
 /// Room in the pool for the run's instance.
-pub(crate) struct Room(Arc<Admission>, u32);
+pub(crate) struct Room {
+    admission: Arc<Admission>,
+    weight: u32,
+    _under_way: UnderWay,
+}
 
 impl Admission {
     pub(crate) fn new(slots: u32, instances: u32, memory: &MemoryBounds) -> Arc<Self> {
         Arc::new(Self {
             slots_total: u64::from(slots),
+            slots_kept: u64::from(slots) / SLOTS_FOR_ONE_KEPT,
             free: AtomicU64::new(u64::from(slots) * SLOT + u64::from(instances) * INSTANCE),
             waiting: AtomicUsize::new(0),
             queues: Mutex::default(),
             memory: Budget::new(memory.all_bytes_max),
             shares: Shares::new(memory.workspace_bytes_max),
+            company: Company::new(Instant::now()),
             memory_wait_max: memory.wait_max,
         })
     }
@@ -105,13 +125,13 @@ impl Admission {
     }
 
     /// Slot and room, waiting for them if there are none or if others waited before.
-    pub(crate) async fn start(self: &Arc<Self>, workspace: WorkspaceId, weight: u32) -> Permits {
+    async fn start(self: &Arc<Self>, workspace: WorkspaceId, share: &Arc<Share>, weight: u32) -> Permits {
         loop {
-            if let Some(permits) = self.try_start(weight) {
+            if let Some(permits) = self.try_start(share, weight) {
                 return permits;
             }
             let (grant, granted) = oneshot::channel();
-            self.queues().starts.push(workspace, Start { weight, grant });
+            self.queues().starts.push(workspace, Start { weight, share: Arc::clone(share), grant });
             self.waiting.fetch_add(1, Ordering::SeqCst);
             // Something may have become free between the attempt and the entry in the queue.
             self.serve();
@@ -121,13 +141,15 @@ impl Admission {
         }
     }
 
-    /// What can be had without waiting.
-    pub(crate) fn try_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
-        (self.waiting.load(Ordering::SeqCst) == 0).then(|| self.take_for_start(weight)).flatten()
+    /// What can be had without waiting. A quiet workspace waits behind nobody: others wait because they have so much.
+    fn try_start(self: &Arc<Self>, share: &Arc<Share>, weight: u32) -> Option<Permits> {
+        let may_take = share.is_quiet() || self.waiting.load(Ordering::SeqCst) == 0;
+        may_take.then(|| self.take_for_start(share, weight)).flatten()
     }
 
+    /// Whether any workspace could start a run at once.
     pub(crate) fn has_free_slot(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0 && self.may_start(self.free.load(Ordering::SeqCst), 1)
+        self.waiting.load(Ordering::SeqCst) == 0 && self.may_start(self.free.load(Ordering::SeqCst), self.slots_kept, 1)
     }
 
     /// A slot for a run that gave its own back; [`Task::resume`] gets it.
@@ -169,19 +191,21 @@ impl Admission {
     }
 
     /// A start needs a slot, room, and memory left; without the last it may start if nothing runs that would give memory back.
-    fn may_start(&self, free: u64, weight: u32) -> bool {
+    fn may_start(&self, free: u64, kept: u64, weight: u32) -> bool {
         let slots = slots_of(free);
-        slots > 0 && instances_of(free) >= u64::from(weight) && (self.memory.has_some() || slots == self.slots_total)
+        slots > kept && instances_of(free) >= u64::from(weight) && (self.memory.has_some() || slots == self.slots_total)
     }
 
-    fn take_for_start(self: &Arc<Self>, weight: u32) -> Option<Permits> {
-        let take = |free: u64| self.may_start(free, weight).then(|| free - SLOT - u64::from(weight) * INSTANCE);
+    fn take_for_start(self: &Arc<Self>, share: &Arc<Share>, weight: u32) -> Option<Permits> {
+        let kept = if share.is_quiet() { 0 } else { self.slots_kept };
+        let take = |free: u64| self.may_start(free, kept, weight).then(|| free - SLOT - u64::from(weight) * INSTANCE);
         self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
-        Some(Permits { slot: Slot(Arc::clone(self)), room: Room(Arc::clone(self), weight) })
+        let room = Room { admission: Arc::clone(self), weight, _under_way: UnderWay::of(share) };
+        Some(Permits { slot: Slot(Arc::clone(self)), room })
     }
 
     fn take_slot(self: &Arc<Self>) -> Option<Slot> {
-        let take = |free: u64| (slots_of(free) > 0).then(|| free - SLOT);
+        let take = |free: u64| (slots_of(free) > self.slots_kept).then(|| free - SLOT);
         self.free.try_update(Ordering::SeqCst, Ordering::SeqCst, take).ok()?;
         Some(Slot(Arc::clone(self)))
     }
@@ -224,7 +248,7 @@ impl Admission {
     fn grant_start(self: &Arc<Self>, queues: &mut Queues) -> Option<Grant> {
         let start = queues.starts.peek()?;
         let abandoned = start.grant.is_closed();
-        let permits = if abandoned { None } else { Some(self.take_for_start(start.weight)?) };
+        let permits = if abandoned { None } else { Some(self.take_for_start(&start.share, start.weight)?) };
         let (workspace, start) = queues.starts.pop()?;
         queues.starts.charge(workspace, TURN_NS);
         queues.lender_is_next = !abandoned;
@@ -257,7 +281,7 @@ impl Drop for Slot {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0.give_back(u64::from(self.1) * INSTANCE);
+        self.admission.give_back(u64::from(self.weight) * INSTANCE);
     }
 }
 

@@ -194,13 +194,15 @@ impl<H: Send + 'static> Sandbox<H> {
             },
         };
         let Permits { slot, room } = permits;
+        let is_one_of_many = accounts.is_one_of_many();
         let core = Core::new(control, accounts, Arc::clone(&inner.clock), limits);
         let steps = Steps { program, module, input };
         let mut running: sandmill_model::BoxFuture<'static, Outcome> =
             // Threads of the sandbox's own go on with it: what it starts there belongs to the same trace.
             Box::pin(run::run(run::Start { core, host, steps, room }).in_current_span());
         let first = std::future::poll_fn(|cx| {
-            if inner.scheduler.is_busy_with(workspace) {
+            // First turns, one after the other, would hold up whoever has just one.
+            if is_one_of_many || inner.scheduler.is_busy_with(workspace) {
                 return Poll::Ready(Poll::Pending);
             }
             let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));

@@ -1,6 +1,6 @@
 //! A run as one of its workspace's: with what the others of that workspace hold it starts, and takes memory.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sandmill_model::WorkspaceId;
 
@@ -29,19 +29,26 @@ impl Accounts {
 
     /// What can be had without waiting.
     pub(crate) fn try_start(&self, weight: u32) -> Option<Permits> {
-        self.share.budget.has_some().then(|| self.admission.try_start(weight)).flatten()
+        self.share.budget.has_some().then(|| self.admission.try_start(&self.share, weight)).flatten()
     }
 
     /// Slot and room, once the workspace has memory left. Those of others do not stand behind one that waits for that.
     pub(crate) async fn start(&self, weight: u32) -> Permits {
         loop {
             self.share.opens().await;
-            let permits = self.admission.start(self.workspace, weight).await;
+            let permits = self.admission.start(self.workspace, &self.share, weight).await;
             if self.share.budget.has_some() {
                 return permits;
             }
             // Used up meanwhile: the slot is for others.
         }
+    }
+
+    /// A run starts. Returns whether it belongs among others of its workspace, to be executed in turn with those of the next: it has some
+    /// under way, and is not the only one that starts runs.
+    pub(crate) fn is_one_of_many(&self) -> bool {
+        let is_in_company = self.admission.company.enter(self.workspace, Instant::now());
+        is_in_company && self.share.has_many()
     }
 
     /// Charges memory to both budgets.

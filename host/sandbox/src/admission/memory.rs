@@ -12,6 +12,8 @@ use std::{
 use sandmill_model::WorkspaceId;
 use tokio::sync::Notify;
 
+use super::QUIET_RUNS_MAX;
+
 /// Workspaces that the table may have beside those of which something runs, before it is swept.
 const SHARES_SWEPT_AT: usize = 1_024;
 
@@ -82,6 +84,8 @@ impl Budget {
 /// What the guests of one workspace hold together.
 pub(crate) struct Share {
     pub(crate) budget: Budget,
+    /// Runs that have room for an instance.
+    under_way: AtomicUsize,
     /// Runs that wait to start.
     waiting: AtomicUsize,
     opened: Notify,
@@ -89,7 +93,17 @@ pub(crate) struct Share {
 
 impl Share {
     fn new(max_bytes: u64) -> Self {
-        Self { budget: Budget::new(max_bytes), waiting: AtomicUsize::new(0), opened: Notify::new() }
+        Self { budget: Budget::new(max_bytes), under_way: AtomicUsize::new(0), waiting: AtomicUsize::new(0), opened: Notify::new() }
+    }
+
+    /// Whether next to nothing of the workspace is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.under_way.load(Ordering::SeqCst) < QUIET_RUNS_MAX
+    }
+
+    /// Whether it is not, even without the run that asks.
+    pub(crate) fn has_many(&self) -> bool {
+        self.under_way.load(Ordering::SeqCst) > QUIET_RUNS_MAX
     }
 
     /// Waits until some of it is left. One after another comes out of here, and lets the next one look.
@@ -106,6 +120,22 @@ impl Share {
         if self.waiting.load(Ordering::SeqCst) > 0 && self.budget.has_some() {
             self.opened.notify_one();
         }
+    }
+}
+
+/// One run of a workspace that is under way, counted for as long as this lives.
+pub(crate) struct UnderWay(Arc<Share>);
+
+impl UnderWay {
+    pub(crate) fn of(share: &Arc<Share>) -> Self {
+        share.under_way.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(share))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

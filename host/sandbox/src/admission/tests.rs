@@ -20,20 +20,47 @@ fn workspace(n: i64) -> WorkspaceId {
     WorkspaceId::new(Timestamp::from_micros(n))
 }
 
+impl Admission {
+    fn one_starts(self: &Arc<Self>, n: i64, weight: u32) -> Option<Permits> {
+        self.accounts(workspace(n)).try_start(weight)
+    }
+}
+
+#[test]
+fn a_quiet_workspace_does_not_wait_for_slots_that_another_has() {
+    let admission = Admission::new(16, 32, &memory(1000));
+    let mut busy: Vec<Permits> = std::iter::from_fn(|| admission.one_starts(1, 1)).collect();
+    assert_eq!(busy.len(), 14);
+    assert!(!admission.has_free_slot(), "none for whoever has much");
+    let of_busy = admission.accounts(workspace(1));
+    let mut waits = pin!(of_busy.start(1));
+    assert!(poll(waits.as_mut()).is_pending());
+    let (first, second) = (admission.one_starts(2, 1).unwrap(), admission.one_starts(2, 1).unwrap());
+    drop(first);
+    assert!(poll(waits.as_mut()).is_pending(), "that one is kept");
+    let third = admission.one_starts(3, 1).unwrap();
+    assert!(admission.one_starts(4, 1).is_none(), "there are no more");
+    busy.pop();
+    assert!(poll(waits.as_mut()).is_pending(), "first those that are kept are free again");
+    drop((second, third));
+    assert!(poll(waits.as_mut()).is_ready());
+}
+
 #[test]
 fn starts_wait_their_turn_between_workspaces() {
     let admission = Admission::new(1, 8, &memory(1000));
     let (a, b) = (workspace(1), workspace(2));
-    let held = admission.try_start(1).unwrap();
+    let held = admission.one_starts(1, 1).unwrap();
     assert!(!admission.has_free_slot());
-    let mut a1 = pin!(admission.start(a, 1));
-    let mut a2 = pin!(admission.start(a, 1));
-    let mut b1 = pin!(admission.start(b, 1));
+    let (of_a, of_b) = (admission.accounts(a), admission.accounts(b));
+    let mut a1 = pin!(of_a.start(1));
+    let mut a2 = pin!(of_a.start(1));
+    let mut b1 = pin!(of_b.start(1));
     for start in [&mut a1, &mut a2, &mut b1] {
         assert!(poll(start.as_mut()).is_pending());
     }
     drop(held);
-    assert!(admission.try_start(1).is_none(), "nobody overtakes those who wait");
+    assert!(admission.one_starts(1, 1).is_none(), "nobody overtakes those who wait");
     let Poll::Ready(first) = poll(a1.as_mut()) else { panic!("a1 came first") };
     assert!(poll(a2.as_mut()).is_pending() && poll(b1.as_mut()).is_pending());
     drop(first);
@@ -47,16 +74,17 @@ fn starts_wait_their_turn_between_workspaces() {
 #[test]
 fn who_gives_up_takes_nothing_along() {
     let admission = Admission::new(1, 8, &memory(1000));
-    let held = admission.try_start(1).unwrap();
+    let held = admission.one_starts(1, 1).unwrap();
+    let accounts = admission.accounts(workspace(1));
     {
-        let mut waiting = pin!(admission.start(workspace(1), 1));
+        let mut waiting = pin!(accounts.start(1));
         assert!(poll(waiting.as_mut()).is_pending());
         drop(held);
         // Granted, but dropped before it was looked at.
     }
-    let held = admission.try_start(1).unwrap();
+    let held = admission.one_starts(1, 1).unwrap();
     {
-        let mut waiting = pin!(admission.start(workspace(1), 1));
+        let mut waiting = pin!(accounts.start(1));
         assert!(poll(waiting.as_mut()).is_pending());
     }
     drop(held);
@@ -66,20 +94,20 @@ fn who_gives_up_takes_nothing_along() {
 #[test]
 fn room_is_counted_by_weight() {
     let admission = Admission::new(8, 3, &memory(1000));
-    let two = admission.try_start(2).unwrap();
-    assert!(admission.try_start(2).is_none());
-    let one = admission.try_start(1).unwrap();
+    let two = admission.one_starts(1, 2).unwrap();
+    assert!(admission.one_starts(1, 2).is_none());
+    let one = admission.one_starts(1, 1).unwrap();
     drop(two.slot);
-    assert!(admission.try_start(1).is_none(), "a run without its slot keeps its room");
+    assert!(admission.one_starts(1, 1).is_none(), "a run without its slot keeps its room");
     drop(two.room);
-    assert!(admission.try_start(2).is_some());
+    assert!(admission.one_starts(1, 2).is_some());
     drop(one);
 }
 
 #[tokio::test]
 async fn memory_over_the_budget_waits_and_then_fails() {
     let admission = Admission::new(4, 4, &memory(1000));
-    let running = admission.try_start(1).unwrap();
+    let running = admission.one_starts(1, 1).unwrap();
     let accounts = admission.accounts(workspace(1));
     accounts.charge(900).await.unwrap();
     let mut more = pin!(accounts.charge(200));
@@ -87,11 +115,11 @@ async fn memory_over_the_budget_waits_and_then_fails() {
     accounts.discharge(900);
     more.await.unwrap();
     accounts.charge(800).await.unwrap();
-    assert!(admission.try_start(1).is_none(), "a start waits while the budget is used up");
+    assert!(admission.one_starts(1, 1).is_none(), "a start waits while the budget is used up");
     assert!(accounts.charge(1).await.is_err(), "nobody gave anything back");
     assert!(accounts.charge(1001).await.is_err());
     drop(running);
-    assert!(admission.try_start(1).is_some(), "nothing runs, so nobody else would free the memory");
+    assert!(admission.one_starts(1, 1).is_some(), "nothing runs, so nobody else would free the memory");
 }
 
 #[tokio::test]
