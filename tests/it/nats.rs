@@ -216,8 +216,8 @@ async fn a_stream_is_read_to_its_end_and_each_message_once() {
     nats.restart().unwrap();
     let mut client = nats.client().unwrap();
     client.publish_many("orders.after", 20, |at| format!("{{\"n\":{}}}", 20 + at).into_bytes()).unwrap();
-    let runs = ended(&server, 40).await;
-    assert_eq!(runs.len(), 40, "each message is one run");
+    let finished = ended(&server, 40).await;
+    assert_eq!(finished.len(), 40, "each message is one run");
     let settled = |client: &mut sandmill_testkit::nats::Client| {
         let consumers = client.api("CONSUMER.LIST.ORDERS", &json!({"offset": 0})).unwrap();
         let consumer = consumers["consumers"][0].clone();

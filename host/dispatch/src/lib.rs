@@ -230,6 +230,8 @@ pub struct StartTerms {
     pub asked_by: Option<RunId>,
     /// The stored trigger whose event starts it: its options hold before the manifest's.
     pub trigger: Option<Arc<Trigger>>,
+    /// See [`NewEvent::is_callers_key`](sandmill_model::trigger::NewEvent::is_callers_key).
+    pub is_callers_key: bool,
     /// What it writes to its state is kept apart, until a delivery of its trigger adopts it.
     pub stages_state: bool,
 }

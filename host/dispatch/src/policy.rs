@@ -128,7 +128,10 @@ pub(crate) fn dedup(path: &ScriptPath, selector: Selector, input: &Input, terms:
                 // So are those of callers whom the host knows: a key is its caller's, and none comes by the result of another's run.
                 Some(_) if is_callers && own.is_none_or(|dedup| dedup.key.is_none()) => Dedup { window, ..of_caller(key, &event.payload) },
                 Some(_) if is_callers => of_trigger(format!("trigger {} {}", source(event), principal.identity)),
-                Some(_) => of_trigger(format!("trigger {}", source(event))),
+                Some(_) => {
+                    let asked = terms.is_callers_key.then(|| asked_for(&event.payload, selector, terms));
+                    Dedup { fingerprint: asked, ..of_trigger(format!("trigger {}", source(event))) }
+                }
             })
         }
         (Input::Arguments(_), None) => None,
@@ -148,6 +151,7 @@ fn asked_for(input: &[u8], selector: Selector, terms: &StartTerms) -> Digest {
         child_of: _,
         asked_by: _,
         trigger: _,
+        is_callers_key: _,
         stages_state: _,
     } = terms;
     if selector == Selector::Newest && due.is_none() && priority.is_none() && tag.is_none() && run_as.is_none() {

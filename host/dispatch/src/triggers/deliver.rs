@@ -108,6 +108,10 @@ pub(super) fn start(source: &Source, event: Event) -> StartRequest {
     }
 }
 
+fn keyed(request: StartRequest, is_callers_key: bool) -> StartRequest {
+    StartRequest { terms: StartTerms { is_callers_key, ..request.terms }, ..request }
+}
+
 pub(super) fn count(trigger: &Trigger, outcome: &'static str, events: u64) {
     if events > 0 {
         counter!("sandmill_trigger_events_total", "kind" => trigger.kind.to_string(), "outcome" => outcome).increment(events);
@@ -141,7 +145,7 @@ pub(super) async fn admit(
     let source = Source { workspace: workspace.clone(), trigger: Arc::clone(trigger), lease: None, principal };
     let is_plain = fitting.skip.is_none() && fitting.overlap == Overlap::Allow;
     if trigger.mode == Mode::On && trigger.options.batch.is_none() && is_plain {
-        return Ok(Admitted::Start(Box::new(start(&source, fitting.event))));
+        return Ok(Admitted::Start(Box::new(keyed(start(&source, fitting.event), fitting.is_callers_key))));
     }
     if trigger.mode == Mode::Off {
         return Err(Failure::Lost("the trigger is off").into());
@@ -330,13 +334,13 @@ pub(super) fn dead(inner: &Inner, event: Event, why: String) -> Delivered {
 
 /// What an event comes to; none: nothing is kept of it. What is refused for its size is kept as dead.
 async fn item(inner: &Arc<Inner>, source: &Source, fitting: Fitting) -> Result<Option<Delivered>, Refusal> {
-    let Fitting { event, overlap, skip } = fitting;
+    let Fitting { event, is_callers_key, overlap, skip } = fitting;
     let now = inner.clock.now();
     if source.trigger.mode == Mode::Capture {
         // What does not happen is not worth to be looked at.
         return Ok(skip.is_none().then(|| Delivered::Kept(kept(event, KeptAs::Captured, now))));
     }
-    let made = inner.make_run(start(source, event.clone())).await;
+    let made = inner.make_run(keyed(start(source, event.clone()), is_callers_key)).await;
     let mut run = match made {
         Ok(run) => run,
         Err(Refusal { code: Code::PayloadTooLarge, detail, .. }) => return Ok(Some(dead(inner, event, detail))),

@@ -34,6 +34,8 @@ pub(super) struct Fault {
 pub(super) struct Fitting {
     /// With the keys that it has by the trigger's options.
     pub(super) event: Event,
+    /// Its key is what a caller chose for it.
+    pub(super) is_callers_key: bool,
     pub(super) overlap: Overlap,
     /// Nothing executes, for this reason.
     pub(super) skip: Option<String>,
@@ -46,7 +48,7 @@ pub(super) fn payload_bytes_max(trigger: &Trigger) -> u64 {
 }
 
 pub(super) fn look(trigger: &Trigger, mut event: NewEvent) -> Looked {
-    let (overlap, skip) = (event.overlap, event.skip.take());
+    let (overlap, skip, mut is_callers_key) = (event.overlap, event.skip.take(), event.is_callers_key);
     let mut event = event_of(trigger, event);
     // A key that no database can hold must not hold up all that comes after it.
     event.dedup_key = event.dedup_key.map(short_key);
@@ -73,9 +75,10 @@ pub(super) fn look(trigger: &Trigger, mut event: NewEvent) -> Looked {
         }
         if options.dedup.as_ref().is_some_and(|dedup| dedup.key.is_some()) {
             event.dedup_key = options.dedup_key(&value);
+            is_callers_key = false;
         }
     }
-    Looked::Fits(Box::new(Fitting { event, overlap, skip }))
+    Looked::Fits(Box::new(Fitting { event, is_callers_key, overlap, skip }))
 }
 
 fn invalid(event: Event, is_too_large: bool, why: String) -> Looked {

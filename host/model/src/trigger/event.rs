@@ -30,6 +30,8 @@ pub struct NewEvent {
     pub payload: Bytes,
     /// Only where the source has a true one: a wrong one swallows events.
     pub dedup_key: Option<String>,
+    /// Whoever sent it chose the key for what it says: with another payload it is refused. A source sends the same event in other words.
+    pub is_callers_key: bool,
     /// Runs with equal keys execute one after another. A trigger's own setting goes before it.
     pub ordering_key: Option<String>,
     pub overlap: Overlap,
@@ -42,7 +44,16 @@ pub struct NewEvent {
 impl NewEvent {
     #[must_use]
     pub fn new(metadata: JsonText, payload: Bytes) -> Self {
-        Self { metadata, payload, dedup_key: None, ordering_key: None, overlap: Overlap::Allow, occurred_at: None, skip: None }
+        Self {
+            metadata,
+            payload,
+            dedup_key: None,
+            is_callers_key: false,
+            ordering_key: None,
+            overlap: Overlap::Allow,
+            occurred_at: None,
+            skip: None,
+        }
     }
 
     /// As it is kept with its run.

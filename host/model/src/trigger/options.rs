@@ -26,7 +26,7 @@ const BATCH_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The longest time for which a repetition is known.
 const DEDUP_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Listeners of one trigger.
-pub const LISTENERS_MAX: u32 = 16;
+const LISTENERS_MAX: u32 = 16;
 /// Bytes of a dedup or ordering key of an event; a longer one is taken by its digest.
 pub const KEY_BYTES_MAX: usize = 512;
 /// Time after which an alert may go out.

@@ -138,10 +138,6 @@ impl Consumer {
         })
     }
 
-    pub(super) fn has_asked(&self) -> bool {
-        !self.asked.is_empty()
-    }
-
     /// Asks for more, if little is under way and there is `room` for as many.
     pub(super) fn ask(&mut self, client: &mut Client, room: usize) {
         let under_way: usize = self.asked.iter().map(|asked| asked.left).sum();

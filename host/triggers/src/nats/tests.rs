@@ -1,6 +1,6 @@
 use sandmill_model::{
     JsonText, ResourceType,
-    trigger::{DynListener as _, Listening},
+    trigger::Listening,
 };
 use serde_json::{Value, json};
 

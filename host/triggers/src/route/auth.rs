@@ -120,7 +120,7 @@ impl Auth {
 }
 
 fn keyed(incoming: &Incoming) -> Result<Checked, Refusal> {
-    Ok(Checked { dedup_key: idempotency::key(incoming.request.headers())?, ..Checked::default() })
+    Ok(Checked { dedup_key: idempotency::key(incoming.request.headers())?, is_callers_key: true, ..Checked::default() })
 }
 
 /// `user:password`.

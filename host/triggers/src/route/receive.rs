@@ -28,7 +28,7 @@ pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception
         return answer.map(Reception::Answer).ok_or_else(|| wrong_method(&Method::OPTIONS));
     }
     let checked = ready.auth.check(&mut incoming)?;
-    let Checked { dedup_key, occurred_at, answer } = checked;
+    let Checked { dedup_key, is_callers_key, occurred_at, answer } = checked;
     if let Some(answer) = answer {
         return Ok(Reception::Answer(answer));
     }
@@ -41,7 +41,7 @@ pub(super) fn receive(ready: &Ready, mut incoming: Incoming) -> Result<Reception
     }
     let of_url = OfUrl { params, route: route.unwrap_or_else(|| Arc::clone(ready.pattern.as_str())) };
     let received = event(request, &of_url, id)?;
-    let event = NewEvent { dedup_key, occurred_at, ..received.event };
+    let event = NewEvent { dedup_key, is_callers_key, occurred_at, ..received.event };
     Ok(Reception::Event(Box::new(Received { event, wait_max: ready.wait_max, ..received })))
 }
 

@@ -143,7 +143,7 @@ mod tests {
         let read = |content_type: &'static str, body: &'static [u8]| {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
             let place = Place { kind: "test", id: RequestId::new(Timestamp::from_micros(0)) };
-            super::read(&headers, Bytes::from_static(body), place).map(|read| (read.payload, read.files.len()))
+            read(&headers, Bytes::from_static(body), place).map(|read| (read.payload, read.files.len()))
         };
         assert_eq!(read("Application/X-WWW-Form-urlencoded", b"a=1"), Ok((Bytes::from_static(b"{\"a\":\"1\"}"), 0)));
         let form = b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n1\r\n--x--";

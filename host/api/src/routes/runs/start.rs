@@ -156,6 +156,7 @@ impl RunSubmission {
             child_of: None,
             asked_by: None,
             trigger: None,
+            is_callers_key: false,
             stages_state: false,
         })
     }

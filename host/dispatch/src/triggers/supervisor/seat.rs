@@ -48,6 +48,9 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// How long after an alert that could not be started it is tried again.
 const ALERT_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long after it could not be looked up whether a listener has what it should have it is looked up again.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+
 /// What the supervisor wants of a seat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
@@ -87,6 +90,14 @@ enum Unready {
     /// The trigger is off or gone: there is nothing to do until that changes.
     Off,
     Failed(ListenError),
+}
+
+/// Whether a listener has what it should have.
+enum Fits {
+    Yes,
+    No,
+    /// It could not be looked up.
+    Unknown,
 }
 
 /// How listening ended.
@@ -219,17 +230,31 @@ impl Attendant {
         let stop = CancellationToken::new();
         let listening = ready.listen(inbox, Shutdown::when(stop.clone().cancelled_owned()));
         let mut listener = AbortOnDropHandle::new(inner.tasks.spawn(listening));
+        let mut look_at = None;
         let ended = loop {
             let alert = self.until_alert();
-            tokio::select! {
+            let is_to_look = tokio::select! {
                 ended = &mut listener => break Some(ended),
-                changed = self.orders.changed() => {
-                    if changed.is_err() || !self.still_fits(&trigger, &config).await {
-                        break None;
-                    }
+                changed = self.orders.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => break None,
+                },
+                () = until(look_at) => true,
+                () = host.is_well.notified() => {
+                    self.overcome().await;
+                    false
                 }
-                () = host.is_well.notified() => self.overcome().await,
-                () = alert => self.alert().await,
+                () = alert => {
+                    self.alert().await;
+                    false
+                }
+            };
+            if is_to_look {
+                look_at = match self.still_fits(&trigger, &config).await {
+                    Fits::Yes => None,
+                    Fits::No => break None,
+                    Fits::Unknown => Some(Instant::now() + LOOK_PAUSE),
+                };
             }
         };
         if let Some(ended) = ended {
@@ -258,17 +283,17 @@ impl Attendant {
 
     /// Whether the trigger is what its listener was started with. Where nothing is referred to, this asks the database nothing: much may change
     /// in a workspace with many triggers.
-    async fn still_fits(&self, running: &Trigger, config: &JsonText) -> bool {
+    async fn still_fits(&self, running: &Trigger, config: &JsonText) -> Fits {
         let order = *self.orders.borrow();
         if order.is_over || order.revision > running.revision {
-            return false;
+            return Fits::No;
         }
         let _turn = self.floor.starting.acquire().await;
         match self.usable(running).await {
-            Ok((_, now)) => now == *config,
+            Ok((_, now)) if now == *config => Fits::Yes,
             // It goes on with what it has while nobody knows better.
-            Err(Unready::Failed(ListenError::Transient(_))) => true,
-            Err(_) => false,
+            Err(Unready::Failed(ListenError::Transient(_))) => Fits::Unknown,
+            Ok(_) | Err(_) => Fits::No,
         }
     }
 
@@ -409,6 +434,14 @@ async fn end(mut listener: AbortOnDropHandle<Result<(), ListenError>>, host: &Se
     host.end();
     if let Some(sink) = &host.sink {
         sink.finish().await;
+    }
+}
+
+/// For ever if there is no such moment.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
+    #[cfg(test)]
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }

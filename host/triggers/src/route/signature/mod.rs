@@ -31,6 +31,8 @@ const WINDOW_MAX_S: u32 = 24 * 3600;
 pub(super) struct Checked {
     /// By it a repetition is known.
     pub(super) dedup_key: Option<String>,
+    /// See [`NewEvent`](sandmill_model::trigger::NewEvent).
+    pub(super) is_callers_key: bool,
     pub(super) occurred_at: Option<Timestamp>,
     /// It is a challenge, no event.
     pub(super) answer: Option<Response<Bytes>>,
@@ -102,7 +104,7 @@ impl Signature {
         let occurred_at = self.scheme.time.as_ref().map(|time| in_time(time, shown.time, now)).transpose()?;
         let answer = self.scheme.challenge.and_then(|challenge| challenge.answer(request, key));
         let dedup_key = self.delivery(request, &shown).filter(|id| !id.is_empty() && id.len() <= KEY_CHARACTERS_MAX);
-        Ok(Checked { dedup_key, occurred_at, answer })
+        Ok(Checked { dedup_key, is_callers_key: false, occurred_at, answer })
     }
 
     /// The key with which it was signed. Each key reads the message once, however many signatures there are.
