@@ -3,8 +3,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use sandmill_model::Timestamp;
-
 use super::{accounts::MemoryFull, *};
 
 fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
@@ -16,12 +14,13 @@ fn memory(workspace_bytes_max: u64) -> MemoryBounds {
     MemoryBounds { all_bytes_max: 1000, workspace_bytes_max, wait_max: Duration::from_millis(50) }
 }
 
-fn workspace(n: i64) -> WorkspaceId {
-    WorkspaceId::new(Timestamp::from_micros(n))
+/// The same one for the same number.
+fn workspace(n: u64) -> WorkspaceId {
+    format!("00000000-0000-7000-8000-{n:012x}").parse().unwrap()
 }
 
 impl Admission {
-    fn one_starts(self: &Arc<Self>, n: i64, weight: u32) -> Option<Permits> {
+    fn one_starts(self: &Arc<Self>, n: u64, weight: u32) -> Option<Permits> {
         self.accounts(workspace(n)).try_start(weight)
     }
 }
@@ -115,11 +114,11 @@ async fn memory_over_the_budget_waits_and_then_fails() {
     accounts.discharge(900);
     more.await.unwrap();
     accounts.charge(800).await.unwrap();
-    assert!(admission.one_starts(1, 1).is_none(), "a start waits while the budget is used up");
+    assert!(admission.one_starts(2, 1).is_none(), "a start waits while the budget is used up");
     assert!(accounts.charge(1).await.is_err(), "nobody gave anything back");
     assert!(accounts.charge(1001).await.is_err());
     drop(running);
-    assert!(admission.one_starts(1, 1).is_some(), "nothing runs, so nobody else would free the memory");
+    assert!(admission.one_starts(2, 1).is_some(), "nothing runs, so nobody else would free the memory");
 }
 
 #[tokio::test]
