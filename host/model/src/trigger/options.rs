@@ -244,9 +244,7 @@ impl TriggerOptions {
         for (index, rate) in self.rate.iter().enumerate() {
             let name = match &rate.key {
                 None => format!("rate trigger {trigger}"),
-                Some(pointer) => {
-                    key_name(&format!("trigger {trigger}"), "rate", pointer, event.pointer(pointer).unwrap_or(&Value::Null))
-                }
+                Some(pointer) => key_name(&format!("trigger {trigger}"), "rate", pointer, event.pointer(pointer).unwrap_or(&Value::Null)),
             };
             // Rates with the same key count apart: ten in a second and a hundred in a minute.
             let before = self.rate[..index].iter().filter(|other| other.key == rate.key).count();

@@ -1,7 +1,4 @@
-use sandmill_model::{
-    JsonText, ResourceType,
-    trigger::Listening,
-};
+use sandmill_model::{JsonText, ResourceType, trigger::Listening};
 use serde_json::{Value, json};
 
 use super::*;

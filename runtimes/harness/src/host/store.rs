@@ -8,8 +8,8 @@ use super::{
     Host,
     bindings::sandmill::{
         blob::blob,
-        resources::resources,
         publish::publish,
+        resources::resources,
         sql::sql::{self, Answer, Column, DatabaseError},
         variables::variables,
     },
