@@ -47,6 +47,20 @@ impl Dispatch {
         let limits = self.limits(&request.workspace);
         let run = self.new_run(request).await?;
         let _hears = telling.map(|telling| self.inner.live.hears(run.id, telling));
+        self.run_made(run, limits, wait_limit).await
+    }
+
+    /// As [`Dispatch::run`], where nobody else wants the outcome: a run whose caller goes away while it waits is cancelled.
+    pub(crate) async fn run_while_wanted(&self, request: StartRequest, wait_limit: Duration) -> Result<Waited, Refusal> {
+        let limits = self.limits(&request.workspace);
+        let run = self.new_run(request).await?;
+        let mut wanted = Wanted { dispatch: self, workspace: run.workspace, run: Some(run.id) };
+        let waited = self.run_made(run, limits, wait_limit).await;
+        wanted.run = None;
+        waited
+    }
+
+    async fn run_made(&self, run: NewRun, limits: Limits, wait_limit: Duration) -> Result<Waited, Refusal> {
         if self.may_use_fast_lane(&run) {
             let seat = if limits.is_counted { self.inner.seat(&run).await } else { None };
             if seat.is_some() || !limits.is_counted {
@@ -182,6 +196,26 @@ impl Dispatch {
             return Err(Refusal::new(Code::Unavailable, "this node is shutting down"));
         }
         self.inner.make_run(request).await
+    }
+}
+
+/// A run that somebody waits for, who alone wants it.
+struct Wanted<'a> {
+    dispatch: &'a Dispatch,
+    workspace: WorkspaceId,
+    /// None: its caller has heard of it.
+    run: Option<RunId>,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        let Some(run) = self.run else { return };
+        let (dispatch, workspace) = (self.dispatch.clone(), self.workspace);
+        self.dispatch.inner.tasks.spawn(async move {
+            if let Err(refusal) = dispatch.cancel(workspace, run).await {
+                tracing::warn!(%refusal, %run, "a run that nobody waits for any more could not be cancelled");
+            }
+        });
     }
 }
 

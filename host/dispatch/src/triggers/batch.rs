@@ -317,6 +317,7 @@ struct Writing {
 /// Writes events as batches, none with more than the trigger says nor longer than its script takes. The rest is kept if there is room for all.
 async fn write_batches(inner: &Arc<Inner>, source: &Source, events: Vec<Whole>, mut rest: Rest) -> Result<Vec<Receipt>, Failure> {
     let (mut writing, mut items) = Writing::of(inner, source, events).await?;
+    let mut is_first = true;
     for _ in 0..ROUNDS_MAX {
         let (before, mut written) = (items.len(), Vec::new());
         for group in mem::take(&mut writing.groups) {
@@ -325,8 +326,14 @@ async fn write_batches(inner: &Arc<Inner>, source: &Source, events: Vec<Whole>, 
                 written.push((group, keyed));
             }
         }
+        if is_first && rest.adopts_state_of.is_some() && !writing.moves_on() {
+            // What the state does not move behind is found again: there are all or none.
+            give_back(inner, source, &items);
+            return Ok(vec![Receipt::Busy { retry_after: ROUNDS_PAUSE }; writing.receipts.len()]);
+        }
+        is_first = false;
         // Where a batch may have to be made again, the rest goes behind it: a crash in between only repeats what is known by its keys.
-        let is_certain = writing.has_room && written.iter().all(|(_, keyed)| keyed.is_empty());
+        let is_certain = writing.moves_on() && written.iter().all(|(_, keyed)| keyed.is_empty());
         let with = if is_certain { mem::take(&mut rest) } else { Rest::default() };
         let answers = write(inner, source, mem::take(&mut items), with).await?;
         for ((group, keyed), answer) in written.into_iter().zip(answers.into_iter().skip(before)) {
@@ -336,14 +343,14 @@ async fn write_batches(inner: &Arc<Inner>, source: &Source, events: Vec<Whole>, 
             break;
         }
     }
-    if writing.has_room && writing.groups.is_empty() && !rest.is_empty() {
+    if writing.moves_on() && writing.groups.is_empty() && !rest.is_empty() {
         write(inner, source, Vec::new(), rest).await?;
     }
     Ok(writing.into_receipts())
 }
 
 impl Writing {
-    /// With what is kept of those that are too long for any batch.
+    /// With what is kept of those that are too long for any batch. One that there is no room to keep is delivered again.
     async fn of(inner: &Arc<Inner>, source: &Source, events: Vec<Whole>) -> Result<(Self, Vec<Delivered>), Failure> {
         let trigger = &source.trigger;
         let key = (source.workspace.id, trigger.target.clone(), Selector::Newest);
@@ -365,6 +372,10 @@ impl Writing {
             }
             let own = text.as_str().len() + 1;
             if own + AROUND_BYTES > bytes_max {
+                if inner.meters.is_full(source.workspace.id) {
+                    receipts[index] = Some(Receipt::Busy { retry_after: ROUNDS_PAUSE });
+                    continue;
+                }
                 let why = format!("it has {own} bytes as a preprocessor gets it; the script takes {bytes_max} (limits.arguments_bytes)");
                 dead_items.push(dead(inner, event.clone(), why.clone()));
                 receipts[index] = Some(Receipt::Invalid(why));
@@ -429,6 +440,11 @@ impl Writing {
         let also = keyed.iter().skip(1).filter_map(|index| Some(Dedup { key: key(index)?, ..run.dedup.clone()? })).collect();
         let is_held = source.trigger.mode == Mode::Held;
         Ok((Delivered::Run { run: Box::new(run), also, is_held, overlap: Overlap::Allow }, keyed))
+    }
+
+    /// Whether there was room for all so far: only then what stands behind them is kept.
+    fn moves_on(&self) -> bool {
+        self.has_room && self.receipts.iter().flatten().all(Receipt::is_acknowledged)
     }
 
     fn set(&mut self, index: usize, receipt: Receipt) {

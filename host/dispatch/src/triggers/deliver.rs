@@ -7,7 +7,6 @@ use sandmill_model::{
     Event, Input, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, RunId, ScriptPath, Timestamp, TokenId, Usage,
     auth::{Action, Domain, Principal, Scope},
     code::{Code, Refusal},
-    policy::Key,
     run::{FinishedRun, NewRun},
     trigger::{ConfigError, Cursor, Delivery, ListenError, Mode, NewEvent, Overlap, Receipt},
     version::Selector,
@@ -341,19 +340,13 @@ async fn item(inner: &Arc<Inner>, source: &Source, fitting: Fitting) -> Result<O
         return Ok(skip.is_none().then(|| Delivered::Kept(kept(event, KeptAs::Captured, now))));
     }
     let made = inner.make_run(keyed(start(source, event.clone()), is_callers_key)).await;
-    let mut run = match made {
+    let run = match made {
         Ok(run) => run,
         Err(Refusal { code: Code::PayloadTooLarge, detail, .. }) => return Ok(Some(dead(inner, event, detail))),
         Err(refusal) => return Err(refusal),
     };
     if let Some(why) = skip {
         return Ok(Some(Delivered::Skipped(Box::new(skipped(run, why, now)))));
-    }
-    if overlap == Overlap::Queue {
-        let keys = &mut Arc::make_mut(&mut run.policy).keys;
-        // After those that keep an order: what waits for its turn holds no place of those that could run.
-        let place = keys.iter().take_while(|key| key.is_ordering()).count();
-        keys.insert(place, Key { name: format!("overlap {} {}", source.trigger.kind, source.trigger.path), limit: 1 });
     }
     inner.make_room(&run, &inner.limits_of(&source.workspace)).await?;
     let is_held = source.trigger.mode == Mode::Held;

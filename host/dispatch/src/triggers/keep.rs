@@ -203,7 +203,7 @@ pub(super) async fn probe(inner: &Inner, by: &Principal, workspace: &Workspace, 
     check(kind, draft)?;
     let config = readable(inner, by, workspace.id, &draft.config).await?;
     let ready = listener.configure(&config).map_err(|error| of_config(&error))?;
-    let Ok(_permit) = inner.armoury.shared.probes.try_acquire() else {
+    let Some(_place) = inner.armoury.shared.probe(workspace.id) else {
         return Err(Refusal::new(Code::TooManyRequests, "too many connections are tested at present; try again").after_s(1));
     };
     // In a task of its own: a kind that panics is no reason to end more than this.

@@ -1,7 +1,7 @@
 //! What the parts of triggers on this node have in common: what was looked up a moment ago, what changed, and how much may be under way.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -27,6 +27,8 @@ const DELIVERING_KIB_MAX: u32 = 64 * 1024;
 const WAITING_KIB_MAX: u32 = 64 * 1024;
 /// Connections that are tested at once.
 const PROBES_MAX: usize = 16;
+/// Of these, those of one workspace.
+const PROBES_OF_WORKSPACE_MAX: usize = 4;
 
 pub(crate) struct Shared {
     workspaces: Recent<WorkspaceId, Workspace>,
@@ -34,7 +36,8 @@ pub(crate) struct Shared {
     pub(super) batches: Batches,
     delivering: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    pub(super) probes: Arc<Semaphore>,
+    /// How many connections each workspace tests.
+    probes: Mutex<HashMap<WorkspaceId, usize>>,
     /// The clock was set: whoever sleeps until an instant looks again.
     pub(super) clock_was_set: Notify,
 }
@@ -65,8 +68,26 @@ impl Default for Shared {
             batches: Batches::default(),
             delivering: permits(DELIVERING_KIB_MAX),
             waiting: permits(WAITING_KIB_MAX),
-            probes: Arc::new(Semaphore::new(PROBES_MAX)),
+            probes: Mutex::default(),
             clock_was_set: Notify::new(),
+        }
+    }
+}
+
+/// The place of a connection that is tested.
+pub(super) struct Probe<'a> {
+    shared: &'a Shared,
+    workspace: WorkspaceId,
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        let mut probes = self.shared.probes();
+        if let Some(own) = probes.get_mut(&self.workspace) {
+            *own -= 1;
+            if *own == 0 {
+                probes.remove(&self.workspace);
+            }
         }
     }
 }
@@ -78,6 +99,22 @@ fn kib(bytes: usize, most: u32) -> u32 {
 impl Shared {
     fn poked(&self) -> MutexGuard<'_, Poked> {
         self.poked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn probes(&self) -> MutexGuard<'_, HashMap<WorkspaceId, usize>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place to test a connection of a workspace, if there is one: no workspace takes those of all others.
+    pub(super) fn probe(&self, workspace: WorkspaceId) -> Option<Probe<'_>> {
+        let mut probes = self.probes();
+        let own = probes.get(&workspace).copied().unwrap_or_default();
+        if own >= PROBES_OF_WORKSPACE_MAX || probes.values().sum::<usize>() >= PROBES_MAX {
+            return None;
+        }
+        probes.insert(workspace, own + 1);
+        drop(probes);
+        Some(Probe { shared: self, workspace })
     }
 
     /// Something of these workspaces changed.
@@ -145,6 +182,22 @@ mod tests {
     use sandmill_model::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn no_workspace_takes_the_places_of_all_to_test_connections() {
+        let shared = Shared::default();
+        let workspaces: Vec<WorkspaceId> = (0..5).map(|micros| WorkspaceId::new(Timestamp::from_micros(micros))).collect();
+        let mut taken: Vec<Probe<'_>> = std::iter::from_fn(|| shared.probe(workspaces[0])).take(PROBES_MAX).collect();
+        assert_eq!(taken.len(), PROBES_OF_WORKSPACE_MAX);
+        for workspace in &workspaces[1..] {
+            taken.extend(std::iter::from_fn(|| shared.probe(*workspace)).take(PROBES_MAX));
+        }
+        assert_eq!(taken.len(), PROBES_MAX);
+        taken.remove(0);
+        assert!(shared.probe(workspaces[4]).is_some(), "what is given back is there for others");
+        drop(taken);
+        assert!(shared.probes().is_empty());
+    }
 
     #[test]
     fn what_changed_is_taken_once_and_bounded() {

@@ -84,7 +84,7 @@ pub trait Host: Send + Sync + 'static {
     /// `Transient`.
     fn cursor(&self) -> BoxFuture<'_, Result<Option<Cursor>, ListenError>>;
 
-    /// Starts a run and waits for its end.
+    /// Starts a run and waits for its end. One that does not end in time, or whose answer is not waited for any more, is cancelled.
     ///
     /// # Errors
     /// `Config` if it may not be started, `Transient` if it did not end in time.

@@ -149,7 +149,7 @@ impl SeatHost {
             terms: StartTerms { run_as: trigger.options.run_as.clone(), stages_state, ..StartTerms::default() },
         };
         let dispatch = Dispatch { inner: Arc::clone(&self.inner) };
-        match dispatch.run(request, wait_max).await.map_err(|refusal| of_refusal(&refusal))? {
+        match dispatch.run_while_wanted(request, wait_max).await.map_err(|refusal| of_refusal(&refusal))? {
             Waited::Ended { run, outcome, .. } => Ok(Answered { run, outcome }),
             Waited::StillRunning(accepted) => {
                 // Nobody waits for it any more, and the next one must not come beside it.
