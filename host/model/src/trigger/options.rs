@@ -137,7 +137,7 @@ pub struct Dedup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// How long it may fail before.
+    /// How long it may fail before. A failure is over once it has listened for as long without another, or for a minute.
     pub after_ms: u64,
     /// Script that is started with `{trigger, kind, workspace, state, error, failing_since}`, once for each failure, and once more when it is overcome.
     #[schemars(with = "String")]

@@ -60,7 +60,7 @@ pub struct SeatStatus {
     pub events: u64,
     /// See [`Host::lag`](super::Host::lag).
     pub lag_events: Option<u64>,
-    /// Since when nothing was heard although it was to listen; none: all is well.
+    /// Since when it does not hear although it is to, but for moments between failures; none: it hears.
     pub failing_since: Option<Timestamp>,
     /// When its alert went out for this failure.
     pub alerted_at: Option<Timestamp>,

@@ -39,7 +39,7 @@ pub(super) struct SeatHost {
     /// Deliveries that may be in flight.
     permits: Semaphore,
     is_over: AtomicBool,
-    /// Poked when it hears after it did not.
+    /// Poked whenever it hears after it did not.
     pub(super) is_well: Notify,
 }
 
@@ -122,14 +122,11 @@ impl SeatHost {
             return;
         }
         let now = self.inner.clock.now();
-        let has_alerted = self.cell.set(|status| {
+        self.cell.set(|status| {
             (status.state, status.since) = (SeatState::Listening, now);
             (status.failures, status.next_try_at, status.failing_since) = (0, None, None);
-            status.alerted_at.is_some()
         });
-        if has_alerted {
-            self.is_well.notify_one();
-        }
+        self.is_well.notify_one();
     }
 
     async fn asked(&self, ask: Ask) -> Result<Answered, ListenError> {

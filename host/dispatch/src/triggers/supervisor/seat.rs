@@ -116,6 +116,8 @@ pub(super) struct Attendant {
     cell: Arc<Cell>,
     /// Failures in a row.
     failures: u32,
+    /// Since when it fails, with moments in which it hears: it is not overcome before it has heard for a while.
+    troubled_since: Option<Timestamp>,
     /// Since when what the last alert told of went on.
     alerted_of: Option<Timestamp>,
     /// An alert that could not be started is not tried again before.
@@ -140,8 +142,10 @@ impl Attendant {
         };
         let before = before.unwrap_or_default();
         let alerted_of = before.alerted_at.and(before.failing_since);
+        // One that was only about to listen has not failed.
+        let troubled_since = before.failing_since.filter(|since| before.error_at.is_some_and(|at| at >= *since));
         let cell = floor.board.cell(seat.clone(), SeatStatus { failures: 0, next_try_at: None, ..before });
-        let own = Self { floor, seat, node, orders, cell, failures: 0, alerted_of, alert_after: None, trigger: None };
+        let own = Self { floor, seat, node, orders, cell, failures: 0, troubled_since, alerted_of, alert_after: None, trigger: None };
         own.attend().await;
     }
 
@@ -189,11 +193,12 @@ impl Attendant {
         let (now, text) = (self.now(), told(error));
         tracing::warn!(trigger = %self.seat.key.path, workspace = %self.seat.key.workspace, error = %text, "a trigger does not listen; trying again");
         let failures = self.failures;
+        let since = *self.troubled_since.get_or_insert(self.cell.get().failing_since.unwrap_or(now));
         self.cell.set(|status| {
             (status.state, status.since) = (if is_config { SeatState::Misconfigured } else { SeatState::BackingOff }, now);
             (status.error, status.error_at) = (Some(text), Some(now));
             (status.failures, status.next_try_at) = (failures, Some(now.plus(pause)));
-            status.failing_since.get_or_insert(now);
+            status.failing_since = Some(since);
         });
         let mut over = std::pin::pin!(tokio::time::sleep(pause));
         loop {
@@ -216,9 +221,10 @@ impl Attendant {
         let Prepared { trigger, workspace, config, ready, payload_bytes_max } = prepared;
         self.trigger = Some(Arc::clone(&trigger));
         let now = self.now();
+        let since = self.troubled_since.unwrap_or(now);
         self.cell.set(|status| {
             (status.state, status.since) = (SeatState::Starting, now);
-            status.failing_since.get_or_insert(now);
+            status.failing_since.get_or_insert(since);
         });
         let inner = &self.floor.inner;
         let lease = SeatLease { number: self.seat.key.number, node: self.node, fence: self.seat.fence };
@@ -230,7 +236,7 @@ impl Attendant {
         let stop = CancellationToken::new();
         let listening = ready.listen(inbox, Shutdown::when(stop.clone().cancelled_owned()));
         let mut listener = AbortOnDropHandle::new(inner.tasks.spawn(listening));
-        let mut look_at = None;
+        let (mut look_at, mut settled_at) = (None, None);
         let ended = loop {
             let alert = self.until_alert();
             let is_to_look = tokio::select! {
@@ -241,6 +247,11 @@ impl Attendant {
                 },
                 () = until(look_at) => true,
                 () = host.is_well.notified() => {
+                    settled_at = settled_at.or_else(|| self.settles_at());
+                    false
+                }
+                () = until(settled_at) => {
+                    settled_at = None;
                     self.overcome().await;
                     false
                 }
@@ -370,8 +381,20 @@ impl Attendant {
         }
     }
 
+    /// When it is well again, if it goes on hearing: after as long as it may fail, for one that fails again and again hears in between. None: it was
+    /// well before.
+    fn settles_at(&self) -> Option<Instant> {
+        if self.troubled_since.is_none() && self.cell.get().alerted_at.is_none() {
+            return None;
+        }
+        let alert = self.trigger.as_ref().and_then(|trigger| trigger.options.alert.as_ref());
+        let after = alert.map_or(PAUSE_LONGEST, |alert| Duration::from_millis(alert.after_ms));
+        Some(Instant::now() + after.min(PAUSE_LONGEST))
+    }
+
     /// Tells that it is well again.
     async fn overcome(&mut self) {
+        self.troubled_since = None;
         let status = self.cell.get();
         if let Some(since) = self.alerted_of.take() {
             self.start_alert("overcome", since, &status).await;
