@@ -540,6 +540,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_moves_on_behind_an_event_without_room() {
+        let mut all = writing(&[None, None]);
+        assert!(all.moves_on());
+        all.set(0, Receipt::Accepted(run(1)));
+        assert!(all.moves_on());
+        all.set(1, Receipt::Busy { retry_after: ROUNDS_PAUSE });
+        assert!(!all.moves_on(), "though there is room for batches");
+        let receipts = all.into_receipts();
+        assert_eq!(receipts.iter().map(Receipt::is_acknowledged).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
     fn what_was_never_written_is_not_acknowledged() {
         let mut all = writing(&[Some("a"), Some("a"), None]);
         all.same.push((1, 0));

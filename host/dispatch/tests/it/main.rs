@@ -12,6 +12,7 @@ mod hearing;
 mod heartbeat;
 mod lanes;
 mod queue;
+mod requests;
 mod run_as;
 mod sharing;
 mod triggers;

@@ -14,7 +14,7 @@ use sandmill_model::{
     BoxFuture, Clock, Code, JsonText, Manifest, RunId, RunStatus, SystemClock, Timestamp, WorkspaceId,
     code::Refusal,
     trigger::{
-        ConfigError, Cursor, DynListener, File, Inbox, Kind, KindInfo, Kinds, ListenError, Mode, NewEvent, Ready, Receipt, SeatState,
+        Ask, ConfigError, Cursor, DynListener, File, Inbox, Kind, KindInfo, Kinds, ListenError, Mode, NewEvent, Ready, Receipt, SeatState,
         SeatStatus, Shutdown,
     },
 };
@@ -37,6 +37,8 @@ pub(crate) struct Played {
     inbox: Mutex<Option<Inbox>>,
     fails: Mutex<Option<ListenError>>,
     panics: AtomicBool,
+    /// It hears for a moment, and then fails.
+    flaps: AtomicBool,
     ignores_stop: AtomicBool,
     started: AtomicUsize,
     stopped: AtomicUsize,
@@ -49,7 +51,7 @@ struct PlayedKind(Arc<Played>);
 
 struct PlayedReady(Arc<Played>);
 
-struct NoFiles;
+pub(crate) struct NoFiles;
 
 impl Files for NoFiles {
     fn keep(&self, _: WorkspaceId, _: File) -> BoxFuture<'_, Result<(), Refusal>> {
@@ -108,6 +110,10 @@ impl Ready for PlayedReady {
                 return Err(error);
             }
             inbox.host().listening();
+            if played.flaps.load(SeqCst) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return Err(ListenError::Transient("cut off".to_owned()));
+            }
             *played.inbox.lock().unwrap() = Some(inbox);
             stop.requested().await;
             if played.ignores_stop.load(SeqCst) {
@@ -374,6 +380,50 @@ async fn a_failing_listener_is_started_anew_and_told_of_once() {
     let status = stage.until("it is not overcome", well).await;
     assert!(status.failures == 0 && status.failing_since.is_none() && status.error.is_some(), "{status:?}");
     eventually("nobody is told that it is overcome", async || alerts() == 2).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_fails_again_and_again_is_told_of_though_it_hears_in_between() {
+    let stage = Stage::start().await;
+    stage.played.flaps.store(true, SeqCst);
+    stage.put(Mode::On, json!({"alert": {"after_ms": 1000, "script": PATH}}), json!({})).await;
+    let alerts = || stage.bench.executor.executed.lock().unwrap().len();
+    let failing = stage.until("nobody is told", |status| status.alerted_at.is_some() && status.failing_since.is_some()).await;
+    eventually("the alert does not execute", async || alerts() == 1).await;
+    let started = stage.played.started.load(SeqCst);
+    eventually("it is not tried again", async || stage.played.started.load(SeqCst) > started + 1).await;
+    let still = stage.until("it does not fail any more", |status| status.failing_since.is_some()).await;
+    assert_eq!((still.failing_since, still.alerted_at), (failing.failing_since, failing.alerted_at), "it is the same failure");
+    assert_eq!(alerts(), 1, "a moment overcomes nothing");
+    stage.played.flaps.store(false, SeqCst);
+    stage.until("it is not overcome", |status| status.state == SeatState::Listening && status.alerted_at.is_none()).await;
+    eventually("nobody is told that it is overcome", async || alerts() == 2).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_asked_for_ends_with_who_asked() {
+    let stage = Stage::of(Bench::start(false).await).await;
+    stage.listen();
+    stage.put(Mode::On, json!({}), json!({})).await;
+    let inbox = stage.inbox().await;
+    let ask = |wait_max| Ask { path: PATH.parse().unwrap(), event: event(json!({})), stages_state: false, wait_max };
+    let (asking, first) = (inbox.clone(), ask(Duration::from_secs(60)));
+    let asking = stage.tasks.spawn(async move { asking.host().ask(first).await });
+    let executed = |index: usize| stage.bench.executor.executed.lock().unwrap().get(index).map(|(run, _)| *run);
+    eventually("it does not execute", async || executed(0).is_some()).await;
+    asking.abort();
+    let run = executed(0).unwrap();
+    stage.bench.record_when(run, |record| record.summary.status == RunStatus::Cancelled).await;
+
+    let error = inbox.host().ask(ask(Duration::from_millis(100))).await.unwrap_err();
+    assert!(matches!(&error, ListenError::Transient(why) if why.contains("did not end within")), "{error:?}");
+    stage.bench.record_when(executed(1).unwrap(), |record| record.summary.status == RunStatus::Cancelled).await;
+
+    stage.bench.executor.open();
+    let answered = inbox.host().ask(ask(Duration::from_secs(60))).await.unwrap();
+    assert_eq!(stage.bench.record_when(answered.run, |record| record.summary.status.has_ended()).await.summary.status, RunStatus::Succeeded);
     stage.end().await;
 }
 
