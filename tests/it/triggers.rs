@@ -6,6 +6,7 @@
 pub(crate) mod broker;
 mod cases;
 mod http;
+mod modes;
 mod preprocessors;
 mod rig;
 pub(crate) mod world;

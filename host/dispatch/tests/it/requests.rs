@@ -10,9 +10,7 @@ use sandmill_model::{
     Code, JsonText, Output, RunStatus, ScriptPath,
     auth::Principal,
     code::Refusal,
-    trigger::{
-        Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, Kind, Kinds, Mode, Mounted, NewEvent, Operation, Reception,
-    },
+    trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, Kind, Kinds, Mode, Mounted, NewEvent, Operation, Reception},
 };
 use sandmill_store::{queue::Cancelled, triggers::Trigger};
 use serde_json::{Value, json};

@@ -423,7 +423,10 @@ async fn a_run_that_was_asked_for_ends_with_who_asked() {
 
     stage.bench.executor.open();
     let answered = inbox.host().ask(ask(Duration::from_secs(60))).await.unwrap();
-    assert_eq!(stage.bench.record_when(answered.run, |record| record.summary.status.has_ended()).await.summary.status, RunStatus::Succeeded);
+    assert_eq!(
+        stage.bench.record_when(answered.run, |record| record.summary.status.has_ended()).await.summary.status,
+        RunStatus::Succeeded
+    );
     stage.end().await;
 }
 
