@@ -9,6 +9,7 @@ mod http;
 mod modes;
 mod preprocessors;
 mod rig;
+mod terms;
 pub(crate) mod world;
 
 mod nats;
