@@ -7,6 +7,7 @@ pub(crate) mod broker;
 mod cases;
 mod http;
 mod modes;
+mod overlap;
 mod preprocessors;
 mod rig;
 mod terms;

@@ -103,7 +103,7 @@ pub enum Delivered {
         is_held: bool,
         overlap: Overlap,
     },
-    /// With the outcome `skipped`, and the reason as its error; its `run.dedup` is kept, so it is recorded once.
+    /// With the outcome `skipped`, and the reason in its log; its `run.dedup` is kept, so it is recorded once.
     Skipped(Box<FinishedRun>),
     /// It starts no run.
     Kept(Box<KeptEvent>),

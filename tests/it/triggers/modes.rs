@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Deploys the script, and puts the trigger that starts it.
-async fn place(server: &Server, name: &str, source: &str, trigger: Value) {
+pub(super) async fn place(server: &Server, name: &str, source: &str, trigger: Value) {
     server.deploy(&path(name), "typescript", source).await.unwrap();
     set(server, name, trigger).await;
 }
@@ -49,7 +49,7 @@ fn each_second(mode: &str) -> Value {
     json!({"kind": "schedule", "config": {"cron": "* * * * * *", "time_zone": "UTC", "overlap": "allow"}, "mode": mode})
 }
 
-async fn switch(server: &Server, name: &str, mode: &str) {
+pub(super) async fn switch(server: &Server, name: &str, mode: &str) {
     let answer = world::send(server, Method::POST, &format!("trigger-mode/{}", path(name)), Some(&json!({ "mode": mode }))).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
@@ -63,13 +63,13 @@ async fn post(server: &Server, name: &str, key: Option<&str>, body: &Value) -> A
 }
 
 /// Ids of the runs of the trigger's script that are so.
-async fn runs(server: &Server, name: &str, status: &str) -> Vec<String> {
+pub(super) async fn runs(server: &Server, name: &str, status: &str) -> Vec<String> {
     let list = format!("/api/w/default/runs?trigger_path={path}&path={path}&status={status}&limit=100", path = path(name));
     let page = server.get_json(&list).await.unwrap();
     page["items"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn until<T>(server: &Server, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+pub(super) async fn until<T>(server: &Server, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look().await {

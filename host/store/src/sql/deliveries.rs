@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use sandmill_model::{
-    Outcome, OutcomeKind, Policy, RunError, RunId, WorkspaceId,
+    LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, Policy, RunError, RunId, WorkspaceId,
     policy::Key,
     run::{Dedup, FinishedRun, NewRun},
     trigger::{Mode, Overlap},
@@ -277,15 +277,16 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The record of a run that did not start because `other` has not ended.
+/// The record of a run that did not start because `other` has not ended. Its log says why, as that of others that are skipped.
 fn skipped(run: &NewRun, other: RunId, delivery: &TriggerDelivery) -> FinishedRun {
     let reason = format!("run {other} of {} had not ended", delivery.path);
+    let line = LogEntry { at: delivery.now, level: LogLevel::Info, stream: LogStream::Host, message: reason.clone(), fields: None };
     FinishedRun {
         run: run.clone(),
         attempt: 0,
         started_at: None,
         ended_at: delivery.now,
-        outcome: Outcome::failed(OutcomeKind::Skipped, RunError::new("skipped", reason)),
+        outcome: Outcome { log: vec![line], ..Outcome::failed(OutcomeKind::Skipped, RunError::new("skipped", reason)) },
     }
 }
 
