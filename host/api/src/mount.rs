@@ -18,7 +18,7 @@ use axum::{
     routing::any,
 };
 use http::{header, request::Parts};
-use sandmill_dispatch::{Admitted, Armed, StartRequest, StartTerms};
+use sandmill_dispatch::{Admitted, Armed, Asker, StartRequest, StartTerms};
 use sandmill_model::{
     Input, RequestId,
     trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply, Verbatim},
@@ -125,8 +125,8 @@ impl Mount {
                 input: Input::Event(event.of(self.endpoint.plain_trigger())),
                 terms: StartTerms::default(),
             },
-            Some(armed) => match Box::pin(self.admit(&caller, armed, event)).await? {
-                Admitted::Start(request) => chosen(*request, selector),
+            Some(armed) => match Box::pin(self.admit(&caller, armed, event, selector)).await? {
+                Admitted::Start(request) => *request,
                 other => return Ok(reply::admitted(&caller.workspace.name, armed, &other)),
             },
         };
@@ -136,18 +136,13 @@ impl Mount {
         self.reply(caller, request, asked).await
     }
 
-    async fn admit(&self, caller: &Caller, armed: &Arc<Armed>, event: NewEvent) -> Result<Admitted, Problem> {
-        let by = caller.is_known().then(|| Arc::clone(&caller.principal));
-        Ok(self.app.dispatch.admit(&caller.workspace, armed, event, by).await?)
+    async fn admit(&self, caller: &Caller, armed: &Arc<Armed>, event: NewEvent, selector: Selector) -> Result<Admitted, Problem> {
+        let asker = Asker { caller: caller.is_known().then(|| Arc::clone(&caller.principal)), selector };
+        Ok(self.app.dispatch.admit(&caller.workspace, armed, event, asker).await?)
     }
 }
 
 /// Whether a kind may make something else of the body. What is sent most it leaves as it is.
 fn may_be_read(parts: &Parts) -> bool {
     parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced != "application/json")
-}
-
-/// What a caller names goes before what the trigger says.
-fn chosen(request: StartRequest, selector: Selector) -> StartRequest {
-    if selector == Selector::Newest { request } else { StartRequest { selector, ..request } }
 }

@@ -71,7 +71,7 @@ pub use role::Role;
 pub use service::Service;
 pub use telling::Heard;
 pub use triggers::{
-    Admitted, Armed, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
+    Admitted, Armed, Asker, Draft, Files, PAUSE_FIRST, PAUSE_LONGEST, PROBE_MAX, Routed, Supervisor, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
     TriggerStatus, VOUCH_MAX, Vouched,
 };
 

@@ -25,6 +25,7 @@ use sandmill_model::{
     auth::Principal,
     code::Refusal,
     trigger::{Configured, File, Kinds, Mode, Network, NewEvent, Nowhere, SeatStatus, TriggerOptions},
+    version::Selector,
 };
 use sandmill_store::{triggers::Trigger, workspaces::Workspace};
 
@@ -78,6 +79,14 @@ pub enum Routed {
     /// The path is there, for these methods.
     WrongMethod(Vec<http::Method>),
     Nothing,
+}
+
+/// Who sends a request, and for which version of the target.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Who may start the target by their own right; none: the run is the trigger's.
+    pub caller: Option<Arc<Principal>>,
+    pub selector: Selector,
 }
 
 /// What becomes of the event of a request.
@@ -142,18 +151,12 @@ impl Dispatch {
         self.inner.armoury.book.of_script(&self.inner, workspace.id, kind, script).await
     }
 
-    /// What becomes of an event that came by a request. `caller` is who may start the target by their own right; none: the run is the trigger's.
+    /// What becomes of an event that came by a request. What is captured is replayed by the newest version, whichever was asked for.
     ///
     /// # Errors
     /// As [`Dispatch::accept`].
-    pub async fn admit(
-        &self,
-        workspace: &Workspace,
-        armed: &Arc<Armed>,
-        event: NewEvent,
-        caller: Option<Arc<Principal>>,
-    ) -> Result<Admitted, Refusal> {
-        deliver::admit(&self.inner, workspace, &armed.trigger, (event, caller)).await
+    pub async fn admit(&self, workspace: &Workspace, armed: &Arc<Armed>, event: NewEvent, asker: Asker) -> Result<Admitted, Refusal> {
+        deliver::admit(&self.inner, workspace, &armed.trigger, (event, asker)).await
     }
 
     /// Keeps a file that belongs to an event.

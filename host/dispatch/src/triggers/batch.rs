@@ -65,9 +65,12 @@ pub(super) struct Sink {
     gathering: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Where events of requests wait, by trigger and revision.
+/// A trigger with its revision, and the version of its target.
+type BatchKey = (TriggerId, i64, Selector);
+
+/// Where events of requests wait.
 #[derive(Default)]
-pub(super) struct Batches(Mutex<HashMap<(TriggerId, i64), mpsc::Sender<Waiting>>>);
+pub(super) struct Batches(Mutex<HashMap<BatchKey, mpsc::Sender<Waiting>>>);
 
 fn shutting_down() -> Failure {
     Refusal::new(Code::Unavailable, "this node is shutting down").into()
@@ -194,7 +197,7 @@ impl Batches {
     }
 
     fn of(&self, inner: &Arc<Inner>, source: &Source, batch: Batch) -> mpsc::Sender<Waiting> {
-        let key = (source.trigger.id, source.trigger.revision);
+        let key = (source.trigger.id, source.trigger.revision, source.selector);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = all.get(&key).filter(|sender| !sender.is_closed()) {
             return sender.clone();
@@ -353,7 +356,7 @@ impl Writing {
     /// With what is kept of those that are too long for any batch. One that there is no room to keep is delivered again.
     async fn of(inner: &Arc<Inner>, source: &Source, events: Vec<Whole>) -> Result<(Self, Vec<Delivered>), Failure> {
         let trigger = &source.trigger;
-        let key = (source.workspace.id, trigger.target.clone(), Selector::Newest);
+        let key = (source.workspace.id, trigger.target.clone(), source.selector);
         let found = inner.targets.find(inner.store.scripts.as_ref(), key, inner.clock.now()).await.map_err(|error| refuse(&error))?;
         let bytes_max = found.map_or(Limits::CEILING.arguments_bytes, |target| target.limits.arguments_bytes);
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);

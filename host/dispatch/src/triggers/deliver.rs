@@ -17,7 +17,7 @@ use sandmill_store::{
 };
 
 use super::{
-    Admitted,
+    Admitted, Asker,
     batch::Sink,
     look::{Fitting, Looked, kept, look},
 };
@@ -37,6 +37,8 @@ pub(super) struct Source {
     pub(super) lease: Option<SeatLease>,
     /// A caller, else the trigger's own.
     pub(super) principal: Arc<Principal>,
+    /// Which version of the target.
+    pub(super) selector: Selector,
 }
 
 /// Why nothing was delivered.
@@ -101,7 +103,7 @@ pub(super) fn start(source: &Source, event: Event) -> StartRequest {
         principal: Arc::clone(&source.principal),
         workspace: source.workspace.clone(),
         path: source.trigger.target.clone(),
-        selector: Selector::Newest,
+        selector: source.selector,
         input: Input::Event(event),
         terms: StartTerms { trigger: Some(Arc::clone(&source.trigger)), ..StartTerms::default() },
     }
@@ -122,7 +124,7 @@ pub(super) async fn admit(
     inner: &Arc<Inner>,
     workspace: &Workspace,
     trigger: &Arc<Trigger>,
-    (event, caller): (NewEvent, Option<Arc<Principal>>),
+    (event, Asker { caller, selector }): (NewEvent, Asker),
 ) -> Result<Admitted, Refusal> {
     match workspace.status {
         Status::Active => {}
@@ -141,7 +143,7 @@ pub(super) async fn admit(
         }
     };
     let principal = caller.unwrap_or_else(|| Arc::new(own_principal(trigger, &trigger.target)));
-    let source = Source { workspace: workspace.clone(), trigger: Arc::clone(trigger), lease: None, principal };
+    let source = Source { workspace: workspace.clone(), trigger: Arc::clone(trigger), lease: None, principal, selector };
     let is_plain = fitting.skip.is_none() && fitting.overlap == Overlap::Allow;
     if trigger.mode == Mode::On && trigger.options.batch.is_none() && is_plain {
         return Ok(Admitted::Start(Box::new(keyed(start(&source, fitting.event), fitting.is_callers_key))));

@@ -8,6 +8,7 @@ use sandmill_model::{
     auth::{Action, Domain, Principal},
     code::{Code, Refusal},
     trigger::{Access, ConfigError, EndpointKey, File, Kind, ListenError, Mode},
+    version::Selector,
 };
 use sandmill_store::{
     triggers::{CONFIG_BYTES_MAX, KeptAs, NewTrigger, TRIGGERS_MAX, Trigger, Unput},
@@ -270,7 +271,7 @@ pub(super) async fn replay(
     let is_dead = matches!(kept.kept_as, KeptAs::Dead(_));
     // Its own key would make it a repetition of what came since.
     let event = alone(&trigger, Event { dedup_key: None, ..kept.event });
-    let source = Source { workspace, trigger: Arc::new(trigger), lease: None, principal: by };
+    let source = Source { workspace, trigger: Arc::new(trigger), lease: None, principal: by, selector: Selector::Newest };
     let request = start(&source, event);
     // A dead one is replayed once, whoever asks and however often. One that was captured is there to try with.
     let replay_of = is_dead.then_some(RunId(id.0));

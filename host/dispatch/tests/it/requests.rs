@@ -5,18 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join;
 use http::Response;
-use sandmill_dispatch::{Accepted, Admitted, Armed, Draft, Refused};
+use sandmill_dispatch::{Accepted, Admitted, Armed, Asker, Draft, Refused};
 use sandmill_model::{
-    Code, JsonText, Output, RunStatus, ScriptPath,
+    Code, JsonText, Manifest, Output, RunStatus, ScriptPath,
     auth::Principal,
     code::Refusal,
     trigger::{Address, ConfigError, Endpoint, EndpointKey, Head, Incoming, Kind, Kinds, Mode, Mounted, NewEvent, Operation, Reception},
+    version::Selector,
 };
 use sandmill_store::{queue::Cancelled, triggers::Trigger};
 use serde_json::{Value, json};
 
 use crate::{
-    fake::{Bench, PATH, principal},
+    fake::{Bench, PATH, deploy_with, principal},
     triggers::NoFiles,
 };
 
@@ -87,7 +88,7 @@ async fn found(bench: &Bench) -> Result<Option<Arc<Armed>>, Refusal> {
 
 /// Of a request that nobody but the trigger vouches for.
 async fn admit(bench: &Bench, armed: &Arc<Armed>, event: NewEvent) -> Result<Admitted, Refusal> {
-    Box::pin(bench.dispatch.admit(&bench.workspace, armed, event, None)).await
+    Box::pin(bench.dispatch.admit(&bench.workspace, armed, event, Asker { caller: None, selector: Selector::Newest })).await
 }
 
 fn event(body: &Value) -> NewEvent {
@@ -175,7 +176,8 @@ async fn requests_of_several_callers_are_one_batch() {
 }
 
 async fn send(bench: &Bench, armed: &Arc<Armed>, key: &str, by: Principal) -> Result<Admitted, Refusal> {
-    Box::pin(bench.dispatch.admit(&bench.workspace, armed, keyed(key, &json!({"n": 1})), Some(Arc::new(by)))).await
+    let asker = Asker { caller: Some(Arc::new(by)), selector: Selector::Newest };
+    Box::pin(bench.dispatch.admit(&bench.workspace, armed, keyed(key, &json!({"n": 1})), asker)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,5 +230,25 @@ async fn what_one_trigger_takes_no_other_does() {
     let put = |path: &'static str| put_at(&bench, path, &all, Mode::On, json!({}));
     let (one, other) = join(put(TRIGGER), put("f/demo/second")).await;
     assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_version_gets_it_also_where_it_waits() {
+    let bench = bench().await;
+    let mut manifest = Manifest::default();
+    manifest.dispatch.priority = Some(1);
+    deploy_with(&bench.store, &bench.workspace, manifest).await;
+    bench.dispatch.deployed(bench.workspace.id, &PATH.parse().unwrap());
+    let sent = async |armed: &Arc<Armed>, selector: Selector| {
+        let asker = Asker { caller: None, selector };
+        let admitted = Box::pin(bench.dispatch.admit(&bench.workspace, armed, event(&json!({})), asker)).await.unwrap();
+        bench.record_when(accepted(admitted).run, |_| true).await.summary.number
+    };
+    let held = armed(&bench, Mode::Held, json!({})).await;
+    assert_eq!((sent(&held, Selector::Number(1)).await, sent(&held, Selector::Newest).await), (1, 2));
+    // One batch has one version.
+    let gathers = armed(&bench, Mode::On, json!({"batch": {"events_max": 2, "wait_ms": 100}})).await;
+    assert_eq!(join(sent(&gathers, Selector::Number(1)), sent(&gathers, Selector::Newest)).await, (1, 2));
     bench.stop().await;
 }

@@ -229,7 +229,7 @@ impl Attendant {
         let inner = &self.floor.inner;
         let lease = SeatLease { number: self.seat.key.number, node: self.node, fence: self.seat.fence };
         let principal = Arc::new(own_principal(&trigger, &trigger.target));
-        let source = Source { workspace, trigger: Arc::clone(&trigger), lease: Some(lease), principal };
+        let source = Source { workspace, trigger: Arc::clone(&trigger), lease: Some(lease), principal, selector: Selector::Newest };
         let host = Arc::new(SeatHost::new(inner, self.seat.key.clone(), source, Arc::clone(&self.cell)));
         let inbox =
             Inbox::new(Arc::<SeatHost>::clone(&host), trigger.path.as_str().into(), trigger.id.to_string().into(), payload_bytes_max);
