@@ -20,7 +20,7 @@ use axum::{
 use http::{header, request::Parts};
 use sandmill_dispatch::{Admitted, Armed, Asker, StartRequest, StartTerms};
 use sandmill_model::{
-    Input, RequestId,
+    Code, Input, RequestId,
     trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply, Verbatim},
     version::Selector,
 };
@@ -112,6 +112,7 @@ impl Mount {
         if let (Some(door), Some(armed)) = (&door, &armed) {
             event = self.received(&caller.workspace, (door, armed), &access, event).await?;
         }
+        let keys: Vec<String> = files.iter().map(|file| file.key.clone()).collect();
         for file in files {
             Box::pin(app.dispatch.keep_file(caller.workspace.id, file)).await?;
         }
@@ -125,7 +126,7 @@ impl Mount {
                 input: Input::Event(event.of(self.endpoint.plain_trigger())),
                 terms: StartTerms::default(),
             },
-            Some(armed) => match Box::pin(self.admit(&caller, armed, event, selector)).await? {
+            Some(armed) => match Box::pin(self.admit(&caller, armed, event, (selector, keys))).await? {
                 Admitted::Start(request) => *request,
                 other => return Ok(reply::admitted(&caller.workspace.name, armed, &other)),
             },
@@ -136,9 +137,28 @@ impl Mount {
         self.reply(caller, request, asked).await
     }
 
-    async fn admit(&self, caller: &Caller, armed: &Arc<Armed>, event: NewEvent, selector: Selector) -> Result<Admitted, Problem> {
+    /// `files`: keys of those that are kept for the event. Those that nothing comes of are given up.
+    async fn admit(
+        &self,
+        caller: &Caller,
+        armed: &Arc<Armed>,
+        event: NewEvent,
+        (selector, files): (Selector, Vec<String>),
+    ) -> Result<Admitted, Problem> {
+        let dispatch = &self.app.dispatch;
         let asker = Asker { caller: caller.is_known().then(|| Arc::clone(&caller.principal)), selector };
-        Ok(self.app.dispatch.admit(&caller.workspace, armed, event, asker).await?)
+        let admitted = dispatch.admit(&caller.workspace, armed, event, asker).await;
+        let is_for_nothing = match &admitted {
+            Ok(Admitted::Filtered) => true,
+            Ok(Admitted::Accepted(accepted)) => accepted.is_repetition,
+            Ok(Admitted::Start(_) | Admitted::Captured(_)) => false,
+            // It may have been written all the same.
+            Err(refusal) => !matches!(refusal.code, Code::Unavailable | Code::StorageFull | Code::Internal),
+        };
+        if is_for_nothing {
+            dispatch.forget_files(caller.workspace.id, files);
+        }
+        Ok(admitted?)
     }
 }
 

@@ -49,6 +49,12 @@ pub trait Files: Send + Sync + 'static {
     /// # Errors
     /// `quota_exceeded`, `storage_full`, `unavailable`.
     fn keep(&self, workspace: WorkspaceId, file: File) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Removes one that was kept, and that nothing has come of.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    fn forget(&self, workspace: WorkspaceId, key: String) -> BoxFuture<'_, Result<(), Refusal>>;
 }
 
 /// What dispatch has of the kinds. Set once, before anything is accepted.
@@ -165,6 +171,14 @@ impl Dispatch {
     /// As [`Files::keep`].
     pub async fn keep_file(&self, workspace: WorkspaceId, file: File) -> Result<(), Refusal> {
         keep::file(&self.inner, workspace, file).await
+    }
+
+    /// Gives up files of an event that nothing has come of, beside whoever goes on.
+    pub fn forget_files(&self, workspace: WorkspaceId, keys: Vec<String>) {
+        if !keys.is_empty() {
+            let inner = Arc::clone(&self.inner);
+            self.inner.tasks.spawn(async move { keep::forget(&inner, workspace, keys).await });
+        }
     }
 
     /// Checks and stores a trigger: the kind and its config with what that refers to, which `principal` must be allowed to read; options; run-as; that it may

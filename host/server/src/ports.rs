@@ -183,12 +183,20 @@ impl Files for KeptFiles {
         Box::pin(async move {
             let File { key, content_type, data } = file;
             let content_type = (!content_type.is_empty()).then_some(content_type);
-            self.0.keep(workspace, &key, content_type, data).await.map_err(|unkept| match unkept {
-                Unkept::Invalid(text) => Refusal::new(Code::BadRequest, text),
-                Unkept::TooLarge(text) => Refusal::new(Code::QuotaExceeded, text),
-                Unkept::Unavailable(text) => Refusal::new(Code::Unavailable, text),
-            })
+            self.0.keep(workspace, &key, content_type, data).await.map_err(unkept)
         })
+    }
+
+    fn forget(&self, workspace: WorkspaceId, key: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.0.forget(workspace, &key).await.map_err(unkept) })
+    }
+}
+
+fn unkept(why: Unkept) -> Refusal {
+    match why {
+        Unkept::Invalid(text) => Refusal::new(Code::BadRequest, text),
+        Unkept::TooLarge(text) => Refusal::new(Code::QuotaExceeded, text),
+        Unkept::Unavailable(text) => Refusal::new(Code::Unavailable, text),
     }
 }
 

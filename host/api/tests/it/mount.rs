@@ -98,6 +98,11 @@ impl sandmill_dispatch::Files for Shelf {
         self.0.lock().unwrap().push((workspace, file));
         Box::pin(async { Ok(()) })
     }
+
+    fn forget(&self, workspace: WorkspaceId, key: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.0.lock().unwrap().retain(|(of, file)| *of != workspace || file.key != key);
+        Box::pin(async { Ok(()) })
+    }
 }
 
 async fn house() -> (Api, Arc<Shelf>) {
@@ -220,4 +225,25 @@ async fn modes_and_limits() {
     let runs = api.stage.attempts.lock().unwrap().len();
     assert_eq!(runs, 1, "neither has run");
     api.stop().await;
+}
+
+#[tokio::test]
+async fn files_of_what_nothing_comes_of_are_given_up() {
+    let (api, shelf) = house().await;
+    let filter = serde_json::from_value(json!({"all": [{"pointer": "/body/never", "operator": "exists"}]})).unwrap();
+    let options = TriggerOptions { filter: Some(filter), ..TriggerOptions::default() };
+    stored(&api, "none", ("POST", "/none/:id"), "kind", Mode::On, options).await;
+    stored(&api, "captured", ("POST", "/captured/:id"), "kind", Mode::Capture, TriggerOptions::default()).await;
+    let kept = || shelf.0.lock().unwrap().len();
+    assert_eq!(knock("/door/w/none/1").body("file").to(&api).await.status, 204);
+    for _ in 0..500 {
+        if kept() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(kept(), 0);
+    assert_eq!(knock("/door/w/captured/1").body("file").to(&api).await.status, 202);
+    api.stop().await;
+    assert_eq!(kept(), 1, "a replay finds it");
 }

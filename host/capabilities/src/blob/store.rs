@@ -175,6 +175,14 @@ impl Blobs {
         Ok(())
     }
 
+    /// Removes an object that the host has kept for nothing.
+    ///
+    /// # Errors
+    /// Why it is there still.
+    pub async fn forget(&self, workspace: WorkspaceId, key: &str) -> Result<(), Unkept> {
+        self.delete(workspace, key).await.map_err(Unkept::from)
+    }
+
     /// Waits until what was given up is removed, and what is being added up is known.
     pub async fn settled(&self) {
         self.tracker.close();

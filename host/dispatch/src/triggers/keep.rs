@@ -36,6 +36,15 @@ pub(super) async fn file(inner: &Inner, workspace: WorkspaceId, file: File) -> R
     files.keep(workspace, file).await
 }
 
+pub(super) async fn forget(inner: &Inner, workspace: WorkspaceId, keys: Vec<String>) {
+    let Some(files) = inner.armoury.files.get() else { return };
+    for key in keys {
+        if let Err(refusal) = files.forget(workspace, key).await {
+            tracing::warn!(%refusal, %workspace, "a file of a request that nothing has come of could not be removed");
+        }
+    }
+}
+
 fn invalid(pointer: &str, message: impl std::fmt::Display) -> Refusal {
     let at = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
     Refusal::new(Code::InvalidTrigger, format!("{at}{message}"))

@@ -57,6 +57,10 @@ impl Files for NoFiles {
     fn keep(&self, _: WorkspaceId, _: File) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(std::future::ready(Err(Refusal::new(Code::Unavailable, "none"))))
     }
+
+    fn forget(&self, _: WorkspaceId, _: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 impl DynListener for PlayedKind {

@@ -320,4 +320,8 @@ impl Files for NoFiles {
     fn keep(&self, _: WorkspaceId, _: File) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async { Err(Refusal::new(Code::Unavailable, "no files are kept here")) })
     }
+
+    fn forget(&self, _: WorkspaceId, _: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async { Ok(()) })
+    }
 }
