@@ -344,12 +344,22 @@ fn pages_that_are_named_may_call() {
         assert_eq!(names, ["vary"], "{other:?}");
     }
     let mut headers = HeaderMap::new();
-    headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+    for name in ["access-control-allow-origin", "access-control-expose-headers"] {
+        headers.insert(name, HeaderValue::from_static("*"));
+    }
+    headers.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
     for _ in 0..2 {
         named.dress(Some(&HeaderValue::from_static("https://evil.example")), &mut headers);
     }
-    assert!(!headers.contains_key("access-control-allow-origin"), "the config says who may, not the script");
+    let left: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
+    assert_eq!(left, ["vary"], "the config says who may, not the script");
     assert_eq!(headers.get_all("vary").iter().count(), 1);
+    // Nor may it have a page that is named send the credentials that its browser keeps for this host name.
+    headers.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
+    named.dress(Some(&HeaderValue::from_static("https://app.example.com")), &mut headers);
+    assert!(!headers.contains_key("access-control-allow-credentials"));
+    assert_eq!(headers["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(headers["access-control-expose-headers"], "etag");
 }
 
 #[test]
