@@ -233,17 +233,20 @@ impl<'a> Making<'a> {
             None => self.compile(trigger, endpoint).await?,
         };
         self.tables.weight += compiled.weight;
-        let keys = match &compiled.slot {
+        let own = match &compiled.slot {
             Slot::Armed(armed) => armed.configured.keys(&target),
-            // What it takes is taken, whether it can be used or not.
-            Slot::Broken | Slot::Off => keys.iter().filter_map(|key| key_of(key)).collect(),
+            Slot::Broken | Slot::Off => Vec::new(),
         };
         let of_kind = self.tables.by_kind.entry(kind).or_default();
-        for key in keys {
+        for (key, is_own) in taken(keys, own) {
+            let slot = match &compiled.slot {
+                Slot::Armed(_) if !is_own => Slot::Broken,
+                slot => slot.clone(),
+            };
             match key {
-                EndpointKey::Route { method, pattern } => of_kind.routes.insert(method, pattern, compiled.slot.clone()),
+                EndpointKey::Route { method, pattern } => of_kind.routes.insert(method, pattern, slot),
                 EndpointKey::Script(script) => {
-                    of_kind.scripts.insert(script, compiled.slot.clone());
+                    of_kind.scripts.insert(script, slot);
                 }
             }
         }
@@ -261,7 +264,10 @@ impl<'a> Making<'a> {
         let refers = !references::of(&trigger.config).is_ok_and(|references| references.is_empty());
         // Whoever may not read any more what they lent does not lend it any longer.
         let (configured, weight) = match rights::owned(self.inner, &trigger, &mut self.read).await? {
-            Ok(whole) => (configured(&trigger, &whole, endpoint), 1 + whole.as_str().len() / WEIGHED_BYTES),
+            Ok(whole) => {
+                let configured = configured(&trigger, &whole, endpoint).map_err(|error| if refers { unquoted(error) } else { error });
+                (configured, 1 + whole.as_str().len() / WEIGHED_BYTES)
+            }
             Err(error) => (Err(error), 1),
         };
         let slot = match configured {
@@ -313,6 +319,23 @@ fn configured(trigger: &Trigger, whole: &JsonText, endpoint: &dyn DynEndpoint) -
     Ok(configured)
 }
 
+/// What a trigger takes is what it was given when it was put, where conflicts are refused: not what its config says since because that to which it
+/// refers is another. Whether the config still says so is beside each.
+fn taken(stored: &[String], mut own: Vec<EndpointKey>) -> Vec<(EndpointKey, bool)> {
+    let one = |text: &String| match own.iter().position(|key| key.text() == *text) {
+        // With the names of its parameters.
+        Some(place) => Some((own.swap_remove(place), true)),
+        // What it takes is taken, whether it can be used or not.
+        None => key_of(text).map(|key| (key, false)),
+    };
+    stored.iter().filter_map(one).collect()
+}
+
+/// For the log: what is wrong may be said with a value, and that may be a secret.
+fn unquoted(error: ConfigError) -> ConfigError {
+    ConfigError { message: "with what it refers to, it does not fit".to_owned(), ..error }
+}
+
 /// A key as it is kept, for one whose config is not to be had: parameters have lost their names.
 fn key_of(text: &str) -> Option<EndpointKey> {
     let Some((method, shape)) = text.split_once(' ') else { return text.parse().ok().map(EndpointKey::Script) };
@@ -327,6 +350,23 @@ fn key_of(text: &str) -> Option<EndpointKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn route(pattern: &str) -> EndpointKey {
+        EndpointKey::Route { method: Method::GET, pattern: pattern.parse().unwrap() }
+    }
+
+    /// Whoever may write a variable must not move a route over another by it.
+    #[test]
+    fn what_a_config_says_later_takes_nothing() {
+        let stored = [route("/mine/:id").text()];
+        assert_eq!(taken(&stored, vec![route("/mine/:name")]), [(route("/mine/:name"), true)]);
+        let moved = taken(&stored, vec![route("/orders/:id")]);
+        let told: Vec<(String, bool)> = moved.iter().map(|(key, is_own)| (key.text(), *is_own)).collect();
+        assert_eq!(told, [("GET /mine/:".to_owned(), false)]);
+        let wider = taken(&stored, vec![route("/orders"), route("/mine/:id")]);
+        assert_eq!(wider, [(route("/mine/:id"), true)]);
+        assert!(taken(&[], vec![route("/orders")]).is_empty());
+    }
 
     #[test]
     fn keys_are_read_back() {
