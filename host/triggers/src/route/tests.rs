@@ -146,9 +146,19 @@ fn a_request_becomes_an_event() {
     assert_eq!(&got.event.payload[..], b"{\"n\":1}", "what was sent is not altered");
     assert_eq!(
         got.event.metadata.as_str(),
-        r#"{"method":"POST","path":"/r/w/users/a%20b","query":{"x":"1"},"headers":{"x-a":"b"},"params":{"id":"a b"},"route":"/users/:id"}"#
+        r#"{"method":"POST","path":"/r/w/users/a%20b","query":{"x":"1"},"headers":{"x-a":"b"},"params":{"id":"a b"},"route":"/users/:id","target":"/users/a%20b"}"#
     );
     assert_eq!((got.event.dedup_key, got.wait_max, got.reply), (None, Some(std::time::Duration::from_millis(250)), None));
+}
+
+/// Whoever answers HTTP behind a route has paths of its own, and knows nothing of workspaces.
+#[test]
+fn a_path_begins_behind_the_workspace() {
+    let open = route(&json!({"methods": ["GET"], "path": "/*rest", "auth": {"type": "none"}}));
+    for (uri, target) in [("/r/w", "/"), ("/r/w/", "/"), ("/r/w/a", "/a"), ("/r/w/a%2Fb//c/?x=/y", "/a%2Fb//c/")] {
+        let got = received(&*open, incoming(Request::get(uri), b"", &[])).unwrap();
+        assert_eq!(got.event.metadata.read::<Value>().unwrap()["target"], target, "{uri}");
+    }
 }
 
 /// Without a body the arguments are those of the URL, and its path goes before its query: a pattern is the route's, a query the caller's.
