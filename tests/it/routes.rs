@@ -244,7 +244,20 @@ async fn all_routes_are_described(database: Database) {
     let open = |method: &str, path: &str| json!({"methods": [method], "path": path, "auth": {"type": "none"}});
     route(server, "f/routes/told-name", "f/routes/told", open("POST", "/told/:name")).await;
     route(server, "f/routes/told-rest", "f/routes/told", open("GET", "/told/*rest")).await;
+    // A secret that is referred to need not be there to be described, whatever form it must have; what a description would have to tell does.
+    for (variable, text) in [("standard", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), ("header", "x-own-key")] {
+        let put = server.request(Method::PUT, &format!("/api/w/default/variables/f/routes/{variable}"));
+        assert!(put.json(&json!({"text": text, "secret": true})).send().await.unwrap().status().is_success());
+    }
+    let signed = json!({"type": "hmac", "preset": "standard_webhooks", "secret": "$var:f/routes/standard"});
+    route(server, "f/routes/told-signed", "f/routes/told", json!({"methods": ["POST"], "path": "/told-signed", "auth": signed})).await;
+    let elsewhere = json!({"type": "api_key", "key": "k", "header": "$var:f/routes/header"});
+    route(server, "f/routes/told-not", "f/routes/told", json!({"methods": ["POST"], "path": "/told-not", "auth": elsewhere})).await;
     let description = server.get_json("/api/w/default/route-description").await.unwrap();
+    let signed = &description["paths"]["/r/default/told-signed"]["post"]["security"];
+    assert_eq!(signed, &json!([{"signature.webhook-signature": []}]), "{description}");
+    assert!(description["paths"]["/r/default/told-not"].is_null() && !description.to_string().contains("x-own-key"), "{description}");
+    assert!(description["x-sandmill-undescribed"].as_array().unwrap().contains(&json!("f/routes/told-not")), "{description}");
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{description}");
     assert!(!description.to_string().contains("nobody is told"));
     let item = description["paths"]["/r/default/told/{id}"].as_object().unwrap();

@@ -17,7 +17,7 @@ use sandmill_model::{
     JsonText, ScriptPath, WorkspaceId,
     code::{Code, Refusal},
     recent::{Moment, Recent},
-    trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Mode, Pattern, Table},
+    trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Kinds, Mode, Pattern, Table},
 };
 use sandmill_store::triggers::{Trigger, TriggerFilter};
 
@@ -38,6 +38,8 @@ const WEIGHED_BYTES: usize = 4 * 1024;
 const AT_ONCE: usize = 32;
 /// Triggers that are listed at once.
 const PAGE: u32 = 500;
+/// The same with their configs, each of which may be large.
+const ENDPOINTS_PAGE: u32 = 100;
 
 pub(crate) struct Book {
     kept: Recent<WorkspaceId, Arc<Tables>>,
@@ -211,7 +213,23 @@ impl<'a> Making<'a> {
         let inner = self.inner;
         // Where nobody has said which kinds there are, there is none.
         let Some(kinds) = inner.armoury.kinds.get() else { return Ok(self.tables) };
-        let stored = inner.store.triggers.endpoints(self.of).await.map_err(|error| refuse(&error))?;
+        let mut after: Option<ScriptPath> = None;
+        loop {
+            let page = inner.store.triggers.endpoints(self.of, after.as_ref(), ENDPOINTS_PAGE).await.map_err(|error| refuse(&error))?;
+            let is_last = page.len() < ENDPOINTS_PAGE as usize;
+            after = page.last().map(|(trigger, _)| trigger.path.clone());
+            self.add_all(page, kinds).await?;
+            if is_last {
+                break;
+            }
+        }
+        for kind in kinds.all().iter().filter(|kind| kind.info.is_of_every_script) {
+            self.leave_out(kind.info.name).await?;
+        }
+        Ok(self.tables)
+    }
+
+    async fn add_all(&mut self, stored: Vec<(Trigger, Vec<String>)>, kinds: &Kinds) -> Result<(), Refusal> {
         for (number, (trigger, keys)) in stored.into_iter().enumerate() {
             if number % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
@@ -220,10 +238,7 @@ impl<'a> Making<'a> {
             let Some(endpoint) = kinds.find(&trigger.kind).and_then(|kind| kind.endpoint.clone()) else { continue };
             self.add(trigger, &keys, &*endpoint).await?;
         }
-        for kind in kinds.all().iter().filter(|kind| kind.info.is_of_every_script) {
-            self.leave_out(kind.info.name).await?;
-        }
-        Ok(self.tables)
+        Ok(())
     }
 
     async fn add(&mut self, trigger: Trigger, keys: &[String], endpoint: &dyn DynEndpoint) -> Result<(), Refusal> {
