@@ -21,7 +21,7 @@ use http::{Method, header, request::Parts};
 use sandmill_dispatch::{Admitted, Armed, StartRequest, StartTerms};
 use sandmill_model::{
     Input, RequestId,
-    trigger::{Access, DynEndpoint, Incoming, NewEvent, Received, Reception, Reply, Verbatim},
+    trigger::{Access, DynEndpoint, File, Incoming, Mode, NewEvent, Received, Reception, Reply, Verbatim},
     version::Selector,
 };
 
@@ -112,10 +112,10 @@ impl Mount {
         if let (Some(door), Some(armed)) = (&door, &armed) {
             event = self.received(&caller.workspace, (door, armed), &access, event).await?;
         }
-        for file in files {
-            Box::pin(app.dispatch.keep_file(caller.workspace.id, file)).await?;
-        }
-        drop(room);
+        let (before, after) = if are_files_first(armed.as_ref()) { (files, Vec::new()) } else { (Vec::new(), files) };
+        self.keep(&caller, before).await?;
+        // Files are parts of the body. Without, it is the event's alone, which may wait for others.
+        let room = (!after.is_empty()).then_some(room);
         let request = match &armed {
             None => StartRequest {
                 principal: Arc::clone(&caller.principal),
@@ -130,10 +130,19 @@ impl Mount {
                 other => return Ok(reply::admitted(&caller.workspace.name, armed, &other)),
             },
         };
+        self.keep(&caller, after).await?;
+        drop(room);
         let reply = wanted.unwrap_or(reply);
         let last_event = if reply == Reply::Events { last_event? } else { None };
         let asked = reply::Asked { reply, last_event, wait_max, configured: &*configured };
         self.reply(caller, request, asked).await
+    }
+
+    async fn keep(&self, caller: &Caller, files: Vec<File>) -> Result<(), Problem> {
+        for file in files {
+            Box::pin(self.app.dispatch.keep_file(caller.workspace.id, file)).await?;
+        }
+        Ok(())
     }
 
     async fn admit(&self, caller: &Caller, armed: &Arc<Armed>, event: NewEvent) -> Result<Admitted, Problem> {
@@ -148,6 +157,12 @@ fn may_be_read(parts: &Parts, body: &[u8]) -> bool {
     let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced == "application/json");
     let is_usual = is_json && matches!(body, [b'{', .., b'}']);
     !is_usual && !matches!(parts.method, Method::GET | Method::HEAD)
+}
+
+/// Whether files are kept before anybody says what becomes of their event: then that may be durable at once, with what it says of them. Else nothing
+/// is kept of an event from which no run begins: nobody would ever look for its files, and anybody could fill the workspace with them.
+fn are_files_first(armed: Option<&Arc<Armed>>) -> bool {
+    armed.is_some_and(|armed| armed.trigger.mode != Mode::On || armed.trigger.options.batch.is_some())
 }
 
 /// What a caller names goes before what the trigger says.
