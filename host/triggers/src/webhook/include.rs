@@ -50,7 +50,11 @@ impl Included {
             let header = header.filter(|header| !metadata::is_secret(header));
             let header =
                 header.ok_or_else(|| Refusal::new(Code::BadRequest, format!("`{HEADERS}` names what is no header, or a secret one")))?;
-            included.headers.push(header);
+            // What is configured may be what a proxy says: a caller must not play it by a field that becomes the same argument.
+            let own = argument(&header);
+            if !ready.headers.iter().any(|known| argument(known) == own) && !ready.query.contains(&own) {
+                included.headers.push(header);
+            }
         }
         included.query.extend(asked(query, QUERY)?.into_iter().filter(|name| !OWN.contains(name)).map(str::to_owned));
         Ok(included)
@@ -102,10 +106,14 @@ impl Included {
             push_json_string(&mut json, &values.join(", "));
             let value = RawValue::from_string(String::from_utf8(json).unwrap_or_default()).map_err(unreadable)?;
             // The argument is the header's, also where that was not sent: else whoever sends the body could play it.
-            included.insert(name.as_str().replace('-', "_"), (!values.is_empty()).then_some(value));
+            included.insert(argument(&name), (!values.is_empty()).then_some(value));
         }
         Ok(included)
     }
+}
+
+fn argument(header: &HeaderName) -> String {
+    header.as_str().replace('-', "_")
 }
 
 fn unreadable(error: serde_json::Error) -> Refusal {
@@ -178,6 +186,24 @@ mod tests {
         check(b"\xff", r#"{"body":"/w==","encoding":"base64","a":["1","2"],"x_user_id":"7, 8"}"#);
         // However often, and however it is written.
         check(br#"{"x_user_id": 1, "x_\u0075ser_id": 2, "a": 0, "\u0061": 1}"#, r#"{"a":["1","2"],"x_user_id":"7, 8"}"#);
+    }
+
+    /// `X-User-Id` and `X_User_Id` are two fields, and one argument.
+    #[test]
+    fn what_is_configured_is_not_played_by_what_is_asked_for() {
+        let ready = Ready { headers: vec![HeaderName::from_static("x-user-id")], query: vec!["team".to_owned()], ..Ready::default() };
+        let query = || Query::parse(Some("team=a&include_header=x_user_id,x-user-id,team,x-own&include_query=x_user_id&x_user_id=eve")).unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-user-id", "ann"), ("x_user_id", "eve"), ("team", "eve"), ("x-own", "1")] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let included = |headers: &HeaderMap| {
+            let payload = Included::of(&ready, &query()).unwrap().into_payload(&Bytes::from_static(b"{}"), headers, query()).unwrap();
+            String::from_utf8(payload.to_vec()).unwrap()
+        };
+        assert_eq!(included(&headers), r#"{"team":"a","x_own":"1","x_user_id":"ann"}"#);
+        headers.remove("x-user-id");
+        assert_eq!(included(&headers), r#"{"team":"a","x_own":"1"}"#);
     }
 
     #[test]
