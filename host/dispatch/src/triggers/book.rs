@@ -19,7 +19,7 @@ use sandmill_model::{
     recent::{Moment, Recent},
     trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Kinds, Mode, Pattern, Table},
 };
-use sandmill_store::triggers::{Trigger, TriggerFilter};
+use sandmill_store::triggers::{TRIGGERS_MAX, Trigger, TriggerFilter};
 
 use super::{
     Armed, Routed, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
@@ -34,6 +34,10 @@ const USED_MAX: Duration = Duration::from_secs(60);
 const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a config that weigh as much as a trigger.
 const WEIGHED_BYTES: usize = 4 * 1024;
+/// Tables of more are made anew less often.
+const WEIGHT_USUAL: usize = 1_000;
+/// Of one workspace. All triggers of usual size that it can have are less; of large ones it has no more, lest one workspace takes a node's memory.
+const WEIGHT_MAX: usize = 3 * TRIGGERS_MAX as usize;
 /// Triggers that are compiled before others have their turn.
 const AT_ONCE: usize = 32;
 /// Triggers that are listed at once.
@@ -146,7 +150,9 @@ impl Book {
             return Ok(tables);
         }
         if let Some(tables) = self.kept.get_within(&of, now, inner.hearing.believed(USED_MAX)) {
-            make_anew(inner, of, &tables);
+            if self.kept.get_within(&of, now, inner.hearing.believed(good_for(tables.weight))).is_none() {
+                make_anew(inner, of, &tables);
+            }
             return Ok(tables);
         }
         Box::pin(self.look_up(inner, of, believed)).await
@@ -167,6 +173,12 @@ impl Book {
         }
         Ok(tables)
     }
+}
+
+/// What takes longer to make is made less often: whoever has many triggers, or large ones, must not keep the database at work by a request now and then.
+fn good_for(weight: usize) -> Duration {
+    let times = u32::try_from(weight.div_ceil(WEIGHT_USUAL)).unwrap_or(u32::MAX);
+    TRIGGERS_TTL.saturating_mul(times).clamp(TRIGGERS_TTL, USED_MAX)
 }
 
 fn routed(found: Found<'_, Slot>) -> Result<Routed, Refusal> {
@@ -247,6 +259,7 @@ impl<'a> Making<'a> {
             Some(compiled) => compiled,
             None => self.compile(trigger, endpoint).await?,
         };
+        let compiled = self.fitting(&path, compiled);
         self.tables.weight += compiled.weight;
         let own = match &compiled.slot {
             Slot::Armed(armed) => armed.configured.keys(&target),
@@ -269,19 +282,29 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
+    /// The same, if there is room for it beside those before it.
+    fn fitting(&self, path: &ScriptPath, compiled: Compiled) -> Compiled {
+        if fits(self.tables.weight, compiled.weight) {
+            return compiled;
+        }
+        tracing::warn!(workspace = %self.of, %path, "a trigger that takes requests cannot be used: those of its workspace have too large configs");
+        // Looked at again each time: others may be gone by then.
+        Compiled { refers: true, weight: 1, slot: Slot::Broken, ..compiled }
+    }
+
     fn unchanged(&self, path: &ScriptPath, revision: i64) -> Option<Compiled> {
         let before = self.before.as_ref()?.compiled.get(path)?;
         (before.revision == revision && !before.refers).then(|| before.clone())
     }
 
     async fn compile(&mut self, trigger: Trigger, endpoint: &dyn DynEndpoint) -> Result<Compiled, Refusal> {
-        let revision = trigger.revision;
+        let (revision, config_bytes) = (trigger.revision, trigger.config.as_str().len());
         let refers = !references::of(&trigger.config).is_ok_and(|references| references.is_empty());
         // Whoever may not read any more what they lent does not lend it any longer.
         let (configured, weight) = match rights::owned(self.inner, &trigger, &mut self.read).await? {
             Ok(whole) => {
                 let configured = configured(&trigger, &whole, endpoint).map_err(|error| if refers { unquoted(error) } else { error });
-                (configured, 1 + whole.as_str().len() / WEIGHED_BYTES)
+                (configured, 1 + config_bytes.max(whole.as_str().len()) / WEIGHED_BYTES)
             }
             Err(error) => (Err(error), 1),
         };
@@ -324,6 +347,11 @@ impl<'a> Making<'a> {
             }
         }
     }
+}
+
+/// Small ones always do.
+fn fits(taken: usize, weight: usize) -> bool {
+    weight == 1 || taken + weight <= WEIGHT_MAX
 }
 
 fn configured(trigger: &Trigger, whole: &JsonText, endpoint: &dyn DynEndpoint) -> Result<Arc<dyn Configured>, ConfigError> {
@@ -381,6 +409,20 @@ mod tests {
         let wider = taken(&stored, vec![route("/orders"), route("/mine/:id")]);
         assert_eq!(wider, [(route("/mine/:id"), true)]);
         assert!(taken(&[], vec![route("/orders")]).is_empty());
+    }
+
+    /// The largest configs that may be kept would be gigabytes.
+    #[test]
+    fn one_workspace_takes_neither_memory_nor_the_database() {
+        let largest = 1 + sandmill_store::triggers::CONFIG_BYTES_MAX / WEIGHED_BYTES;
+        let mut weight = 1;
+        for _ in 0..TRIGGERS_MAX {
+            weight += if fits(weight, largest) { largest } else { 1 };
+        }
+        assert!(weight <= WEIGHT_MAX + TRIGGERS_MAX as usize && weight < TRIGGERS_KEPT_MAX, "{weight}");
+        assert!(fits(WEIGHT_MAX, 1), "what is small always finds room");
+        assert_eq!((good_for(1), good_for(WEIGHT_USUAL)), (TRIGGERS_TTL, TRIGGERS_TTL));
+        assert!(good_for(10 * WEIGHT_USUAL) == 10 * TRIGGERS_TTL && good_for(usize::MAX) == USED_MAX);
     }
 
     #[test]
