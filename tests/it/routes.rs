@@ -104,6 +104,11 @@ async fn parameters_and_queries_are_arguments(database: Database) {
         (&event["kind"], &event["method"], &event["query"], &event["body"]),
         (&json!("route"), &json!("PUT"), &json!({"x": "1"}), &json!({"n": 1}))
     );
+    assert_eq!(event["target"], "/files/ann/a/b%2Fc", "{event}");
+    // A rest is joined with slashes: what climbs behind encoded ones would climb in the script.
+    for climbing in ["files/ann/..%2F..%2Fetc%2Fpasswd", "files/ann/a/x%2f..%2f..", "files/ann/..%5C..%5Cetc"] {
+        assert_eq!(sent(stranger(server, Method::PUT, climbing).json(&json!({}))).await.status, 404, "{climbing}");
+    }
     let wrong = sent(stranger(server, Method::POST, "files/ann/a")).await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("PUT")));
     let head = sent(stranger(server, Method::HEAD, "greet/bob")).await;
