@@ -150,13 +150,12 @@ impl Mount {
     ) -> Result<NewEvent, Problem> {
         let counted = self.count(door.sender)?;
         let said = Box::pin(self.app.dispatch.vouch(workspace, armed, script, event.clone())).await;
-        if let Some(sender) = &counted
-            && match &said {
-                Ok(vouched) => matches!(vouched, Vouched::For(_)),
-                Err(refusal) => has_no_room(refusal.code),
-            }
-        {
-            self.app.strangers.give_back(sender);
+        let is_given_back = match &said {
+            Ok(vouched) => matches!(vouched, Vouched::For(_)),
+            Err(refusal) => has_no_room(refusal.code),
+        };
+        if let Some(sender) = counted.filter(|_| is_given_back) {
+            self.app.strangers.give_back(&sender);
         }
         match said? {
             Vouched::For(auth) => with_auth(event, &auth),
@@ -197,7 +196,9 @@ fn stranger(workspace: Workspace, armed: &Armed) -> Caller {
 fn with_auth(event: NewEvent, auth: &JsonText) -> Result<NewEvent, Problem> {
     let metadata = event.metadata.with_member("auth", auth.as_str());
     if metadata.as_str().len() > REQUEST_METADATA_BYTES_MAX {
-        let what = format!("with what the script that decides about requests says, there are more than {REQUEST_METADATA_BYTES_MAX} bytes beside the body");
+        let what = format!(
+            "with what the script that decides about requests says, there are more than {REQUEST_METADATA_BYTES_MAX} bytes beside the body"
+        );
         return Err(Problem::new(Code::Internal, what));
     }
     Ok(NewEvent { metadata, ..event })

@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn what_is_configured_is_not_played_by_what_is_asked_for() {
         let ready = Ready { headers: vec![HeaderName::from_static("x-user-id")], query: vec!["team".to_owned()], ..Ready::default() };
-        let query = || Query::parse(Some("team=a&include_header=x_user_id,x-user-id,team,x-own&include_query=x_user_id&x_user_id=eve")).unwrap();
+        let query =
+            || Query::parse(Some("team=a&include_header=x_user_id,x-user-id,team,x-own&include_query=x_user_id&x_user_id=eve")).unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in [("x-user-id", "ann"), ("x_user_id", "eve"), ("team", "eve"), ("x-own", "1")] {
             headers.insert(name, value.parse().unwrap());
