@@ -104,6 +104,11 @@ async fn parameters_and_queries_are_arguments(database: Database) {
         (&event["kind"], &event["method"], &event["query"], &event["body"]),
         (&json!("route"), &json!("PUT"), &json!({"x": "1"}), &json!({"n": 1}))
     );
+    assert_eq!(event["target"], "/files/ann/a/b%2Fc", "{event}");
+    // A rest is joined with slashes: what climbs behind encoded ones would climb in the script.
+    for climbing in ["files/ann/..%2F..%2Fetc%2Fpasswd", "files/ann/a/x%2f..%2f..", "files/ann/..%5C..%5Cetc"] {
+        assert_eq!(sent(stranger(server, Method::PUT, climbing).json(&json!({}))).await.status, 404, "{climbing}");
+    }
     let wrong = sent(stranger(server, Method::POST, "files/ann/a")).await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("PUT")));
     let head = sent(stranger(server, Method::HEAD, "greet/bob")).await;
@@ -244,7 +249,20 @@ async fn all_routes_are_described(database: Database) {
     let open = |method: &str, path: &str| json!({"methods": [method], "path": path, "auth": {"type": "none"}});
     route(server, "f/routes/told-name", "f/routes/told", open("POST", "/told/:name")).await;
     route(server, "f/routes/told-rest", "f/routes/told", open("GET", "/told/*rest")).await;
+    // A secret that is referred to need not be there to be described, whatever form it must have; what a description would have to tell does.
+    for (variable, text) in [("standard", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), ("header", "x-own-key")] {
+        let put = server.request(Method::PUT, &format!("/api/w/default/variables/f/routes/{variable}"));
+        assert!(put.json(&json!({"text": text, "secret": true})).send().await.unwrap().status().is_success());
+    }
+    let signed = json!({"type": "hmac", "preset": "standard_webhooks", "secret": "$var:f/routes/standard"});
+    route(server, "f/routes/told-signed", "f/routes/told", json!({"methods": ["POST"], "path": "/told-signed", "auth": signed})).await;
+    let elsewhere = json!({"type": "api_key", "key": "k", "header": "$var:f/routes/header"});
+    route(server, "f/routes/told-not", "f/routes/told", json!({"methods": ["POST"], "path": "/told-not", "auth": elsewhere})).await;
     let description = server.get_json("/api/w/default/route-description").await.unwrap();
+    let signed = &description["paths"]["/r/default/told-signed"]["post"]["security"];
+    assert_eq!(signed, &json!([{"signature.webhook-signature": []}]), "{description}");
+    assert!(description["paths"]["/r/default/told-not"].is_null() && !description.to_string().contains("x-own-key"), "{description}");
+    assert!(description["x-sandmill-undescribed"].as_array().unwrap().contains(&json!("f/routes/told-not")), "{description}");
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{description}");
     assert!(!description.to_string().contains("nobody is told"));
     let item = description["paths"]["/r/default/told/{id}"].as_object().unwrap();

@@ -98,4 +98,7 @@ async fn components_get_bodies_as_they_were_sent() {
         let answer = post(server, "/hooks/default/run/f/webhooks/component", content_type, b"{\"name\":\"bob\"}".to_vec()).await;
         assert_eq!((answer.status, answer.json().unwrap()), (200, json!({"hello": "bob", "n": [2, 4, 6]})), "{content_type}");
     }
+    // So does what nobody says what it is, and is no JSON: it is the component that refuses it.
+    let bare = server.request(Method::POST, "/hooks/default/run/f/webhooks/component").body("no JSON").send().await.unwrap();
+    assert_eq!((bare.status().as_u16(), bare.text().await.unwrap().as_str()), (400, "{}"));
 }

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use http::{header, request::Parts};
+use http::{Method, header, request::Parts};
 use sandmill_dispatch::{Admitted, Armed, Asker, StartRequest, StartTerms};
 use sandmill_model::{
     Code, Input, RequestId,
@@ -87,7 +87,7 @@ impl Mount {
         let (caller, door) = self.let_in(who, &aim, &access, &mut parts).await?;
         let bytes_max = aim.body_bytes_max(app.options.body_bytes_max);
         let (body, room) = body::read_of(app, &parts, body, bytes_max, Whose::Workspace(caller.workspace.id)).await?;
-        if may_be_read(&parts) && app.dispatch.reads_http(caller.workspace.id, &aim.target, aim.selector).await? {
+        if may_be_read(&parts, &body) && app.dispatch.reads_http(caller.workspace.id, &aim.target, aim.selector).await? {
             parts.extensions.insert(Verbatim);
         }
         let now = app.clock.now();
@@ -162,7 +162,10 @@ impl Mount {
     }
 }
 
-/// Whether a kind may make something else of the body. What is sent most it leaves as it is.
-fn may_be_read(parts: &Parts) -> bool {
-    parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced != "application/json")
+/// Whether a kind may make something else of the body, or refuse it: also where nothing is said of it, or it is empty. What is sent most it leaves as
+/// it is, and of `GET` it makes nothing that a script which reads HTTP itself would see.
+fn may_be_read(parts: &Parts, body: &[u8]) -> bool {
+    let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|announced| announced == "application/json");
+    let is_usual = is_json && matches!(body, [b'{', .., b'}']);
+    !is_usual && !matches!(parts.method, Method::GET | Method::HEAD)
 }

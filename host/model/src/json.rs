@@ -72,6 +72,15 @@ impl JsonText {
         Self(text.into())
     }
 
+    /// This object with one member more, of a name that it does not have; `value` is JSON.
+    #[must_use]
+    pub fn with_member(&self, name: &str, value: &str) -> Self {
+        let Some(open) = self.0.trim_end().strip_suffix('}') else { return self.clone() };
+        let comma = if open.trim_end().ends_with('{') { "" } else { "," };
+        let name = serde_json::Value::from(name);
+        Self(format!("{open}{comma}{name}:{value}}}").into())
+    }
+
     /// # Errors
     /// If `value` has no JSON form: a map with keys that are not strings.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {

@@ -16,7 +16,8 @@ mod publisher;
 mod status;
 
 pub use endpoint::{
-    Access, Address, Configured, DynEndpoint, Endpoint, Head, Incoming, Mounted, Operation, Received, Reception, Reply, To, Verbatim,
+    Access, Address, Configured, DynEndpoint, Endpoint, Head, Incoming, Mounted, Operation, REQUEST_METADATA_BYTES_MAX, Received,
+    Reception, Reply, To, Verbatim,
 };
 pub use event::{File, NewEvent, Overlap};
 pub use inbox::{Answered, Ask, Cursor, Delivery, Host, Inbox, Receipt, Shutdown};

@@ -207,8 +207,14 @@ pub trait Triggers: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<Trigger>, StoreError>>;
 
-    /// All that take requests of one workspace and are not off, with their keys: what is compiled and looked up in memory. In the order of paths.
-    fn endpoints(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Vec<(Trigger, Vec<String>)>, StoreError>>;
+    /// Those that take requests of one workspace and are not off, with their keys: what is compiled and looked up in memory. In the order of paths,
+    /// after `after`, at most `limit`.
+    fn endpoints<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        after: Option<&'a ScriptPath>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(Trigger, Vec<String>)>, StoreError>>;
 
     /// With its keys, seats and kept events. Runs go on. Returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>>;

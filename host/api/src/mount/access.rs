@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{Method, header, request::Parts};
 use sandmill_dispatch::{Armed, Vouched};
 use sandmill_model::{
-    Code, JsonText, RequestId, Timestamp, TokenId,
+    Code, JsonText, RequestId, ScriptPath, Timestamp, TokenId,
     auth::{Action, Domain, Principal, Scopes},
     code::Refusal,
-    trigger::{Access, Incoming, NewEvent, Reception},
+    trigger::{Access, Incoming, NewEvent, REQUEST_METADATA_BYTES_MAX, Reception},
 };
 use sandmill_store::workspaces::Workspace;
 
@@ -125,14 +125,7 @@ impl Mount {
     ) -> Result<NewEvent, Problem> {
         let event = match access {
             Access::Token | Access::Kind => event,
-            Access::Script(script) => match Box::pin(self.app.dispatch.vouch(workspace, armed, script, event.clone())).await? {
-                Vouched::For(auth) => with_auth(event, &auth),
-                Vouched::Against(code) => {
-                    let refusal = Refusal::new(code, "the script that decides about requests does not let this one in");
-                    self.was_refused(Some(door), &refusal)?;
-                    return Err(refusal.into());
-                }
-            },
+            Access::Script(script) => self.asked(workspace, (door, armed), script, event).await?,
         };
         let now = self.app.clock.now();
         if let Some(sender) = door.sender
@@ -145,6 +138,46 @@ impl Mount {
         }
         Ok(event)
     }
+
+    /// Asks the script. Each time costs the workspace a run, whatever it says and however it ends: so it is counted before, also of those who ask
+    /// at the same moment, and is given back to whom it lets in.
+    async fn asked(
+        &self,
+        workspace: &Workspace,
+        (door, armed): (&AtDoor, &Arc<Armed>),
+        script: &ScriptPath,
+        event: NewEvent,
+    ) -> Result<NewEvent, Problem> {
+        let counted = self.count(door.sender)?;
+        let said = Box::pin(self.app.dispatch.vouch(workspace, armed, script, event.clone())).await;
+        let is_given_back = match &said {
+            Ok(vouched) => matches!(vouched, Vouched::For(_)),
+            Err(refusal) => has_no_room(refusal.code),
+        };
+        if let Some(sender) = counted.filter(|_| is_given_back) {
+            self.app.strangers.give_back(&sender);
+        }
+        match said? {
+            Vouched::For(auth) => with_auth(event, &auth),
+            Vouched::Against(code) => Err(Problem::new(code, "the script that decides about requests does not let this one in")),
+        }
+    }
+
+    /// None: it is not counted, as a sender whom nobody can tell from others, or one that is known and has been counted often enough.
+    fn count(&self, sender: Option<Sender>) -> Result<Option<Sender>, Problem> {
+        let Some(sender) = sender else { return Ok(None) };
+        let now = self.app.clock.now();
+        match self.app.strangers.take(sender, now) {
+            Ok(()) => Ok(Some(sender)),
+            Err(wait) if self.app.known_senders.get(&sender, now).is_none() => Err(too_many(wait)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// What is nobody's fault, and has cost no run.
+fn has_no_room(code: Code) -> bool {
+    matches!(code, Code::TooManyRequests | Code::QuotaExceeded | Code::StorageFull)
 }
 
 /// Somebody whom nobody knows, and who may do nothing but what the trigger does for them.
@@ -160,12 +193,15 @@ fn stranger(workspace: Workspace, armed: &Armed) -> Caller {
 }
 
 /// The event with what the script said of whoever sends it.
-fn with_auth(event: NewEvent, auth: &JsonText) -> NewEvent {
-    let metadata = event.metadata.as_str().trim_end();
-    let Some(open) = metadata.strip_suffix('}') else { return event };
-    let comma = if open.trim_end().ends_with('{') { "" } else { "," };
-    let metadata = JsonText::trusted(format!("{open}{comma}\"auth\":{}}}", auth.as_str()));
-    NewEvent { metadata, ..event }
+fn with_auth(event: NewEvent, auth: &JsonText) -> Result<NewEvent, Problem> {
+    let metadata = event.metadata.with_member("auth", auth.as_str());
+    if metadata.as_str().len() > REQUEST_METADATA_BYTES_MAX {
+        let what = format!(
+            "with what the script that decides about requests says, there are more than {REQUEST_METADATA_BYTES_MAX} bytes beside the body"
+        );
+        return Err(Problem::new(Code::Internal, what));
+    }
+    Ok(NewEvent { metadata, ..event })
 }
 
 #[cfg(test)]
@@ -176,9 +212,12 @@ mod tests {
     fn what_the_script_said_is_in_the_event() {
         let told = |metadata: &str| {
             let event = NewEvent::new(JsonText::trusted(metadata), Bytes::new());
-            with_auth(event, &JsonText::trusted(r#"{"user":"ann"}"#)).metadata.as_str().to_owned()
+            with_auth(event, &JsonText::trusted(r#"{"user":"ann"}"#)).unwrap().metadata.as_str().to_owned()
         };
         assert_eq!(told("{}"), r#"{"auth":{"user":"ann"}}"#);
         assert_eq!(told(r#"{"a":{}} "#), r#"{"a":{},"auth":{"user":"ann"}}"#);
+        let event = NewEvent::new(JsonText::empty_object(), Bytes::new());
+        let long = JsonText::trusted(format!("{{\"user\":\"{}\"}}", "x".repeat(REQUEST_METADATA_BYTES_MAX)));
+        assert!(with_auth(event, &long).is_err(), "it is kept with the run, as all that is said of a request");
     }
 }

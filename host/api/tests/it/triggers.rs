@@ -198,6 +198,27 @@ async fn a_trigger_gives_nobody_more_than_they_have() {
     api.stop().await;
 }
 
+/// Whoever may start a script could else switch off the URL that others call, or have kept what they send.
+#[tokio::test]
+async fn terms_of_a_scripts_own_url_are_its_writers() {
+    const EVE: &str = "sm_eve";
+    let api = api().await;
+    api.token(EVE, Some(api.workspace), &["triggers:*:f/eve/*", "runs:start:f/t/*"]).await;
+    for mode in ["on", "off", "held", "capture"] {
+        let refused = put("/api/w/w/triggers/f/eve/hook").json(with(hook(), "mode", json!(mode))).token(EVE).to(&api).await;
+        refused.is_problem(403, "forbidden");
+        assert!(refused.text().contains("scripts:write:f/t/echo"), "{refused:?}");
+    }
+    // Nor by changing the mode of one that somebody else has set up.
+    assert_eq!(put("/api/w/w/triggers/f/eve/hook").json(hook()).to(&api).await.status, 200);
+    let captures = post("/api/w/w/trigger-mode/f/eve/hook").json(json!({"mode": "capture"}));
+    captures.token(EVE).to(&api).await.is_problem(403, "forbidden");
+    // What is no script's own takes no such right.
+    let ticker = json!({"kind": "ticker", "target": "f/t/echo", "config": {"every_ms": 1000}, "mode": "off"});
+    assert_eq!(put("/api/w/w/triggers/f/eve/ticker").json(ticker).token(EVE).to(&api).await.status, 200);
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn connections_are_tested_and_instants_told() {
     let api = api().await;

@@ -17,9 +17,9 @@ use sandmill_model::{
     JsonText, ScriptPath, WorkspaceId,
     code::{Code, Refusal},
     recent::{Moment, Recent},
-    trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Mode, Pattern, Table},
+    trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Kinds, Mode, Pattern, Table},
 };
-use sandmill_store::triggers::{Trigger, TriggerFilter};
+use sandmill_store::triggers::{TRIGGERS_MAX, Trigger, TriggerFilter};
 
 use super::{
     Armed, Routed, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
@@ -34,10 +34,16 @@ const USED_MAX: Duration = Duration::from_secs(60);
 const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a config that weigh as much as a trigger.
 const WEIGHED_BYTES: usize = 4 * 1024;
+/// Tables of more are made anew less often.
+const WEIGHT_USUAL: usize = 1_000;
+/// Of one workspace. All triggers of usual size that it can have are less; of large ones it has no more, lest one workspace takes a node's memory.
+const WEIGHT_MAX: usize = 3 * TRIGGERS_MAX as usize;
 /// Triggers that are compiled before others have their turn.
 const AT_ONCE: usize = 32;
 /// Triggers that are listed at once.
 const PAGE: u32 = 500;
+/// The same with their configs, each of which may be large.
+const ENDPOINTS_PAGE: u32 = 100;
 
 pub(crate) struct Book {
     kept: Recent<WorkspaceId, Arc<Tables>>,
@@ -144,7 +150,9 @@ impl Book {
             return Ok(tables);
         }
         if let Some(tables) = self.kept.get_within(&of, now, inner.hearing.believed(USED_MAX)) {
-            make_anew(inner, of, &tables);
+            if self.kept.get_within(&of, now, inner.hearing.believed(good_for(tables.weight))).is_none() {
+                make_anew(inner, of, &tables);
+            }
             return Ok(tables);
         }
         Box::pin(self.look_up(inner, of, believed)).await
@@ -165,6 +173,12 @@ impl Book {
         }
         Ok(tables)
     }
+}
+
+/// What takes longer to make is made less often: whoever has many triggers, or large ones, must not keep the database at work by a request now and then.
+fn good_for(weight: usize) -> Duration {
+    let times = u32::try_from(weight.div_ceil(WEIGHT_USUAL)).unwrap_or(u32::MAX);
+    TRIGGERS_TTL.saturating_mul(times).clamp(TRIGGERS_TTL, USED_MAX)
 }
 
 fn routed(found: Found<'_, Slot>) -> Result<Routed, Refusal> {
@@ -211,7 +225,23 @@ impl<'a> Making<'a> {
         let inner = self.inner;
         // Where nobody has said which kinds there are, there is none.
         let Some(kinds) = inner.armoury.kinds.get() else { return Ok(self.tables) };
-        let stored = inner.store.triggers.endpoints(self.of).await.map_err(|error| refuse(&error))?;
+        let mut after: Option<ScriptPath> = None;
+        loop {
+            let page = inner.store.triggers.endpoints(self.of, after.as_ref(), ENDPOINTS_PAGE).await.map_err(|error| refuse(&error))?;
+            let is_last = page.len() < ENDPOINTS_PAGE as usize;
+            after = page.last().map(|(trigger, _)| trigger.path.clone());
+            self.add_all(page, kinds).await?;
+            if is_last {
+                break;
+            }
+        }
+        for kind in kinds.all().iter().filter(|kind| kind.info.is_of_every_script) {
+            self.leave_out(kind.info.name).await?;
+        }
+        Ok(self.tables)
+    }
+
+    async fn add_all(&mut self, stored: Vec<(Trigger, Vec<String>)>, kinds: &Kinds) -> Result<(), Refusal> {
         for (number, (trigger, keys)) in stored.into_iter().enumerate() {
             if number % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
@@ -220,10 +250,7 @@ impl<'a> Making<'a> {
             let Some(endpoint) = kinds.find(&trigger.kind).and_then(|kind| kind.endpoint.clone()) else { continue };
             self.add(trigger, &keys, &*endpoint).await?;
         }
-        for kind in kinds.all().iter().filter(|kind| kind.info.is_of_every_script) {
-            self.leave_out(kind.info.name).await?;
-        }
-        Ok(self.tables)
+        Ok(())
     }
 
     async fn add(&mut self, trigger: Trigger, keys: &[String], endpoint: &dyn DynEndpoint) -> Result<(), Refusal> {
@@ -232,23 +259,37 @@ impl<'a> Making<'a> {
             Some(compiled) => compiled,
             None => self.compile(trigger, endpoint).await?,
         };
+        let compiled = self.fitting(&path, compiled);
         self.tables.weight += compiled.weight;
-        let keys = match &compiled.slot {
+        let own = match &compiled.slot {
             Slot::Armed(armed) => armed.configured.keys(&target),
-            // What it takes is taken, whether it can be used or not.
-            Slot::Broken | Slot::Off => keys.iter().filter_map(|key| key_of(key)).collect(),
+            Slot::Broken | Slot::Off => Vec::new(),
         };
         let of_kind = self.tables.by_kind.entry(kind).or_default();
-        for key in keys {
+        for (key, is_own) in taken(keys, own) {
+            let slot = match &compiled.slot {
+                Slot::Armed(_) if !is_own => Slot::Broken,
+                slot => slot.clone(),
+            };
             match key {
-                EndpointKey::Route { method, pattern } => of_kind.routes.insert(method, pattern, compiled.slot.clone()),
+                EndpointKey::Route { method, pattern } => of_kind.routes.insert(method, pattern, slot),
                 EndpointKey::Script(script) => {
-                    of_kind.scripts.insert(script, compiled.slot.clone());
+                    of_kind.scripts.insert(script, slot);
                 }
             }
         }
         self.tables.compiled.insert(path, compiled);
         Ok(())
+    }
+
+    /// The same, if there is room for it beside those before it.
+    fn fitting(&self, path: &ScriptPath, compiled: Compiled) -> Compiled {
+        if fits(self.tables.weight, compiled.weight) {
+            return compiled;
+        }
+        tracing::warn!(workspace = %self.of, %path, "a trigger that takes requests cannot be used: those of its workspace have too large configs");
+        // Looked at again each time: others may be gone by then.
+        Compiled { refers: true, weight: 1, slot: Slot::Broken, ..compiled }
     }
 
     fn unchanged(&self, path: &ScriptPath, revision: i64) -> Option<Compiled> {
@@ -257,11 +298,14 @@ impl<'a> Making<'a> {
     }
 
     async fn compile(&mut self, trigger: Trigger, endpoint: &dyn DynEndpoint) -> Result<Compiled, Refusal> {
-        let revision = trigger.revision;
+        let (revision, config_bytes) = (trigger.revision, trigger.config.as_str().len());
         let refers = !references::of(&trigger.config).is_ok_and(|references| references.is_empty());
         // Whoever may not read any more what they lent does not lend it any longer.
         let (configured, weight) = match rights::owned(self.inner, &trigger, &mut self.read).await? {
-            Ok(whole) => (configured(&trigger, &whole, endpoint), 1 + whole.as_str().len() / WEIGHED_BYTES),
+            Ok(whole) => {
+                let configured = configured(&trigger, &whole, endpoint).map_err(|error| if refers { unquoted(error) } else { error });
+                (configured, 1 + config_bytes.max(whole.as_str().len()) / WEIGHED_BYTES)
+            }
             Err(error) => (Err(error), 1),
         };
         let slot = match configured {
@@ -305,12 +349,34 @@ impl<'a> Making<'a> {
     }
 }
 
+/// Small ones always do.
+fn fits(taken: usize, weight: usize) -> bool {
+    weight == 1 || taken + weight <= WEIGHT_MAX
+}
+
 fn configured(trigger: &Trigger, whole: &JsonText, endpoint: &dyn DynEndpoint) -> Result<Arc<dyn Configured>, ConfigError> {
     let configured = endpoint.configure(whole)?;
     if let Access::Script(script) = configured.access() {
         rights::must_name(&trigger.config, whole, &[script])?;
     }
     Ok(configured)
+}
+
+/// What a trigger takes is what it was given when it was put, where conflicts are refused: not what its config says since because that to which it
+/// refers is another. Whether the config still says so is beside each.
+fn taken(stored: &[String], mut own: Vec<EndpointKey>) -> Vec<(EndpointKey, bool)> {
+    let one = |text: &String| match own.iter().position(|key| key.text() == *text) {
+        // With the names of its parameters.
+        Some(place) => Some((own.swap_remove(place), true)),
+        // What it takes is taken, whether it can be used or not.
+        None => key_of(text).map(|key| (key, false)),
+    };
+    stored.iter().filter_map(one).collect()
+}
+
+/// For the log: what is wrong may be said with a value, and that may be a secret.
+fn unquoted(error: ConfigError) -> ConfigError {
+    ConfigError { message: "with what it refers to, it does not fit".to_owned(), ..error }
 }
 
 /// A key as it is kept, for one whose config is not to be had: parameters have lost their names.
@@ -327,6 +393,37 @@ fn key_of(text: &str) -> Option<EndpointKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn route(pattern: &str) -> EndpointKey {
+        EndpointKey::Route { method: Method::GET, pattern: pattern.parse().unwrap() }
+    }
+
+    /// Whoever may write a variable must not move a route over another by it.
+    #[test]
+    fn what_a_config_says_later_takes_nothing() {
+        let stored = [route("/mine/:id").text()];
+        assert_eq!(taken(&stored, vec![route("/mine/:name")]), [(route("/mine/:name"), true)]);
+        let moved = taken(&stored, vec![route("/orders/:id")]);
+        let told: Vec<(String, bool)> = moved.iter().map(|(key, is_own)| (key.text(), *is_own)).collect();
+        assert_eq!(told, [("GET /mine/:".to_owned(), false)]);
+        let wider = taken(&stored, vec![route("/orders"), route("/mine/:id")]);
+        assert_eq!(wider, [(route("/mine/:id"), true)]);
+        assert!(taken(&[], vec![route("/orders")]).is_empty());
+    }
+
+    /// The largest configs that may be kept would be gigabytes.
+    #[test]
+    fn one_workspace_takes_neither_memory_nor_the_database() {
+        let largest = 1 + sandmill_store::triggers::CONFIG_BYTES_MAX / WEIGHED_BYTES;
+        let mut weight = 1;
+        for _ in 0..TRIGGERS_MAX {
+            weight += if fits(weight, largest) { largest } else { 1 };
+        }
+        assert!(weight <= WEIGHT_MAX + TRIGGERS_MAX as usize && weight < TRIGGERS_KEPT_MAX, "{weight}");
+        assert!(fits(WEIGHT_MAX, 1), "what is small always finds room");
+        assert_eq!((good_for(1), good_for(WEIGHT_USUAL)), (TRIGGERS_TTL, TRIGGERS_TTL));
+        assert!(good_for(10 * WEIGHT_USUAL) == 10 * TRIGGERS_TTL && good_for(usize::MAX) == USED_MAX);
+    }
 
     #[test]
     fn keys_are_read_back() {

@@ -12,6 +12,9 @@ use crate::{
     version::Selector,
 };
 
+/// Bytes of what is said of a request beside its payload, which is kept with its run.
+pub const REQUEST_METADATA_BYTES_MAX: usize = 64 * 1024;
+
 /// What the caller of an endpoint waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {

@@ -225,8 +225,8 @@ impl<T> Table<T> {
         let decoded: Result<Vec<Cow<'_, str>>, _> =
             inner.split('/').filter(|_| !inner.is_empty()).map(|part| percent_decode_str(part).decode_utf8()).collect();
         let Ok(parts) = decoded else { return Found::Nothing };
-        // Such a path means another to whoever resolves it.
-        if parts.iter().any(|part| part == "." || part == "..") {
+        // Such a path means another to whoever resolves it, also where its borders were encoded.
+        if parts.iter().any(|part| part.split(['/', '\\']).any(|step| step == "." || step == "..")) {
             return Found::Nothing;
         }
         let mut methods = Vec::new();
@@ -301,8 +301,13 @@ mod tests {
         check(get(), "/a/b/d", Some(("GET /a/b/d", &[])));
         check(Method::POST, "/a/b", Some(("POST /a/:x", &[("x", "b")])));
         check(get(), "/f/x/y/", Some(("GET /f/*rest", &[("rest", "x/y/")])));
+        check(get(), "/f/..x/y..", Some(("GET /f/*rest", &[("rest", "..x/y..")])));
         for nothing in ["", "a", "/a", "/a/", "/f", "/a/b/", "/a/%ff", "/a/..", "/f/%2e%2e/x", "/A/b"] {
             check(get(), nothing, None);
+        }
+        // Whoever opens what a rest names must not be led out of where they look.
+        for hidden in ["/f/..%2fx", "/f/x%2F..%2f..%2fetc", "/f/%2e%2e%5cx", "/f/x/.%2Fy", "/a/..%2f", "/a/%2f.."] {
+            check(get(), hidden, None);
         }
         assert_eq!(table.find(&Method::PUT, "/a/b"), Found::WrongMethod(vec![Method::GET, Method::POST]));
     }

@@ -79,8 +79,16 @@ impl Triggers for Sql {
         }))
     }
 
-    fn endpoints(&self, workspace: WorkspaceId) -> BoxFuture<'_, Result<Vec<(Trigger, Vec<String>)>, StoreError>> {
-        Box::pin(self.db.read(workspace, |workspace, conn| Box::pin(endpoints(*workspace, conn))))
+    fn endpoints<'a>(
+        &'a self,
+        workspace: WorkspaceId,
+        after: Option<&'a ScriptPath>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(Trigger, Vec<String>)>, StoreError>> {
+        let after = after.map_or_else(String::new, ToString::to_string);
+        Box::pin(self.db.read((workspace, after, limit), |(workspace, after, limit), conn| {
+            Box::pin(endpoints(*workspace, (after.as_str(), *limit), conn))
+        }))
     }
 
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -233,16 +241,24 @@ async fn list(
     conn.rows(statement, values).await?.iter().map(|row| read(workspace, row)).collect()
 }
 
-async fn endpoints(workspace: WorkspaceId, mut conn: Conn<'_>) -> Result<Vec<(Trigger, Vec<String>)>, StoreError> {
+async fn endpoints(
+    workspace: WorkspaceId,
+    (after, limit): (&str, u32),
+    mut conn: Conn<'_>,
+) -> Result<Vec<(Trigger, Vec<String>)>, StoreError> {
     // One statement, so that keys and configs are of one moment.
     let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("own.{column}")).collect();
     let statement = format!(
-        "SELECT {}, taken.key FROM triggers AS own JOIN trigger_endpoints AS taken ON taken.workspace = own.workspace AND taken.path = own.path
-         WHERE own.workspace = $1 AND own.mode <> 1 ORDER BY own.path, taken.key",
+        "SELECT {}, taken.key FROM
+            (SELECT * FROM triggers AS those WHERE those.workspace = $1 AND those.path > $2 AND those.mode <> 1 AND EXISTS
+                (SELECT 1 FROM trigger_endpoints AS keys WHERE keys.workspace = those.workspace AND keys.path = those.path)
+            ORDER BY those.path LIMIT $3) AS own
+         JOIN trigger_endpoints AS taken ON taken.workspace = own.workspace AND taken.path = own.path
+         ORDER BY own.path, taken.key",
         columns.join(", ")
     );
     let mut all: Vec<(Trigger, Vec<String>)> = Vec::new();
-    for row in &conn.rows(statement, values![workspace]).await? {
+    for row in &conn.rows(statement, values![workspace, after, limit]).await? {
         let key = row.text(COLUMNS_COUNT)?.to_owned();
         match all.last_mut() {
             Some((last, keys)) if last.path.as_str() == row.text(0)? => keys.push(key),

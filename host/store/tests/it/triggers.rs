@@ -215,10 +215,18 @@ async fn endpoints_are_those_that_take_requests(database: Database) {
     put(&store, trigger(of, "f/a/listens")).await;
     put(&store, NewTrigger { mode: Mode::Off, ..with_keys(of, "f/a/off", &["GET /off"]) }).await;
     put(&store, with_keys(workspace(), "f/a/foreign", &["GET /a"])).await;
-    let found = store.triggers.endpoints(of).await.unwrap();
-    let found: Vec<(&str, Vec<&str>)> =
-        found.iter().map(|(trigger, keys)| (trigger.path.as_str(), keys.iter().map(String::as_str).collect())).collect();
-    assert_eq!(found, [("f/a/one", vec!["POST /a"]), ("f/b/two", vec!["GET /a", "GET /b"])]);
+    let found = async |after: Option<&str>, limit: u32| {
+        let after = after.map(path);
+        let found = store.triggers.endpoints(of, after.as_ref(), limit).await.unwrap();
+        found.into_iter().map(|(trigger, keys)| (trigger.path.to_string(), keys)).collect::<Vec<_>>()
+    };
+    let one = ("f/a/one".to_owned(), vec!["POST /a".to_owned()]);
+    let two = ("f/b/two".to_owned(), vec!["GET /a".to_owned(), "GET /b".to_owned()]);
+    assert_eq!(found(None, 10).await, [one.clone(), two.clone()]);
+    // A limit is one of triggers, however many keys each has, and of those alone that have some.
+    assert_eq!(found(None, 1).await, [one]);
+    assert_eq!(found(Some("f/a/one"), 1).await, [two]);
+    assert!(found(Some("f/b/two"), 1).await.is_empty());
 }
 
 fn held(run: &NewRun) -> Delivered {

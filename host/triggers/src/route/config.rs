@@ -144,6 +144,8 @@ pub(crate) struct Event {
     params: BTreeMap<String, String>,
     /// The pattern, as it was written.
     route: String,
+    /// What follows `/r/{workspace}` in the URL, as it was sent: the path that a component sees which answers HTTP itself.
+    target: String,
     /// What the script that let it pass returned.
     auth: Option<serde_json::Value>,
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-        ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
     },
 };
 use sandmill_model::trigger::ConfigError;
@@ -71,7 +71,9 @@ impl Cors {
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
         // What a script says of it does not count: the route's config does.
-        headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+        for said in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS] {
+            headers.remove(said);
+        }
         let Some(allowed) = origin.and_then(|origin| self.origins.allowed(origin)) else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         if let Some(names) = &self.expose {

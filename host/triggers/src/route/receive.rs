@@ -65,7 +65,8 @@ fn event(request: Request<Bytes>, of_url: &OfUrl, id: RequestId) -> Result<Recei
         arguments(&query, &of_url.params)?.into()
     };
     let metadata = metadata::of_request(&parts.method, &parts.uri, &query, &parts.headers)?;
-    Ok(Received { files, ..Received::from(NewEvent::new(with_route(&metadata, of_url)?, payload)) })
+    let metadata = with_route(&metadata, of_url, below(parts.uri.path()))?;
+    Ok(Received { files, ..Received::from(NewEvent::new(metadata, payload)) })
 }
 
 /// Of a request without a body: its query, and the parameters of its path, which nobody can take the place of by the query.
@@ -81,15 +82,25 @@ fn arguments(query: &Query<'_>, params: &[(Arc<str>, String)]) -> Result<Bytes, 
     serde_json::to_vec(&members).map(Bytes::from).map_err(unreadable)
 }
 
-/// The same with `params` and `route`.
-fn with_route(metadata: &JsonText, OfUrl { params, route }: &OfUrl) -> Result<JsonText, Refusal> {
+/// What follows prefix and workspace: to whoever answers HTTP behind a route it is the path.
+fn below(path: &str) -> &str {
+    let starts = path.match_indices('/').nth(2).map_or(path.len(), |(at, _)| at);
+    path.get(starts..).filter(|rest| !rest.is_empty()).unwrap_or("/")
+}
+
+/// The same with `params`, `route` and `target`.
+fn with_route(metadata: &JsonText, OfUrl { params, route }: &OfUrl, target: &str) -> Result<JsonText, Refusal> {
     let mut told = Fields::default();
     for (name, value) in params {
         told.push_text(name.to_string(), value);
     }
-    let mut pattern = Vec::new();
-    push_json_string(&mut pattern, route);
-    metadata::plus(&metadata::plus(metadata, "params", &told.into_json())?, "route", &pattern)
+    let text = |text: &str| {
+        let mut json = Vec::new();
+        push_json_string(&mut json, text);
+        json
+    };
+    let metadata = metadata::plus(metadata, "params", &told.into_json())?;
+    metadata::plus(&metadata::plus(&metadata, "route", &text(route))?, "target", &text(target))
 }
 
 fn wrong_method(method: &Method) -> Refusal {

@@ -146,9 +146,19 @@ fn a_request_becomes_an_event() {
     assert_eq!(&got.event.payload[..], b"{\"n\":1}", "what was sent is not altered");
     assert_eq!(
         got.event.metadata.as_str(),
-        r#"{"method":"POST","path":"/r/w/users/a%20b","query":{"x":"1"},"headers":{"x-a":"b"},"params":{"id":"a b"},"route":"/users/:id"}"#
+        r#"{"method":"POST","path":"/r/w/users/a%20b","query":{"x":"1"},"headers":{"x-a":"b"},"params":{"id":"a b"},"route":"/users/:id","target":"/users/a%20b"}"#
     );
     assert_eq!((got.event.dedup_key, got.wait_max, got.reply), (None, Some(std::time::Duration::from_millis(250)), None));
+}
+
+/// Whoever answers HTTP behind a route has paths of its own, and knows nothing of workspaces.
+#[test]
+fn a_path_begins_behind_the_workspace() {
+    let open = route(&json!({"methods": ["GET"], "path": "/*rest", "auth": {"type": "none"}}));
+    for (uri, target) in [("/r/w", "/"), ("/r/w/", "/"), ("/r/w/a", "/a"), ("/r/w/a%2Fb//c/?x=/y", "/a%2Fb//c/")] {
+        let got = received(&*open, incoming(Request::get(uri), b"", &[])).unwrap();
+        assert_eq!(got.event.metadata.read::<Value>().unwrap()["target"], target, "{uri}");
+    }
 }
 
 /// Without a body the arguments are those of the URL, and its path goes before its query: a pattern is the route's, a query the caller's.
@@ -344,12 +354,22 @@ fn pages_that_are_named_may_call() {
         assert_eq!(names, ["vary"], "{other:?}");
     }
     let mut headers = HeaderMap::new();
-    headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+    for name in ["access-control-allow-origin", "access-control-expose-headers"] {
+        headers.insert(name, HeaderValue::from_static("*"));
+    }
+    headers.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
     for _ in 0..2 {
         named.dress(Some(&HeaderValue::from_static("https://evil.example")), &mut headers);
     }
-    assert!(!headers.contains_key("access-control-allow-origin"), "the config says who may, not the script");
+    let left: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
+    assert_eq!(left, ["vary"], "the config says who may, not the script");
     assert_eq!(headers.get_all("vary").iter().count(), 1);
+    // Nor may it have a page that is named send the credentials that its browser keeps for this host name.
+    headers.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
+    named.dress(Some(&HeaderValue::from_static("https://app.example.com")), &mut headers);
+    assert!(!headers.contains_key("access-control-allow-credentials"));
+    assert_eq!(headers["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(headers["access-control-expose-headers"], "etag");
 }
 
 #[test]

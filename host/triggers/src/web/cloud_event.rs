@@ -1,12 +1,16 @@
 //! CloudEvents 1.0 by HTTP: binary mode, where headers hold what is known of an event and the body is the event, and structured mode, where one JSON object has both.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
 use sandmill_model::{Code, Digest, Timestamp, code::Refusal};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{body, push_json_string};
@@ -15,6 +19,8 @@ const STRUCTURED: &str = "application/cloudevents+json";
 const VERSION: &str = "1.0";
 /// Names of attributes in headers begin so.
 const PREFIX: &str = "ce-";
+/// Members of an event as one object: its attributes, and its data.
+const MEMBERS_MAX: usize = 256;
 /// Attributes that every event has.
 const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 
@@ -62,7 +68,8 @@ fn binary(headers: &HeaderMap) -> Result<CloudEvent, Refusal> {
 
 fn structured(body: &Bytes) -> Result<CloudEvent, Refusal> {
     body::check_json(body)?;
-    let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body).map_err(|_| wrong("its body is no JSON object"))?;
+    let Members(members) = serde_json::from_slice(body)
+        .map_err(|_| wrong(&format!("its body is no JSON object, or one of more than {MEMBERS_MAX} members")))?;
     let text = |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     let data = match (members.get("data"), members.get("data_base64")) {
         (Some(_), Some(_)) => return Err(wrong("it has both `data` and `data_base64`")),
@@ -81,6 +88,36 @@ fn structured(body: &Bytes) -> Result<CloudEvent, Refusal> {
     };
     let attributes = members.iter().filter(|(name, _)| !matches!(&***name, "data" | "data_base64"));
     made(attributes.map(|(name, raw)| (&**name, raw.get())), Some(data))
+}
+
+/// Of an object. There are few: a body of many small ones would take many times its size.
+struct Members<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Few;
+
+        impl<'de> Visitor<'de> for Few {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = access.next_entry::<String, &'de RawValue>()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(de::Error::custom("too many members"));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Few)
+    }
 }
 
 /// Of attributes as JSON.
@@ -182,5 +219,16 @@ mod tests {
             assert_eq!(event(&[TYPE], body), Err(Code::BadRequest), "{body}");
         }
         assert_eq!(event(&[TYPE], "{"), Err(Code::InvalidJson));
+    }
+
+    #[test]
+    fn attributes_are_few() {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(STRUCTURED))]);
+        let with = |more: usize| {
+            let more: String = (0..more).map(|number| format!(",\"a{number}\":0")).collect();
+            of(&headers, &Bytes::from(format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t"{more}}}"#)))
+        };
+        assert!(with(MEMBERS_MAX - REQUIRED.len()).is_ok());
+        assert_eq!(with(MEMBERS_MAX - REQUIRED.len() + 1).unwrap_err().code, Code::BadRequest);
     }
 }

@@ -1,12 +1,10 @@
 //! Metadata of an HTTP event: `{method, path, query, headers}`. Written by hand: it is part of every webhook's cost.
 
 use http::{HeaderMap, HeaderName, Method, Uri, header};
-use sandmill_model::{Code, JsonText, code::Refusal};
+use sandmill_model::{Code, JsonText, code::Refusal, trigger::REQUEST_METADATA_BYTES_MAX};
 
 use super::{json_text, push_json_string, query::Query};
 
-/// Bytes of the metadata of one event, which is kept with its run.
-const METADATA_BYTES_MAX: usize = 64 * 1024;
 /// What usual requests need.
 const USUAL_BYTES: usize = 512;
 
@@ -23,7 +21,7 @@ pub(crate) fn of_request(method: &Method, uri: &Uri, query: &Query<'_>, headers:
     out.extend_from_slice(b",\"headers\":");
     push_headers(&mut out, headers);
     out.push(b'}');
-    bounded(out)
+    bounded(json_text(out))
 }
 
 /// The same with one field more, whose value is JSON.
@@ -31,22 +29,17 @@ pub(crate) fn of_request(method: &Method, uri: &Uri, query: &Query<'_>, headers:
 /// # Errors
 /// If it is too long then.
 pub(crate) fn plus(metadata: &JsonText, name: &str, value: &[u8]) -> Result<JsonText, Refusal> {
-    let mut out = metadata.as_str().as_bytes().to_vec();
-    // The brace at its end; there are fields before it.
-    out.pop();
-    out.push(b',');
-    push_json_string(&mut out, name);
-    out.push(b':');
-    out.extend_from_slice(value);
-    out.push(b'}');
-    bounded(out)
+    // Written here, so it is UTF-8.
+    let value = std::str::from_utf8(value).unwrap_or("null");
+    bounded(metadata.with_member(name, value))
 }
 
-fn bounded(metadata: Vec<u8>) -> Result<JsonText, Refusal> {
-    if metadata.len() > METADATA_BYTES_MAX {
-        return Err(Refusal::new(Code::BadRequest, format!("URL and headers together are longer than {METADATA_BYTES_MAX} bytes")));
+fn bounded(metadata: JsonText) -> Result<JsonText, Refusal> {
+    if metadata.as_str().len() > REQUEST_METADATA_BYTES_MAX {
+        let why = format!("URL and headers together are longer than {REQUEST_METADATA_BYTES_MAX} bytes");
+        return Err(Refusal::new(Code::BadRequest, why));
     }
-    Ok(json_text(metadata))
+    Ok(metadata)
 }
 
 /// Names are lower-case already; several values of one name are joined as RFC 9110 says.
@@ -118,7 +111,7 @@ mod tests {
     #[test]
     fn is_bounded() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-long", "v".repeat(METADATA_BYTES_MAX).parse().unwrap());
+        headers.insert("x-long", "v".repeat(REQUEST_METADATA_BYTES_MAX).parse().unwrap());
         let uri = Uri::from_static("/");
         let refusal = of_request(&Method::GET, &uri, &Query::parse(None).unwrap(), &headers).unwrap_err();
         assert_eq!(refusal.code, Code::BadRequest);

@@ -20,33 +20,47 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of all header values that one response may set.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 
-/// Fields that frame the message, that belong to one connection, that speak for the whole host name, or that are the host's own. Left out, not refused:
-/// scripts pass on whole sets of headers that they got elsewhere.
-const RESERVED: [&str; 24] = [
+/// Fields that frame the message, that belong to one connection, that speak for the whole host name (`nel` with `report-to` has a browser tell somebody
+/// else of each URL that is called there), that a proxy before the server obeys (`x-accel-redirect` is answered with what the proxy alone can reach), or
+/// that are the host's own. Left out, not refused: scripts pass on whole sets of headers that they got elsewhere.
+const RESERVED: [&str; 37] = [
+    "accept-ch",
     "alt-svc",
     "clear-site-data",
     "connection",
     "content-length",
     "content-security-policy",
     "content-security-policy-report-only",
+    "critical-ch",
     "date",
+    "expect-ct",
     "keep-alive",
+    "nel",
+    "origin-agent-cluster",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "report-to",
+    "reporting-endpoints",
     "sandmill-run-id",
     "server",
     "service-worker-allowed",
     "set-cookie",
     "set-cookie2",
+    "set-login",
     "strict-transport-security",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-accel-redirect",
     "x-content-type-options",
     "x-frame-options",
+    "x-lighttpd-send-file",
     "x-request-id",
+    "x-sendfile",
 ];
 
 /// # Errors

@@ -1,10 +1,14 @@
 //! Headers and parameters of the URL that become arguments.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use sandmill_model::{Code, code::Refusal, event::Payload};
+use serde::{
+    Deserializer as _,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::config::{INCLUDED_MAX, Ready};
@@ -46,7 +50,11 @@ impl Included {
             let header = header.filter(|header| !metadata::is_secret(header));
             let header =
                 header.ok_or_else(|| Refusal::new(Code::BadRequest, format!("`{HEADERS}` names what is no header, or a secret one")))?;
-            included.headers.push(header);
+            // What is configured may be what a proxy says: a caller must not play it by a field that becomes the same argument.
+            let own = argument(&header);
+            if !ready.headers.iter().any(|known| argument(known) == own) && !ready.query.contains(&own) {
+                included.headers.push(header);
+            }
         }
         included.query.extend(asked(query, QUERY)?.into_iter().filter(|name| !OWN.contains(name)).map(str::to_owned));
         Ok(included)
@@ -61,41 +69,97 @@ impl Included {
     /// # Errors
     /// If what was sent cannot be read.
     pub(super) fn into_payload(self, payload: &Bytes, headers: &HeaderMap, query: Query<'_>) -> Result<Bytes, Refusal> {
-        let unreadable = |error: serde_json::Error| Refusal::new(Code::InvalidJson, format!("the arguments cannot be read: {error}"));
+        let included = self.among(headers, query)?;
+        let mut object = Object(vec![b'{']);
         let parsed = Payload::of(payload);
-        let mut arguments: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
         match &parsed {
             _ if payload.is_empty() => {}
-            Payload::Json(json) if json.is_object() => arguments = json.read().map_err(unreadable)?,
+            Payload::Json(json) if json.is_object() => {
+                let others = Others { included: &included, object: &mut object };
+                serde_json::Deserializer::from_str(json.as_str()).deserialize_map(others).map_err(unreadable)?;
+            }
             other => {
-                arguments.insert("body".to_owned(), raw(other.json().as_str().to_owned()).map_err(unreadable)?);
-                if matches!(other, Payload::Binary(_)) {
-                    arguments.insert("encoding".to_owned(), raw("\"base64\"".to_owned()).map_err(unreadable)?);
+                let encoding = matches!(other, Payload::Binary(_)).then_some(("encoding", "\"base64\""));
+                for (name, json) in [("body", other.json().as_str())].into_iter().chain(encoding) {
+                    if !included.contains_key(name) {
+                        object.put(name, json);
+                    }
                 }
             }
         }
+        for (name, value) in &included {
+            if let Some(value) = value {
+                object.put(name, value.get());
+            }
+        }
+        Ok(object.end())
+    }
+
+    /// By argument. None: it is not there, and nothing that was sent takes its place.
+    fn among(self, headers: &HeaderMap, query: Query<'_>) -> Result<BTreeMap<String, Option<Box<RawValue>>>, Refusal> {
         let mut told = Vec::new();
         query.only(&self.query).push_json(&mut told);
-        let told: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&told).map_err(unreadable)?;
-        arguments.extend(told);
+        let mut included: BTreeMap<String, Option<Box<RawValue>>> = serde_json::from_slice(&told).map_err(unreadable)?;
         for name in self.headers {
             let values: Vec<_> = headers.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-            // The argument is the header's, also where that was not sent: else whoever sends the body could play it.
-            let argument = name.as_str().replace('-', "_");
-            if values.is_empty() {
-                arguments.remove(&argument);
-                continue;
-            }
             let mut json = Vec::new();
             push_json_string(&mut json, &values.join(", "));
-            arguments.insert(argument, raw(String::from_utf8(json).unwrap_or_default()).map_err(unreadable)?);
+            let value = RawValue::from_string(String::from_utf8(json).unwrap_or_default()).map_err(unreadable)?;
+            // The argument is the header's, also where that was not sent: else whoever sends the body could play it.
+            included.insert(argument(&name), (!values.is_empty()).then_some(value));
         }
-        serde_json::to_vec(&arguments).map(Bytes::from).map_err(unreadable)
+        Ok(included)
     }
 }
 
-fn raw(json: String) -> Result<Box<RawValue>, serde_json::Error> {
-    RawValue::from_string(json)
+fn argument(header: &HeaderName) -> String {
+    header.as_str().replace('-', "_")
+}
+
+fn unreadable(error: serde_json::Error) -> Refusal {
+    Refusal::new(Code::InvalidJson, format!("the arguments cannot be read: {error}"))
+}
+
+/// A JSON object in the making. What was sent is copied into it piece by piece: a body of many small members takes many times its size in a map.
+struct Object(Vec<u8>);
+
+impl Object {
+    fn put(&mut self, name: &str, json: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        push_json_string(&mut self.0, name);
+        self.0.push(b':');
+        self.0.extend_from_slice(json.as_bytes());
+    }
+
+    fn end(mut self) -> Bytes {
+        self.0.push(b'}');
+        self.0.into()
+    }
+}
+
+/// Puts the members of an object that are not included otherwise.
+struct Others<'o> {
+    included: &'o BTreeMap<String, Option<Box<RawValue>>>,
+    object: &'o mut Object,
+}
+
+impl<'de> Visitor<'de> for Others<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = members.next_entry::<String, &'de RawValue>()? {
+            if !self.included.contains_key(&name) {
+                self.object.put(&name, value.get());
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -117,9 +181,30 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_among_the_arguments() {
         check(b"", r#"{"a":["1","2"],"x_user_id":"7, 8"}"#);
-        check(br#"{"n": 1e400, "a": 0, "x_missing": "played"}"#, r#"{"a":["1","2"],"n":1e400,"x_user_id":"7, 8"}"#);
-        check(b"[1]", r#"{"a":["1","2"],"body":[1],"x_user_id":"7, 8"}"#);
-        check(b"\xff", r#"{"a":["1","2"],"body":"/w==","encoding":"base64","x_user_id":"7, 8"}"#);
+        check(br#"{"n": 1e400, "a": 0, "x_missing": "played"}"#, r#"{"n":1e400,"a":["1","2"],"x_user_id":"7, 8"}"#);
+        check(b"[1]", r#"{"body":[1],"a":["1","2"],"x_user_id":"7, 8"}"#);
+        check(b"\xff", r#"{"body":"/w==","encoding":"base64","a":["1","2"],"x_user_id":"7, 8"}"#);
+        // However often, and however it is written.
+        check(br#"{"x_user_id": 1, "x_\u0075ser_id": 2, "a": 0, "\u0061": 1}"#, r#"{"a":["1","2"],"x_user_id":"7, 8"}"#);
+    }
+
+    /// `X-User-Id` and `X_User_Id` are two fields, and one argument.
+    #[test]
+    fn what_is_configured_is_not_played_by_what_is_asked_for() {
+        let ready = Ready { headers: vec![HeaderName::from_static("x-user-id")], query: vec!["team".to_owned()], ..Ready::default() };
+        let query =
+            || Query::parse(Some("team=a&include_header=x_user_id,x-user-id,team,x-own&include_query=x_user_id&x_user_id=eve")).unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-user-id", "ann"), ("x_user_id", "eve"), ("team", "eve"), ("x-own", "1")] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let included = |headers: &HeaderMap| {
+            let payload = Included::of(&ready, &query()).unwrap().into_payload(&Bytes::from_static(b"{}"), headers, query()).unwrap();
+            String::from_utf8(payload.to_vec()).unwrap()
+        };
+        assert_eq!(included(&headers), r#"{"team":"a","x_own":"1","x_user_id":"ann"}"#);
+        headers.remove("x-user-id");
+        assert_eq!(included(&headers), r#"{"team":"a","x_own":"1"}"#);
     }
 
     #[test]

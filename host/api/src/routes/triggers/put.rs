@@ -44,7 +44,8 @@ pub(crate) struct ModeBody {
 }
 
 /// Puts a trigger at a path, in the place of what is there.
-/// Whoever does so answers for its runs from then on: they must be allowed to start the script, and to read what its config refers to.
+/// Whoever does so answers for its runs from then on: they must be allowed to start the script, and to read what its config refers to. What says on which
+/// terms a script's own URL starts it takes the right to write the script, too.
 #[utoipa::path(put, path = "/api/w/{workspace}/triggers/{path}", tag = "triggers",
     params(("workspace" = String, Path), ("path" = String, Path)), request_body = TriggerRequest,
     responses((status = 200, body = TriggerBody)))]
@@ -58,6 +59,7 @@ pub(crate) async fn put(
     let present = app.store.triggers.find(caller.workspace.id, &path).await?;
     let draft = request.read(path, present.as_ref())?;
     may_start(&caller, &draft.target)?;
+    may_set_terms(&app, &caller, &draft)?;
     kept::must_have_room_for(&app, &caller, draft.config.as_str().len()).await?;
     let (facts, trigger) = keep(&app, &caller, present.as_ref(), draft).await?;
     Ok((facts, Json(trigger.into())))
@@ -84,6 +86,7 @@ pub(crate) async fn mode(
             may_start(&caller, &present.target)?;
             // Not over what somebody else puts at this moment.
             let draft = Draft { mode, over: Some(present.revision), ..drafted(&present) };
+            may_set_terms(&app, &caller, &draft)?;
             keep(&app, &caller, Some(&present), draft).await?
         }
     };
@@ -125,6 +128,19 @@ pub(super) fn drafted(trigger: &Trigger) -> Draft {
         description: trigger.description.clone(),
         over: None,
     }
+}
+
+/// What a script has of its own is its writer's: on other terms, whoever may start it could switch off what others call, or keep what they send.
+fn may_set_terms(app: &App, caller: &Caller, draft: &Draft) -> Result<(), Problem> {
+    let is_of_script = app.kinds.find(&draft.kind).is_some_and(|kind| kind.info.is_of_every_script);
+    if !is_of_script || caller.may(Domain::Scripts, Action::Write, Some(draft.target.as_str())) {
+        return Ok(());
+    }
+    let what = format!(
+        "whoever says on which terms a script's own URL starts it may write the script: the token lacks the scope scripts:write:{}",
+        draft.target
+    );
+    Err(Problem::new(Code::Forbidden, what))
 }
 
 /// Nobody has events start what they may not start.

@@ -6,12 +6,16 @@ mod form;
 mod mac;
 mod scheme;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response};
 use sandmill_model::{Timestamp, code::Refusal, idempotency::KEY_CHARACTERS_MAX, trigger::ConfigError};
-use serde::Deserialize;
+use serde::{
+    Deserializer as _,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use self::{
     challenge::Challenge,
@@ -177,13 +181,30 @@ impl Signature {
     }
 }
 
-/// A text member of the object that `body` is.
+/// A text member of the object that `body` is. The others are passed over: a map of them could take many times what they do.
 fn member(body: &[u8], name: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Members<'a>(#[serde(borrow)] std::collections::BTreeMap<Cow<'a, str>, &'a serde_json::value::RawValue>);
-    let Members(members) = serde_json::from_slice(body).ok()?;
-    serde_json::from_str(members.get(name)?.get()).ok()
+    struct Named<'n>(&'n str);
+
+    impl<'de> Visitor<'de> for Named<'_> {
+        type Value = Option<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some((name, value)) = members.next_entry::<String, &'de RawValue>()? {
+                if name == self.0 {
+                    found = Some(value);
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    let found = serde_json::Deserializer::from_slice(body).deserialize_map(Named(name)).ok()??;
+    serde_json::from_str(found.get()).ok()
 }
 
 /// When it was signed, if that is near enough.

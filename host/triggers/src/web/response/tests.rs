@@ -84,6 +84,16 @@ fn reserved_headers_are_left_out_and_others_kept() {
     assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
 }
 
+/// One script must not have browsers report what others' URLs are, nor have a proxy fetch what is its own.
+#[test]
+fn nothing_speaks_for_the_host_name_or_to_its_proxy() {
+    for name in ["NEL", "Report-To", "Reporting-Endpoints", "Strict-Transport-Security", "Set-Cookie", "X-Accel-Redirect", "X-Sendfile"] {
+        let response = json(&format!(r#"{{"$http":{{"headers":{{"{name}":"x"}}}}}}"#)).unwrap();
+        assert_eq!(header(&response, &name.to_ascii_lowercase()), None, "{name}");
+    }
+    assert_eq!(header(&json(r#"{"$http":{"headers":{"X-Accel-Buffering":"no"}}}"#).unwrap(), "x-accel-buffering"), Some("no"));
+}
+
 #[test]
 fn bytes_keep_their_type() {
     let output = |content_type: &str| Output::Bytes { content_type: content_type.to_owned(), data: Bytes::from_static(b"\x89PNG") };
