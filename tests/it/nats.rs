@@ -99,6 +99,9 @@ async fn comes_back(connection: &Value) {
     let event = result(&server, &runs[0]).await;
     assert_eq!((&event["kind"], &event["subject"], &event["body"]), (&json!("nats"), &json!("there.a"), &json!({"x": 1})), "{event}");
     assert_eq!(event["headers"], json!({"A": ["1"]}));
+    assert_eq!((&event["payload"], &event["raw"]), (&json!("eyJ4IjoxfQ=="), &json!("{\"x\":1}")), "by the name that other preprocessors know it, too");
+    let shown = server.get_json(&format!("/api/w/default/runs/{}", runs[0]["id"].as_str().unwrap())).await.unwrap();
+    assert_eq!((shown["event"].get("payload"), &shown["event"]["raw"]), (None, &json!("{\"x\":1}")), "it is kept once: {shown}");
 }
 
 async fn deploy_sender(server: &Server) {

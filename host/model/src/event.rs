@@ -59,6 +59,9 @@ fn quote(text: &str) -> JsonText {
 }
 
 impl Event {
+    /// A kind whose preprocessors expect the payload as base64 in `payload`, too, begins its metadata so. It is filled in where they get it, and kept nowhere.
+    pub const WITH_PAYLOAD: &'static str = "{\"payload\":null";
+
     /// The arguments of a script without a preprocessor: the payload itself if it is a JSON object, else `{"body": …}`,
     /// with `"encoding": "base64"` where it is not text. An empty payload gives no arguments.
     #[must_use]
@@ -81,21 +84,21 @@ impl Event {
             Ok(raw) => format!("{{\"raw\":{}", quote(raw).as_str()),
             Err(_) => format!("{{\"raw\":null,\"body\":\"{}\",\"encoding\":\"base64\"", STANDARD.encode(&self.payload)),
         };
-        self.push_metadata(&mut text);
+        push_members(&mut text, members(&self.metadata).0);
         JsonText::trusted(text)
     }
 
-    /// Ends an object that has members already.
-    fn push_metadata(&self, text: &mut String) {
-        let inner = self.metadata.as_str().trim().trim_start_matches('{').trim_end();
-        if inner.trim_start() != "}" {
-            text.push(',');
+    /// What is shown of an event beside its payload.
+    #[must_use]
+    pub fn shown(metadata: &JsonText) -> JsonText {
+        match members(metadata) {
+            (members, true) => JsonText::trusted(format!("{{{members}")),
+            (_, false) => metadata.clone(),
         }
-        text.push_str(inner);
     }
 
     /// What `preprocessor(event)` gets: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is not UTF-8) and,
-    /// for bytes that are not text, `encoding`.
+    /// for bytes that are not text, `encoding`; see also [`Event::WITH_PAYLOAD`].
     #[must_use]
     pub fn preprocessor_event(&self) -> JsonText {
         let payload = Payload::of(&self.payload);
@@ -112,9 +115,32 @@ impl Event {
         if matches!(payload, Payload::Binary(_)) {
             text.push_str(",\"encoding\":\"base64\"");
         }
-        self.push_metadata(&mut text);
+        let (members, has_payload) = members(&self.metadata);
+        if has_payload {
+            text.push_str(",\"payload\":\"");
+            STANDARD.encode_string(&self.payload, &mut text);
+            text.push('"');
+        }
+        push_members(&mut text, members);
         JsonText::trusted(text)
     }
+}
+
+/// Members of metadata with the end of the object, and whether the payload belongs among them.
+fn members(metadata: &JsonText) -> (&str, bool) {
+    let text = metadata.as_str().trim();
+    match text.strip_prefix(Event::WITH_PAYLOAD) {
+        Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),
+        None => (text.trim_start_matches('{').trim_end(), false),
+    }
+}
+
+/// Ends an object that has members already.
+fn push_members(text: &mut String, members: &str) {
+    if members.trim_start() != "}" {
+        text.push(',');
+    }
+    text.push_str(members);
 }
 
 #[cfg(test)]
@@ -169,5 +195,19 @@ mod tests {
         let text = bare.preprocessor_event();
         assert!(JsonText::parse(text.as_str()).is_ok());
         assert!(text.as_str().contains("base64"));
+    }
+
+    #[test]
+    fn a_kind_may_want_its_payload_as_base64_too() {
+        for (metadata, shown) in [(r#"{"payload":null,"a":1}"#, r#"{"a":1}"#), (r#"{"payload":null}"#, "{}")] {
+            let event = Event { metadata: JsonText::trusted(metadata), ..event(b"[1]") };
+            let text = event.preprocessor_event();
+            let rest = shown.trim_matches(['{', '}']);
+            let end = if rest.is_empty() { String::new() } else { format!(",{rest}") };
+            assert_eq!(text.as_str(), format!(r#"{{"kind":"test","trigger":null,"body":[1],"raw":"[1]","payload":"WzFd"{end}}}"#));
+            assert_eq!(event.kept().as_str(), format!(r#"{{"raw":"[1]"{end}}}"#), "it is kept once");
+            assert_eq!(Event::shown(&event.metadata).as_str(), shown);
+        }
+        assert_eq!(Event::shown(&event(b"").metadata), event(b"").metadata);
     }
 }
