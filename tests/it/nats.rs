@@ -279,6 +279,60 @@ async fn what_is_too_large_is_kept_and_stops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_publishes_cannot_hold_up_what_comes_after() {
+    let Some(nats) = Nats::start() else { return };
+    let mut client = nats.client().unwrap();
+    client.make_stream("OPEN", "open.>").unwrap();
+    // The server passes on whatever is said, as often as it is not acknowledged.
+    for block in ["no headers", "NATS/1.0\r\nno colon\r\n\r\n", "NATS/1.0 none\r\n\r\n"] {
+        let lines = format!("HPUB open.headers {} {}\r\n{block}hi\r\n", block.len(), block.len() + 2);
+        client.say(lines.as_bytes()).unwrap();
+    }
+    client.say(b"PUB open.a\x0cb 2\r\nhi\r\n").unwrap();
+    client.publish("open.last", &[("K", "v")], b"hi").unwrap();
+    let server = serve(&json!({"servers": [nats.url()]})).await;
+    put_trigger(&server, "f/nats/open", json!({"subject": "open.>", "jetstream": {"stream": "OPEN"}}), json!({})).await;
+    let mut events = Vec::new();
+    for run in &ended(&server, 5).await {
+        events.push(result(&server, run).await);
+    }
+    events.sort_unstable_by_key(|event| event["sequence"].as_u64());
+    assert!(events.iter().all(|event| event["body"] == "hi" && event["delivered"] == 1), "{events:?}");
+    for event in &events[..3] {
+        assert!(event["headers_fault"].is_string() && event["headers"] == json!({}), "{event}");
+    }
+    assert_eq!(events[3]["subject"], "open.a\u{c}b");
+    assert_eq!((&events[4]["headers"], &events[4]["headers_fault"]), (&json!({"K": ["v"]}), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_nobody_uses_may_be_forgotten() {
+    let Some(nats) = Nats::start() else { return };
+    let mut client = nats.client().unwrap();
+    client.make_stream("SHORT", "short").unwrap();
+    let server = serve(&json!({"servers": [nats.url()]})).await;
+    let mut thresholds = Vec::new();
+    for jetstream in [json!({"stream": "SHORT"}), json!({"stream": "SHORT", "inactive_threshold_ms": 600_000}), json!({"stream": "SHORT"})] {
+        put_trigger(&server, "f/nats/short", json!({"jetstream": jetstream}), json!({})).await;
+        let revision = status(&server, "f/nats/short").await["revision"].clone();
+        let wanted = jetstream["inactive_threshold_ms"].as_u64().unwrap_or(0) * 1_000_000;
+        let began = Instant::now();
+        loop {
+            let consumers = client.api("CONSUMER.LIST.SHORT", &json!({"offset": 0})).unwrap();
+            if let Some(consumer) = consumers["consumers"].get(0)
+                && consumer["config"]["inactive_threshold"].as_u64().unwrap_or(0) == wanted
+            {
+                break;
+            }
+            assert!(began.elapsed() < DEADLINE, "{revision}: {consumers}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        thresholds.push(wanted);
+    }
+    assert_eq!(thresholds, [0, 600_000_000_000, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_kept_once_where_its_id_says_so() {
     let Some(nats) = Nats::start() else { return };
     let server = serve(&json!({"servers": [nats.url()]})).await;

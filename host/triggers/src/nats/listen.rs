@@ -205,10 +205,11 @@ impl<'a> Loop<'a> {
         let Some(mut event) = event::of(message, from.map(|(_, origin)| origin)) else { return };
         event.dedup_key = dedup_key;
         event.ordering_key = self.is_ordered.then(|| message.subject.clone());
-        let bytes = event.len_bytes();
+        let ack = from.map(|(ack, _)| ack.to_owned());
+        let bytes = size_of::<Taken>() + event.len_bytes() + ack.as_ref().map_or(0, String::len);
         self.room.take(bytes);
         self.events += 1;
-        self.waiting.push_back(Taken { event, ack: from.map(|(ack, _)| ack.to_owned()), bytes });
+        self.waiting.push_back(Taken { event, ack, bytes });
     }
 
     /// As many deliveries as may be under way.
@@ -262,7 +263,7 @@ impl<'a> Loop<'a> {
         // Whoever leaves has no time to wait for room; core NATS promises nothing.
         if !self.is_leaving {
             for event in again.into_iter().rev() {
-                let bytes = event.len_bytes();
+                let bytes = size_of::<Taken>() + event.len_bytes();
                 self.events += 1;
                 self.room.take(bytes);
                 self.waiting.push_front(Taken { event, ack: None, bytes });

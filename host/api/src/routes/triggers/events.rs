@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sandmill_model::{Code, JsonText, ScriptPath, Timestamp, TriggerEventId, auth::Action, code::Refusal};
+use sandmill_model::{Code, Event, JsonText, ScriptPath, Timestamp, TriggerEventId, auth::Action, code::Refusal};
 use sandmill_store::{
     StoreError,
     triggers::{KeptAs, KeptEvent, KeptSummary},

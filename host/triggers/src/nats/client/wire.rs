@@ -17,7 +17,7 @@ const HEADERS_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 1_000;
 /// Bytes that a server may say that a message has: no server takes more.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Characters of a server's complaint that are shown.
+/// Characters of what a server says that are shown.
 const COMPLAINT_CHARS_MAX: usize = 200;
 
 /// What a server says.
@@ -71,7 +71,7 @@ impl Headers {
             return Self::unread("they do not begin with their version");
         };
         let (status, description) = version.trim().split_once(' ').unwrap_or((version.trim(), ""));
-        let mut headers = Self { description: description.trim().to_owned(), ..Self::default() };
+        let mut headers = Self { description: shown(description), ..Self::default() };
         if !status.is_empty() {
             let Ok(status) = status.parse() else { return Self::unread("their status is no number") };
             headers.status = Some(status);
@@ -261,7 +261,7 @@ fn announced(line: &str, has_headers: bool) -> Result<(Announced, usize), Fault>
     Ok((announced, if is_kept { 0 } else { headers_bytes }))
 }
 
-/// A server's complaint without its quotes, and without what would spoil a log.
+/// What a server says to be shown, without its quotes, and without what would spoil a log.
 fn shown(complaint: &str) -> String {
     complaint.trim().trim_matches('\'').chars().filter(|c| !c.is_control()).take(COMPLAINT_CHARS_MAX).collect()
 }
