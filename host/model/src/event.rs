@@ -97,10 +97,21 @@ impl Event {
         }
     }
 
-    /// What `preprocessor(event)` gets: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is not UTF-8) and,
-    /// for bytes that are not text, `encoding`; see also [`Event::WITH_PAYLOAD`].
+    /// What `preprocessor(event)` gets: [`Event::told`], and `payload` of a kind that asks for it ([`Event::WITH_PAYLOAD`]).
     #[must_use]
     pub fn preprocessor_event(&self) -> JsonText {
+        let (_, has_payload) = members(&self.metadata);
+        self.with(has_payload.then(|| STANDARD.encode(&self.payload)))
+    }
+
+    /// What filters and keys point into, and what an event is in a batch: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is
+    /// not UTF-8) and, for bytes that are not text, `encoding`.
+    #[must_use]
+    pub fn told(&self) -> JsonText {
+        self.with(None)
+    }
+
+    fn with(&self, as_base64: Option<String>) -> JsonText {
         let payload = Payload::of(&self.payload);
         let raw = std::str::from_utf8(&self.payload).map_or_else(|_| JsonText::null(), quote);
         let kind = quote(&self.trigger.kind);
@@ -115,13 +126,12 @@ impl Event {
         if matches!(payload, Payload::Binary(_)) {
             text.push_str(",\"encoding\":\"base64\"");
         }
-        let (members, has_payload) = members(&self.metadata);
-        if has_payload {
+        if let Some(base64) = as_base64 {
             text.push_str(",\"payload\":\"");
-            STANDARD.encode_string(&self.payload, &mut text);
+            text.push_str(&base64);
             text.push('"');
         }
-        push_members(&mut text, members);
+        push_members(&mut text, members(&self.metadata).0);
         JsonText::trusted(text)
     }
 }
@@ -205,6 +215,7 @@ mod tests {
             let rest = shown.trim_matches(['{', '}']);
             let end = if rest.is_empty() { String::new() } else { format!(",{rest}") };
             assert_eq!(text.as_str(), format!(r#"{{"kind":"test","trigger":null,"body":[1],"raw":"[1]","payload":"WzFd"{end}}}"#));
+            assert_eq!(event.told().as_str(), format!(r#"{{"kind":"test","trigger":null,"body":[1],"raw":"[1]"{end}}}"#));
             assert_eq!(event.kept().as_str(), format!(r#"{{"raw":"[1]"{end}}}"#), "it is kept once");
             assert_eq!(Event::shown(&event.metadata).as_str(), shown);
         }
