@@ -6,6 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::Method;
 use sandmill_testkit::{
     nats::{Config, Login, Nats, Tls, jwt::Operator},
+    postgres::Postgres,
     server::Server,
 };
 use serde_json::{Value, json};
@@ -276,6 +277,43 @@ async fn what_is_too_large_is_kept_and_stops_nothing() {
     assert_eq!(runs.len(), 2);
     let kept = server.get_json("/api/w/default/trigger-events/f/nats/mixed").await.unwrap();
     assert_eq!(kept["items"].as_array().unwrap().len(), 1, "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_share_a_stream_and_one_of_them_dies() {
+    const BEFORE: usize = 60;
+    const AFTER: usize = 30;
+    let (Some(nats), Some(postgres)) = (Nats::start(), Postgres::shared()) else { return };
+    let url = postgres.database();
+    let mut arguments = ALLOWED.to_vec();
+    arguments.extend(["--database-url", url.as_str(), "--admin-token", "sm_a_token_that_all_nodes_of_a_test_know"]);
+    let (first, mut second) = (Server::start(&arguments).unwrap(), Server::start(&arguments).unwrap());
+    put_broker(&first, &json!({"servers": [nats.url()]})).await;
+    first.deploy(TARGET, "typescript", ECHO).await.unwrap();
+    let mut client = nats.client().unwrap();
+    client.make_stream("SHARED", "shared").unwrap();
+    let config = json!({"jetstream": {"stream": "SHARED", "ack_wait_ms": 2_000}});
+    put_trigger(&first, "f/nats/shared", config, json!({"listeners": 2})).await;
+    let both_listen = async || {
+        let began = Instant::now();
+        loop {
+            let status = status(&first, "f/nats/shared").await;
+            let seats = status["seats"].as_array().unwrap();
+            if seats.len() == 2 && seats.iter().all(|seat| seat["state"] == "listening") {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "{status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    both_listen().await;
+    client.publish_many("shared", BEFORE, |at| format!("{{\"n\":{at}}}").into_bytes()).unwrap();
+    ended(&first, BEFORE / 3).await;
+    second.kill().unwrap();
+    client.publish_many("shared", AFTER, |at| format!("{{\"n\":{}}}", BEFORE + at).into_bytes()).unwrap();
+    let runs = ended(&first, BEFORE + AFTER).await;
+    assert_eq!(runs.len(), BEFORE + AFTER, "none is lost, none comes twice");
+    both_listen().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

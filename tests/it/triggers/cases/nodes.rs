@@ -50,7 +50,7 @@ pub(crate) async fn is_listened_to_by_one_node<R: Rig>(database: Database) {
     world::send_all(&rig, &first, &name, some).await;
     world::ended::<R>(&second, &name, some.len()).await;
     assert_eq!(holders(&world::status(&second, &name).await), held, "who has a seat keeps it");
-    let (while_nobody, then) = others.split_at(others.len() / 2);
+    let (while_nobody, then) = others.split_at(if R::KEEPS { others.len() / 2 } else { 0 });
     first.kill().unwrap();
     let died = Instant::now();
     // A source that keeps what it has has these until somebody listens again; who sends requests sends them to who is left.
