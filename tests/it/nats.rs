@@ -100,7 +100,11 @@ async fn comes_back(connection: &Value) {
     let event = result(&server, &runs[0]).await;
     assert_eq!((&event["kind"], &event["subject"], &event["body"]), (&json!("nats"), &json!("there.a"), &json!({"x": 1})), "{event}");
     assert_eq!(event["headers"], json!({"A": ["1"]}));
-    assert_eq!((&event["payload"], &event["raw"]), (&json!("eyJ4IjoxfQ=="), &json!("{\"x\":1}")), "by the name that other preprocessors know it, too");
+    assert_eq!(
+        (&event["payload"], &event["raw"]),
+        (&json!("eyJ4IjoxfQ=="), &json!("{\"x\":1}")),
+        "by the name that other preprocessors know it, too"
+    );
     let shown = server.get_json(&format!("/api/w/default/runs/{}", runs[0]["id"].as_str().unwrap())).await.unwrap();
     assert_eq!((shown["event"].get("payload"), &shown["event"]["raw"]), (None, &json!("{\"x\":1}")), "it is kept once: {shown}");
 }
@@ -350,7 +354,8 @@ async fn a_consumer_that_nobody_uses_may_be_forgotten() {
     client.make_stream("SHORT", "short").unwrap();
     let server = serve(&json!({"servers": [nats.url()]})).await;
     let mut thresholds = Vec::new();
-    for jetstream in [json!({"stream": "SHORT"}), json!({"stream": "SHORT", "inactive_threshold_ms": 600_000}), json!({"stream": "SHORT"})] {
+    for jetstream in [json!({"stream": "SHORT"}), json!({"stream": "SHORT", "inactive_threshold_ms": 600_000}), json!({"stream": "SHORT"})]
+    {
         put_trigger(&server, "f/nats/short", json!({"jetstream": jetstream}), json!({})).await;
         let revision = status(&server, "f/nats/short").await["revision"].clone();
         let wanted = jetstream["inactive_threshold_ms"].as_u64().unwrap_or(0) * 1_000_000;

@@ -133,7 +133,8 @@ mod tests {
         let event = of(&message, None).unwrap();
         let metadata: Value = event.metadata.read().unwrap();
         assert!(event.metadata.as_str().starts_with(sandmill_model::Event::WITH_PAYLOAD), "{:?}", event.metadata);
-        let expected = json!({"payload": null, "subject": "a.b", "reply": "_INBOX.x", "headers": {"A": ["1", "2"], "B": ["\u{0}é"]}, "length": 2});
+        let expected =
+            json!({"payload": null, "subject": "a.b", "reply": "_INBOX.x", "headers": {"A": ["1", "2"], "B": ["\u{0}é"]}, "length": 2});
         assert_eq!((metadata, event.payload.as_ref(), event.occurred_at), (expected, &b"\xff\x00"[..], None));
         let origin = Origin::parse("$JS.ACK.S.c.1.9.7.1000000.0").unwrap();
         let event = of(&message, Some(origin)).unwrap();

@@ -314,7 +314,7 @@ impl<'a> Loop<'a> {
                     Frame::Message(_) | Frame::Info(_) | Frame::Complaint(_) | Frame::Ping | Frame::Ok => {}
                 }
                 // Whoever goes on sending is not waited for.
-                if !self.room.is_left_of_own() {
+                if !self.room.is_left() {
                     return Ok(());
                 }
             }

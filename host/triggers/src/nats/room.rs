@@ -29,12 +29,7 @@ impl Room {
 
     /// Whether one more message may be taken, however large it is.
     pub(super) fn is_left(&self) -> bool {
-        self.bytes < OWN || (self.is_left_of_own() && self.all.load(Ordering::Relaxed) < OF_ALL_MAX)
-    }
-
-    /// The same, whatever others hold.
-    pub(super) const fn is_left_of_own(&self) -> bool {
-        self.bytes < OF_ONE_MAX
+        self.bytes < OWN || (self.bytes < OF_ONE_MAX && self.all.load(Ordering::Relaxed) < OF_ALL_MAX)
     }
 
     pub(super) fn take(&mut self, bytes: usize) {
@@ -72,7 +67,7 @@ mod tests {
         let mut other = Room::of(&ALL);
         assert!(other.is_left(), "who comes late hears, too");
         other.take(OWN);
-        assert!(!other.is_left() && other.is_left_of_own());
+        assert!(!other.is_left());
         // What an aborted listener held is free.
         drop(listeners);
         assert!(other.is_left());
@@ -87,6 +82,6 @@ mod tests {
         room.take(OF_ONE_MAX - 1);
         assert!(room.is_left());
         room.take(1);
-        assert!(!room.is_left() && !room.is_left_of_own());
+        assert!(!room.is_left());
     }
 }

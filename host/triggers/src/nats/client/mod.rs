@@ -40,7 +40,7 @@ const ANSWERS: u64 = 1;
 pub(crate) const SUBJECT: u64 = 2;
 /// Messages that are kept while the server says whether it may be listened to.
 const EARLY_MAX: usize = 1_000;
-const EARLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+const EARLY_BYTES_MAX: usize = 256 * 1024;
 /// Status of a message that nobody listens to.
 pub(crate) const NO_RESPONDERS: u16 = 503;
 
