@@ -6,6 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::Method;
 use sandmill_testkit::{
     nats::{Config, Login, Nats, Tls, jwt::Operator},
+    postgres::Postgres,
     server::Server,
 };
 use serde_json::{Value, json};
@@ -99,6 +100,13 @@ async fn comes_back(connection: &Value) {
     let event = result(&server, &runs[0]).await;
     assert_eq!((&event["kind"], &event["subject"], &event["body"]), (&json!("nats"), &json!("there.a"), &json!({"x": 1})), "{event}");
     assert_eq!(event["headers"], json!({"A": ["1"]}));
+    assert_eq!(
+        (&event["payload"], &event["raw"]),
+        (&json!("eyJ4IjoxfQ=="), &json!("{\"x\":1}")),
+        "by the name that other preprocessors know it, too"
+    );
+    let shown = server.get_json(&format!("/api/w/default/runs/{}", runs[0]["id"].as_str().unwrap())).await.unwrap();
+    assert_eq!((shown["event"].get("payload"), &shown["event"]["raw"]), (None, &json!("{\"x\":1}")), "it is kept once: {shown}");
 }
 
 async fn deploy_sender(server: &Server) {
@@ -273,6 +281,98 @@ async fn what_is_too_large_is_kept_and_stops_nothing() {
     assert_eq!(runs.len(), 2);
     let kept = server.get_json("/api/w/default/trigger-events/f/nats/mixed").await.unwrap();
     assert_eq!(kept["items"].as_array().unwrap().len(), 1, "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_share_a_stream_and_one_of_them_dies() {
+    const BEFORE: usize = 60;
+    const AFTER: usize = 30;
+    let (Some(nats), Some(postgres)) = (Nats::start(), Postgres::shared()) else { return };
+    let url = postgres.database();
+    let mut arguments = ALLOWED.to_vec();
+    arguments.extend(["--database-url", url.as_str(), "--admin-token", "sm_a_token_that_all_nodes_of_a_test_know"]);
+    let (first, mut second) = (Server::start(&arguments).unwrap(), Server::start(&arguments).unwrap());
+    put_broker(&first, &json!({"servers": [nats.url()]})).await;
+    first.deploy(TARGET, "typescript", ECHO).await.unwrap();
+    let mut client = nats.client().unwrap();
+    client.make_stream("SHARED", "shared").unwrap();
+    let config = json!({"jetstream": {"stream": "SHARED", "ack_wait_ms": 2_000}});
+    put_trigger(&first, "f/nats/shared", config, json!({"listeners": 2})).await;
+    let both_listen = async || {
+        let began = Instant::now();
+        loop {
+            let status = status(&first, "f/nats/shared").await;
+            let seats = status["seats"].as_array().unwrap();
+            if seats.len() == 2 && seats.iter().all(|seat| seat["state"] == "listening") {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "{status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    both_listen().await;
+    client.publish_many("shared", BEFORE, |at| format!("{{\"n\":{at}}}").into_bytes()).unwrap();
+    ended(&first, BEFORE / 3).await;
+    second.kill().unwrap();
+    client.publish_many("shared", AFTER, |at| format!("{{\"n\":{}}}", BEFORE + at).into_bytes()).unwrap();
+    let runs = ended(&first, BEFORE + AFTER).await;
+    assert_eq!(runs.len(), BEFORE + AFTER, "none is lost, none comes twice");
+    both_listen().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_publishes_cannot_hold_up_what_comes_after() {
+    let Some(nats) = Nats::start() else { return };
+    let mut client = nats.client().unwrap();
+    client.make_stream("OPEN", "open.>").unwrap();
+    // The server passes on whatever is said, as often as it is not acknowledged.
+    for block in ["no headers", "NATS/1.0\r\nno colon\r\n\r\n", "NATS/1.0 none\r\n\r\n"] {
+        let lines = format!("HPUB open.headers {} {}\r\n{block}hi\r\n", block.len(), block.len() + 2);
+        client.say(lines.as_bytes()).unwrap();
+    }
+    client.say(b"PUB open.a\x0cb 2\r\nhi\r\n").unwrap();
+    client.publish("open.last", &[("K", "v")], b"hi").unwrap();
+    let server = serve(&json!({"servers": [nats.url()]})).await;
+    put_trigger(&server, "f/nats/open", json!({"subject": "open.>", "jetstream": {"stream": "OPEN"}}), json!({})).await;
+    let mut events = Vec::new();
+    for run in &ended(&server, 5).await {
+        events.push(result(&server, run).await);
+    }
+    events.sort_unstable_by_key(|event| event["sequence"].as_u64());
+    assert!(events.iter().all(|event| event["body"] == "hi" && event["delivered"] == 1), "{events:?}");
+    for event in &events[..3] {
+        assert!(event["headers_fault"].is_string() && event["headers"] == json!({}), "{event}");
+    }
+    assert_eq!(events[3]["subject"], "open.a\u{c}b");
+    assert_eq!((&events[4]["headers"], &events[4]["headers_fault"]), (&json!({"K": ["v"]}), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_nobody_uses_may_be_forgotten() {
+    let Some(nats) = Nats::start() else { return };
+    let mut client = nats.client().unwrap();
+    client.make_stream("SHORT", "short").unwrap();
+    let server = serve(&json!({"servers": [nats.url()]})).await;
+    let mut thresholds = Vec::new();
+    for jetstream in [json!({"stream": "SHORT"}), json!({"stream": "SHORT", "inactive_threshold_ms": 600_000}), json!({"stream": "SHORT"})]
+    {
+        put_trigger(&server, "f/nats/short", json!({"jetstream": jetstream}), json!({})).await;
+        let revision = status(&server, "f/nats/short").await["revision"].clone();
+        let wanted = jetstream["inactive_threshold_ms"].as_u64().unwrap_or(0) * 1_000_000;
+        let began = Instant::now();
+        loop {
+            let consumers = client.api("CONSUMER.LIST.SHORT", &json!({"offset": 0})).unwrap();
+            if let Some(consumer) = consumers["consumers"].get(0)
+                && consumer["config"]["inactive_threshold"].as_u64().unwrap_or(0) == wanted
+            {
+                break;
+            }
+            assert!(began.elapsed() < DEADLINE, "{revision}: {consumers}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        thresholds.push(wanted);
+    }
+    assert_eq!(thresholds, [0, 600_000_000_000, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

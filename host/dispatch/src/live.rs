@@ -307,7 +307,7 @@ impl Live {
     pub(crate) fn record(&self, run: RunId, workspace: WorkspaceId) -> Option<RunRecord> {
         let runs = self.runs();
         let live = runs.get(&run).filter(|live| live.run.workspace == workspace)?;
-        let (arguments, event) = (live.run.input.arguments(), live.run.input.metadata().cloned());
+        let (arguments, event) = (live.run.input.arguments(), live.run.input.metadata());
         Some(RunRecord { summary: live.summary(), arguments, event, output: None, error: None, usage: Usage::default() })
     }
 

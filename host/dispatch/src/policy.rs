@@ -47,7 +47,7 @@ impl Inner {
         }
         if let Some(trigger) = trigger {
             let event = match input {
-                Input::Event(event) if trigger.options.rate.iter().any(|rate| rate.key.is_some()) => read(&event.preprocessor_event()),
+                Input::Event(event) if trigger.options.rate.iter().any(|rate| rate.key.is_some()) => read(&event.told()),
                 _ => Value::Null,
             };
             trigger.options.amend(&mut policy, &name(trigger), &event);
@@ -69,7 +69,7 @@ impl Inner {
 /// What the pointers of keys and labels point into: the arguments, or the event of a script that makes its arguments itself.
 fn keyed_on(target: &Target, input: &Input) -> Value {
     match input {
-        Input::Event(event) if target.takes_events => read(&event.preprocessor_event()),
+        Input::Event(event) if target.takes_events => read(&event.told()),
         input => read(&input.arguments()),
     }
 }

@@ -51,16 +51,16 @@ impl Input {
     pub fn kept_beside(&self, made: Option<&JsonText>) -> Option<JsonText> {
         match (self, made) {
             (Self::Event(event), Some(_)) => Some(event.kept()),
-            _ => self.metadata().cloned(),
+            _ => self.metadata(),
         }
     }
 
     /// What is known of an event beside its payload.
     #[must_use]
-    pub fn metadata(&self) -> Option<&JsonText> {
+    pub fn metadata(&self) -> Option<JsonText> {
         match self {
             Self::Arguments(_) => None,
-            Self::Event(event) => Some(&event.metadata),
+            Self::Event(event) => Some(Event::shown(&event.metadata)),
         }
     }
 

@@ -59,6 +59,9 @@ fn quote(text: &str) -> JsonText {
 }
 
 impl Event {
+    /// A kind whose preprocessors expect the payload as base64 in `payload`, too, begins its metadata so. It is filled in where they get it, and kept nowhere.
+    pub const WITH_PAYLOAD: &'static str = "{\"payload\":null";
+
     /// The arguments of a script without a preprocessor: the payload itself if it is a JSON object, else `{"body": …}`,
     /// with `"encoding": "base64"` where it is not text. An empty payload gives no arguments.
     #[must_use]
@@ -81,23 +84,34 @@ impl Event {
             Ok(raw) => format!("{{\"raw\":{}", quote(raw).as_str()),
             Err(_) => format!("{{\"raw\":null,\"body\":\"{}\",\"encoding\":\"base64\"", STANDARD.encode(&self.payload)),
         };
-        self.push_metadata(&mut text);
+        push_members(&mut text, members(&self.metadata).0);
         JsonText::trusted(text)
     }
 
-    /// Ends an object that has members already.
-    fn push_metadata(&self, text: &mut String) {
-        let inner = self.metadata.as_str().trim().trim_start_matches('{').trim_end();
-        if inner.trim_start() != "}" {
-            text.push(',');
+    /// What is shown of an event beside its payload.
+    #[must_use]
+    pub fn shown(metadata: &JsonText) -> JsonText {
+        match members(metadata) {
+            (members, true) => JsonText::trusted(format!("{{{members}")),
+            (_, false) => metadata.clone(),
         }
-        text.push_str(inner);
     }
 
-    /// What `preprocessor(event)` gets: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is not UTF-8) and,
-    /// for bytes that are not text, `encoding`.
+    /// What `preprocessor(event)` gets: [`Event::told`], and `payload` of a kind that asks for it ([`Event::WITH_PAYLOAD`]).
     #[must_use]
     pub fn preprocessor_event(&self) -> JsonText {
+        let (_, has_payload) = members(&self.metadata);
+        self.with(has_payload.then(|| STANDARD.encode(&self.payload)))
+    }
+
+    /// What filters and keys point into, and what an event is in a batch: the metadata with `kind`, `body`, `raw` (text of the payload, null if it is
+    /// not UTF-8) and, for bytes that are not text, `encoding`.
+    #[must_use]
+    pub fn told(&self) -> JsonText {
+        self.with(None)
+    }
+
+    fn with(&self, as_base64: Option<String>) -> JsonText {
         let payload = Payload::of(&self.payload);
         let raw = std::str::from_utf8(&self.payload).map_or_else(|_| JsonText::null(), quote);
         let kind = quote(&self.trigger.kind);
@@ -112,9 +126,31 @@ impl Event {
         if matches!(payload, Payload::Binary(_)) {
             text.push_str(",\"encoding\":\"base64\"");
         }
-        self.push_metadata(&mut text);
+        if let Some(base64) = as_base64 {
+            text.push_str(",\"payload\":\"");
+            text.push_str(&base64);
+            text.push('"');
+        }
+        push_members(&mut text, members(&self.metadata).0);
         JsonText::trusted(text)
     }
+}
+
+/// Members of metadata with the end of the object, and whether the payload belongs among them.
+fn members(metadata: &JsonText) -> (&str, bool) {
+    let text = metadata.as_str().trim();
+    match text.strip_prefix(Event::WITH_PAYLOAD) {
+        Some(rest) => (rest.strip_prefix(',').unwrap_or(rest), true),
+        None => (text.trim_start_matches('{').trim_end(), false),
+    }
+}
+
+/// Ends an object that has members already.
+fn push_members(text: &mut String, members: &str) {
+    if members.trim_start() != "}" {
+        text.push(',');
+    }
+    text.push_str(members);
 }
 
 #[cfg(test)]
@@ -169,5 +205,20 @@ mod tests {
         let text = bare.preprocessor_event();
         assert!(JsonText::parse(text.as_str()).is_ok());
         assert!(text.as_str().contains("base64"));
+    }
+
+    #[test]
+    fn a_kind_may_want_its_payload_as_base64_too() {
+        for (metadata, shown) in [(r#"{"payload":null,"a":1}"#, r#"{"a":1}"#), (r#"{"payload":null}"#, "{}")] {
+            let event = Event { metadata: JsonText::trusted(metadata), ..event(b"[1]") };
+            let text = event.preprocessor_event();
+            let rest = shown.trim_matches(['{', '}']);
+            let end = if rest.is_empty() { String::new() } else { format!(",{rest}") };
+            assert_eq!(text.as_str(), format!(r#"{{"kind":"test","trigger":null,"body":[1],"raw":"[1]","payload":"WzFd"{end}}}"#));
+            assert_eq!(event.told().as_str(), format!(r#"{{"kind":"test","trigger":null,"body":[1],"raw":"[1]"{end}}}"#));
+            assert_eq!(event.kept().as_str(), format!(r#"{{"raw":"[1]"{end}}}"#), "it is kept once");
+            assert_eq!(Event::shown(&event.metadata).as_str(), shown);
+        }
+        assert_eq!(Event::shown(&event(b"").metadata), event(b"").metadata);
     }
 }

@@ -9,4 +9,4 @@ pub(crate) use delivery::{
     knows_a_repetition_after_a_restart, outlives_its_source, stops_in_time,
 };
 pub(crate) use faults::{says_what_is_wrong_with_its_config, says_where_it_comes_from, tells_what_a_probe_finds};
-pub(crate) use nodes::is_listened_to_by_one_node;
+pub(crate) use nodes::{is_fenced_where_it_slept, is_listened_to_by_one_node};

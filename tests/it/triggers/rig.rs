@@ -34,6 +34,8 @@ pub(crate) trait Rig: Sized {
     const NAME: &'static str = Self::KIND;
     const CARRIES: Carries = Carries::Bytes;
     const TOO_LARGE: TooLarge = TooLarge::Kept;
+    /// Whether what nobody hears is there for whoever listens next, or is refused to whoever sends it. Else it is gone.
+    const KEEPS: bool = true;
     /// Events of a burst.
     const BURST: usize = 200;
     /// Within which all that was sent is a run.

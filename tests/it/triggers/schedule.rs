@@ -50,5 +50,6 @@ impl Rig for Schedule {
 // It is sent nothing that could be too large or altered, and it listens to nothing that could go away.
 conforms!(
     Schedule: delivers_one, delivers_a_burst, knows_a_repetition_after_a_restart, acknowledges_only_what_is_durable,
-    says_what_is_wrong_with_its_config, stops_in_time, says_where_it_comes_from, is_listened_to_by_one_node, tells_what_a_probe_finds,
+    says_what_is_wrong_with_its_config, stops_in_time, says_where_it_comes_from, is_listened_to_by_one_node, is_fenced_where_it_slept,
+    tells_what_a_probe_finds,
 );

@@ -113,7 +113,7 @@ impl Sink {
         for one in looked {
             match one {
                 Looked::Fits(fitting) if waits(source, &fitting) => {
-                    let text = fitting.event.preprocessor_event();
+                    let text = fitting.event.told();
                     batched.push((fitting.event, text));
                     is_batched.push(true);
                 }
@@ -180,7 +180,7 @@ impl Batches {
             // A key stays its caller's, so that nobody swallows the event of another.
             event.dedup_key = event.dedup_key.map(|key| short_key(format!("{} {key}", source.principal.identity)));
         }
-        let text = event.preprocessor_event();
+        let text = event.told();
         let (mut waiting, answer) = waiting(inner, Some((event, text)), None);
         if waiting.room.is_none() {
             // Requests come from anybody, and nothing else holds them back.

@@ -297,7 +297,7 @@ fn alone(trigger: &Trigger, event: Event) -> Event {
     if trigger.options.batch.is_none() {
         return event;
     }
-    let payload = Bytes::from(format!("{{\"events\":[{}]}}", event.preprocessor_event().as_str()));
+    let payload = Bytes::from(format!("{{\"events\":[{}]}}", event.told().as_str()));
     Event { metadata: JsonText::empty_object(), payload, ordering_key: None, ..event }
 }
 

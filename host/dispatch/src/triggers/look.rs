@@ -63,7 +63,7 @@ pub(super) fn look(trigger: &Trigger, mut event: NewEvent) -> Looked {
     }
     let options = &trigger.options;
     if skip.is_none() && options.reads_events() {
-        let value = match event.preprocessor_event().read::<Value>() {
+        let value = match event.told().read::<Value>() {
             Ok(value) => value,
             Err(error) => return invalid(event, false, format!("its payload cannot be read, as the trigger's options ask: {error}")),
         };

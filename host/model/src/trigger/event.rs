@@ -66,7 +66,8 @@ impl NewEvent {
     /// Bytes of what it holds in memory.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
-        self.payload.len() + self.metadata.as_str().len()
+        let of_keys: usize = [&self.dedup_key, &self.ordering_key].into_iter().flatten().map(String::len).sum();
+        self.payload.len() + self.metadata.as_str().len() + of_keys
     }
 }
 

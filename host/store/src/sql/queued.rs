@@ -513,7 +513,7 @@ impl Queued {
         let run = self.run;
         RunRecord {
             arguments: run.input.arguments(),
-            event: run.input.metadata().cloned(),
+            event: run.input.metadata(),
             output: None,
             error: None,
             usage: Usage::default(),

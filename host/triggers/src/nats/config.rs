@@ -22,6 +22,8 @@ const ACK_WAIT_DEFAULT_MS: u64 = 30_000;
 /// Messages without acknowledgement.
 const MAX_ACK_PENDING: std::ops::RangeInclusive<u32> = 1..=65_536;
 const MAX_ACK_PENDING_DEFAULT: u32 = 4_000;
+/// How long nobody asks a consumer for messages until the server may forget it: longer than any pause of a listener, which is a minute.
+const INACTIVE_THRESHOLD: std::ops::RangeInclusive<u64> = 300_000..=31 * 24 * 3_600_000;
 
 /// What to connect to, and as whom: a resource of the type `nats`.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -171,6 +173,10 @@ pub(crate) struct JetStream {
     /// Messages that wait for their acknowledgement at once; with that many the server pauses. 4,000 where nothing is said.
     #[serde(default)]
     pub(crate) max_ack_pending: Option<u32>,
+    /// The server removes the trigger's own consumer once nobody has listened for so long, e.g. because the trigger was deleted; whoever listens again
+    /// begins where `deliver` says. Never where nothing is said.
+    #[serde(default)]
+    pub(crate) inactive_threshold_ms: Option<u64>,
     /// Domain of the stream, in the case of leaf nodes.
     #[serde(default)]
     pub(crate) domain: Option<String>,
@@ -228,11 +234,15 @@ impl JetStream {
             let text = format!("max_ack_pending is from {} to {}", MAX_ACK_PENDING.start(), MAX_ACK_PENDING.end());
             return Err(ConfigError::new("/jetstream/max_ack_pending", text));
         }
+        if self.inactive_threshold_ms.is_some_and(|threshold| !INACTIVE_THRESHOLD.contains(&threshold)) {
+            let text = format!("inactive_threshold_ms is from {} to {}", INACTIVE_THRESHOLD.start(), INACTIVE_THRESHOLD.end());
+            return Err(ConfigError::new("/jetstream/inactive_threshold_ms", text));
+        }
         if self.max_deliver == Some(0) {
             return Err(ConfigError::new("/jetstream/max_deliver", "max_deliver is at least 1"));
         }
         let says_more = self.deliver != Deliver::All || self.ack_wait_ms.is_some() || self.max_deliver.is_some();
-        if self.consumer.is_some() && (says_more || self.max_ack_pending.is_some()) {
+        if self.consumer.is_some() && (says_more || self.max_ack_pending.is_some() || self.inactive_threshold_ms.is_some()) {
             return Err(ConfigError::new("/jetstream/consumer", "a consumer that is there has settings of its own: leave out the others"));
         }
         Ok(())

@@ -13,12 +13,18 @@ const NANOS_PER_MICRO: i64 = 1_000;
 /// What an event has beside its payload.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Metadata<'a> {
+    /// The payload as base64. For preprocessors alone; `body` and `raw` have it as JSON and text.
+    #[schemars(with = "String")]
+    payload: (),
     subject: &'a str,
     /// Where whoever sent it waits for an answer. Messages of a stream have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a str>,
     /// By name, all values of each.
     headers: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Why its headers cannot be read, if they cannot: there are none then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers_fault: Option<&'a str>,
     /// Bytes of the payload.
     length: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,9 +79,11 @@ pub(super) fn of(message: &Message, origin: Option<Origin<'_>>) -> Option<NewEve
         headers.entry(name).or_default().push(value);
     }
     let metadata = Metadata {
+        payload: (),
         subject: &message.subject,
         reply: message.reply.as_deref().filter(|_| origin.is_none()),
         headers,
+        headers_fault: message.headers.fault,
         length: message.payload_bytes,
         stream: origin.map(|origin| origin.stream),
         sequence: origin.map(|origin| origin.sequence),
@@ -124,7 +132,9 @@ mod tests {
         };
         let event = of(&message, None).unwrap();
         let metadata: Value = event.metadata.read().unwrap();
-        let expected = json!({"subject": "a.b", "reply": "_INBOX.x", "headers": {"A": ["1", "2"], "B": ["\u{0}é"]}, "length": 2});
+        assert!(event.metadata.as_str().starts_with(sandmill_model::Event::WITH_PAYLOAD), "{:?}", event.metadata);
+        let expected =
+            json!({"payload": null, "subject": "a.b", "reply": "_INBOX.x", "headers": {"A": ["1", "2"], "B": ["\u{0}é"]}, "length": 2});
         assert_eq!((metadata, event.payload.as_ref(), event.occurred_at), (expected, &b"\xff\x00"[..], None));
         let origin = Origin::parse("$JS.ACK.S.c.1.9.7.1000000.0").unwrap();
         let event = of(&message, Some(origin)).unwrap();

@@ -23,6 +23,9 @@ const ASKS_MAX: usize = 4;
 /// A request that ends so soon without a message was refused: the next one waits.
 const REFUSED_WITHIN: Duration = Duration::from_millis(100);
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of an answer of the server's API, and of the moment in it, which becomes a part of each message's key.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+const CREATED_BYTES_MAX: usize = 64;
 
 /// What the server's API answers.
 #[derive(Deserialize)]
@@ -111,6 +114,9 @@ impl Consumer {
     ) -> Result<Self, ListenError> {
         let (api, stream) = (config.api(), &config.stream);
         let info: StreamInfo = ask(client, &format!("{api}.STREAM.INFO.{stream}"), &json!({})).await?;
+        if info.created.len() > CREATED_BYTES_MAX {
+            return Err(unreadable());
+        }
         let name = config.consumer.as_deref().unwrap_or(name);
         let consumer: ConsumerInfo = if config.consumer.is_some() {
             ask(client, &format!("{api}.CONSUMER.INFO.{stream}.{name}"), &json!({})).await?
@@ -211,6 +217,7 @@ fn wanted(config: &JetStream, subject: Option<&str>, name: &str) -> Value {
         "max_deliver": config.max_deliver.map_or(-1, i64::from),
         "max_ack_pending": config.max_ack_pending(),
         "replay_policy": "instant",
+        "inactive_threshold": nanos(Duration::from_millis(config.inactive_threshold_ms.unwrap_or(0))),
     });
     if let Some(subject) = subject {
         wanted["filter_subject"] = subject.into();
@@ -223,11 +230,18 @@ async fn ask<T: DeserializeOwned>(client: &mut Client, subject: &str, request: &
     if message.headers.status == Some(NO_RESPONDERS) {
         return Err(ListenError::Transient("JetStream does not answer: it is not enabled, or restarts".to_owned()));
     }
+    if message.payload.len() > ANSWER_BYTES_MAX {
+        return Err(unreadable());
+    }
     match serde_json::from_slice(&message.payload) {
         Ok(Answer::Done(done)) => Ok(done),
         Ok(Answer::Refused { error }) => Err(refused(error)),
-        Err(_) => Err(ListenError::Transient("JetStream answers what cannot be read".to_owned())),
+        Err(_) => Err(unreadable()),
     }
+}
+
+fn unreadable() -> ListenError {
+    ListenError::Transient("JetStream answers what cannot be read".to_owned())
 }
 
 fn refused(error: Refusal) -> ListenError {

@@ -20,10 +20,9 @@ use super::{
     config::Config,
     event::{self, Origin},
     jetstream::{Consumer, REFUSED_PAUSE, Status},
+    room::Room,
 };
 
-/// Bytes of messages that were taken and are not acknowledged.
-const TAKEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of one delivery.
 const DELIVERY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often it looks around.
@@ -70,7 +69,7 @@ struct Loop<'a> {
     under_way: HashMap<u64, UnderWay>,
     numbers: u64,
     events: usize,
-    bytes: usize,
+    room: Room,
     pause: Option<BoxFuture<'static, ()>>,
     is_leaving: bool,
     heard: Instant,
@@ -114,7 +113,7 @@ impl<'a> Loop<'a> {
             under_way: HashMap::new(),
             numbers: 0,
             events: 0,
-            bytes: 0,
+            room: Room::new(),
             pause: None,
             is_leaving: false,
             heard: now,
@@ -152,7 +151,7 @@ impl<'a> Loop<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.pause.is_none() && self.bytes < TAKEN_BYTES_MAX && self.events < self.events_max()
+        self.pause.is_none() && self.room.is_left() && self.events < self.events_max()
     }
 
     fn ask(&mut self) {
@@ -206,10 +205,11 @@ impl<'a> Loop<'a> {
         let Some(mut event) = event::of(message, from.map(|(_, origin)| origin)) else { return };
         event.dedup_key = dedup_key;
         event.ordering_key = self.is_ordered.then(|| message.subject.clone());
-        let bytes = event.len_bytes();
-        self.bytes += bytes;
+        let ack = from.map(|(ack, _)| ack.to_owned());
+        let bytes = size_of::<Taken>() + event.len_bytes() + ack.as_ref().map_or(0, String::len);
+        self.room.take(bytes);
         self.events += 1;
-        self.waiting.push_back(Taken { event, ack: from.map(|(ack, _)| ack.to_owned()), bytes });
+        self.waiting.push_back(Taken { event, ack, bytes });
     }
 
     /// As many deliveries as may be under way.
@@ -241,7 +241,7 @@ impl<'a> Loop<'a> {
             return Err(ListenError::Transient("not every message was answered".to_owned()));
         }
         self.events -= events;
-        self.bytes -= bytes;
+        self.room.give_back(bytes);
         let mut pause: Option<Duration> = None;
         let mut acks = acks.iter();
         let mut again = Vec::new();
@@ -263,8 +263,9 @@ impl<'a> Loop<'a> {
         // Whoever leaves has no time to wait for room; core NATS promises nothing.
         if !self.is_leaving {
             for event in again.into_iter().rev() {
-                let bytes = event.len_bytes();
-                (self.events, self.bytes) = (self.events + 1, self.bytes + bytes);
+                let bytes = size_of::<Taken>() + event.len_bytes();
+                self.events += 1;
+                self.room.take(bytes);
                 self.waiting.push_front(Taken { event, ack: None, bytes });
             }
             self.pause = pause.map(|pause| self.inbox.host().sleep_until(self.inbox.host().now().plus(pause))).or(self.pause.take());
@@ -313,7 +314,7 @@ impl<'a> Loop<'a> {
                     Frame::Message(_) | Frame::Info(_) | Frame::Complaint(_) | Frame::Ping | Frame::Ok => {}
                 }
                 // Whoever goes on sending is not waited for.
-                if self.bytes >= TAKEN_BYTES_MAX {
+                if !self.room.is_left() {
                     return Ok(());
                 }
             }
@@ -324,7 +325,8 @@ impl<'a> Loop<'a> {
         }
         if self.consumer.is_some() {
             for taken in std::mem::take(&mut self.waiting) {
-                (self.events, self.bytes) = (self.events - 1, self.bytes - taken.bytes);
+                self.events -= 1;
+                self.room.give_back(taken.bytes);
                 if let Some(ack) = &taken.ack {
                     self.client.publish(ack, None, &[], NAK);
                 }

@@ -8,6 +8,7 @@ mod event;
 mod jetstream;
 mod listen;
 mod publish;
+mod room;
 mod subject;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ fn what_may_be_configured() {
         json!({"subject": "orders.*.new", "queue": "workers", "ordered": true}),
         json!({"jetstream": {"stream": "ORDERS"}}),
         json!({"subject": "orders.>", "jetstream": {"stream": "ORDERS", "deliver": "new", "ack_wait_ms": 1_000, "max_deliver": 5, "max_ack_pending": 10}}),
+        json!({"jetstream": {"stream": "ORDERS", "inactive_threshold_ms": 300_000}}),
         json!({"jetstream": {"stream": "ORDERS", "consumer": "mine", "domain": "hub"}}),
     ] {
         assert_eq!(configured(&with(&good)), Ok(()), "{good}");
@@ -46,6 +47,8 @@ fn what_is_wrong_is_told_where_it_is() {
         (json!({"jetstream": {"stream": "S", "ack_wait_ms": 999}}), "/jetstream/ack_wait_ms"),
         (json!({"jetstream": {"stream": "S", "max_ack_pending": 0}}), "/jetstream/max_ack_pending"),
         (json!({"jetstream": {"stream": "S", "max_deliver": 0}}), "/jetstream/max_deliver"),
+        (json!({"jetstream": {"stream": "S", "inactive_threshold_ms": 299_999}}), "/jetstream/inactive_threshold_ms"),
+        (json!({"jetstream": {"stream": "S", "consumer": "c", "inactive_threshold_ms": 300_000}}), "/jetstream/consumer"),
         (connection(&json!({"servers": []})), "/connection/servers"),
         (connection(&json!({"servers": ["nats://a", "http://b"]})), "/connection/servers/1"),
         (connection(&json!({"servers": ["nats://user:hunter2@broker:4222"]})), "/connection/servers/0"),

@@ -67,5 +67,6 @@ impl Rig for JetStream {
 conforms!(
     JetStream: delivers_one, delivers_a_burst, knows_a_repetition_after_a_restart, keeps_what_is_too_large_apart,
     acknowledges_only_what_is_durable, outlives_its_source, says_what_is_wrong_with_its_config, stops_in_time, alters_no_payload,
-    says_where_it_comes_from, is_listened_to_by_one_node, tells_what_a_probe_finds,
+    says_where_it_comes_from, is_listened_to_by_one_node, is_fenced_where_it_slept,
+    tells_what_a_probe_finds,
 );

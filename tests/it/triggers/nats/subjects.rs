@@ -18,6 +18,7 @@ fn subject(name: &str) -> String {
 impl Rig for Core {
     const KIND: &'static str = "nats";
     const NAME: &'static str = "nats_core";
+    const KEEPS: bool = false;
 
     async fn start() -> Option<Self> {
         Broker::start().map(Self)
@@ -56,5 +57,5 @@ impl Rig for Core {
 // Nobody acknowledges and nobody keeps: what is sent while nobody listens is gone, and nothing is ever sent again.
 conforms!(
     Core: delivers_one, delivers_a_burst, keeps_what_is_too_large_apart, outlives_its_source, says_what_is_wrong_with_its_config,
-    alters_no_payload, says_where_it_comes_from, tells_what_a_probe_finds,
+    alters_no_payload, says_where_it_comes_from, is_listened_to_by_one_node, tells_what_a_probe_finds,
 );

@@ -56,6 +56,15 @@ impl Client {
         self.settle()
     }
 
+    /// Sends lines of the protocol as they are, and waits until the server has dealt with them.
+    ///
+    /// # Errors
+    /// If it complains.
+    pub fn say(&mut self, lines: &[u8]) -> anyhow::Result<()> {
+        self.send(lines)?;
+        self.settle()
+    }
+
     fn push(&mut self, subject: &str, headers: &[(&str, &str)], payload: &[u8]) -> anyhow::Result<()> {
         let mut message = if headers.is_empty() {
             format!("PUB {subject} {}\r\n", payload.len()).into_bytes()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sandmill_model::{Code, JsonText, ScriptPath, Timestamp, TriggerEventId, auth::Action, code::Refusal};
+use sandmill_model::{Code, Event, JsonText, ScriptPath, Timestamp, TriggerEventId, auth::Action, code::Refusal};
 use sandmill_store::{
     StoreError,
     triggers::{KeptAs, KeptEvent, KeptSummary},
@@ -154,7 +154,7 @@ impl From<KeptSummary> for EventItem {
             at: came_at(id).to_string(),
             kept_as: state.name(),
             reason,
-            event: metadata,
+            event: Event::shown(&metadata),
             payload: Some(payload).filter(|_| is_whole || !payload_start.is_empty()),
             encoding,
             payload_bytes,
@@ -173,7 +173,7 @@ impl From<KeptEvent> for EventItem {
             at: came_at(id).to_string(),
             kept_as: state.name(),
             reason,
-            event: event.metadata,
+            event: Event::shown(&event.metadata),
             payload: Some(payload).filter(|_| has_payload),
             encoding: encoding.filter(|_| has_payload),
             payload_bytes,

@@ -40,7 +40,7 @@ const ANSWERS: u64 = 1;
 pub(crate) const SUBJECT: u64 = 2;
 /// Messages that are kept while the server says whether it may be listened to.
 const EARLY_MAX: usize = 1_000;
-const EARLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+const EARLY_BYTES_MAX: usize = 256 * 1024;
 /// Status of a message that nobody listens to.
 pub(crate) const NO_RESPONDERS: u16 = 503;
 
@@ -122,6 +122,8 @@ pub(crate) struct Client {
     /// Subjects of answers begin with it.
     inbox: String,
     requests: u64,
+    /// Something was written that may not be on its way yet.
+    is_unflushed: bool,
 }
 
 impl Client {
@@ -166,7 +168,7 @@ impl Client {
         let _ = stream.set_nodelay(true);
         let inbox = format!("_INBOX.{:032x}", u128::from_be_bytes(random::bytes()));
         let (reader, writer) = (Reader::new(payload_bytes_kept), Writer::default());
-        let mut client = Self { stream: Box::new(stream), reader, writer, info: Info::default(), inbox, requests: 0 };
+        let mut client = Self { stream: Box::new(stream), reader, writer, info: Info::default(), inbox, requests: 0, is_unflushed: false };
         let Frame::Info(info) = client.next().await? else { return Err(Fault::protocol("no word of who it is")) };
         client.info = serde_json::from_slice(&info).map_err(|_| Fault::protocol("no JSON of who it is"))?;
         let needs_tls = server.needs_tls || connection.root_certificate.is_some() || connection.client_certificate.is_some();
@@ -212,7 +214,7 @@ impl Client {
                     Frame::Pong => return Ok(early),
                     Frame::Complaint(text) => return Err(Fault::complaint(&text)),
                     Frame::Message(message) => {
-                        bytes += message.payload.len();
+                        bytes += message.len_bytes();
                         early.push(message);
                     }
                     Frame::Info(_) | Frame::Ping | Frame::Ok => {}
@@ -318,9 +320,10 @@ impl Client {
 
     /// Sends what is to be sent. Whoever stops waiting loses nothing.
     pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
-        if self.writer.buffer.is_empty() {
+        if self.writer.buffer.is_empty() && !self.is_unflushed {
             return Ok(());
         }
+        self.is_unflushed = true;
         let sent = timeout(WRITE_MAX, async {
             while !self.writer.buffer.is_empty() {
                 if self.stream.write_buf(&mut self.writer.buffer).await? == 0 {
@@ -330,7 +333,9 @@ impl Client {
             self.stream.flush().await
         });
         let sent = sent.await.map_err(|_| Fault::Transient("the server takes nothing any more".to_owned()))?;
-        sent.map_err(|error| Fault::io(&error))
+        sent.map_err(|error| Fault::io(&error))?;
+        self.is_unflushed = false;
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::nats::{config::JetStream, jetstream::Consumer};
 
 /// Gives one address for every name.
 struct To(IpAddr);
@@ -23,7 +24,7 @@ impl Network for To {
 const INFO: &str = "INFO {\"max_payload\":1000}\r\n";
 
 /// A server that says `first`, and after each line that it hears what `answers` gives for it; and a client of it.
-async fn against(first: &str, connection: serde_json::Value, answers: fn(&str) -> Option<&'static str>) -> Result<Client, Fault> {
+async fn against(first: &str, connection: serde_json::Value, answers: fn(&str) -> Option<String>) -> Result<Client, Fault> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let first = first.to_owned();
@@ -44,15 +45,23 @@ async fn against(first: &str, connection: serde_json::Value, answers: fn(&str) -
     tasks.detach_all();
     let mut whole = json!({"servers": [format!("nats://broker:{port}")]});
     whole.as_object_mut().unwrap().extend(connection.as_object().unwrap().clone());
-    Client::connect(&serde_json::from_value(whole).unwrap(), &To([127, 0, 0, 1].into()), 100).await
+    Client::connect(&serde_json::from_value(whole).unwrap(), &To([127, 0, 0, 1].into()), 1_000).await
 }
 
-fn pongs(line: &str) -> Option<&'static str> {
-    (line == "PING").then_some("PONG\r\n")
+fn pongs(line: &str) -> Option<String> {
+    (line == "PING").then(|| "PONG\r\n".to_owned())
 }
 
-fn refuses(line: &str) -> Option<&'static str> {
-    line.starts_with("CONNECT").then_some("-ERR 'Authorization Violation'\r\n")
+fn refuses(line: &str) -> Option<String> {
+    line.starts_with("CONNECT").then(|| "-ERR 'Authorization Violation'\r\n".to_owned())
+}
+
+/// A JetStream that says `created` of its only stream.
+fn stream(line: &str, created: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["PUB", _, reply, _] = words.as_slice() else { return pongs(line) };
+    let body = json!({"created": created, "config": {"ack_policy": "explicit"}}).to_string();
+    Some(format!("MSG {reply} 1 {}\r\n{body}\r\n", body.len()))
 }
 
 #[tokio::test]
@@ -91,14 +100,36 @@ async fn hostile_greetings() {
 #[tokio::test]
 async fn an_answer_is_that_of_the_request() {
     let mut client = against(INFO, json!({}), |line| match line {
-        "PING" => Some("PONG\r\n"),
-        _ if line.starts_with("PUB a ") => Some("MSG other 1 2\r\nno\r\nPING\r\nHMSG x 9 12 12\r\nNATS/1.0\r\n\r\n\r\n"),
+        "PING" => pongs(line),
+        _ if line.starts_with("PUB a ") => Some("MSG other 1 2\r\nno\r\nPING\r\nHMSG x 9 12 12\r\nNATS/1.0\r\n\r\n\r\n".to_owned()),
         // It was pinged before it answers.
-        "PONG" => Some("-ERR 'Permissions Violation'\r\n"),
+        "PONG" => Some("-ERR 'Permissions Violation'\r\n".to_owned()),
         _ => None,
     })
     .await
     .unwrap();
     let fault = client.request("a", &[], b"").await.unwrap_err();
     assert!(matches!(&fault, Fault::Config(text) if text.contains("Permissions")), "{fault:?}");
+}
+
+/// What a server says of its stream is a part of each message's key.
+#[tokio::test]
+async fn a_server_cannot_make_keys_long() {
+    let config: JetStream = serde_json::from_value(json!({"stream": "S"})).unwrap();
+    let mut honest = against(INFO, json!({}), |line| stream(line, "2026-01-31T12:00:00.123456789Z")).await.unwrap();
+    let consumer = Consumer::open(&mut honest, &config, None, ("c", 10)).await.unwrap();
+    assert_eq!(consumer.scope, "S:2026-01-31T12:00:00.123456789Z");
+    let mut hostile = against(INFO, json!({}), |line| stream(line, &"x".repeat(65))).await.unwrap();
+    let opened = Consumer::open(&mut hostile, &config, None, ("c", 10)).await;
+    assert!(matches!(opened.err(), Some(ListenError::Transient(_))));
+}
+
+/// Servers that it tells of are not connected to, and it may be wrong about itself.
+#[tokio::test]
+async fn what_a_server_tells_of_others_is_not_believed() {
+    let first = "INFO {\"max_payload\":0,\"connect_urls\":[\"169.254.169.254:80\"],\"host\":\"10.0.0.1\",\"port\":1,\"ldm\":true}\r\n";
+    let mut client = against(first, json!({}), pongs).await.unwrap();
+    assert_eq!(client.payload_bytes_max(), PAYLOAD_BYTES_DEFAULT);
+    // It goes on where it is.
+    client.settle().await.unwrap();
 }

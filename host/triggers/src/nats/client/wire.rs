@@ -1,5 +1,8 @@
 //! Frames of the protocol, from bytes and to bytes. Whoever sends them may be anybody: lines, headers and payloads are bounded, and of a payload that is
 //! longer than anybody wants the rest is thrown away as it comes.
+//!
+//! A server passes on whatever others publish: subjects that are no text, headers that are none. Such a message is still a message, or whoever may
+//! publish could keep a listener from all that comes after it.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -9,11 +12,12 @@ use super::Fault;
 
 /// Bytes of a line; a server says who it is in one.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a message's headers.
+/// Bytes of a message's headers, and how many they are; of a message with more none is kept.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
+const HEADERS_MAX: usize = 1_000;
 /// Bytes that a server may say that a message has: no server takes more.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Characters of a server's complaint that are shown.
+/// Characters of what a server says that are shown.
 const COMPLAINT_CHARS_MAX: usize = 200;
 
 /// What a server says.
@@ -46,6 +50,8 @@ pub(crate) struct Headers {
     pub(crate) status: Option<u16>,
     pub(crate) description: String,
     pub(crate) fields: Vec<(String, String)>,
+    /// Why whoever published the message is not understood: then there are no fields.
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl Headers {
@@ -54,17 +60,44 @@ impl Headers {
         self.fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    fn parse(block: &[u8]) -> Result<Self, Fault> {
+    fn unread(fault: &'static str) -> Self {
+        Self { fault: Some(fault), ..Self::default() }
+    }
+
+    fn parse(block: &[u8]) -> Self {
         let text = String::from_utf8_lossy(block);
         let mut lines = text.split("\r\n");
-        let version = lines.next().and_then(|line| line.strip_prefix("NATS/1.0")).ok_or(Fault::protocol("headers without a version"))?;
+        let Some(version) = lines.next().and_then(|line| line.strip_prefix("NATS/1.0")) else {
+            return Self::unread("they do not begin with their version");
+        };
         let (status, description) = version.trim().split_once(' ').unwrap_or((version.trim(), ""));
-        let status = if status.is_empty() { None } else { Some(status.parse().map_err(|_| Fault::protocol("a status that is none"))?) };
-        let fields = lines.filter(|line| !line.is_empty()).map(|line| {
-            let (name, value) = line.split_once(':').ok_or(Fault::protocol("a header without a colon"))?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        });
-        Ok(Self { status, description: description.trim().to_owned(), fields: fields.collect::<Result<_, Fault>>()? })
+        let mut headers = Self { description: shown(description), ..Self::default() };
+        if !status.is_empty() {
+            let Ok(status) = status.parse() else { return Self::unread("their status is no number") };
+            headers.status = Some(status);
+        }
+        for line in lines.filter(|line| !line.is_empty()) {
+            let Some((name, value)) = line.split_once(':') else { return Self::unread("one of them has no colon") };
+            if headers.fields.len() == HEADERS_MAX {
+                return Self::unread("there are too many of them");
+            }
+            headers.fields.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+        headers
+    }
+
+    /// Bytes of what they hold in memory.
+    fn len_bytes(&self) -> usize {
+        let of_fields = |(name, value): &(String, String)| size_of::<(String, String)>() + name.len() + value.len();
+        self.description.len() + self.fields.iter().map(of_fields).sum::<usize>()
+    }
+}
+
+impl Message {
+    /// Bytes of what it holds in memory.
+    pub(crate) fn len_bytes(&self) -> usize {
+        let of_subjects = self.subject.len() + self.reply.as_ref().map_or(0, String::len);
+        size_of::<Self>() + of_subjects + self.headers.len_bytes() + self.payload.len()
     }
 }
 
@@ -74,7 +107,8 @@ struct Announced {
     sid: u64,
     subject: String,
     reply: Option<String>,
-    headers_bytes: usize,
+    /// None: there are more than anybody wants, and they are thrown away before the payload.
+    headers_bytes: Option<usize>,
     payload_bytes: usize,
 }
 
@@ -82,15 +116,17 @@ struct Announced {
 pub(crate) struct Reader {
     buffer: BytesMut,
     announced: Option<Announced>,
-    /// Bytes of the payload that was given out last, and is thrown away.
+    /// Bytes that are thrown away: of the payload that was given out last, or of headers.
     discard: usize,
+    /// Bytes in which no line has ended: they are not looked at again.
+    searched: usize,
     /// Bytes of a payload that are kept.
     payload_bytes_kept: usize,
 }
 
 impl Reader {
     pub(crate) fn new(payload_bytes_kept: usize) -> Self {
-        Self { buffer: BytesMut::new(), announced: None, discard: 0, payload_bytes_kept }
+        Self { buffer: BytesMut::new(), announced: None, discard: 0, searched: 0, payload_bytes_kept }
     }
 
     /// Where bytes are appended.
@@ -121,7 +157,7 @@ impl Reader {
                 let kept = announced.payload_bytes.min(self.payload_bytes_kept);
                 let rest = announced.payload_bytes - kept;
                 // With the end of the line, where all of the payload is kept.
-                let whole = announced.headers_bytes + kept + if rest == 0 { 2 } else { 0 };
+                let whole = announced.headers_bytes.unwrap_or(0) + kept + if rest == 0 { 2 } else { 0 };
                 if self.buffer.len() < whole {
                     self.announced = Some(announced);
                     return Ok(None);
@@ -136,9 +172,12 @@ impl Reader {
     }
 
     fn line(&mut self) -> Result<Option<Bytes>, Fault> {
-        let Some(end) = self.buffer.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n') else {
-            return if self.buffer.len() >= LINE_BYTES_MAX { Err(Fault::protocol("a line without an end")) } else { Ok(None) };
+        let most = self.buffer.len().min(LINE_BYTES_MAX);
+        let Some(end) = memchr::memchr(b'\n', &self.buffer[self.searched..most]).map(|end| self.searched + end) else {
+            self.searched = most;
+            return if most == LINE_BYTES_MAX { Err(Fault::protocol("a line without an end")) } else { Ok(None) };
         };
+        self.searched = 0;
         let mut line = self.buffer.split_to(end + 1).freeze();
         line.truncate(end);
         if line.last() == Some(&b'\r') {
@@ -151,14 +190,14 @@ impl Reader {
     fn frame(&mut self, line: &Bytes) -> Result<Option<Frame>, Fault> {
         let word = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
         let rest = line.slice(word..);
-        let arguments = || std::str::from_utf8(&rest).map(str::trim).map_err(|_| Fault::protocol("a line that is no text"));
         Ok(match line[..word].to_ascii_uppercase().as_slice() {
             b"MSG" => {
-                self.announced = Some(announced(arguments()?, false)?);
+                self.announced = Some(announced(&String::from_utf8_lossy(&rest), false)?.0);
                 None
             }
             b"HMSG" => {
-                self.announced = Some(announced(arguments()?, true)?);
+                let (announced, discard) = announced(&String::from_utf8_lossy(&rest), true)?;
+                (self.announced, self.discard) = (Some(announced), discard);
                 None
             }
             b"PING" => Some(Frame::Ping),
@@ -172,8 +211,11 @@ impl Reader {
 
     fn message(&mut self, announced: Announced, (kept, rest): (usize, usize)) -> Result<Frame, Fault> {
         let Announced { sid, subject, reply, headers_bytes, payload_bytes } = announced;
-        let block = self.buffer.split_to(headers_bytes);
-        let headers = if block.is_empty() { Headers::default() } else { Headers::parse(&block)? };
+        let headers = match headers_bytes {
+            None => Headers::unread("they have too many bytes"),
+            Some(0) => Headers::default(),
+            Some(bytes) => Headers::parse(&self.buffer.split_to(bytes)),
+        };
         let payload = self.buffer.split_to(kept);
         if rest == 0 {
             if !self.buffer.starts_with(b"\r\n") {
@@ -189,11 +231,12 @@ impl Reader {
     }
 }
 
-/// `<subject> <sid> [reply] [bytes of headers] <bytes of all>`
-fn announced(line: &str, has_headers: bool) -> Result<Announced, Fault> {
+/// `<subject> <sid> [reply] [bytes of headers] <bytes of all>`; with how many bytes are thrown away after the line.
+fn announced(line: &str, has_headers: bool) -> Result<(Announced, usize), Fault> {
     let fault = || Fault::protocol("a message that is not announced as it should");
     let number = |text: &str| text.parse::<usize>().ok().filter(|bytes| *bytes <= MESSAGE_BYTES_MAX).ok_or_else(fault);
-    let words: Vec<&str> = line.split_ascii_whitespace().take(6).collect();
+    // What the server takes for the end of a word, and nothing else: anything else may be in a subject.
+    let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).take(6).collect();
     let (subject, sid, reply, sizes) = match (words.as_slice(), has_headers) {
         ([subject, sid, sizes @ ..], false) if sizes.len() == 1 => (subject, sid, None, sizes),
         ([subject, sid, reply, sizes @ ..], false) if sizes.len() == 1 => (subject, sid, Some(reply), sizes),
@@ -206,19 +249,19 @@ fn announced(line: &str, has_headers: bool) -> Result<Announced, Fault> {
         [all] => (0, number(all)?),
         _ => return Err(fault()),
     };
-    if headers_bytes > HEADERS_BYTES_MAX {
-        return Err(Fault::protocol("a message with too many headers"));
-    }
-    Ok(Announced {
+    let payload_bytes = all.checked_sub(headers_bytes).ok_or_else(fault)?;
+    let is_kept = headers_bytes <= HEADERS_BYTES_MAX;
+    let announced = Announced {
         sid: sid.parse().map_err(|_| fault())?,
         subject: (*subject).to_owned(),
         reply: reply.map(|reply| (*reply).to_owned()),
-        headers_bytes,
-        payload_bytes: all.checked_sub(headers_bytes).ok_or_else(fault)?,
-    })
+        headers_bytes: is_kept.then_some(headers_bytes),
+        payload_bytes,
+    };
+    Ok((announced, if is_kept { 0 } else { headers_bytes }))
 }
 
-/// A server's complaint without its quotes, and without what would spoil a log.
+/// What a server says to be shown, without its quotes, and without what would spoil a log.
 fn shown(complaint: &str) -> String {
     complaint.trim().trim_matches('\'').chars().filter(|c| !c.is_control()).take(COMPLAINT_CHARS_MAX).collect()
 }
