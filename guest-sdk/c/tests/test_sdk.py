@@ -32,6 +32,8 @@ int main(int count, char **arguments) {
     sandmill_fake_variable("f/demo/region", "north");
     sandmill_fake_resource("f/demo/shop", "shop", "{\\"name\\":\\"Shop\\"}", NULL);
     sandmill_fake_resource("f/demo/warehouse", "postgresql", "{}", "[{\\"name\\":\\"a\\",\\"total\\":\\"1.50\\"}]");
+    sandmill_fake_resource("f/demo/broker", "nats", "{}", NULL);
+    sandmill_fake_broker("f/demo/broker", "{\\"sequence\\":1}");
     const char *args = arguments[2];
     if (strcmp(arguments[1], "event") == 0) args = sandmill_fake_preprocess(args).text;
     sandmill_result result = sandmill_fake_run(args);
