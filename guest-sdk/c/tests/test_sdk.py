@@ -94,6 +94,7 @@ class Sdk(unittest.TestCase):
     def test_examples(self):
         self.gives(SDK / "examples/hello.c", "run", '{"name":"bob"}', '{"hello":"bob","n":[2,4,6]}')
         self.gives(SDK / "examples/visits.c", "run", '{"name":"bob"}', '{"visits":1}')
+        self.gives(SDK / "examples/orders.c", "run", '{"id":"7","total":3}', "1")
 
     def test_readme(self):
         page = (SDK / "README.md").read_text()
