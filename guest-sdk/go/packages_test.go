@@ -9,6 +9,7 @@ import (
 	"github.com/sandmill/sandmill/guest-sdk/go/blob"
 	"github.com/sandmill/sandmill/guest-sdk/go/log"
 	"github.com/sandmill/sandmill/guest-sdk/go/output"
+	"github.com/sandmill/sandmill/guest-sdk/go/publish"
 	"github.com/sandmill/sandmill/guest-sdk/go/resources"
 	"github.com/sandmill/sandmill/guest-sdk/go/runcontext"
 	"github.com/sandmill/sandmill/guest-sdk/go/runs"
@@ -101,6 +102,36 @@ func TestResourcesAndDatabases(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestMessages(t *testing.T) {
+	host := sandmilltest.New(t)
+	host.Resources["f/demo/broker"] = sandmilltest.Resource{Kind: "nats"}
+	broker := must[*resources.Resource](t)(resources.Open("f/demo/broker"))
+	message := publish.Message{To: "orders.new", Payload: []byte("{}"), Headers: [][2]string{{"x-shop", "e\xffu"}}, ID: "7", Kept: true}
+	if _, err := publish.Send[map[string]int](broker, message); !errors.Is(err, &sandmill.Error{Name: "PublishError", Code: "unavailable"}) {
+		t.Fatal(err)
+	}
+	host.Publish = func(message sandmilltest.Message) (string, error) {
+		if message.To == "orders" {
+			return "", &sandmill.Error{Name: "PublishError", Code: "invalid", Message: "nobody keeps it"}
+		}
+		return `{"sequence":1}`, nil
+	}
+	if said := must[map[string]int](t)(publish.Send[map[string]int](broker, message)); said["sequence"] != 1 {
+		t.Fatal(said)
+	}
+	message.To = "orders"
+	if _, err := publish.Send[any](broker, message); !errors.Is(err, &sandmill.Error{Name: "PublishError", Code: "invalid"}) {
+		t.Fatal(err)
+	}
+	if len(host.Messages) != 1 {
+		t.Fatal(host.Messages)
+	}
+	sent := host.Messages[0]
+	if sent.Path != "f/demo/broker" || sent.To != "orders.new" || string(sent.Payload) != "{}" || sent.Headers[0][1] != "e\ufffdu" || sent.ID != "7" || !sent.Kept {
+		t.Fatal(sent)
 	}
 }
 

@@ -15,6 +15,7 @@ var example = regexp.MustCompile("(?s)```go\n(.*?)```\n<!-- (\\w+) (.*?) -->")
 const driver = `package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/sandmill/sandmill/guest-sdk/go/sandmilltest"
@@ -25,6 +26,10 @@ func TestExample(t *testing.T) {
 	host.Variables["f/demo/region"] = "north"
 	host.Resources["f/demo/shop"] = sandmilltest.Resource{Kind: "shop", Fields: ` + "`{\"name\":\"Shop\"}`" + `}
 	host.Resources["f/demo/warehouse"] = sandmilltest.Resource{Kind: "postgresql"}
+	host.Resources["f/demo/broker"] = sandmilltest.Resource{Kind: "nats"}
+	host.Publish = func(message sandmilltest.Message) (string, error) {
+		return fmt.Sprintf(` + "`{\"sequence\":%d}`" + `, len(message.Payload)), nil
+	}
 	host.Query = func(_, _, _ string) (string, error) { return ` + "`[{\"name\":\"a\",\"total\":\"1.50\"}]`" + `, nil }
 	host.Execute = func(_, _, _ string) (uint64, error) { return 1, nil }
 	args := ` + "`ARGS`" + `

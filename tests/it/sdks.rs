@@ -1,5 +1,7 @@
 //! The SDKs for guests: each one's own tests, as whoever works on it runs them; and what is written with them on a server.
 
+mod messages;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -192,14 +194,25 @@ async fn go_on_a_server() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let [core, component] = ["warehouse.core.wasm", "warehouse.wasm"].map(|name| folder.path().join(name));
+    holds_a_warehouse(&of_go("warehouse", folder.path()), None).await;
+}
+
+/// An example of the SDK for Go as a component.
+fn of_go(example: &str, folder: &Path) -> PathBuf {
+    let core = folder.join("script.core.wasm");
     let mut compile = command("go", &["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"], "guest-sdk/go");
-    compile.arg(&core).arg("./examples/warehouse").env("GOOS", "wasip1").env("GOARCH", "wasm");
+    compile.arg(&core).arg(format!("./examples/{example}")).env("GOOS", "wasip1").env("GOARCH", "wasm");
     check(compile);
+    encoded(&core, folder)
+}
+
+/// The component of a core module.
+fn encoded(core: &Path, folder: &Path) -> PathBuf {
+    let component = folder.join("script.wasm");
     let mut encode = Command::new(binary());
-    encode.args(["build", "--module"]).arg(&core).arg("-o").arg(&component).env("XDG_CONFIG_HOME", folder.path());
+    encode.args(["build", "--module"]).arg(core).arg("-o").arg(&component).env("XDG_CONFIG_HOME", folder);
     check(encode);
-    holds_a_warehouse(&component, None).await;
+    component
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,4 +254,5 @@ async fn rust_here_and_on_a_server() {
     assert_eq!(answer.json().unwrap(), json!([1, 2, 0]));
 
     holds_a_warehouse(&of_rust("examples/warehouse.wasm"), Some(PRICE)).await;
+    messages::arrive(&of_rust("examples/messages.wasm")).await;
 }

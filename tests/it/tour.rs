@@ -54,6 +54,10 @@ fn the_tour_works_as_it_is_written() {
     ] {
         assert!(out.contains(expected), "{expected} is in:\n{out}");
     }
+    fs::write(folder.path().join("hello.trigger.toml"), block(&readme, "hello.trigger.toml")).unwrap();
+    let out = type_in(&block(&readme, "triggers"));
+    let is_seven_in_zurich = out.contains("T05:00:00") || out.contains("T06:00:00");
+    assert!(is_seven_in_zurich && out.contains("f/demo/hello schedule on") && out.contains("f/demo/hello off"), "{out}");
     type_in(&block(&readme, "download"));
     let component = fs::read(folder.path().join("hello.wasm")).unwrap();
     assert_eq!(&component[..8], b"\0asm\x0d\0\x01\0", "it is a component");

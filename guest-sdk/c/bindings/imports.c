@@ -70,6 +70,11 @@ extern void __wasm_import_sandmill_resources_resources_method_handle_placeholder
 __attribute__((__import_module__("sandmill:resources/resources@0.1.0"), __import_name__("open")))
 extern void __wasm_import_sandmill_resources_resources_open(uint8_t *, size_t, uint8_t *);
 
+// Imported Functions from `sandmill:publish/publish@0.1.0`
+
+__attribute__((__import_module__("sandmill:publish/publish@0.1.0"), __import_name__("publish")))
+extern void __wasm_import_sandmill_publish_publish_publish(int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *);
+
 // Imported Functions from `sandmill:runs/runs@0.1.0`
 
 __attribute__((__import_module__("sandmill:runs/runs@0.1.0"), __import_name__("start")))
@@ -406,6 +411,62 @@ void sandmill_resources_resources_result_own_handle_error_free(sandmill_resource
   if (!ptr->is_err) {
   } else {
     sandmill_resources_resources_error_free(&ptr->val.err);
+  }
+}
+
+void sandmill_publish_publish_json_free(sandmill_publish_publish_json_t *ptr) {
+  sandmill_script_types_json_free(ptr);
+}
+
+void sandmill_publish_publish_error_free(sandmill_publish_publish_error_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      imports_string_free(&ptr->val.denied);
+      break;
+    }
+    case 1: {
+      imports_string_free(&ptr->val.invalid);
+      break;
+    }
+    case 2: {
+      imports_string_free(&ptr->val.too_large);
+      break;
+    }
+    case 3: {
+      imports_string_free(&ptr->val.unavailable);
+      break;
+    }
+  }
+}
+
+void imports_tuple2_string_string_free(imports_tuple2_string_string_t *ptr) {
+  imports_string_free(&ptr->f0);
+  imports_string_free(&ptr->f1);
+}
+
+void imports_list_tuple2_string_string_free(imports_list_tuple2_string_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    imports_tuple2_string_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      imports_tuple2_string_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void sandmill_publish_publish_message_free(sandmill_publish_publish_message_t *ptr) {
+  imports_string_free(&ptr->to);
+  imports_list_u8_free(&ptr->payload);
+  imports_list_tuple2_string_string_free(&ptr->headers);
+  imports_option_string_free(&ptr->id);
+}
+
+void sandmill_publish_publish_result_json_error_free(sandmill_publish_publish_result_json_error_t *ptr) {
+  if (!ptr->is_err) {
+    sandmill_publish_publish_json_free(&ptr->val.ok);
+  } else {
+    sandmill_publish_publish_error_free(&ptr->val.err);
   }
 }
 
@@ -1479,6 +1540,67 @@ bool sandmill_resources_resources_open(imports_string_t *path, sandmill_resource
         }
         case 2: {
           variant.val.not_found = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 3: {
+          variant.val.unavailable = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool sandmill_publish_publish_publish(sandmill_publish_publish_borrow_handle_t via, sandmill_publish_publish_message_t *message, sandmill_publish_publish_json_t *ret, sandmill_publish_publish_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if (((*message).id).is_some) {
+    const imports_string_t *payload0 = &((*message).id).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_sandmill_publish_publish_publish((via).__handle, (uint8_t *) ((*message).to).ptr, ((*message).to).len, (uint8_t *) ((*message).payload).ptr, ((*message).payload).len, (uint8_t *) ((*message).headers).ptr, ((*message).headers).len, option, option1, option2, (*message).kept, ptr);
+  sandmill_publish_publish_result_json_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      sandmill_publish_publish_error_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.denied = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.invalid = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 2: {
+          variant.val.too_large = (imports_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
           break;
         }
         case 3: {

@@ -260,6 +260,60 @@ typedef struct {
   } val;
 } sandmill_resources_resources_result_own_handle_error_t;
 
+typedef sandmill_script_types_json_t sandmill_publish_publish_json_t;
+
+typedef struct sandmill_publish_publish_error_t {
+  uint8_t tag;
+  union {
+    imports_string_t     denied;
+    imports_string_t     invalid;
+    imports_string_t     too_large;
+    imports_string_t     unavailable;
+  } val;
+} sandmill_publish_publish_error_t;
+
+// No grant covers it; the text says how to give it. So does a line in the run's log.
+#define SANDMILL_PUBLISH_PUBLISH_ERROR_DENIED 0
+// The resource is none of a broker, the broker refuses the message, or nobody there keeps it.
+#define SANDMILL_PUBLISH_PUBLISH_ERROR_INVALID 1
+// The payload has more than 8 MiB.
+#define SANDMILL_PUBLISH_PUBLISH_ERROR_TOO_LARGE 2
+// The broker cannot be reached, or did not answer in time. The message may have arrived: a call with the same `id` is a repetition that
+// brokers know which keep ids.
+#define SANDMILL_PUBLISH_PUBLISH_ERROR_UNAVAILABLE 3
+
+typedef struct {
+  imports_string_t f0;
+  imports_string_t f1;
+} imports_tuple2_string_string_t;
+
+typedef struct {
+  imports_tuple2_string_string_t *ptr;
+  size_t len;
+} imports_list_tuple2_string_string_t;
+
+typedef struct sandmill_publish_publish_message_t {
+  // Subject, topic, queue: as the broker calls it.
+  imports_string_t   to;
+  imports_list_u8_t   payload;
+  // In this order; a name may be there several times.
+  imports_list_tuple2_string_string_t   headers;
+  // By it the broker knows a repetition; only a broker that keeps messages does.
+  imports_option_string_t   id;
+  // The call returns only once the broker says that it keeps the message, and fails if nothing there does.
+  bool   kept;
+} sandmill_publish_publish_message_t;
+
+typedef sandmill_resources_resources_borrow_handle_t sandmill_publish_publish_borrow_handle_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    sandmill_publish_publish_json_t ok;
+    sandmill_publish_publish_error_t err;
+  } val;
+} sandmill_publish_publish_result_json_error_t;
+
 typedef sandmill_script_types_json_t sandmill_runs_runs_json_t;
 
 typedef sandmill_script_types_output_t sandmill_runs_runs_output_t;
@@ -633,6 +687,10 @@ extern void sandmill_resources_resources_method_handle_fields(sandmill_resources
 extern bool sandmill_resources_resources_method_handle_placeholder(sandmill_resources_resources_borrow_handle_t self, imports_string_t *pointer, imports_string_t *ret, sandmill_resources_resources_error_t *err);
 extern bool sandmill_resources_resources_open(imports_string_t *path, sandmill_resources_resources_own_handle_t *ret, sandmill_resources_resources_error_t *err);
 
+// Imported Functions from `sandmill:publish/publish@0.1.0`
+// Returns once the broker has the message, as far as it says so. The answer is a JSON object of the broker's kind.
+extern bool sandmill_publish_publish_publish(sandmill_publish_publish_borrow_handle_t via, sandmill_publish_publish_message_t *message, sandmill_publish_publish_json_t *ret, sandmill_publish_publish_error_t *err);
+
 // Imported Functions from `sandmill:runs/runs@0.1.0`
 // Starts a run of the script at `path`, or at `path@number`. `args` is a JSON object. Returns once the run is durable.
 extern bool sandmill_runs_runs_start(imports_string_t *path, sandmill_runs_runs_json_t *args, sandmill_runs_runs_options_t *options, sandmill_runs_runs_run_id_t *ret, sandmill_runs_runs_error_t *err);
@@ -745,6 +803,18 @@ extern sandmill_resources_resources_borrow_handle_t sandmill_resources_resources
 void sandmill_resources_resources_result_string_error_free(sandmill_resources_resources_result_string_error_t *ptr);
 
 void sandmill_resources_resources_result_own_handle_error_free(sandmill_resources_resources_result_own_handle_error_t *ptr);
+
+void sandmill_publish_publish_json_free(sandmill_publish_publish_json_t *ptr);
+
+void sandmill_publish_publish_error_free(sandmill_publish_publish_error_t *ptr);
+
+void imports_tuple2_string_string_free(imports_tuple2_string_string_t *ptr);
+
+void imports_list_tuple2_string_string_free(imports_list_tuple2_string_string_t *ptr);
+
+void sandmill_publish_publish_message_free(sandmill_publish_publish_message_t *ptr);
+
+void sandmill_publish_publish_result_json_error_free(sandmill_publish_publish_result_json_error_t *ptr);
 
 void sandmill_runs_runs_json_free(sandmill_runs_runs_json_t *ptr);
 

@@ -18,6 +18,8 @@ const char *sandmill_fake_schema(void);
 void sandmill_fake_variable(const char *path, const char *text);
 /* A resource at a path; `rows` is the answer to every query on it, and every execution writes one row. */
 void sandmill_fake_resource(const char *path, const char *kind, const char *fields, const char *rows);
+/* What the broker of a resource says to every message. */
+void sandmill_fake_broker(const char *path, const char *said);
 /* A script that is not this one: its runs end at once, with this result. */
 void sandmill_fake_script(const char *path, const char *result);
 
@@ -26,6 +28,8 @@ void sandmill_fake_script(const char *path, const char *result);
 const char *sandmill_fake_state(const char *key);
 const char *sandmill_fake_log(void);
 const char *sandmill_fake_output(void);
+/* The messages that were sent, "f/demo/broker orders.new {payload}\n". */
+const char *sandmill_fake_messages(void);
 /* The last progress; negative for none. */
 double sandmill_fake_progress(void);
 

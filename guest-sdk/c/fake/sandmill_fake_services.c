@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-static table kinds, fields, answers, scripts, started, objects;
+static table kinds, fields, answers, brokers, scripts, started, objects;
+static char *messages;
 
 /* A handle is the number of a path here, from 1. */
 static char *paths[ENTRIES_MAX];
@@ -17,11 +18,12 @@ static struct {
 } streams[ENTRIES_MAX];
 
 void sandmill_fake_reset_services(void) {
-    table *all[] = {&kinds, &fields, &answers, &scripts, &started, &objects};
+    table *all[] = {&kinds, &fields, &answers, &brokers, &scripts, &started, &objects};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         all[i]->count = 0;
     }
     opened = 0;
+    messages = NULL;
 }
 
 void sandmill_fake_resource(const char *path, const char *kind, const char *object, const char *rows) {
@@ -29,6 +31,14 @@ void sandmill_fake_resource(const char *path, const char *kind, const char *obje
     put(&kinds, path, kind, strlen(kind));
     put(&fields, path, object, strlen(object));
     put(&answers, path, answer, strlen(answer));
+}
+
+void sandmill_fake_broker(const char *path, const char *said) {
+    put(&brokers, path, said, strlen(said));
+}
+
+const char *sandmill_fake_messages(void) {
+    return messages ? messages : "";
 }
 
 void sandmill_fake_script(const char *path, const char *result) {
@@ -136,6 +146,22 @@ void sandmill_sql_sql_transaction_drop_own(sandmill_sql_sql_own_transaction_t ha
 
 void sandmill_sql_sql_list_column_free(sandmill_sql_sql_list_column_t *ptr) {
     ptr->len = 0;
+}
+
+bool sandmill_publish_publish_publish(sandmill_publish_publish_borrow_handle_t via, sandmill_publish_publish_message_t *message,
+                                      sandmill_publish_publish_json_t *ret, sandmill_publish_publish_error_t *err) {
+    const char *path = paths[via.__handle];
+    entry *broker = find(&brokers, path);
+    if (!broker) {
+        *err = (sandmill_publish_publish_error_t){SANDMILL_PUBLISH_PUBLISH_ERROR_DENIED, {given("this broker was not faked")}};
+        return false;
+    }
+    char *to = text_of(&message->to), *payload = message->payload.len ? copy(message->payload.ptr, message->payload.len) : "";
+    size_t before = messages ? strlen(messages) : 0, length = strlen(path) + strlen(to) + strlen(payload) + sizeof "  \n";
+    messages = grown(messages, before + length);
+    snprintf(messages + before, length, "%s %s %s\n", path, to, payload);
+    *ret = given(broker->value);
+    return true;
 }
 
 /* A run's id is its number; it ended when it was started. */

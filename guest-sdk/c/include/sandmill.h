@@ -145,6 +145,22 @@ bool sandmill_transaction_commit(sandmill_transaction in);
 /* Ends it, committed or not: to be called once for each that began. */
 void sandmill_transaction_end(sandmill_transaction in);
 
+/* A message to a broker. Of a zero nothing is said. */
+typedef struct {
+    const char *name, *value;
+} sandmill_header;
+typedef struct {
+    const char *to; /* subject, topic, queue: as the broker calls it */
+    const void *payload;
+    size_t length;
+    const sandmill_header *headers; /* in this order; a name may be there several times */
+    size_t headers_count;
+    const char *id; /* by it the broker knows a repetition; only one that keeps messages does */
+    bool kept;      /* the call returns only once the broker says that it keeps the message */
+} sandmill_message;
+/* Sends it over the resource of a broker. What the broker said is a JSON object of its kind. */
+bool sandmill_publish(sandmill_resource via, const sandmill_message *message, char **said);
+
 /* Runs that this run starts. Of a zero in the options, the script's manifest holds. */
 typedef struct {
     uint64_t delay_ms;

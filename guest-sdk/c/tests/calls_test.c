@@ -68,6 +68,21 @@ static void databases(void) {
     sandmill_transaction_end(transaction);
 }
 
+static void messages(void) {
+    char *said;
+    sandmill_resource broker;
+    sandmill_header headers[] = {{"x-shop", "eu"}, {"x-shop", "e\xffu"}};
+    sandmill_message message = {.to = "orders.new", .payload = "{}", .length = 2, .headers = headers, .headers_count = 2, .id = "7", .kept = true};
+    sandmill_fake_resource("f/demo/broker", "nats", "{}", NULL);
+    CHECK(sandmill_resource_open("f/demo/broker", &broker));
+    CHECK(!sandmill_publish(broker, &message, &said) && strcmp(sandmill_last_fault().name, "PublishError") == 0);
+    CHECK(strcmp(sandmill_last_fault().code, "denied") == 0 && !said && strcmp(sandmill_fake_messages(), "") == 0);
+    sandmill_fake_broker("f/demo/broker", "{\"sequence\":1}");
+    CHECK(sandmill_publish(broker, &message, &said) && strcmp(said, "{\"sequence\":1}") == 0);
+    CHECK(sandmill_publish(broker, &(sandmill_message){.to = "a"}, &said));
+    CHECK(strcmp(sandmill_fake_messages(), "f/demo/broker orders.new {}\nf/demo/broker a \n") == 0);
+}
+
 static void runs_and_objects(void) {
     char *run, *text;
     bool asked;
@@ -93,6 +108,7 @@ SANDMILL_MAIN(args) {
     state();
     others();
     databases();
+    messages();
     runs_and_objects();
     CHECK(!sandmill_state_delete(""));
     return sandmill_failed();

@@ -32,6 +32,8 @@ int main(int count, char **arguments) {
     sandmill_fake_variable("f/demo/region", "north");
     sandmill_fake_resource("f/demo/shop", "shop", "{\\"name\\":\\"Shop\\"}", NULL);
     sandmill_fake_resource("f/demo/warehouse", "postgresql", "{}", "[{\\"name\\":\\"a\\",\\"total\\":\\"1.50\\"}]");
+    sandmill_fake_resource("f/demo/broker", "nats", "{}", NULL);
+    sandmill_fake_broker("f/demo/broker", "{\\"sequence\\":1}");
     const char *args = arguments[2];
     if (strcmp(arguments[1], "event") == 0) args = sandmill_fake_preprocess(args).text;
     sandmill_result result = sandmill_fake_run(args);
@@ -92,6 +94,7 @@ class Sdk(unittest.TestCase):
     def test_examples(self):
         self.gives(SDK / "examples/hello.c", "run", '{"name":"bob"}', '{"hello":"bob","n":[2,4,6]}')
         self.gives(SDK / "examples/visits.c", "run", '{"name":"bob"}', '{"visits":1}')
+        self.gives(SDK / "examples/orders.c", "run", '{"id":"7","total":3}', "1")
 
     def test_readme(self):
         page = (SDK / "README.md").read_text()

@@ -9,11 +9,14 @@ import (
 	"github.com/sandmill/sandmill/guest-sdk/go/internal/script"
 )
 
-// HTTP is the event of an HTTP trigger.
+// HTTP is the event of an HTTP trigger. Those of other kinds are a struct of the fields that a preprocessor looks at.
 type HTTP struct {
-	Kind string          `json:"kind"`
-	Body json.RawMessage `json:"body"`
-	Raw  string          `json:"raw"`
+	Kind string `json:"kind"`
+	// Body is JSON where the payload is, a string where it is other text, else base64, which Encoding then says.
+	Body     json.RawMessage `json:"body"`
+	Encoding string          `json:"encoding"`
+	// Raw is the payload byte for byte; empty where it is not UTF-8.
+	Raw string `json:"raw"`
 	// Query has a text or a list of texts under each name.
 	Query   map[string]any    `json:"query"`
 	Headers map[string]string `json:"headers"`

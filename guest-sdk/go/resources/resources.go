@@ -14,7 +14,7 @@ var codes = []string{"denied", "invalid", "not-found", "unavailable"}
 
 // Resource is used without its secrets being seen. It ends with the run.
 type Resource struct {
-	// Handle is the host's number for it, for the package sql.
+	// Handle is the host's number for it, for the packages sql and publish.
 	Handle uint32
 }
 

@@ -15,6 +15,9 @@ type Host = fake.Memory
 // Resource is what a host has under a path.
 type Resource = fake.Resource
 
+// Message is one that a script sent over a broker.
+type Message = fake.Message
+
 // Result is what a run returned: JSON, or bytes with a media type.
 type Result = script.Output
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sandmill
-from sandmill import ChildError, Denied, blob, context, log, output, resource, runs, secret, sql, state, variable
-from sandmill.testing import PENDING, FakeResource, Fakes, StartedRun, sqlite
+from sandmill import ChildError, Denied, blob, context, log, output, publish, resource, runs, secret, sql, state, variable
+from sandmill.testing import PENDING, FakeResource, Fakes, SentMessage, StartedRun, sqlite
 
 
 class FakesTest(unittest.TestCase):
@@ -177,6 +177,31 @@ class SqlTest(FakesTest):
         with sql("db").transaction() as tx:
             self.assertEqual(tx.execute("UPDATE", [None]), 3)
         self.assertEqual(asked, [("SELECT", [1]), ("UPDATE", [None])])
+
+
+class BrokersTest(FakesTest):
+    def test_messages(self) -> None:
+        said = {"sequence": 1}
+        brokers: dict[str, Any] = {"kept": lambda message: said if message.kept else None}
+        fakes = self.fakes(brokers=brokers, sql={"db": sqlite()})
+        self.assertEqual(publish("kept", "orders", {"a": 1}, headers={"a": ["1", "2"]}, id="7", kept=True), said)
+        self.assertEqual(publish(resource("kept"), "orders", memoryview(b"\xff")), {})
+        first, second = fakes.messages
+        self.assertEqual(first, SentMessage("kept", "orders", b'{"a":1}', {"a": ["1", "2"]}, "7", True))
+        self.assertEqual((second.payload, second.text, second.id, second.kept), (b"\xff", "\ufffd", None, False))
+        self.assertEqual((resource("kept").type, resource("db").type), ("nats", "sqlite"))
+
+    def test_refusals(self) -> None:
+        def gone(message: SentMessage) -> None:
+            raise Denied("denied", f"not to {message.to}")
+
+        self.fakes(brokers={"kept": gone}, resources={"other": FakeResource("nats")})
+        self.refused("denied", lambda: publish("kept", "orders", ""), Denied, "not to orders")
+        self.refused("denied", lambda: publish("other", "orders", ""), sandmill.PublishError, "Fakes")
+        self.refused("denied", lambda: publish("nowhere", "orders", ""), sandmill.ResourceError, "Fakes")
+        self.refused("too-large", lambda: publish("kept", "orders", bytes(8 * 1024 * 1024 + 1)), sandmill.PublishError)
+        with self.assertRaises(sandmill.JsonError):
+            publish("kept", "orders", object())
 
 
 class RunsTest(FakesTest):

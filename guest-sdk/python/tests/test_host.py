@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import sandmill
-from sandmill import _host, blob, context, http, log, output, resource, runs, secret, sql, state, variable
+from sandmill import _host, blob, context, http, log, output, publish, resource, runs, secret, sql, state, variable
 from sandmill.testing import Fakes
 
 
@@ -86,6 +86,22 @@ CALLS: list[tuple[Any, dict[str, Any], list[tuple[Any, ...]], Any]] = [
     ),
     (lambda: sql("r").execute("X"), {"sql_execute": 2}, [("resources_open", "r"), ("sql_execute", None, "X", "[]"), ("resources_drop", None)], 2),
     (
+        lambda: publish("r", "orders", {"a": 1}, headers={"a": "1", "b": ["2", "3"]}, id="7", kept=True),
+        {"resources_open": 7, "publish_publish": '{"sequence":1}'},
+        [
+            ("resources_open", "r"),
+            ("publish_publish", 7, ("orders", b'{"a":1}', [("a", "1"), ("b", "2"), ("b", "3")], "7", True)),
+            ("resources_drop", 7),
+        ],
+        {"sequence": 1},
+    ),
+    (
+        lambda: publish(resource("r"), "a", "ä"),
+        {"resources_open": 7, "publish_publish": "{}"},
+        [("resources_open", "r"), ("publish_publish", 7, ("a", b"\xc3\xa4", [], None, False)), ("resources_drop", 7)],
+        {},
+    ),
+    (
         lambda: blob.put("a", ["x", b"y"]).size,
         {"blob_put": 3, "blob_writer_finish": FACTS},
         [("blob_put", "a", None), ("blob_writer_write", 3, b"x"), ("blob_writer_write", 3, b"y"), ("blob_writer_finish", 3), ("blob_writer_drop", 3)],
@@ -137,6 +153,7 @@ REFUSALS: list[tuple[Any, str, type[sandmill.HostError]]] = [
     (lambda: variable("p"), "variables_get", sandmill.VariableError),
     (lambda: resource("p"), "resources_open", sandmill.ResourceError),
     (lambda: sql("p").query("x"), "sql_query", sandmill.SqlError),
+    (lambda: publish("p", "x", b""), "publish_publish", sandmill.PublishError),
     (lambda: blob.stat("p"), "blob_stat", sandmill.BlobError),
     (lambda: runs.start("p"), "runs_start", sandmill.RunsError),
     (lambda: http.get("http://a"), "http_send", sandmill.HttpError),

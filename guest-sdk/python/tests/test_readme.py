@@ -59,6 +59,9 @@ class ReadmeTest(unittest.TestCase):
         arguments = preprocess(script.preprocessor, whole)
         self.assertEqual(call(script.main, arguments or {}), "C7")
         self.assertIsNone(preprocess(script.preprocessor, {**whole, "headers": {"x-event": "ping"}}))
+        with self.assertRaises(Error) as raised:
+            preprocess(script.preprocessor, {**whole, "body": {}})
+        self.assertEqual(guest.failure_of(raised.exception).details, '{"status":400}')
 
     def items(self, script: Any) -> None:
         with Fakes(secrets={"f/demo/token": "t"}, http=lambda request: [request.url[-1], request.headers["authorization"]]):
@@ -88,6 +91,13 @@ class ReadmeTest(unittest.TestCase):
     def migrated(self, script: Any) -> None:
         with Fakes(runs={"f/demo/count": 2}):
             self.assertEqual(script.main("a b"), {"before": None, "words": 2})
+
+    def orders(self, script: Any) -> None:
+        with Fakes(brokers={"f/demo/broker": lambda message: {"sequence": len(message.text)}}) as fakes:
+            self.assertEqual(call(script.main, {"order": {"id": "7"}}), 10)
+        (message,) = fakes.messages
+        self.assertEqual((message.to, message.text, message.headers), ("orders.new", '{"id":"7"}', {"x-shop": ["eu"]}))
+        self.assertEqual((message.id, message.kept), ("7", True))
 
     def limited(self, script: Any) -> None:
         self.assertEqual(script.main(100), 100)

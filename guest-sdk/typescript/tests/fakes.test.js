@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import sandmill, { BlobError, ResourceError, RunsError, SqlError, StateError, VariableError, blob, context, log, output, resource, runs, secret, sql, state, variable } from "sandmill";
+import sandmill, { BlobError, PublishError, ResourceError, RunsError, SqlError, StateError, VariableError } from "sandmill";
+import { blob, context, log, output, publish, resource, runs, secret, sql, state, variable } from "sandmill";
 import { FakeResource, Fakes, PENDING, databaseError } from "sandmill/testing";
 
 const within = (given, work) => new Fakes(given).run(work);
@@ -14,6 +15,7 @@ test("nothing is there without a world, and nothing is faked by itself", async (
     refused(() => secret("f/a/b"), VariableError);
     refused(() => resource.open("f/a/b"), ResourceError);
     refused(() => sql("f/a/b"), ResourceError);
+    refused(() => publish("f/a/b", "x", ""), ResourceError);
     refused(() => runs.start("f/a/b"), RunsError);
     await assert.rejects(blob.get("a"), BlobError);
     await assert.rejects(fetch("https://example.com/x?secret=1"), (error) => {
@@ -126,6 +128,22 @@ test("databases are functions of the test", async () => {
   const { statements } = fakes;
   assert.deepEqual(statements[0].parameters, ["1970-01-01T00:00:00.000Z", "AQI="]);
   assert.deepEqual(statements.map(({ ended }) => ended).slice(0, 4), [undefined, undefined, "committed", "undone"]);
+});
+
+test("brokers are functions of the test", () => {
+  const brokers = { "f/a/broker": ({ kept }) => (kept ? { sequence: 1 } : undefined), "f/a/late": async () => ({}) };
+  const fakes = new Fakes({ brokers, resources: { "f/a/broker": new FakeResource("nats"), "f/a/other": new FakeResource("nats") } });
+  fakes.run(() => {
+    assert.deepEqual(publish("f/a/broker", "orders", { a: 1 }, { headers: { x: ["1", "2"], y: "3" }, id: "7", kept: true }), { sequence: 1 });
+    assert.deepEqual(publish(resource.open("f/a/broker"), "orders", new Uint8Array([0xff])), {});
+    assert.throws(() => publish("f/a/other", "orders", ""), (error) => error instanceof PublishError && error.code === "denied" && /Fakes/.test(error.message));
+    assert.throws(() => publish("f/a/broker", "orders", new Uint8Array(8 * 1024 * 1024 + 1)), { name: "PublishError", code: "too-large" });
+    assert.throws(() => publish("f/a/broker", "orders", () => {}), TypeError);
+    assert.throws(() => publish("f/a/late", "orders", ""), /async/);
+  });
+  const [first, second] = fakes.messages;
+  assert.deepEqual([first.path, first.to, first.text, first.headers], ["f/a/broker", "orders", '{"a":1}', { x: ["1", "2"], y: ["3"] }]);
+  assert.deepEqual([first.id, first.kept, second.id, second.kept, [...second.payload]], ["7", true, undefined, false, [255]]);
 });
 
 test("objects are written as a whole", async () => {

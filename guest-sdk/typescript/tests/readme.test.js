@@ -15,7 +15,7 @@ const blocks = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language
 const of = (wanted) => blocks.filter(({ language }) => language === wanted).map(({ text }) => text);
 
 // In the order of the page.
-const NAMES = ["greeting", "items", "report", "chunks"];
+const NAMES = ["greeting", "hook", "items", "report", "orders", "chunks"];
 const scripts = Object.fromEntries(of("ts").map((text, index) => [NAMES[index], text]));
 const LIB = "export const chunk = <T>(all: T[], size: number): T[][] => (all.length > size ? [all.slice(0, size), ...chunk(all.slice(size), size)] : [all]);\n";
 
@@ -83,6 +83,21 @@ test("greeting", async () => {
   const fakes = new Fakes({ state: { visits: 1 } });
   assert.deepEqual(await fakes.call((await load("greeting")).main, { name: "Ann", count: 2 }), ["Hello, Ann!", "Hello, Ann!"]);
   assert.deepEqual([fakes.state.visits, fakes.logs[0].fields], [2, { name: "Ann", visits: 2 }]);
+});
+
+test("hook", async () => {
+  const { preprocessor, main } = await load("hook");
+  assert.deepEqual(preprocessor({ headers: {}, body: { customer: "c7" } }), { customer: "c7" });
+  assert.equal(preprocessor({ headers: { "x-event": "ping" }, body: {} }), null);
+  assert.throws(() => preprocessor({ headers: {}, body: {} }), { message: "a customer is missing", status: 400 });
+  assert.equal(await new Fakes().call(main, { customer: "c7" }), "C7");
+});
+
+test("orders", async () => {
+  const fakes = new Fakes({ brokers: { "f/demo/broker": ({ text }) => ({ sequence: text.length }) } });
+  assert.equal(await fakes.call((await load("orders")).main, { order: { id: "7", total: 1.5 } }), 22);
+  const [{ path, to, headers, id, kept }] = fakes.messages;
+  assert.deepEqual([path, to, headers, id, kept], ["f/demo/broker", "orders.new", { "x-shop": ["eu"] }, "7", true]);
 });
 
 test("items", async () => {

@@ -39,6 +39,16 @@ type Object struct {
 	Modified         time.Time
 }
 
+// Message is one that was sent over the resource at a path.
+type Message struct {
+	Path, To string
+	Payload  []byte
+	// Headers are names and values.
+	Headers [][2]string
+	ID      string
+	Kept    bool
+}
+
 // Child is a run that was started.
 type Child struct {
 	Path, Args string
@@ -63,6 +73,9 @@ type Memory struct {
 	// Query and Execute are asked instead of a database.
 	Query   func(path, statement, parameters string) (rows string, err error)
 	Execute func(path, statement, parameters string) (written uint64, err error)
+	// Publish is asked instead of a broker, for the JSON of what it says.
+	Publish  func(message Message) (said string, err error)
+	Messages []Message
 	// Scripts are run instead of others' scripts: JSON to JSON.
 	Scripts map[string]func(args string) (string, error)
 	Started []Child

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sandmill/sandmill/guest-sdk/go/internal/fault"
 	"github.com/sandmill/sandmill/guest-sdk/go/internal/script"
 )
 
@@ -63,6 +64,19 @@ func (m *Memory) FinishBlob(handle uint32) Object {
 	delete(m.Blobs, unread(handle))
 	m.Blobs[object.Key] = object
 	return object
+}
+
+// PublishMessage sends what the test's function takes.
+func (m *Memory) PublishMessage(handle uint32, message Message) (string, error) {
+	if m.Publish == nil {
+		return "", &fault.Error{Name: "PublishError", Code: "unavailable", Message: "the test gives no Publish"}
+	}
+	message.Path, message.Payload = m.opened[handle-1], slices.Clone(message.Payload)
+	said, err := m.Publish(message)
+	if err == nil {
+		m.Messages = append(m.Messages, message)
+	}
+	return said, err
 }
 
 // StartRun runs the test's function at once; its id is its number.

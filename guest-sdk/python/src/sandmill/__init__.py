@@ -11,6 +11,7 @@ Outside of Sandmill, `sandmill.testing` has fakes for all of it.
 from sandmill import blob, context, http, log, output, resources, runs, state, variables
 from sandmill._json import JsonError
 from sandmill.arguments import call, call_async, preprocess
+from sandmill.brokers import publish
 from sandmill.databases import sql
 from sandmill.errors import (
     BlobError,
@@ -21,13 +22,14 @@ from sandmill.errors import (
     HostError,
     HttpError,
     InvalidArguments,
+    PublishError,
     ResourceError,
     RunsError,
     SqlError,
     StateError,
     VariableError,
 )
-from sandmill.events import HttpEvent
+from sandmill.events import HttpEvent, TriggerEvent
 from sandmill.output import progress
 from sandmill.resources import Resource, resource
 from sandmill.response import Headers, Response
@@ -48,12 +50,14 @@ __all__ = [
     "HttpEvent",
     "InvalidArguments",
     "JsonError",
+    "PublishError",
     "Resource",
     "ResourceError",
     "Response",
     "RunsError",
     "SqlError",
     "StateError",
+    "TriggerEvent",
     "UnsupportedType",
     "VariableError",
     "blob",
@@ -65,6 +69,7 @@ __all__ = [
     "output",
     "preprocess",
     "progress",
+    "publish",
     "resource",
     "resources",
     "runs",

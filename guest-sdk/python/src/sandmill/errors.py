@@ -48,6 +48,11 @@ class SqlError(HostError):
     """
 
 
+class PublishError(HostError):
+    """`code`: `denied`, `invalid`, `too-large`, `unavailable`. With `unavailable` the message may have arrived: one with an `id` is sent again
+    as a repetition that the broker knows."""
+
+
 class BlobError(HostError):
     """`code`: `denied`, `invalid`, `too-large`, `unavailable`."""
 

@@ -89,6 +89,7 @@ fn what_is_called_is_imported_and_nothing_else() {
         &["sandmill:blob/blob", "sandmill:resources/resources", "sandmill:sql/sql", "sandmill:variables/variables", http[0], http[1]],
         &SCRIPT,
     );
+    check("examples/messages.wasm", &["sandmill:publish/publish", "sandmill:resources/resources"], &SCRIPT);
     check("examples/children.wasm", &["sandmill:runs/runs"], &SCRIPT);
     check("examples/errors.wasm", &["sandmill:variables/variables"], &SCRIPT);
     check("visits.wasm", &["sandmill:log/log", "sandmill:state/state", http[0], http[1]], &SCRIPT);

@@ -16,13 +16,27 @@ from typing import Any
 
 from sandmill import _host
 from sandmill.testing._blob import FakeObject
+from sandmill.testing._brokers import Broker, SentMessage
 from sandmill.testing._http import Handler, Request
 from sandmill.testing._resources import FakeResource
 from sandmill.testing._runs import PENDING, Child, StartedRun
 from sandmill.testing._sql import SqlHandler, sqlite
 from sandmill.testing._world import LogLine, World
 
-__all__ = ["PENDING", "Child", "FakeObject", "FakeResource", "Fakes", "LogLine", "Request", "SqlHandler", "StartedRun", "sqlite"]
+__all__ = [
+    "PENDING",
+    "Broker",
+    "Child",
+    "FakeObject",
+    "FakeResource",
+    "Fakes",
+    "LogLine",
+    "Request",
+    "SentMessage",
+    "SqlHandler",
+    "StartedRun",
+    "sqlite",
+]
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """What the clock of fakes says, if nothing else is said."""
@@ -38,6 +52,7 @@ class Fakes(AbstractContextManager["Fakes"]):
         resources: By path: a `FakeResource`, or just its fields; `None` for one that is not found.
         sql: By path of the resource: `sqlite(script)`, a connection of `sqlite3`, or a function of statement and parameters which returns
             rows (a list of objects by column) or the number of rows that were written.
+        brokers: By path of the resource: a function of the `SentMessage`, which returns what the broker says; `None` is `{}`.
         http: A function from `Request` to `Response` (or to what is the JSON of one); or a mapping of `"GET https://host/path"` to these.
         runs: By path: a function that is called with the arguments, as `main` is; a value, which is the result; an exception, which is the
             child's failure; or `PENDING` for a run that does not end.
@@ -56,6 +71,7 @@ class Fakes(AbstractContextManager["Fakes"]):
         readable_secrets: bool = False,
         resources: Mapping[str, FakeResource | Mapping[str, Any] | None] | None = None,
         sql: Mapping[str, Any] | None = None,
+        brokers: Mapping[str, Broker] | None = None,
         http: Handler | Mapping[str, Any] | None = None,
         runs: Mapping[str, Any] | None = None,
         blob: Mapping[str, bytes | str] | None = None,
@@ -68,6 +84,7 @@ class Fakes(AbstractContextManager["Fakes"]):
         self._world.fake_variables(variables or {}, secrets or {}, readable=readable_secrets)
         self._world.fake_resources(resources or {})
         self._world.fake_sql(sql or {})
+        self._world.fake_brokers(brokers or {})
         self._world.fake_http(http)
         self._world.fake_runs(runs or {})
         self._world.fake_blob(blob)
@@ -117,6 +134,11 @@ class Fakes(AbstractContextManager["Fakes"]):
     def requests(self) -> list[Request]:
         """Those that were sent."""
         return self._world.requests
+
+    @property
+    def messages(self) -> list[SentMessage]:
+        """What was sent over brokers, in its order."""
+        return self._world.messages
 
     @property
     def runs(self) -> list[StartedRun]:

@@ -54,14 +54,15 @@ class ResourcesPart(Part):
             fail("invalid", f"the variable {path} is not secret")
         denied(f"the secret variable {path}", f'secrets={{"{path}": "…"}}')
 
-    def opens(self, path: str) -> bool:
-        """Whether a grant of another kind covers opening it."""
-        return False
+    def opens(self, path: str) -> str | None:
+        """The type of what a grant of another kind opens; `None` if none covers it."""
+        return None
 
     def resources_open(self, path: str, /) -> int:
-        if path not in self._resources and not self.opens(path):
+        type = self.opens(path)
+        if path not in self._resources and type is None:
             denied(f"the resource {path}", f'resources={{"{path}": {{…}}}}')
-        found = self._resources.get(path, FakeResource("sqlite"))
+        found = self._resources.get(path, FakeResource(type or "object"))
         if found is None:
             fail("not-found", f"there is no resource at {path}")
         return self._hold((path, found))

@@ -51,8 +51,8 @@ class SqlPart(ResourcesPart, Part):
         self._databases = dict(databases)
         self._transactions = 0
 
-    def opens(self, path: str) -> bool:
-        return path in self._databases
+    def opens(self, path: str) -> str | None:
+        return "sqlite" if path in self._databases else super().opens(path)
 
     def sql_query(self, on: int, statement: str, parameters: str, /) -> SqlAnswer:
         return _query(self._database(on), statement, parameters)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandmill._host import ContextInfo
 from sandmill.testing._blob import BlobPart
+from sandmill.testing._brokers import BrokersPart
 from sandmill.testing._http import HttpPart
 from sandmill.testing._runs import RunsPart
 from sandmill.testing._sql import SqlPart
@@ -23,7 +24,7 @@ class LogLine:
     fields: dict[str, Any]
 
 
-class World(StatePart, BlobPart, RunsPart, HttpPart, SqlPart):
+class World(StatePart, BlobPart, RunsPart, HttpPart, BrokersPart, SqlPart):
     """Has what `sandmill._host.Host` says."""
 
     def fake_context(self, fields: Mapping[str, Any], payload: bytes) -> None:
