@@ -145,14 +145,14 @@ impl Dispatch {
     ///
     /// # Errors
     /// `unavailable`; `internal` if what its config refers to is gone: the log says so, and its status.
-    pub async fn route(&self, workspace: &Workspace, kind: &str, request: (&http::Method, &str)) -> Result<Routed, Refusal> {
-        self.inner.armoury.book.route(&self.inner, workspace.id, kind, request).await
+    pub async fn of_request(&self, workspace: &Workspace, kind: &str, request: (&http::Method, &str)) -> Result<Routed, Refusal> {
+        self.inner.armoury.book.of_request(&self.inner, workspace.id, kind, request).await
     }
 
     /// The stored trigger of a kind that says on which terms a script is such a trigger; none: it is a plain one. Without a query.
     ///
     /// # Errors
-    /// As [`Dispatch::route`].
+    /// As [`Dispatch::of_request`].
     pub async fn of_script(&self, workspace: &Workspace, kind: &str, script: &ScriptPath) -> Result<Option<Arc<Armed>>, Refusal> {
         self.inner.armoury.book.of_script(&self.inner, workspace.id, kind, script).await
     }

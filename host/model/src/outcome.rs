@@ -138,12 +138,9 @@ impl RunError {
     /// As what a preprocessor threw: `status` in its details answers the request that it refuses, if it is one for a refusal.
     #[must_use]
     pub fn of_preprocessor(self) -> Self {
-        #[derive(Deserialize)]
-        struct Chosen {
-            status: u16,
-        }
-        let chosen = self.details.as_ref().and_then(|details| details.read::<Chosen>().ok());
-        let rejects = chosen.map(|chosen| chosen.status).filter(|status| REJECTIONS.contains(status));
+        let details = self.details.as_ref().and_then(|details| details.read::<serde_json::Value>().ok());
+        let chosen = details.and_then(|details| details.get("status")?.as_u64()).and_then(|status| u16::try_from(status).ok());
+        let rejects = chosen.filter(|status| REJECTIONS.contains(status));
         Self { rejects, ..self }
     }
 }

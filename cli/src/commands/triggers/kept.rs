@@ -44,10 +44,10 @@ pub(crate) struct EventsOptions {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     /// With --all: only captured ones
-    #[arg(long, requires = "all", conflicts_with = "dead")]
+    #[arg(long, requires = "all", conflicts_with_all = ["dead", "ids"])]
     captured: bool,
     /// With --all: only dead ones
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "ids")]
     dead: bool,
 }
 

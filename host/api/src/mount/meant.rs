@@ -82,7 +82,7 @@ impl Mount {
     async fn stored(&self, workspace: &str, method: &Method, path: &str) -> Result<Meant, Problem> {
         let app = &self.app;
         let workspace = app.workspace_called(workspace).await?.ok_or_else(nothing)?;
-        match app.dispatch.route(&workspace, self.endpoint.kind(), (method, path)).await? {
+        match app.dispatch.of_request(&workspace, self.endpoint.kind(), (method, path)).await? {
             Routed::Match { armed, route, params } => {
                 let aim = Aim {
                     target: armed.trigger.target.clone(),

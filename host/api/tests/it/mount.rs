@@ -209,23 +209,6 @@ async fn tokens_and_scripts_let_in_where_the_trigger_says_so() {
     api.stop().await;
 }
 
-/// Anybody could else fill the workspace with files of which nothing tells.
-#[tokio::test]
-async fn nothing_is_kept_of_what_starts_no_run() {
-    let (api, shelf) = house().await;
-    let filter = json!({"filter": {"any": [{"pointer": "/body/id", "operator": "equals", "value": "wanted"}]}});
-    stored(&api, "one", ("POST", "/a/:id"), "kind", Mode::On, serde_json::from_value(filter).unwrap()).await;
-    assert_eq!(knock("/door/w/a/other").body("file").to(&api).await.status, 204);
-    assert_eq!(shelf.0.lock().unwrap().len(), 0);
-    assert_eq!(knock("/door/w/a/wanted").body("file").to(&api).await.status, 200);
-    assert_eq!(shelf.0.lock().unwrap().len(), 1);
-    // What is kept to be looked at has its files.
-    stored(&api, "captured", ("POST", "/captured/:id"), "kind", Mode::Capture, TriggerOptions::default()).await;
-    assert_eq!(knock("/door/w/captured/1").body("file").to(&api).await.status, 202);
-    assert_eq!(shelf.0.lock().unwrap().len(), 2);
-    api.stop().await;
-}
-
 /// Each time that it is asked is a run of the workspace's: a stranger whom it refuses, or who only has it fail, must not have as many as they like.
 #[tokio::test]
 async fn a_script_that_decides_is_not_asked_without_end() {

@@ -29,7 +29,7 @@ fn wat(text: &str) -> Vec<u8> {
 /// A component of a script, made of `exports` and `imports` of its world and a core module with the `parts` for them.
 fn component(world: &str, parts: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    for package in ["script", "context", "log", "output", "state", "runs", "resources", "variables", "sql", "blob", "guest"] {
+    for package in ["script", "context", "log", "output", "state", "runs", "resources", "variables", "sql", "blob", "publish", "guest"] {
         resolve.push_path(format!("{}/../../wit/{package}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     }
     resolve.push_str("acme.wit", "package acme:things@1.2.3; interface api { call: func(); } interface more { call: func(); }").unwrap();

@@ -104,7 +104,7 @@ fn broken() -> Refusal {
 }
 
 impl Book {
-    pub(super) async fn route(
+    pub(super) async fn of_request(
         &self,
         inner: &Arc<Inner>,
         of: WorkspaceId,

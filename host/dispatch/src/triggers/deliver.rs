@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::counter;
 use sandmill_model::{
-    Event, Input, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, RunId, ScriptPath, Timestamp, TokenId, Usage,
+    Event, Input, Limits, LogEntry, LogLevel, LogStream, Outcome, OutcomeKind, RunId, ScriptPath, Timestamp, TokenId, Usage,
     auth::{Action, Domain, Principal, Scope},
     code::{Code, Refusal},
     run::{FinishedRun, NewRun},
@@ -19,7 +19,7 @@ use sandmill_store::{
 use super::{
     Admitted, Asker,
     batch::Sink,
-    look::{Fitting, Looked, kept, look},
+    look::{Fitting, Looked, kept, look, payload_bytes_max},
 };
 use crate::{Accepted, Dispatch, Inner, StartRequest, StartTerms, refuse};
 
@@ -131,7 +131,7 @@ pub(super) async fn admit(
         Status::Archived => return Err(Refusal::new(Code::WorkspaceArchived, "the workspace is archived: nothing new starts in it")),
         Status::Deleting => return Err(Refusal::new(Code::NotFound, "there is no such workspace")),
     }
-    let fitting = match look(trigger, event) {
+    let fitting = match look(trigger, event, Limits::CEILING.arguments_bytes) {
         Looked::Fits(fitting) => *fitting,
         Looked::Filtered => {
             count(trigger, "filtered", 1);
@@ -218,7 +218,8 @@ pub(super) async fn deliver(
 ) -> Result<Vec<Receipt>, ListenError> {
     let Delivery { events, cursor, adopts_state_of } = delivery;
     let rest = Rest { cursor, adopts_state_of };
-    let looked: Vec<Looked> = events.into_iter().map(|event| look(&source.trigger, event)).collect();
+    let bytes_max = payload_bytes_max(&source.trigger);
+    let looked: Vec<Looked> = events.into_iter().map(|event| look(&source.trigger, event, bytes_max)).collect();
     let receipts = match sink {
         Some(sink) => Box::pin(sink.deliver(inner, source, looked, rest)).await,
         None => Box::pin(runs(inner, source, looked, rest)).await.map(|(receipts, _)| receipts),

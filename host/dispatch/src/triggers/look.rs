@@ -47,7 +47,9 @@ pub(super) fn payload_bytes_max(trigger: &Trigger) -> u64 {
     trigger.options.payload_bytes_max.map_or(ceiling, |own| own.min(ceiling))
 }
 
-pub(super) fn look(trigger: &Trigger, mut event: NewEvent) -> Looked {
+/// What becomes of an event whose payload may have `bytes_max` bytes. Of a request they were counted as its body was read: what the kind makes of
+/// that may be longer.
+pub(super) fn look(trigger: &Trigger, mut event: NewEvent, bytes_max: u64) -> Looked {
     let (overlap, skip, mut is_callers_key) = (event.overlap, event.skip.take(), event.is_callers_key);
     let mut event = event_of(trigger, event);
     // A key that no database can hold must not hold up all that comes after it.
@@ -57,9 +59,9 @@ pub(super) fn look(trigger: &Trigger, mut event: NewEvent) -> Looked {
         event.metadata = JsonText::empty_object();
         return invalid(event, true, format!("what is said of it beside its payload has more than {METADATA_BYTES_MAX} bytes"));
     }
-    let (bytes, most) = (event.payload.len() as u64, payload_bytes_max(trigger));
-    if bytes > most {
-        return invalid(event, true, format!("its payload has {bytes} bytes; this trigger takes {most}"));
+    let bytes = event.payload.len() as u64;
+    if bytes > bytes_max {
+        return invalid(event, true, format!("its payload has {bytes} bytes; this trigger takes {bytes_max}"));
     }
     let options = &trigger.options;
     if skip.is_none() && options.reads_events() {
@@ -132,7 +134,8 @@ pub(super) mod tests {
     }
 
     fn fitting(options: Value, event: NewEvent) -> Event {
-        match look(&trigger(options), event) {
+        let trigger = trigger(options);
+        match look(&trigger, event, payload_bytes_max(&trigger)) {
             Looked::Fits(fitting) => fitting.event,
             Looked::Filtered => panic!("it is filtered"),
             Looked::Invalid(_, fault) => panic!("{fault:?}"),
@@ -140,7 +143,8 @@ pub(super) mod tests {
     }
 
     fn fault(options: Value, event: NewEvent) -> Fault {
-        match look(&trigger(options), event) {
+        let trigger = trigger(options);
+        match look(&trigger, event, payload_bytes_max(&trigger)) {
             Looked::Invalid(_, fault) => fault,
             Looked::Fits(_) | Looked::Filtered => panic!("it is not invalid"),
         }
@@ -163,14 +167,14 @@ pub(super) mod tests {
     #[test]
     fn a_filter_reads_what_a_preprocessor_gets() {
         let options = json!({"filter": {"all": [{"pointer": "/body/a", "operator": "equals", "value": 1}]}});
-        assert!(matches!(look(&trigger(options.clone()), event("{\"a\":2}")), Looked::Filtered));
+        assert!(matches!(look(&trigger(options.clone()), event("{\"a\":2}"), u64::MAX), Looked::Filtered));
         fitting(options.clone(), event("{\"a\":1}"));
         // Valid, and no parser of ours can hold it: it is no filtered event, of which nobody would hear.
         let unreadable = fault(options.clone(), event("{\"a\":1e999}"));
         assert!(!unreadable.is_too_large && unreadable.why.contains("cannot be read"), "{unreadable:?}");
         // A record of what did not happen has nothing to be read.
         let skipped = NewEvent { skip: Some("nothing new".into()), ..event("") };
-        assert!(matches!(look(&trigger(options), skipped), Looked::Fits(fitting) if fitting.skip.is_some()));
+        assert!(matches!(look(&trigger(options), skipped, u64::MAX), Looked::Fits(fitting) if fitting.skip.is_some()));
     }
 
     #[test]
