@@ -24,10 +24,10 @@ use sandmill_model::{
     BoxFuture, Event, RunId, ScriptPath, Timestamp, TriggerEventId, WorkspaceId,
     auth::Principal,
     code::Refusal,
-    trigger::{Configured, File, Kinds, Mode, Network, NewEvent, Nowhere, SeatStatus, TriggerOptions},
+    trigger::{Configured, File, Kinds, Mode, Network, NewEvent, Nowhere, TriggerOptions},
     version::Selector,
 };
-use sandmill_store::{triggers::Trigger, workspaces::Workspace};
+use sandmill_store::{seats::SeatOfNode, triggers::Trigger, workspaces::Workspace};
 
 use crate::{Accepted, Dispatch, Inner, StartRequest};
 
@@ -126,7 +126,7 @@ pub struct Draft {
 #[derive(Clone, Debug)]
 pub struct TriggerStatus {
     /// With the number of each seat and its node's name.
-    pub seats: Vec<(u32, Option<String>, SeatStatus)>,
+    pub seats: Vec<SeatOfNode>,
 }
 
 impl Dispatch {

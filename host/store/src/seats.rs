@@ -32,6 +32,9 @@ pub struct SeatCount {
     pub own: u64,
 }
 
+/// Which of a trigger's seats, the name of the node that has it, and how it fares there.
+pub type SeatOfNode = (u32, Option<String>, SeatStatus);
+
 pub trait Seats: Send + Sync + 'static {
     /// Takes free seats for a node, at most `limit`; those of a trigger of which it has none before others. A node that is thought dead gets none.
     /// Those whose holder died are free at the moment at which its life is ended ([`Nodes::bury`](crate::nodes::Nodes::bury)).
@@ -49,9 +52,5 @@ pub trait Seats: Send + Sync + 'static {
     fn report(&self, node: Incarnation, statuses: Vec<(Seat, SeatStatus)>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// All seats of a trigger, with their nodes' names.
-    fn statuses<'a>(
-        &'a self,
-        workspace: WorkspaceId,
-        path: &'a ScriptPath,
-    ) -> BoxFuture<'a, Result<Vec<(u32, Option<String>, SeatStatus)>, StoreError>>;
+    fn statuses<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<Vec<SeatOfNode>, StoreError>>;
 }

@@ -191,6 +191,9 @@ pub struct KeptSummary {
     pub kept_as: KeptAs,
 }
 
+/// A trigger and the keys by which it is found.
+pub type Keyed = (Trigger, Vec<String>);
+
 pub trait Triggers: Send + Sync + 'static {
     /// Writes a trigger with its keys and seats, in one transaction. New keys that are another's, also of a trigger that is put at the same moment, are
     /// refused. Its seats get its revision.
@@ -214,7 +217,7 @@ pub trait Triggers: Send + Sync + 'static {
         workspace: WorkspaceId,
         after: Option<&'a ScriptPath>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Trigger, Vec<String>)>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<Keyed>, StoreError>>;
 
     /// With its keys, seats and kept events. Runs go on. Returns whether it was there.
     fn delete<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<bool, StoreError>>;

@@ -19,7 +19,7 @@ use sandmill_model::{
     recent::{Moment, Recent},
     trigger::{Access, ConfigError, Configured, DynEndpoint, EndpointKey, Found, Kinds, Mode, Pattern, Table},
 };
-use sandmill_store::triggers::{TRIGGERS_MAX, Trigger, TriggerFilter};
+use sandmill_store::triggers::{Keyed, TRIGGERS_MAX, Trigger, TriggerFilter};
 
 use super::{
     Armed, Routed, TRIGGERS_KEPT_MAX, TRIGGERS_TTL,
@@ -241,7 +241,7 @@ impl<'a> Making<'a> {
         Ok(self.tables)
     }
 
-    async fn add_all(&mut self, stored: Vec<(Trigger, Vec<String>)>, kinds: &Kinds) -> Result<(), Refusal> {
+    async fn add_all(&mut self, stored: Vec<Keyed>, kinds: &Kinds) -> Result<(), Refusal> {
         for (number, (trigger, keys)) in stored.into_iter().enumerate() {
             if number % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;

@@ -121,14 +121,16 @@ async fn move_on(conn: &mut Conn<'_>, delivery: &TriggerDelivery) -> Result<(), 
     Ok(())
 }
 
+/// Who has a seat, and its fence.
+type Held = (Option<i64>, i64);
+
 /// What deliveries depend on. It stays so until the transaction ends.
 struct Locked<'a> {
     /// Whether each takes events.
     triggers: BTreeMap<TriggerKey<'a>, bool>,
     /// Whether each may have leases.
     nodes: BTreeMap<Incarnation, bool>,
-    /// Who has each, and its fence.
-    seats: BTreeMap<(TriggerKey<'a>, u32), Option<(Option<i64>, i64)>>,
+    seats: BTreeMap<(TriggerKey<'a>, u32), Option<Held>>,
 }
 
 impl<'a> Locked<'a> {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     StoreError,
     nodes::Incarnation,
-    seats::{Seat, SeatCount, SeatKey, Seats},
+    seats::{Seat, SeatCount, SeatKey, SeatOfNode, Seats},
     triggers::Trigger,
 };
 
@@ -63,11 +63,7 @@ impl Seats for Sql {
         Box::pin(self.db.write((node, statuses), |(node, statuses), conn| Box::pin(report(*node, statuses, conn))))
     }
 
-    fn statuses<'a>(
-        &'a self,
-        workspace: WorkspaceId,
-        path: &'a ScriptPath,
-    ) -> BoxFuture<'a, Result<Vec<(u32, Option<String>, SeatStatus)>, StoreError>> {
+    fn statuses<'a>(&'a self, workspace: WorkspaceId, path: &'a ScriptPath) -> BoxFuture<'a, Result<Vec<SeatOfNode>, StoreError>> {
         const STATUSES: &str = "SELECT seats.number, nodes.name, seats.state, seats.status
             FROM seats LEFT JOIN nodes ON nodes.incarnation = seats.node WHERE seats.workspace = $1 AND seats.path = $2 ORDER BY seats.number";
         Box::pin(self.db.read((workspace, path.clone()), |(workspace, path), mut conn| {

@@ -22,7 +22,7 @@ use crate::{
     seats::SeatKey,
     state::StateScope,
     triggers::{
-        DeliveryAnswer, KeptEvent, KeptSummary, NewTrigger, TRIGGERS_MAX, Trigger, TriggerDelivery, TriggerFilter, Triggers, Unput,
+        DeliveryAnswer, KeptEvent, KeptSummary, Keyed, NewTrigger, TRIGGERS_MAX, Trigger, TriggerDelivery, TriggerFilter, Triggers, Unput,
     },
 };
 
@@ -84,7 +84,7 @@ impl Triggers for Sql {
         workspace: WorkspaceId,
         after: Option<&'a ScriptPath>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Trigger, Vec<String>)>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Keyed>, StoreError>> {
         let after = after.map_or_else(String::new, ToString::to_string);
         Box::pin(self.db.read((workspace, after, limit), |(workspace, after, limit), conn| {
             Box::pin(endpoints(*workspace, (after.as_str(), *limit), conn))
@@ -241,11 +241,7 @@ async fn list(
     conn.rows(statement, values).await?.iter().map(|row| read(workspace, row)).collect()
 }
 
-async fn endpoints(
-    workspace: WorkspaceId,
-    (after, limit): (&str, u32),
-    mut conn: Conn<'_>,
-) -> Result<Vec<(Trigger, Vec<String>)>, StoreError> {
+async fn endpoints(workspace: WorkspaceId, (after, limit): (&str, u32), mut conn: Conn<'_>) -> Result<Vec<Keyed>, StoreError> {
     // One statement, so that keys and configs are of one moment.
     let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("own.{column}")).collect();
     let statement = format!(
@@ -257,7 +253,7 @@ async fn endpoints(
          ORDER BY own.path, taken.key",
         columns.join(", ")
     );
-    let mut all: Vec<(Trigger, Vec<String>)> = Vec::new();
+    let mut all: Vec<Keyed> = Vec::new();
     for row in &conn.rows(statement, values![workspace, after, limit]).await? {
         let key = row.text(COLUMNS_COUNT)?.to_owned();
         match all.last_mut() {

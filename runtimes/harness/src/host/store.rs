@@ -49,7 +49,7 @@ const FAILING: &str = "reports/failing";
 impl resources::Host for Host {
     fn open(&mut self, path: String) -> Result<Resource<Handle>, resources::Error> {
         match path.as_str() {
-            "f/demo/db" | "f/demo/account" => {
+            "f/demo/db" | "f/demo/account" | "f/demo/broker" => {
                 self.table.push(Handle(path)).map_err(|_| resources::Error::Unavailable("too many handles".to_owned()))
             }
             "f/demo/denied" => Err(resources::Error::Denied("no grant covers f/demo/denied".to_owned())),

@@ -72,8 +72,11 @@ fn is_form(request: &Request<Bytes>) -> bool {
     media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
+/// Name and value.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// By name, then by value; what is there twice counts once.
-fn sorted(body: &Bytes) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
+fn sorted(body: &Bytes) -> Result<Vec<Pair<'_>>, Refusal> {
     let unreadable = || Refusal::new(Code::BadRequest, format!("the form is not UTF-8, or has more than {PAIRS_MAX} fields"));
     let text = std::str::from_utf8(body).map_err(|_| unreadable())?;
     let mut pairs = Vec::new();
