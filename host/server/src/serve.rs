@@ -103,10 +103,7 @@ async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
     tracing::info!("listening on {scheme}://{address}");
     let of_runs = tasks.spawn(listen::serve(of_runs, router.clone(), from_runs, stop_runs.clone()));
-    tokio::select! {
-        () = listen::serve(listener, router, connections, shutdown.clone()) => {}
-        () = drained(&shutdown) => tracing::warn!("closing connections that are still open"),
-    }
+    until_drained(listen::serve(listener, router, connections, shutdown.clone()), &shutdown).await;
     tracing::info!("shutting down");
     supervisor.await.context("the listeners of triggers ended badly")?;
     stop_service.cancel();
@@ -210,9 +207,16 @@ async fn reload_on_signal(store: Store, shutdown: CancellationToken) {
     }
 }
 
-async fn drained(shutdown: &CancellationToken) {
-    shutdown.cancelled().await;
-    tokio::time::sleep(CONNECTIONS_DRAIN).await;
+/// Serves until `shutdown` and until all connections have ended, or have had their time.
+async fn until_drained(service: impl Future<Output = ()>, shutdown: &CancellationToken) {
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(CONNECTIONS_DRAIN).await;
+    };
+    tokio::select! {
+        () = service => {}
+        () = drained => tracing::warn!("closing connections that are still open"),
+    }
 }
 
 /// Waits for what runs asked last and for changes whose callers have gone. What has not ended by then is in the audit log as what it is: of an

@@ -193,7 +193,6 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
     ];
     let languages = [Language::TypeScript, Language::JavaScript, Language::Identity].map(Language::name).to_vec();
     let roles = Role::ALL.map(Role::name).to_vec();
-    let modes = Mode::ALL.map(Mode::name).to_vec();
     let mut members = vec![
         ("RunSubmission", "path", Pattern(VERSIONED)),
         ("RunSubmission", "delay_ms", Range(0, 366 * 24 * 3600 * 1000)),
@@ -221,17 +220,6 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
         ("ResourceRequest", "description", Length(2_000)),
         ("TypeRequest", "description", Length(2_000)),
         ("VariableRequest", "description", Length(2_000)),
-        ("TriggerRequest", "target", Pattern(PATH)),
-        ("TriggerRequest", "mode", OneOf(modes.clone())),
-        ("TriggerRequest", "description", Length(2_000)),
-        ("TriggerRequest", "revision", Range(0, EVENT_ID_MAX)),
-        ("ModeRequest", "mode", OneOf(modes)),
-        ("ProbeRequest", "path", Pattern(PATH)),
-        ("PreviewRequest", "path", Pattern(PATH)),
-        ("PreviewRequest", "after", Time),
-        ("PreviewRequest", "limit", Range(1, 100)),
-        ("EventsRequest", "cursor", Pattern(CURSOR)),
-        ("HeldRequest", "cursor", Pattern(CURSOR)),
         ("UserRequest", "name", Pattern(PERSON)),
         ("UserRequest", "display_name", Pattern(DISPLAY_NAME)),
         ("UserRequest", "password", Pattern(PASSWORD)),
@@ -245,8 +233,26 @@ fn members() -> Vec<(&'static str, &'static str, Rule)> {
         ("InvitationRequest", "role", OneOf(roles)),
         ("InvitationRequest", "hours", Range(1, 30 * 24)),
     ];
+    members.extend(members_of_triggers());
     members.extend(filter.into_iter().filter_map(|name| Some((FILTER, name, of_filter(name)?))));
     members
+}
+
+fn members_of_triggers() -> Vec<(&'static str, &'static str, Rule)> {
+    let modes = Mode::ALL.map(Mode::name).to_vec();
+    vec![
+        ("TriggerRequest", "target", Pattern(PATH)),
+        ("TriggerRequest", "mode", OneOf(modes.clone())),
+        ("TriggerRequest", "description", Length(2_000)),
+        ("TriggerRequest", "revision", Range(0, EVENT_ID_MAX)),
+        ("ModeRequest", "mode", OneOf(modes)),
+        ("ProbeRequest", "path", Pattern(PATH)),
+        ("PreviewRequest", "path", Pattern(PATH)),
+        ("PreviewRequest", "after", Time),
+        ("PreviewRequest", "limit", Range(1, 100)),
+        ("EventsRequest", "cursor", Pattern(CURSOR)),
+        ("HeldRequest", "cursor", Pattern(CURSOR)),
+    ]
 }
 
 fn narrow(object: &mut Object, rule: Rule) {

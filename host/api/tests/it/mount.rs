@@ -114,7 +114,7 @@ async fn house() -> (Api, Arc<Shelf>) {
 }
 
 /// Stores a trigger `f/door/{name}` of `f/t/echo` at `{method} {path}`.
-async fn stored(api: &Api, name: &str, (method, path): (&str, &str), access: &str, mode: Mode, options: TriggerOptions) {
+async fn stored(api: &Api, name: &str, (method, path): (&str, &str), access: &str, (mode, options): (Mode, TriggerOptions)) {
     let config = json!({"method": method, "path": path, "access": access}).to_string();
     let key = EndpointKey::Route { method: method.parse().unwrap(), pattern: path.parse().unwrap() };
     let now = sandmill_model::Clock::now(&*api.clock);
@@ -145,7 +145,7 @@ fn knock(path: &str) -> Call {
 #[tokio::test]
 async fn a_stored_trigger_takes_its_requests() {
     let (api, shelf) = house().await;
-    stored(&api, "one", ("POST", "/a/:id"), "kind", Mode::On, TriggerOptions::default()).await;
+    stored(&api, "one", ("POST", "/a/:id"), "kind", (Mode::On, TriggerOptions::default())).await;
     let answer = knock("/door/w/a/7").body("file").to(&api).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, r#"{"caller":"","id":"7"}"#), "{answer:?}");
     assert_eq!((answer.header("x-dressed"), answer.header("content-security-policy")), (Some("yes"), Some("sandbox")));
@@ -159,7 +159,7 @@ async fn a_stored_trigger_takes_its_requests() {
         let answer = knock(nothing).to(&api).await;
         assert_eq!(answer.is_problem(404, "not_found")["detail"], "there is nothing here", "{nothing}");
     }
-    stored(&api, "two", ("GET", "/g"), "kind", Mode::On, TriggerOptions::default()).await;
+    stored(&api, "two", ("GET", "/g"), "kind", (Mode::On, TriggerOptions::default())).await;
     assert_eq!(head("/door/w/g").no_token().header("knock", "right").to(&api).await.status, 200);
     api.stop().await;
 }
@@ -167,8 +167,8 @@ async fn a_stored_trigger_takes_its_requests() {
 #[tokio::test]
 async fn who_is_not_let_in_is_counted_and_shuts_nobody_else_out() {
     let (api, _) = house().await;
-    stored(&api, "one", ("POST", "/a/:id"), "kind", Mode::On, TriggerOptions::default()).await;
-    stored(&api, "two", ("POST", "/b/:id"), "kind", Mode::On, TriggerOptions::default()).await;
+    stored(&api, "one", ("POST", "/a/:id"), "kind", (Mode::On, TriggerOptions::default())).await;
+    stored(&api, "two", ("POST", "/b/:id"), "kind", (Mode::On, TriggerOptions::default())).await;
     let wrong = |client: &str| post("/door/w/a/7").no_token().client(client, true);
     assert_eq!(knock("/door/w/a/7").client("192.0.2.9", true).to(&api).await.status, 200);
     for client in ["192.0.2.1", "192.0.2.9"] {
@@ -190,8 +190,8 @@ async fn who_is_not_let_in_is_counted_and_shuts_nobody_else_out() {
 #[tokio::test]
 async fn tokens_and_scripts_let_in_where_the_trigger_says_so() {
     let (api, _) = house().await;
-    stored(&api, "token", ("POST", "/t/:id"), "token", Mode::On, TriggerOptions::default()).await;
-    stored(&api, "script", ("POST", "/s/:id"), "f/t/null", Mode::On, TriggerOptions::default()).await;
+    stored(&api, "token", ("POST", "/t/:id"), "token", (Mode::On, TriggerOptions::default())).await;
+    stored(&api, "script", ("POST", "/s/:id"), "f/t/null", (Mode::On, TriggerOptions::default())).await;
     post("/door/w/t/1").no_token().to(&api).await.is_problem(401, "unauthorized");
     api.token("sm_other", Some(api.workspace), &["runs:start:f/other/*"]).await;
     post("/door/w/t/1").token("sm_other").to(&api).await.is_problem(403, "forbidden");
@@ -214,7 +214,7 @@ async fn tokens_and_scripts_let_in_where_the_trigger_says_so() {
 async fn a_script_that_decides_is_not_asked_without_end() {
     let (api, _) = house().await;
     api.deploy("f/t/null").await;
-    stored(&api, "script", ("POST", "/s/:id"), "f/t/null", Mode::On, TriggerOptions::default()).await;
+    stored(&api, "script", ("POST", "/s/:id"), "f/t/null", (Mode::On, TriggerOptions::default())).await;
     let ask = |client: &str| post("/door/w/s/1").no_token().client(client, true);
     for _ in 0..100 {
         ask("192.0.2.1").to(&api).await.is_problem(500, "internal");
@@ -231,13 +231,13 @@ async fn a_script_that_decides_is_not_asked_without_end() {
 async fn modes_and_limits() {
     let (api, _) = house().await;
     let small = TriggerOptions { payload_bytes_max: Some(4), ..TriggerOptions::default() };
-    stored(&api, "small", ("POST", "/small/:id"), "kind", Mode::On, small).await;
+    stored(&api, "small", ("POST", "/small/:id"), "kind", (Mode::On, small)).await;
     knock("/door/w/small/1").body("12345").to(&api).await.is_problem(413, "payload_too_large");
     assert_eq!(knock("/door/w/small/1").body("1234").to(&api).await.status, 200);
-    stored(&api, "held", ("POST", "/held/:id"), "kind", Mode::Held, TriggerOptions::default()).await;
+    stored(&api, "held", ("POST", "/held/:id"), "kind", (Mode::Held, TriggerOptions::default())).await;
     let held = knock("/door/w/held/1").to(&api).await;
     assert_eq!((held.status.as_u16(), held.value()["status"].clone()), (202, json!("held")));
-    stored(&api, "captured", ("POST", "/captured/:id"), "kind", Mode::Capture, TriggerOptions::default()).await;
+    stored(&api, "captured", ("POST", "/captured/:id"), "kind", (Mode::Capture, TriggerOptions::default())).await;
     let captured = knock("/door/w/captured/1").to(&api).await;
     assert!(captured.status == 202 && captured.value()["captured"].is_string(), "{captured:?}");
     let runs = api.stage.attempts.lock().unwrap().len();
@@ -250,8 +250,8 @@ async fn files_of_what_nothing_comes_of_are_given_up() {
     let (api, shelf) = house().await;
     let filter = serde_json::from_value(json!({"all": [{"pointer": "/body/never", "operator": "exists"}]})).unwrap();
     let options = TriggerOptions { filter: Some(filter), ..TriggerOptions::default() };
-    stored(&api, "none", ("POST", "/none/:id"), "kind", Mode::On, options).await;
-    stored(&api, "captured", ("POST", "/captured/:id"), "kind", Mode::Capture, TriggerOptions::default()).await;
+    stored(&api, "none", ("POST", "/none/:id"), "kind", (Mode::On, options)).await;
+    stored(&api, "captured", ("POST", "/captured/:id"), "kind", (Mode::Capture, TriggerOptions::default())).await;
     let kept = || shelf.0.lock().unwrap().len();
     assert_eq!(knock("/door/w/none/1").body("file").to(&api).await.status, 204);
     for _ in 0..500 {

@@ -287,5 +287,5 @@ fn a_script_makes_the_arguments() {
     let ask = &kept.asked[0];
     assert_eq!((ask.path.as_str(), ask.stages_state, ask.event.dedup_key.clone()), ("f/a/arguments", false, None));
     assert_eq!(ask.event.payload, r#"{"at":"2026-01-01T01:00:00.000000Z"}"#);
-    assert_eq!(Listening::<Schedule>::shared().configure(&JsonText::of(&config).unwrap()).unwrap().asks(), [ask.path.clone()]);
+    assert_eq!(Listening::<Schedule>::shared().configure(&JsonText::of(&config).unwrap()).unwrap().asks(), std::slice::from_ref(&ask.path));
 }
