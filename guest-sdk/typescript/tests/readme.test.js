@@ -17,6 +17,7 @@ const of = (wanted) => blocks.filter(({ language }) => language === wanted).map(
 // In the order of the page.
 const NAMES = ["greeting", "hook", "items", "report", "orders", "chunks"];
 const scripts = Object.fromEntries(of("ts").map((text, index) => [NAMES[index], text]));
+const TYPES = ["sandmill.d.ts", "sandmill.globals.d.ts"];
 const LIB = "export const chunk = <T>(all: T[], size: number): T[][] => (all.length > size ? [all.slice(0, size), ...chunk(all.slice(size), size)] : [all]);\n";
 
 // A project of somebody who has installed the package.
@@ -58,10 +59,10 @@ test("the scripts compile with the options of the page", () => {
   tsc({ compilerOptions: { ...config.compilerOptions, types: ["sandmill"] }, include: ["scripts"] });
   rmSync(join(folder, "node_modules/sandmill"));
   try {
-    write("sandmill.d.ts", readFileSync(join(root, "sandmill.d.ts"), "utf8"));
+    for (const types of TYPES) write(types, readFileSync(join(root, types), "utf8"));
     tsc(config);
   } finally {
-    rmSync(join(folder, "sandmill.d.ts"));
+    for (const types of TYPES) rmSync(join(folder, types));
     symlinkSync(root, join(folder, "node_modules/sandmill"));
   }
 });

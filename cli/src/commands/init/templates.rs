@@ -25,6 +25,7 @@ const LANGUAGE_MARK: &str = "LANGUAGE";
 const SCRIPT_MARK: &str = "SCRIPT";
 
 const TYPES: &str = include_str!("../../../../guest-sdk/typescript/sandmill.d.ts");
+const GLOBALS: &str = include_str!("../../../../guest-sdk/typescript/sandmill.globals.d.ts");
 const TYPESCRIPT: &str = include_str!("../../../templates/hello.ts");
 const JAVASCRIPT: &str = include_str!("../../../templates/hello.js");
 const ARGUMENTS: &str = include_str!("../../../templates/hello.args.json");
@@ -76,7 +77,7 @@ pub(super) fn files(lang: Lang, folder: &str) -> Vec<(String, String)> {
     let settings = match lang.compiled() {
         None => {
             files.extend([("scripts/hello.args.json", ARGUMENTS), ("scripts/hello.case.json", CASES)]);
-            files.extend([("sandmill.d.ts", TYPES), ("tsconfig.json", TSCONFIG)]);
+            files.extend([("sandmill.d.ts", TYPES), ("sandmill.globals.d.ts", GLOBALS), ("tsconfig.json", TSCONFIG)]);
             SETTINGS.replace(FOLDER_MARK, folder)
         }
         Some(language) => {
