@@ -39,8 +39,7 @@ async fn files_of_forms_are_objects() {
     let source = "import { blob } from 'sandmill';\nexport async function main(month: string, report: any) { const bytes = await (await blob.get(report.key))!.bytes(); return { month, report, bytes: [...bytes] }; }\n";
     let manifest = json!({"grants": {"blob": ["read triggers/"]}});
     let body = json!({"language": "typescript", "source": source, "manifest": manifest});
-    let deployed = server.request(Method::PUT, "/api/w/default/scripts/f/webhooks/files").json(&body).send().await.unwrap();
-    assert_eq!(deployed.status(), 201);
+    server.deploy_with("f/webhooks/files", body).await.unwrap();
     let form = b"--edge\r\nContent-Disposition: form-data; name=\"month\"\r\n\r\n6\r\n--edge\r\n\
         Content-Disposition: form-data; name=\"report\"; filename=\"../june 1.bin\"\r\nContent-Type: application/x-june\r\n\r\n\xff\x00\r\n\r\n--edge--\r\n";
     let answer = post(server, "/hooks/default/run/f/webhooks/files", FORM, form.to_vec()).await;
@@ -93,7 +92,7 @@ async fn headers_and_parameters_are_arguments_and_the_wait_has_an_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn components_get_bodies_as_they_were_sent() {
     let server = server();
-    server.deploy_component("f/webhooks/component", fs::read(guest("http-hello")).unwrap()).await.unwrap();
+    server.deploy_component("f/webhooks/component", fs::read(guest("http_hello")).unwrap()).await.unwrap();
     for content_type in ["application/x-www-form-urlencoded", FORM, "application/cloudevents+json"] {
         let answer = post(server, "/hooks/default/run/f/webhooks/component", content_type, b"{\"name\":\"bob\"}".to_vec()).await;
         assert_eq!((answer.status, answer.json().unwrap()), (200, json!({"hello": "bob", "n": [2, 4, 6]})), "{content_type}");

@@ -12,6 +12,7 @@ use crate::{Result, host::publish as host, json, resources::Resource};
 pub struct Message {
     /// Subject, topic, queue: as the broker calls it.
     pub to: String,
+    /// As it goes to the broker.
     pub payload: Vec<u8>,
     /// In this order; a name may be there several times.
     pub headers: Vec<(String, String)>,
@@ -22,6 +23,7 @@ pub struct Message {
 }
 
 impl Message {
+    /// Without headers and id, sent once the broker has it.
     #[must_use]
     pub fn new(to: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
         Self { to: to.into(), payload: payload.into(), ..Self::default() }

@@ -93,7 +93,9 @@ impl Inner {
 
     async fn beat(self: Arc<Self>, stop: CancellationToken) {
         let mut apart: Option<Arc<dyn Nodes>> = None;
-        let mut ticks = tokio::time::interval(HEARTBEAT);
+        // The dead are looked for twice as often as signs are shown: what they held is missed from the moment at which they may be dead.
+        let mut ticks = tokio::time::interval(HEARTBEAT / 2);
+        let mut only_looks = true;
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Since when every sign of life arrived.
         let mut well_since: Option<Timestamp> = None;
@@ -113,6 +115,13 @@ impl Inner {
                 },
             };
             let now = self.clock.now();
+            only_looks = !only_looks;
+            if only_looks {
+                if well_since.is_some_and(|since| now.since(since) >= LEASE) && self.membership.lives_at(now) {
+                    self.bury(nodes.as_ref(), now).await;
+                }
+                continue;
+            }
             match self.beat_once(nodes.as_ref(), &stop).await {
                 Ok(()) => {
                     let since = *well_since.get_or_insert(now);

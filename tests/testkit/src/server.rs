@@ -115,6 +115,11 @@ impl Server {
     /// Ends it as an operator would, and waits.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(rustix::process::Signal::TERM)?;
+        self.ended()
+    }
+
+    /// Waits until it has ended, after somebody asked it to.
+    pub fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 

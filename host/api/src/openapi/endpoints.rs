@@ -21,10 +21,12 @@ const TAG: &str = "triggers";
 /// Adds what all of them say.
 pub(super) fn add(openapi: &mut OpenApi, kinds: &Kinds) {
     for endpoint in kinds.endpoints() {
+        // Where only what is stored takes requests, that says who is let in: it may be anybody.
+        let is_open = endpoint.plain().is_none();
         for said in endpoint.operations() {
             // No kind has another method; one that had would be missed by the test of its operations.
             let Some(method) = method(said.method) else { continue };
-            openapi.paths.add_path_operation(format!("/{}/{}", endpoint.prefix(), said.path), vec![method], operation(said));
+            openapi.paths.add_path_operation(format!("/{}/{}", endpoint.prefix(), said.path), vec![method], operation(said, is_open));
         }
     }
 }
@@ -40,7 +42,7 @@ fn method(name: &str) -> Option<HttpMethod> {
     })
 }
 
-fn operation(said: &Said) -> Operation {
+fn operation(said: &Said, is_open: bool) -> Operation {
     let names = said.path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
     let mut parameters: Vec<Parameter> = names.map(|(name, _)| in_path(name)).collect();
     parameters.push(in_header("Idempotency-Key", Type::String, "1 to 255 characters: the same request again starts nothing twice"));
@@ -51,6 +53,7 @@ fn operation(said: &Said) -> Operation {
     let operation = OperationBuilder::new().tag(TAG).summary(Some(said.summary)).parameters(Some(parameters)).request_body(body(said.body));
     // No endpoint looks at a cookie.
     let operation = operation.security(SecurityRequirement::new("token", Vec::<String>::new()));
+    let operation = if is_open { operation.security(SecurityRequirement::default()) } else { operation };
     let mut operation = match said.reply {
         Reply::Result | Reply::Raw => operation.response("200", result()).response("202", receipt("Still running at the wait limit")),
         Reply::Receipt => operation.response("202", receipt("The run is durable")),

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often all seats are compared, although nobody said that something changed: a signal may be lost.
 const COMPARE: Duration = Duration::from_secs(5);
 /// How often it is written down how seats fare.
-const REPORT: Duration = Duration::from_secs(1);
+const REPORT: Duration = Duration::from_millis(500);
 /// How long a free seat is left to nodes that have fewer.
 const SPARE: Duration = Duration::from_secs(1);
 /// Seats that are taken in one statement.

@@ -151,7 +151,7 @@ pub(crate) async fn stops_in_time<R: Rig>(database: Database) {
         Instant::now()
     };
     let (left, asked) = join(rig.send(&server, &name, &sent), stop).await;
-    let (ended, mut server) = tokio::task::spawn_blocking(move || (server.stop(), server)).await.unwrap();
+    let (ended, mut server) = tokio::task::spawn_blocking(move || (server.ended(), server)).await.unwrap();
     assert!(ended.unwrap().success(), "{}", server.log());
     assert!(asked.elapsed() < STOP_MAX, "{:?}\n{}", asked.elapsed(), server.log());
     server.restart().unwrap();

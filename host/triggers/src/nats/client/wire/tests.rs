@@ -165,5 +165,5 @@ fn what_is_sent() {
     writer.publish("a.b", None, &[], b"hi");
     writer.publish("a.b", Some("r"), &[(Cow::Borrowed("X"), Cow::Borrowed("1"))], b"");
     let sent = String::from_utf8(writer.buffer.to_vec()).unwrap();
-    assert_eq!(sent, "PING\r\nPUB a.b 2\r\nhi\r\nHPUB a.b r 20 20\r\nNATS/1.0\r\nX: 1\r\n\r\n\r\n");
+    assert_eq!(sent, "PING\r\nPUB a.b 2\r\nhi\r\nHPUB a.b r 18 18\r\nNATS/1.0\r\nX: 1\r\n\r\n\r\n");
 }
