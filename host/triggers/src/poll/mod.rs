@@ -97,7 +97,7 @@ impl Work for Polled {
                     made.events.push(self.bare(decision)?);
                 } else {
                     let answered = self.ask(decision, inbox).await?;
-                    made.events.extend(self.events(decision, &answered)?);
+                    made.events.extend(self.events(decision, &answered, inbox.events_max)?);
                     made.adopts_state_of = Some(answered.run);
                 }
             }
@@ -120,8 +120,9 @@ impl Polled {
         inbox.host().ask(Ask { path: script.clone(), event, stages_state: true, wait_max: ASK_MAX }).await
     }
 
-    /// One for each item; if there is none, the record that nothing is new.
-    fn events(&self, decision: &Decision, answered: &Answered) -> Result<Vec<NewEvent>, ListenError> {
+    /// One for each item; if there is none, the record that nothing is new. More than `events_max` are several deliveries, and the state moves with the
+    /// last: what comes again because that failed must be known.
+    fn events(&self, decision: &Decision, answered: &Answered, events_max: usize) -> Result<Vec<NewEvent>, ListenError> {
         let Config { script, items: pointer, .. } = &self.config;
         let fault = |fault: String| ListenError::Transient(format!("{script}: {fault} (run {})", answered.run));
         let items = match Returned::of(script, answered) {
@@ -141,7 +142,15 @@ impl Polled {
             let dedup_key = event.item_id.as_ref().map(|id| format!("item {id}"));
             Ok(NewEvent { dedup_key, ..decision.event(json(&event)?, item.as_str().to_owned()) })
         };
-        items.into_iter().enumerate().map(of_item).collect()
+        let events = items.into_iter().enumerate().map(of_item).collect::<Result<Vec<_>, _>>()?;
+        if events.len() > events_max && events.iter().any(|event| event.dedup_key.is_none()) {
+            let found = events.len();
+            let what = format!(
+                "it found {found} items: more than {events_max} at once need ids (`id` of the config), or let it return the first of them"
+            );
+            return Err(fault(what));
+        }
+        Ok(events)
     }
 }
 

@@ -79,6 +79,20 @@ fn many_items_are_several_deliveries_and_the_state_moves_with_the_last() {
 }
 
 #[test]
+fn many_items_need_ids() {
+    let host = Jumping::new("2026-01-01T00:30:00Z");
+    let many = |one: &str| format!("{{\"items\": [{}]}}", vec![one; 501].join(",")).leak();
+    let few = Answer::Json(format!("{{\"items\": [{}]}}", vec!["1"; 500].join(",")).leak());
+    host.kept.lock().unwrap().answers.extend([Answer::Json(many("1")), few]);
+    let ended = host.listen::<Poll>(&config(), "2026-01-01T01:30:00Z");
+    let Some(Err(ListenError::Transient(message))) = ended else { panic!("{ended:?}") };
+    assert!(message.contains("501 items") && message.contains("more than 500 at once need ids"), "{message}");
+    assert_eq!(host.kept.lock().unwrap().events.len(), 0);
+    assert_eq!(host.listen::<Poll>(&config(), "2026-01-01T01:30:00Z"), None);
+    assert_eq!(host.kept.lock().unwrap().events.len(), 500);
+}
+
+#[test]
 fn a_script_that_fails_is_asked_again() {
     let host = Jumping::new("2026-01-01T00:30:00Z");
     host.kept.lock().unwrap().answers.extend([
