@@ -189,7 +189,7 @@ async fn tokens_keys_and_scripts_let_in(database: Database) {
 
 async fn callers_get_what_the_route_says(database: Database) {
     let Some(server) = database.server() else { return };
-    let slow = "export async function main(ms = 0) { await new Promise(r => setTimeout(r, Number(ms))); return 'done'; }";
+    let slow = "export async function main(ms = '0') { await new Promise(r => setTimeout(r, Number(ms))); return 'done'; }";
     server.deploy("f/routes/slow", "javascript", slow).await.unwrap();
     let replies = async |reply: &str, rest: &str, wait_ms: Option<u64>| {
         let mut config = json!({"methods": ["GET"], "path": format!("/replies/{reply}"), "auth": {"type": "none"}, "reply": reply});
